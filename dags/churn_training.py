@@ -1,0 +1,80 @@
+"""
+### Trains the churn model and promotes it only when it is really better
+
+`ingest_data` reads the labelled customers → `validate_data` checks them against the data contract
+→ `transform_data` engineers, splits, scales and resamples → `train_model` fits, calibrates, exports
+to ONNX and registers a candidate → `evaluate_model` judges it against the champion on the same
+hold-out → `promote_model` moves the champion pointer, if the gate accepted.
+
+A rejected candidate is a normal, green run. A red `promote_model` that says *the gate will not
+decide alone* means that the data looks wrong: read `gate.json` under the run's keys first.
+"""
+
+from datetime import timedelta
+
+from airflow.providers.standard.operators.python import PythonOperator
+from airflow.sdk import DAG, Param
+
+from include import tasks
+from include.settings import load_settings
+
+with DAG(
+    dag_id="churn_training",
+    description="Customers → validated → transformed → trained → judged → perhaps promoted",
+    doc_md=__doc__,
+    schedule=load_settings().training_schedule or None,
+    catchup=False,
+    max_active_runs=1,
+    is_paused_upon_creation=False,
+    tags=["churn"],
+    default_args={
+        "retries": 2,
+        "retry_delay": timedelta(seconds=10),
+        "on_failure_callback": tasks.close_failed_run,
+    },
+    params={
+        "trigger_reason": Param("manual", type="string", description="Why this run was started"),
+        "drift_date": Param(
+            None, type=["null", "string"], description="Day whose drift started it (YYYY-MM-DD)"
+        ),
+        "threshold": Param(
+            None, type=["null", "number"], description="The drift rule's threshold that was crossed"
+        ),
+        "num_drifted_features": Param(
+            None, type=["null", "integer"], minimum=0, description="How many features drifted"
+        ),
+        "report_uri": Param(
+            None, type=["null", "string"], description="Where the drift report is kept"
+        ),
+    },
+):
+    ingest = PythonOperator(task_id="ingest_data", python_callable=tasks.ingest_data)
+    validate = PythonOperator(
+        task_id="validate_data",
+        python_callable=tasks.validate_data,
+        op_kwargs={"ingested": ingest.output},
+    )
+    transform = PythonOperator(
+        task_id="transform_data",
+        python_callable=tasks.transform_data,
+        op_kwargs={"validated": validate.output},
+    )
+    history = {
+        "ingested": ingest.output,
+        "validated": validate.output,
+        "transformed": transform.output,
+    }
+    train = PythonOperator(
+        task_id="train_model", python_callable=tasks.train_model, op_kwargs=history
+    )
+    evaluate = PythonOperator(
+        task_id="evaluate_model",
+        python_callable=tasks.evaluate_model,
+        op_kwargs={**history, "trained": train.output},
+    )
+    promote = PythonOperator(
+        task_id="promote_model",
+        python_callable=tasks.promote_model,
+        op_kwargs={**history, "trained": train.output, "evaluated": evaluate.output},
+    )
+    ingest >> validate >> transform >> train >> evaluate >> promote

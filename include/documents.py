@@ -1,0 +1,40 @@
+"""JSON documents in the store: checked when they are written, and again when they are read."""
+
+import hashlib
+import json
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from include.errors import ChampionError
+
+
+class Document(BaseModel):
+    """A JSON object in the store; an unknown field is an error, not a silent default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    def to_bytes(self) -> bytes:
+        """The document as stable, readable JSON."""
+        data = self.model_dump(mode="json")
+        return (json.dumps(data, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
+DocumentT = TypeVar("DocumentT", bound=Document)
+
+
+def parse_document(kind: type[DocumentT], data: bytes, key: str) -> DocumentT:
+    """A JSON document from the store; ChampionError when it is not one of that kind."""
+    try:
+        return kind.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ChampionError(
+            f"{key} is not a {kind.__name__}: {error.error_count()} faults, the first at "
+            f"{'.'.join(map(str, first['loc'])) or 'the top'}: {first['msg']}"
+        ) from error
+
+
+def sha256(data: bytes) -> str:
+    """The hash that names a file everywhere."""
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,107 @@
+"""params.yaml: models, hyperparameters, gate and drift rules, each a value that checks itself."""
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from include.errors import ConfigurationError
+from include.features import SplitRule
+
+
+class _Rules(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class BoostingParams(_Rules):
+    """Hyperparameters of gradient boosting, under XGBoost's names."""
+
+    n_estimators: int = Field(ge=1, le=20_000)
+    learning_rate: float = Field(gt=0, le=1)
+    max_depth: int = Field(ge=1, le=20)
+    min_child_weight: float = Field(ge=0)
+    subsample: float = Field(gt=0, le=1)
+    colsample_bytree: float = Field(gt=0, le=1)
+    reg_lambda: float = Field(ge=0)
+    gamma: float = Field(ge=0)
+
+
+class ForestParams(_Rules):
+    """Hyperparameters of the random forest, under XGBoost's names."""
+
+    n_estimators: int = Field(ge=1, le=20_000)
+    max_depth: int = Field(ge=1, le=32)
+    min_child_weight: float = Field(ge=0)
+    subsample: float = Field(gt=0, le=1)
+    colsample_bynode: float = Field(gt=0, le=1)
+    reg_lambda: float = Field(ge=0)
+
+
+class ModelParams(_Rules):
+    """What is trained, and how."""
+
+    family: Literal["xgboost", "random_forest"]
+    columns: Literal["all"] | Annotated[tuple[str, ...], Field(min_length=1)]
+    resampling: Literal["smote", "smotenc", "none"]
+    threshold: float = Field(gt=0, lt=1)
+    seed: int = Field(ge=0, lt=2**31)
+    threads: int = Field(ge=1, le=64)
+    xgboost: BoostingParams
+    random_forest: ForestParams
+
+    @property
+    def hyperparameters(self) -> dict[str, Any]:
+        """Those of the configured family."""
+        chosen = self.xgboost if self.family == "xgboost" else self.random_forest
+        return chosen.model_dump()
+
+
+class ValidationRules(_Rules):
+    """When a table with faults may still be trained on."""
+
+    rejected_share_max: float = Field(ge=0, lt=1)
+    rows_min: int = Field(ge=1)
+
+
+class GateRules(_Rules):
+    """When a challenger replaces the champion, and when a person must look."""
+
+    gain_min: float = Field(ge=0, le=1, description="ROC-AUC that a challenger must add")
+    confidence: float = Field(gt=0.5, lt=1, description="of the paired interval on the gain")
+    brier_loss_max: float = Field(ge=0, le=1, description="Brier score that it may lose")
+    slice_loss_max: float = Field(ge=0, le=1, description="ROC-AUC that any slice may lose")
+    slice_rows_min: int = Field(ge=2, description="smaller slices are not judged")
+    slice_class_rows_min: int = Field(ge=1, description="nor those with fewer of either class")
+    holdout_rows_min: int = Field(ge=2, description="fewer hold-out rows decide nothing")
+    champion_auc_min: float = Field(ge=0, le=1, description="below it the data looks wrong")
+    single_feature_auc_max: float = Field(gt=0.5, le=1, description="above it a feature leaks")
+
+
+class Params(_Rules):
+    """All of params.yaml."""
+
+    model: ModelParams
+    split: SplitRule
+    validation: ValidationRules
+    gate: GateRules
+    promotion: Literal["auto", "manual"]
+
+    def sha256(self) -> str:
+        """The hash that says under which parameters a model was made."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+def load_params(path: Path) -> Params:
+    """Read params.yaml; ConfigurationError names every value at fault."""
+    try:
+        return Params.model_validate(yaml.safe_load(path.read_text("utf-8")))
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}, found {fault['input']!r}"
+            for fault in error.errors()
+        )
+        raise ConfigurationError(f"cannot use {path}: {faults}") from error
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigurationError(f"cannot read {path}: {error}") from error

@@ -1,0 +1,97 @@
+"""What is in production, and how a version gets there: files first, then pointer, then alias."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from include import champion
+from include.champion import Manifest, Pointer
+from include.errors import ChampionError, RegistryError
+from include.registry import Registry
+from include.scorer import Scorer, check_answers
+from include.store import Store
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Production:
+    """What the store and the registry say is in production, read at one moment."""
+
+    pointer: Pointer | None
+    etag: str | None
+    alias: str | None
+
+    @property
+    def version(self) -> str | None:
+        """The version in production; None when there is no champion yet."""
+        return self.pointer.version if self.pointer else None
+
+
+def read_production(store: Store, registry: Registry) -> Production:
+    """Read pointer and alias; unreadable ones raise, and only 'neither' means no champion yet."""
+    found = champion.read_pointer(store)
+    alias = registry.champion()
+    if found is None and alias is not None:
+        raise RegistryError(
+            f"the registry's alias champion names version {alias}, but {store.uri} has no "
+            f"{champion.POINTER_KEY}: restore the object from a backup, or delete the alias if "
+            "there really is no champion. Nothing is promoted until then"
+        )
+    pointer, etag = found if found else (None, None)
+    return Production(pointer, etag, alias)
+
+
+def repair_alias(registry: Registry, production: Production) -> None:
+    """Let the alias follow the pointer where it lags behind."""
+    if production.version is not None and production.alias != production.version:
+        logger.warning(
+            "alias champion named version %s, the pointer %s: repaired",
+            production.alias,
+            production.version,
+        )
+        registry.set_champion(production.version)
+
+
+def publish(store: Store, draft: Manifest, files: Mapping[str, bytes], *, version: str) -> Pointer:
+    """Write a version into the store, once; a repeated promotion finds its own earlier work."""
+    if any(True for _ in store.list(champion.version_key(version, champion.MANIFEST_FILE))):
+        stored, digest = champion.read_version(store, version)
+        if stored.run_id != draft.run_id:
+            raise ChampionError(
+                f"version {version} in {store.uri} was made by MLflow run {stored.run_id}, not by "
+                f"{draft.run_id}: does another MLflow server share this store?"
+            )
+        return champion.pointer_to(stored, digest)
+    manifest = draft.model_copy(update={"version": version})
+    return champion.write_version(store, manifest, files)
+
+
+def put_in_production(
+    store: Store,
+    registry: Registry,
+    version: str,
+    *,
+    production: Production,
+    reason: str,
+    now: datetime,
+) -> Pointer:
+    """Move pointer and alias to a version that is whole and answers its self-check rows.
+
+    Raises ObjectChanged when the pointer is no longer the one in `production`, ChampionError when
+    the version does not exist or fails a check; in both cases production stays as it is.
+    """
+    manifest, digest = champion.read_version(store, version)
+    files = champion.read_files(store, manifest, manifest.files)
+    check_answers(Scorer(files[champion.MODEL_FILE]), files[champion.SELF_CHECK_FILE])
+    moved = champion.move_pointer(
+        store,
+        champion.pointer_to(manifest, digest),
+        etag=production.etag,
+        previous=production.version,
+        reason=reason,
+        now=now,
+    )
+    registry.set_champion(version)
+    return moved

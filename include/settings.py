@@ -1,0 +1,143 @@
+"""Settings from the environment, and nothing else reads the environment."""
+
+import secrets
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from include.errors import ConfigurationError
+
+PROJECT = Path(__file__).resolve().parent.parent
+MEBIBYTE = 2**20
+
+
+class Settings(BaseSettings):
+    """Everything that differs between a laptop, a container and AWS."""
+
+    model_config = SettingsConfigDict(env_prefix="CHURN_", frozen=True, populate_by_name=True)
+
+    var_dir: Path = Field(
+        default=PROJECT / "var", description="where a laptop keeps its store, databases and logs"
+    )
+    store_uri: str = Field(
+        default="", description="object store root: file:///directory or s3://bucket[/prefix]"
+    )
+    database_url: str = Field(
+        default="",
+        description="customer database (SQLAlchemy URL); in Airflow the connection churn_db wins",
+    )
+    params_file: Path = Field(
+        default=Path(__file__).parent / "config" / "params.yaml",
+        description="models, hyperparameters, gate and drift rules",
+    )
+    tracking_uri: str = Field(
+        default="http://127.0.0.1:5000",
+        validation_alias=AliasChoices("MLFLOW_TRACKING_URI"),
+        description="the MLflow server",
+    )
+    api_url: str = Field(default="http://127.0.0.1:8000", description="where the API is found")
+    prometheus_url: str = Field(default="", description="where Prometheus is found; may be empty")
+    api_host: str = Field(default="127.0.0.1", description="the address that the API binds")
+    api_port: int = Field(default=8000, ge=1, le=65535, description="the port that the API binds")
+    dashboard_port: int = Field(default=8050, ge=1, le=65535, description="the dashboard's port")
+    airflow_port: int = Field(default=8080, ge=1, le=65535, description="Airflow's port")
+    mlflow_port: int = Field(default=5000, ge=1, le=65535, description="MLflow's port")
+    api_workers: int | None = Field(
+        default=None, ge=1, description="gunicorn workers; one for each core when empty"
+    )
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        default=(), description="comma-separated API keys; list two while rotating"
+    )
+    id_key: SecretStr | None = Field(
+        default=None, description="keys the HMAC that stands for a customer's id in logs"
+    )
+    rate_limit: str = Field(default="", description="requests per API key, such as 600/minute")
+    champion_poll_seconds: float = Field(
+        default=5, gt=0, description="how often a worker looks at the champion pointer"
+    )
+    log_flush_seconds: float = Field(
+        default=10, gt=0, description="age at which the prediction spool goes to the store"
+    )
+    log_flush_rows: int = Field(
+        default=5000, ge=1, description="size at which the prediction spool goes to the store"
+    )
+    spool_dir: Path | None = Field(
+        default=None, description="local prediction spool; must survive a restart"
+    )
+    spool_max_bytes: int = Field(
+        default=1024 * MEBIBYTE, ge=MEBIBYTE, description="disk budget of the spool"
+    )
+    max_batch_rows: int = Field(default=10_000, ge=1, description="records in one request")
+    max_body_bytes: int = Field(
+        default=16 * MEBIBYTE, ge=1024, description="bytes in one request's body"
+    )
+    training_schedule: str = Field(
+        default="", description="when training runs unasked, such as @weekly; never when empty"
+    )
+    git_commit: str = Field(
+        default="", description="commit of this code, where no git checkout is there to ask"
+    )
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @cached_property
+    def resolved_store_uri(self) -> str:
+        """The store's URI, with its default below `var_dir`."""
+        return self.store_uri or (self.var_dir.resolve() / "store").as_uri()
+
+    @cached_property
+    def resolved_database_url(self) -> str:
+        """The customer database's URL, with its default below `var_dir`."""
+        return self.database_url or f"sqlite:///{self.var_dir.resolve() / 'churn.db'}"
+
+    @cached_property
+    def resolved_spool_dir(self) -> Path:
+        """The prediction spool's directory, with its default below `var_dir`."""
+        return self.spool_dir or self.var_dir.resolve() / "spool"
+
+    def customer_id_key(self) -> bytes:
+        """The key of the customer HMAC: from the setting, else made once and kept in `var_dir`."""
+        if self.id_key is not None:
+            return self.id_key.get_secret_value().encode()
+        return _kept_secret(self.var_dir / "id_key")
+
+
+def load_settings() -> Settings:
+    """Read the environment; ConfigurationError names each variable at fault."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{_variable(fault['loc'])}: {fault['msg']}, found {fault['input']!r}"
+            for fault in error.errors()
+        )
+        raise ConfigurationError(f"settings that cannot be used: {faults}") from error
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    name = str(location[0])
+    return name if name.isupper() else f"CHURN_{name.upper()}"
+
+
+def _kept_secret(path: Path) -> bytes:
+    """A secret that outlives the process; whoever comes first makes it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    if not path.exists():
+        draft.touch(mode=0o600)
+        draft.write_text(secrets.token_hex(32))
+        try:
+            path.hardlink_to(draft)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return path.read_bytes()
