@@ -1,16 +1,19 @@
 """What is in production, and how a version gets there: files first, then pointer, then alias."""
 
+import argparse
 import logging
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from include import champion
 from include.champion import Manifest, Pointer
-from include.errors import ChampionError, RegistryError
+from include.errors import ChampionError, ChurnError, RegistryError
 from include.registry import Registry
 from include.scorer import Scorer, check_answers
-from include.store import Store
+from include.settings import load_settings
+from include.store import Store, open_store
 
 logger = logging.getLogger(__name__)
 
@@ -95,3 +98,32 @@ def put_in_production(
     )
     registry.set_champion(version)
     return moved
+
+
+def main() -> int:
+    """`make promote VERSION=3 REASON="…"`: put an approved version into production by hand."""
+    parser = argparse.ArgumentParser(description="Put an approved version into production.")
+    parser.add_argument("version", help="a version of prod.churn_model that is in the store")
+    parser.add_argument("--reason", required=True, help="why; it is kept in the pointer")
+    arguments = parser.parse_args()
+    try:
+        settings = load_settings()
+        store = open_store(settings.resolved_store_uri)
+        registry = Registry(settings.tracking_uri)
+        moved = put_in_production(
+            store,
+            registry,
+            arguments.version,
+            production=read_production(store, registry),
+            reason=arguments.reason,
+            now=datetime.now(UTC),
+        )
+    except ChurnError as error:
+        sys.stderr.write(f"not promoted: {error}\n")
+        return 1
+    sys.stdout.write(f"champion is {moved.version}, before it was {moved.previous or 'none'}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

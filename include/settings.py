@@ -39,6 +39,12 @@ class Settings(BaseSettings):
         description="the MLflow server",
     )
     api_url: str = Field(default="http://127.0.0.1:8000", description="where the API is found")
+    api_public_url: str = Field(
+        default="", description="the API as a browser reaches it, where that is not api_url"
+    )
+    mlflow_public_url: str = Field(
+        default="", description="MLflow as a browser reaches it, where that is not tracking_uri"
+    )
     prometheus_url: str = Field(default="", description="where Prometheus is found; may be empty")
     api_host: str = Field(default="127.0.0.1", description="the address that the API binds")
     api_port: int = Field(default=8000, ge=1, le=65535, description="the port that the API binds")
@@ -69,6 +75,9 @@ class Settings(BaseSettings):
     )
     spool_max_bytes: int = Field(
         default=1024 * MEBIBYTE, ge=MEBIBYTE, description="disk budget of the spool"
+    )
+    champion_dir: Path | None = Field(
+        default=None, description="the API's local copy of the last good champion"
     )
     max_batch_rows: int = Field(default=10_000, ge=1, description="records in one request")
     max_body_bytes: int = Field(
@@ -102,6 +111,11 @@ class Settings(BaseSettings):
     def resolved_spool_dir(self) -> Path:
         """The prediction spool's directory, with its default below `var_dir`."""
         return self.spool_dir or self.var_dir.resolve() / "spool"
+
+    @cached_property
+    def resolved_champion_dir(self) -> Path:
+        """The local copy of the last good champion, with its default below `var_dir`."""
+        return self.champion_dir or self.var_dir.resolve() / "champion"
 
     def customer_id_key(self) -> bytes:
         """The key of the customer HMAC: from the setting, else made once and kept in `var_dir`."""
