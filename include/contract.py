@@ -242,7 +242,8 @@ class Contract(_Frozen):
             self._column_faults(column, frame) for column in self.columns if column.name in frame
         ]
         found = pd.concat([*parts, self._repeated_keys(frame)], ignore_index=True)
-        faults = found.sort_values(["position", "column"], ignore_index=True)
+        texts = {"column": "str", "expected": "str", "found": "str"}  # also where there is no fault
+        faults = found.astype(texts).sort_values(["position", "column"], ignore_index=True)
         valid = np.ones(len(frame), dtype=bool)
         valid[faults["position"].to_numpy(dtype=np.int64)] = False
         return FrameCheck(valid, faults)
@@ -266,12 +267,13 @@ class Contract(_Frozen):
         if not column.required:
             wrong &= values.notna().to_numpy()
         positions = np.flatnonzero(wrong)
+        found = zip(values.iloc[positions], values.iloc[positions].isna(), strict=True)
         return pd.DataFrame(
             {
                 "position": positions,
                 "column": column.name,
                 "expected": column.expected,
-                "found": [describe(value) for value in values.iloc[positions]],
+                "found": [describe(None if empty else value) for value, empty in found],
             }
         )
 
@@ -348,4 +350,4 @@ def _plain(value: Any) -> object:
 def _timestamps(values: "pd.Series[Any]") -> "NDArray[np.bool_]":
     import pandas as pd
 
-    return pd.to_datetime(values, errors="coerce", utc=True, format="mixed").notna().to_numpy()
+    return pd.to_datetime(values, errors="coerce", utc=True, format="ISO8601").notna().to_numpy()

@@ -3,7 +3,7 @@
 import secrets
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -78,6 +78,12 @@ class Settings(BaseSettings):
     )
     champion_dir: Path | None = Field(
         default=None, description="the API's local copy of the last good champion"
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="how much the API logs"
+    )
+    access_log: bool = Field(
+        default=False, description="whether the API logs each request; slow ones always are"
     )
     max_batch_rows: int = Field(default=10_000, ge=1, description="records in one request")
     max_body_bytes: int = Field(

@@ -295,12 +295,17 @@ class S3Store:
 
     @contextmanager
     def _errors(self, key: str) -> Iterator[None]:
-        from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
         try:
             yield
         except ClientError as error:
             raise self._translated(error, key) from error
+        except NoCredentialsError as error:
+            raise StoreForbidden(
+                f"no credentials for {self.uri}: set the AWS variables, a role, or in Airflow the "
+                "connection aws_default"
+            ) from error
         except BotoCoreError as error:
             raise StoreUnavailable(
                 f"no answer from {self.uri} for {key!r} after {ATTEMPTS} attempts ({error}): "

@@ -1,0 +1,67 @@
+"""The way to the customer database: an engine with time-outs, and its errors in plain words."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+
+from include.errors import ConfigurationError, DataError
+
+REASON_CHARACTERS = 300
+CONNECT_SECONDS = 5
+ANSWER_SECONDS = 300  # between two packets of an answer
+LOCKED_SECONDS = 30  # SQLite: how long one process waits for another that writes
+
+_SOCKET_LIMITS = {
+    "connect_timeout": CONNECT_SECONDS,
+    "read_timeout": ANSWER_SECONDS,
+    "write_timeout": ANSWER_SECONDS,
+}
+_DRIVER_LIMITS: dict[str, dict[str, Any]] = {
+    "pysqlite": {"timeout": LOCKED_SECONDS},
+    "pymysql": _SOCKET_LIMITS,
+    "mysqldb": _SOCKET_LIMITS,
+    "mysqlconnector": {"connection_timeout": CONNECT_SECONDS},
+}
+
+
+def open_engine(url: str) -> sa.Engine:
+    """An engine for SQLite or MySQL with time-outs; ConfigurationError when the URL cannot work."""
+    try:
+        parsed = sa.make_url(url)
+        limits = _DRIVER_LIMITS.get(parsed.get_dialect().driver, {})
+        wanted = {name: limit for name, limit in limits.items() if name not in parsed.query}
+        # hide_parameters: an error must not carry whole batches of customers into a log.
+        engine = sa.create_engine(
+            parsed, connect_args=wanted, pool_pre_ping=True, hide_parameters=True
+        )
+    except (sa.exc.ArgumentError, ImportError) as error:
+        raise ConfigurationError(
+            "CHURN_DATABASE_URL must be a SQLAlchemy URL with an installed driver, such as "
+            "sqlite:////directory/churn.db or mysql+pymysql://user:password@host/database: "
+            f"{error}"
+        ) from error
+    if engine.dialect.name not in {"sqlite", "mysql", "mariadb"}:
+        raise ConfigurationError(
+            f"CHURN_DATABASE_URL must be a database of SQLite or MySQL, found {shown_url(engine)}"
+        )
+    return engine
+
+
+def shown_url(engine: sa.Engine) -> str:
+    """The database's URL without its password."""
+    return engine.url.render_as_string(hide_password=True)
+
+
+@contextmanager
+def database_errors(engine: sa.Engine, doing: str) -> Iterator[None]:
+    """Let the block fail with a DataError that says what could not be done, where and why."""
+    try:
+        yield
+    except sa.exc.SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", None) or error)[:REASON_CHARACTERS]
+        raise DataError(
+            f"could not {doing} in {shown_url(engine)}: {reason}. Check that the database runs and "
+            "what CHURN_DATABASE_URL (in Airflow the connection churn_db) says"
+        ) from error

@@ -1,0 +1,247 @@
+"""Real parts for every test: S3 over HTTP, a MySQL-compatible server, an MLflow server."""
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import hypothesis
+import pytest
+
+from include.store import LocalStore, S3Store, Store, s3_config
+
+PROJECT = Path(__file__).resolve().parent.parent
+START_SECONDS = 90
+AWS_DUMMY = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_DEFAULT_REGION": "us-east-1",
+}
+
+# Time limits for one example fail on a busy machine, and fixtures are made once for all examples.
+hypothesis.settings.register_profile(
+    "churn",
+    deadline=None,
+    max_examples=50,
+    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
+)
+hypothesis.settings.load_profile("churn")
+
+
+@pytest.fixture(scope="session")
+def bank_churners() -> Path:
+    """The real customers, which the project does not contain."""
+    path = PROJECT.parent / "shared" / "data" / "BankChurners.csv"
+    if not path.exists():
+        pytest.skip("the real customers (../shared/data/BankChurners.csv) are not on this machine")
+    return path
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """The URL of an S3-compatible server; its credentials are AWS_DUMMY."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A loopback port that nobody listens on at the moment."""
+    return _free_port()
+
+
+@pytest.fixture
+def s3_store(s3_endpoint: str) -> S3Store:
+    """An empty bucket."""
+    import boto3
+
+    client = boto3.client(
+        "s3",
+        endpoint_url=s3_endpoint,
+        region_name=AWS_DUMMY["AWS_DEFAULT_REGION"],
+        aws_access_key_id=AWS_DUMMY["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=AWS_DUMMY["AWS_SECRET_ACCESS_KEY"],
+        config=s3_config(),
+    )
+    bucket = f"churn-{secrets.token_hex(8)}"
+    client.create_bucket(Bucket=bucket)
+    return S3Store(client, bucket)
+
+
+@pytest.fixture
+def s3_environment(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The usual AWS variables, so that `open_store("s3://…")` finds the endpoint."""
+    for name, value in {**AWS_DUMMY, "AWS_ENDPOINT_URL": s3_endpoint}.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def local_store(tmp_path: Path) -> LocalStore:
+    """An empty directory."""
+    return LocalStore(tmp_path / "store")
+
+
+@pytest.fixture(params=["local", "s3"])
+def store(request: pytest.FixtureRequest) -> Store:
+    """An empty store of either kind."""
+    found: Store = request.getfixturevalue(f"{request.param}_store")
+    return found
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[str]:
+    """The URL of a private MariaDB or MySQL server, without a database."""
+    search = os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin:/usr/libexec"
+    daemon = shutil.which("mariadbd", path=search) or shutil.which("mysqld", path=search)
+    if daemon is None:
+        pytest.skip("no mariadbd or mysqld on this machine: install mariadb-server to run this")
+    # Not below pytest's own directory, which only its owner may enter.
+    home = Path(tempfile.mkdtemp(prefix="churn-mariadb-"))
+    try:
+        with _database_daemon(daemon, home) as url:
+            yield url
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def mariadb_url(mariadb_server: str) -> Iterator[str]:
+    """An empty database on the private server."""
+    import sqlalchemy as sa
+
+    name = f"churn_{secrets.token_hex(6)}"
+    engine = sa.create_engine(mariadb_server)
+    with engine.begin() as connection:
+        connection.execute(sa.text(f"CREATE DATABASE {name} CHARACTER SET utf8mb4"))
+    yield f"{mariadb_server}/{name}"
+    with engine.begin() as connection:
+        connection.execute(sa.text(f"DROP DATABASE {name}"))
+    engine.dispose()
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """A SQLite file that does not exist yet."""
+    return f"sqlite:///{tmp_path / 'churn.db'}"
+
+
+@pytest.fixture(params=["sqlite", "mariadb"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """An empty database of either kind."""
+    found: str = request.getfixturevalue(f"{request.param}_url")
+    return found
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a real MLflow server on SQLite and a directory."""
+    home, port = tmp_path_factory.mktemp("mlflow"), _free_port()
+    command = [
+        *(sys.executable, "-m", "mlflow", "server", "--workers", "1"),
+        *("--host", "127.0.0.1", "--port", str(port)),
+        *("--backend-store-uri", f"sqlite:///{home / 'mlflow.db'}"),
+        *("--artifacts-destination", str(home / "artifacts")),
+    ]
+    # Jobs would start seven more processes.
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    url = f"http://127.0.0.1:{port}"
+    with _running(command, home / "log", env=environment, ready=lambda: _answers(f"{url}/health")):
+        yield url
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def _database_daemon(daemon: str, home: Path) -> Iterator[str]:
+    data, port = home / "data", _free_port()
+    as_user = ["--user=mysql"] if os.geteuid() == 0 else []
+    if as_user:
+        shutil.chown(home, "mysql", "mysql")
+    settings = [f"--datadir={data}", f"--socket={home / 'socket'}", *as_user]
+    _install_database(daemon, settings)
+    (home / "init.sql").write_text(
+        "CREATE USER churn@127.0.0.1 IDENTIFIED BY 'hush';\nGRANT ALL ON *.* TO churn@127.0.0.1;\n"
+    )
+    command = [
+        *(daemon, "--no-defaults", *settings, f"--port={port}", "--bind-address=127.0.0.1"),
+        *("--skip-name-resolve", "--skip-log-bin", f"--pid-file={home / 'pid'}"),
+        *(f"--init-file={home / 'init.sql'}", "--innodb-flush-log-at-trx-commit=0"),
+    ]
+    url = f"mysql+pymysql://churn:hush@127.0.0.1:{port}"
+    with _running(command, home / "log", ready=lambda: _accepts(url)):
+        yield url
+
+
+def _install_database(daemon: str, settings: list[str]) -> None:
+    maker = shutil.which("mariadb-install-db")
+    if maker and "mariadb" in Path(daemon).resolve().name:
+        command = [maker, "--no-defaults", "--skip-test-db", *settings]
+    else:
+        command = [daemon, "--no-defaults", "--initialize-insecure", *settings]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@contextmanager
+def _running(
+    command: list[str],
+    log: Path,
+    *,
+    ready: Callable[[], bool],
+    env: dict[str, str] | None = None,
+) -> Iterator[None]:
+    """A process from the moment that it is ready to the end of the block."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, env=env)
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while not ready():
+            assert process.poll() is None, f"{command[0]} ended:\n{log.read_text()}"
+            assert time.monotonic() < deadline, f"{command[0]} is not ready:\n{log.read_text()}"
+            time.sleep(0.1)
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urlopen(url, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (URLError, OSError):
+        return False
+
+
+def _accepts(url: str) -> bool:
+    import sqlalchemy as sa
+
+    engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args={"connect_timeout": 2})
+    try:
+        with engine.connect():
+            return True
+    except sa.exc.OperationalError:
+        return False

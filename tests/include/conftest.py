@@ -1,0 +1,121 @@
+"""A small bank: sample customers, a fresh registry, and training runs over them."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from sqlalchemy import Engine
+
+from include import customers, release, stages
+from include.contract import Contract, load_contract
+from include.params import Params, load_params
+from include.registry import CANDIDATES, PRODUCTION, Registry
+from include.run import TrainingRun
+from include.sample import sample_customers
+from include.settings import Settings
+from include.store import Store
+
+ROWS = 3000
+WEAK = {"n_estimators": 3, "max_depth": 1}
+STRONG = {"n_estimators": 60, "max_depth": 4}
+
+MakeRun = Callable[..., TrainingRun]
+
+
+@pytest.fixture(scope="session")
+def contract() -> Contract:
+    """The project's own contract."""
+    return load_contract()
+
+
+@pytest.fixture(scope="session")
+def people() -> pd.DataFrame:
+    """Sample customers."""
+    return sample_customers(ROWS, seed=1)
+
+
+@pytest.fixture
+def params() -> Params:
+    """The project's parameters with few, strong trees."""
+    return changed(load_params(Settings().params_file), STRONG)
+
+
+@pytest.fixture
+def engine(sqlite_url: str, people: pd.DataFrame) -> Iterator[Engine]:
+    """A customer database that holds them."""
+    engine = customers.open_engine(sqlite_url)
+    customers.create_table(engine)
+    customers.load_customers(engine, people, now=datetime.now(UTC))
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def registry(mlflow_server: str) -> Registry:
+    """A registry without models on the shared server."""
+    registry = Registry(mlflow_server)
+    clear_models(registry, CANDIDATES, PRODUCTION)
+    return registry
+
+
+@pytest.fixture
+def make_run(
+    local_store: Store,
+    engine: Engine,
+    registry: Registry,
+    contract: Contract,
+    params: Params,
+    tmp_path: Path,
+) -> MakeRun:
+    """Makes a run by its name; keywords replace its parts."""
+
+    def make(name: str, **parts: Any) -> TrainingRun:
+        facts: dict[str, Any] = {
+            "dag_run_id": f"{name}__{tmp_path.name}",
+            "store": local_store,
+            "engine": engine,
+            "registry": registry,
+            "contract": contract,
+            "params": params,
+            "trigger": {"trigger_reason": "manual", "drift_date": None},
+            "git_commit": "abc",
+        }
+        return TrainingRun(**{**facts, **parts})
+
+    return make
+
+
+def clear_models(registry: Registry, *names: str) -> None:
+    """Remove registered models with all their versions."""
+    from mlflow.exceptions import MlflowException
+
+    for name in names:
+        try:
+            registry._client.delete_registered_model(name)
+        except MlflowException as error:
+            assert error.error_code == "RESOURCE_DOES_NOT_EXIST", error
+
+
+def changed(params: Params, trees: dict[str, Any], **rules: Any) -> Params:
+    """Parameters with other trees, and rules such as `promotion`."""
+    boosting = params.model.xgboost.model_copy(update=trees)
+    model = params.model.model_copy(update={"xgboost": boosting})
+    return params.model_copy(update={"model": model, **rules})
+
+
+def history_of(run: TrainingRun) -> release.History:
+    """Run the first four stages."""
+    ingested = stages.ingest_data(run)
+    validated = stages.validate_data(run, ingested)
+    transformed = stages.transform_data(run, validated)
+    trained = stages.train_model(run, ingested, validated, transformed)
+    return release.History(ingested, validated, transformed, trained)
+
+
+def promote(run: TrainingRun) -> release.Promoted:
+    """Run all six stages."""
+    history = history_of(run)
+    return release.promote_model(run, history, release.evaluate_model(run, history))
