@@ -25,7 +25,7 @@ def customer_engine(settings: Settings) -> "Engine":
         hook = BaseHook.get_hook(DATABASE_CONNECTION)
     except AirflowNotFoundException:
         return customers.open_engine(settings.resolved_database_url)
-    return customers.open_engine(with_driver(hook.get_uri()))  # type: ignore[attr-defined]
+    return customers.open_engine(with_driver(hook.get_uri()))
 
 
 def task_store(settings: Settings) -> Store:

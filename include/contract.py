@@ -33,6 +33,12 @@ class Share(_Frozen):
     minimum: Annotated[float, Field(ge=0, le=1)]
     maximum: Annotated[float, Field(ge=0, le=1)]
 
+    @model_validator(mode="after")
+    def _not_empty(self) -> Self:
+        if not self.minimum < self.maximum:
+            raise ValueError("minimum must be below maximum")
+        return self
+
     def __contains__(self, share: float) -> bool:
         return self.minimum <= share <= self.maximum
 
@@ -55,6 +61,8 @@ class Column(_Frozen):
     def _consistent(self) -> Self:
         if self.type == "category" and len(set(self.categories)) != max(len(self.categories), 1):
             raise ValueError(f"{self.name}: a category column lists its categories, each once")
+        if self.type != "category" and self.categories:
+            raise ValueError(f"{self.name}: only a category column lists categories")
         if self.type in {"integer", "float"} and not self._low < self._high:
             raise ValueError(f"{self.name}: minimum must be below maximum")
         for choice in (self.positive, self.unknown_as):
@@ -296,7 +304,7 @@ def load_contract(path: Path = SCHEMA_FILE) -> Contract:
     """Read the contract from schema.yaml; ConfigurationError says what is wrong with it."""
     try:
         return Contract.model_validate(yaml.safe_load(path.read_text("utf-8")))
-    except (OSError, yaml.YAMLError, ValidationError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
         raise ConfigurationError(f"cannot use the data contract {path}: {error}") from error
 
 
@@ -323,7 +331,8 @@ def _numbers(column: Column, values: "pd.Series[Any]") -> "NDArray[np.float64]":
     if column.categories:
         mapped = values.map(column.ordinals)
         if column.unknown_as is not None:
-            mapped = mapped.fillna(column.ordinals[column.unknown_as]).where(values.notna())
+            texts = np.fromiter((isinstance(value, str) for value in values), np.bool_, len(values))
+            mapped = mapped.where(mapped.notna() | ~texts, column.ordinals[column.unknown_as])
         return np.asarray(mapped.to_numpy(dtype=np.float64, na_value=np.nan))
     if values.dtype.kind in "iuf":
         data = values.to_numpy(dtype=np.float64)

@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from include.errors import ConfigurationError, DataError
+from include.errors import ConfigurationError, DatabaseUnavailable, DataError
 
 REASON_CHARACTERS = 300
 CONNECT_SECONDS = 5
@@ -61,7 +61,18 @@ def database_errors(engine: sa.Engine, doing: str) -> Iterator[None]:
         yield
     except sa.exc.SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error)[:REASON_CHARACTERS]
-        raise DataError(
+        kind = DatabaseUnavailable if _is_passing(error) else DataError
+        raise kind(
             f"could not {doing} in {shown_url(engine)}: {reason}. Check that the database runs and "
             "what CHURN_DATABASE_URL (in Airflow the connection churn_db) says"
         ) from error
+
+
+def _is_passing(error: sa.exc.SQLAlchemyError) -> bool:
+    """Whether the database may answer rightly when it is asked again."""
+    if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
+        return True
+    if not isinstance(error, sa.exc.OperationalError):
+        return False
+    # SQLite files a missing table under operational errors, and no wait brings one.
+    return not any(missing in str(error) for missing in ("no such table", "no such column"))

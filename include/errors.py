@@ -9,6 +9,7 @@
     │   ├── StoreForbidden      the store is there, but not for these credentials
     │   └── StoreUnavailable    no answer, or none in time
     ├── DataError               customers that cannot be used: the message names columns, rows
+    │   └── DatabaseUnavailable no answer from the customer database, or none in time
     ├── ChampionError           a version that is not whole, not ours to load, or answers wrongly
     ├── RegistryError           MLflow did not answer, or its registry contradicts the pointer
     └── NeedsPerson             the gate will not decide alone
@@ -51,6 +52,10 @@ class StoreUnavailable(StoreError):
 
 class DataError(ChurnError):
     """Customers that cannot be used."""
+
+
+class DatabaseUnavailable(DataError):
+    """The customer database did not answer, or was busy for too long."""
 
 
 class ChampionError(ChurnError):

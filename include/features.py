@@ -13,6 +13,8 @@ from include.errors import ConfigurationError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+QUOTIENT_MAX = 1e15  # far beyond any customer; without it a tiny divisor breaks the trees' float32
+
 Side: TypeAlias = Literal["training", "calibration", "holdout"]
 
 
@@ -75,7 +77,8 @@ def engineered_for(columns: Sequence[str]) -> tuple[Engineered, ...]:
 def engineer(matrix: "NDArray[np.float64]", columns: Sequence[str]) -> "NDArray[np.float64]":
     """Append the engineered features to raw columns: float64, rows × (columns + engineered).
 
-    A quotient is 0 where its divisor is 0. The graph repeats these operations in this order.
+    A quotient is 0 where its divisor is 0, and at most QUOTIENT_MAX. The graph repeats these
+    operations in this order.
     """
     place = {name: matrix[:, i] for i, name in enumerate(columns)}
     added = []
@@ -85,6 +88,8 @@ def engineer(matrix: "NDArray[np.float64]", columns: Sequence[str]) -> "NDArray[
             value = value * place[name]
         if feature.divisor is not None:
             below = place[feature.divisor]
-            value = np.where(below == 0, 0.0, value / np.where(below == 0, 1.0, below))
+            with np.errstate(over="ignore"):
+                quotient = value / np.where(below == 0, 1.0, below)
+            value = np.where(below == 0, 0.0, np.minimum(quotient, QUOTIENT_MAX))
         added.append(value)
     return np.column_stack([matrix, *added])

@@ -11,7 +11,7 @@ from onnxmltools import convert_xgboost
 from onnxmltools.convert.common.data_types import FloatTensorType
 
 from include.errors import ChampionError
-from include.features import Engineered, engineered_for
+from include.features import QUOTIENT_MAX, Engineered, engineered_for
 from include.scorer import INPUT, OUTPUT, Scorer
 from include.training import Fitted
 
@@ -104,7 +104,8 @@ def _engineered(builder: _Builder, columns: tuple[str, ...], feature: Engineered
     divisor = _column(builder, columns, feature.divisor)
     empty = builder.add("Equal", divisor, zero)
     quotient = builder.add("Div", value, builder.add("Where", empty, one, divisor))
-    return builder.add("Where", empty, zero, quotient)
+    bounded = builder.add("Min", quotient, builder.constant(np.array([QUOTIENT_MAX])))
+    return builder.add("Where", empty, zero, bounded)
 
 
 def _column(builder: _Builder, columns: tuple[str, ...], name: str) -> str:

@@ -1,11 +1,11 @@
-"""params.yaml: models, hyperparameters, gate and drift rules, each a value that checks itself."""
+"""params.yaml: how models are trained, judged, watched and used; each value checks itself."""
 
 import hashlib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from include.errors import ConfigurationError
 from include.features import SplitRule
@@ -79,6 +79,68 @@ class GateRules(_Rules):
     single_feature_auc_max: float = Field(gt=0.5, le=1, description="above it a feature leaks")
 
 
+class DayRule(_Rules):
+    """When drifted features make a drifted day: so many, such a share, or any of those named."""
+
+    count: int | None = Field(default=None, ge=1)
+    share: float | None = Field(default=None, gt=0, le=1)
+    any_of: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if sum((self.count is not None, self.share is not None, bool(self.any_of))) != 1:
+            raise ValueError("give exactly one of count, share and any_of")
+        return self
+
+    @property
+    def threshold(self) -> float:
+        """The number that was reached: of features, or their share."""
+        return self.share if self.share is not None else float(self.count or 1)
+
+
+class DriftRules(_Rules):
+    """When customers changed, and when that starts a training run."""
+
+    reference: Literal["all", "existing", "nearest"]
+    rows_min: int = Field(ge=1, description="fewer logged customers decide nothing")
+    false_discovery_rate: float = Field(gt=0, lt=1, description="of Benjamini-Hochberg")
+    ks_floor: float = Field(ge=0, lt=1, description="D that a numeric feature must exceed")
+    category_floor: float = Field(ge=0, lt=1, description="share of rows that changed category")
+    rule: DayRule
+    score_counts: bool = Field(description="whether a drifted score counts like a feature")
+    newly_labelled_min: int = Field(ge=0, description="fewer new labels start no training")
+    cooldown_days: float = Field(ge=0, description="between two runs that drift started")
+    outcome_days: float = Field(ge=0, description="until a customer who stayed is an outcome")
+    outcome_weeks: int = Field(ge=1, description="how far back outcomes are measured")
+    report_rows: int = Field(ge=100, description="rows behind the report's plots, on each side")
+
+
+class Band(_Rules):
+    """A name for the probabilities from `begins` up to the next band."""
+
+    name: str = Field(pattern=r"^[a-z_]{1,16}$")
+    begins: float = Field(ge=0, lt=1)
+
+
+class ScoringRules(_Rules):
+    """How the nightly run cuts up its work, and what it calls the answers."""
+
+    range_rows: int = Field(ge=1, description="customers of one mapped task")
+    ranges_max: int = Field(ge=1, description="mapped tasks; a range grows before there are more")
+    chunk_rows: int = Field(ge=1, description="customers in memory at once")
+    bands: tuple[Band, ...] = Field(min_length=1)
+
+    @field_validator("bands")
+    @classmethod
+    def _cover_all(cls, bands: tuple[Band, ...]) -> tuple[Band, ...]:
+        begins = [band.begins for band in bands]
+        if begins[0] != 0 or begins != sorted(set(begins)):
+            raise ValueError("the first band begins at 0, and each later one above the one before")
+        if len({band.name for band in bands}) != len(bands):
+            raise ValueError("each band has its own name")
+        return bands
+
+
 class Params(_Rules):
     """All of params.yaml."""
 
@@ -86,6 +148,8 @@ class Params(_Rules):
     split: SplitRule
     validation: ValidationRules
     gate: GateRules
+    drift: DriftRules
+    scoring: ScoringRules
     promotion: Literal["auto", "manual"]
 
     def sha256(self) -> str:
@@ -103,5 +167,5 @@ def load_params(path: Path) -> Params:
             for fault in error.errors()
         )
         raise ConfigurationError(f"cannot use {path}: {faults}") from error
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigurationError(f"cannot read {path}: {error}") from error

@@ -144,6 +144,17 @@ class Registry:
         with self._errors():
             self._client.set_registered_model_alias(PRODUCTION, CHAMPION, version)
 
+    def check_production_version(self, version: str) -> None:
+        """RegistryError unless production has the version, so that the alias can follow."""
+        with self._errors():
+            self._client.get_model_version(PRODUCTION, version)
+
+    def tag_production_version(self, version: str, tags: Mapping[str, str]) -> None:
+        """Add tags to a version in production, or replace them."""
+        with self._errors():
+            for name, value in tags.items():
+                self._client.set_model_version_tag(PRODUCTION, version, name, value)
+
     def _experiment(self) -> str:
         from mlflow.exceptions import MlflowException
 

@@ -49,6 +49,30 @@ class Settings(BaseSettings):
     api_host: str = Field(default="127.0.0.1", description="the address that the API binds")
     api_port: int = Field(default=8000, ge=1, le=65535, description="the port that the API binds")
     dashboard_port: int = Field(default=8050, ge=1, le=65535, description="the dashboard's port")
+    dashboard_host: str = Field(
+        default="127.0.0.1", description="the address that the dashboard binds"
+    )
+    dashboard_workers: int = Field(
+        default=1, ge=1, le=64, description="processes of the dashboard, eight threads each"
+    )
+    dashboard_password: SecretStr | None = Field(
+        default=None, description="signs analysts in to the dashboard, as any API key does"
+    )
+    dashboard_secret: SecretStr | None = Field(
+        default=None, description="signs the dashboard's cookies; made and kept in var when empty"
+    )
+    dashboard_public_url: str = Field(
+        default="", description="the dashboard as a browser reaches it, for links to it"
+    )
+    airflow_public_url: str = Field(
+        default="", description="Airflow as a browser reaches it, for the dashboard's links"
+    )
+    revenue_per_spend: float = Field(
+        default=0.015, ge=0, le=1, description="yearly revenue per dollar that a customer spends"
+    )
+    revenue_per_balance: float = Field(
+        default=0.18, ge=0, le=1, description="yearly revenue per dollar of balance carried"
+    )
     airflow_port: int = Field(default=8080, ge=1, le=65535, description="Airflow's port")
     mlflow_port: int = Field(default=5000, ge=1, le=65535, description="MLflow's port")
     api_workers: int | None = Field(
@@ -92,6 +116,9 @@ class Settings(BaseSettings):
     training_schedule: str = Field(
         default="", description="when training runs unasked, such as @weekly; never when empty"
     )
+    scoring_schedule: str = Field(
+        default="0 3 * * *", description="when all customers are scored (UTC); never when empty"
+    )
     git_commit: str = Field(
         default="", description="commit of this code, where no git checkout is there to ask"
     )
@@ -102,6 +129,11 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("id_key", mode="before")
+    @classmethod
+    def _no_empty_key(cls, value: object) -> object:
+        return value or None  # as a variable that docker compose passes on unset
 
     @cached_property
     def resolved_store_uri(self) -> str:
@@ -128,6 +160,12 @@ class Settings(BaseSettings):
         if self.id_key is not None:
             return self.id_key.get_secret_value().encode()
         return _kept_secret(self.var_dir / "id_key")
+
+    def dashboard_cookie_key(self) -> bytes:
+        """What signs the dashboard's cookies: the setting, else made once and kept in `var_dir`."""
+        if self.dashboard_secret is not None:
+            return self.dashboard_secret.get_secret_value().encode()
+        return _kept_secret(self.var_dir / "dashboard_key")
 
 
 def load_settings() -> Settings:

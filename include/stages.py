@@ -21,6 +21,7 @@ LABEL = "label"
 NAMED_FAULTS = 20  # how many an error message spells out; all of them are in faults.parquet
 MADE_UP_ROWS = 32
 EXAMPLE_ROWS = 3
+DECIMALS = 3  # of a made-up number
 
 
 @dataclass(frozen=True)
@@ -148,10 +149,11 @@ def train_model(
     run: TrainingRun, ingested: Ingested, validated: Validated, transformed: Transformed
 ) -> Trained:
     """Fit and calibrate, export to ONNX, register the candidate."""
-    fitted = training.fit(_prepared(run, transformed), run.params.model)
+    prepared = _prepared(run, transformed)
+    fitted = training.fit(prepared, run.params.model)
     holdout = holdout_rows(run, run.read_frame(validated.customers))
     model = graph.export(fitted, run.contract.matrix(holdout, fitted.columns))
-    made_up = made_up_rows(run, fitted)
+    made_up = made_up_rows(run, prepared)
     gains = fitted.trees.get_booster().get_score(importance_type="total_gain")
     candidate = run.registry.register_candidate(
         ingested.mlflow_run_id,
@@ -182,22 +184,26 @@ def holdout_rows(run: TrainingRun, frame: pd.DataFrame) -> pd.DataFrame:
     return held
 
 
-def made_up_rows(run: TrainingRun, fitted: training.Fitted) -> pd.DataFrame:
-    """Rows of the model's input that are nobody's: each column drawn by itself, like its average.
+def made_up_rows(
+    run: TrainingRun, prepared: training.Prepared, *, middle: float = 0.8
+) -> pd.DataFrame:
+    """Rows of the model's input that are nobody's: each column by itself from its middle range.
 
     They are the self-check rows and the registry's input example, which many may read.
     """
     random = np.random.default_rng(run.params.model.seed)
+    tails = [(1 - middle) / 2, (1 + middle) / 2]
+    scaled = np.quantile(prepared.training.features, tails, axis=0)
+    lows, highs = scaled * prepared.scaler.scale_ + prepared.scaler.mean_
     drawn = {}
-    for place, name in enumerate(fitted.columns):
+    for name, low, high in zip(prepared.columns, lows, highs, strict=False):
         column = run.contract.column(name)
-        mean, scale = fitted.scaler.mean_[place], fitted.scaler.scale_[place]
-        values = random.normal(mean, scale, MADE_UP_ROWS)
+        values = random.uniform(low, high, MADE_UP_ROWS)
         if column.categories:
             drawn[name] = np.clip(np.round(values), 0, len(column.categories) - 1)
             continue
-        values = np.clip(values, column.minimum, column.maximum)
-        drawn[name] = np.floor(values) if column.type == "integer" else values
+        tidy = np.round(values, 0 if column.type == "integer" else DECIMALS)
+        drawn[name] = np.clip(tidy, column.minimum, column.maximum)
     return pd.DataFrame(drawn, dtype=np.float64)
 
 

@@ -60,7 +60,7 @@ class ObjectInfo:
 def open_store(uri: str, *, client: "S3Client | None" = None) -> "Store":
     """Open `file:///dir` or `s3://bucket[/prefix]`; `client` replaces the default S3 client."""
     parts = urlsplit(uri)
-    if parts.scheme == "file" and parts.path and not parts.netloc:
+    if parts.scheme == "file" and parts.path.startswith("/") and not parts.netloc:
         return LocalStore(Path(unquote(parts.path)))
     if parts.scheme == "s3" and parts.netloc:
         return S3Store(client or s3_client(), parts.netloc, parts.path.strip("/"))
@@ -131,6 +131,7 @@ class LocalStore:
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """All objects whose key starts with `prefix`, in the order of their keys."""
         # Sorting "a/" below "a." as S3 does needs whole keys, so the walk is collected first.
+        _checked_prefix(prefix)
         keys = sorted(self._keys(prefix))
         for key in keys:
             try:
@@ -247,7 +248,12 @@ class S3Store:
         try:
             self._put(key, data, IfNoneMatch="*")
         except ObjectChanged as error:
-            if self.read(key).data != data:
+            found = self._data(key)
+            if found is None:
+                raise StoreUnavailable(
+                    f"another writer of {key!r} in {self.uri} was in the way and is gone: try again"
+                ) from error
+            if found != data:
                 raise ObjectExists(
                     f"{key!r} in {self.uri} is written once and holds other bytes already"
                 ) from error
@@ -271,6 +277,7 @@ class S3Store:
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """All objects whose key starts with `prefix`, in the order of their keys, page by page."""
+        _checked_prefix(prefix)
         with self._errors(prefix):
             pages = self.client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.bucket, Prefix=self.prefix + prefix
@@ -355,7 +362,12 @@ def s3_client() -> "S3Client":
     """An S3 client from the usual AWS variables, files and roles."""
     import boto3
 
-    return boto3.client("s3", config=s3_config())
+    try:
+        return boto3.client("s3", config=s3_config())
+    except ValueError as error:
+        raise ConfigurationError(
+            f"AWS_ENDPOINT_URL must be a URL such as http://127.0.0.1:9000: {error}"
+        ) from error
 
 
 def _checked(key: str) -> str:
@@ -370,6 +382,10 @@ def _checked(key: str) -> str:
             f"an object key is a relative path without empty or dot parts, found {key!r}"
         )
     return key
+
+
+def _checked_prefix(prefix: str) -> None:
+    _checked(f"{prefix}x")
 
 
 def _digest(data: bytes) -> str:

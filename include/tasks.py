@@ -5,32 +5,24 @@ error that a retry cannot mend fails the task at once; an unreachable service is
 """
 
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from include.errors import (
-    ChampionError,
-    ChurnError,
-    ConfigurationError,
-    DataError,
-    NeedsPerson,
-    StoreForbidden,
-)
+from include.errors import NeedsPerson
+from include.task_errors import reported
 
 if TYPE_CHECKING:
     from include.run import TrainingRun
 
 logger = logging.getLogger(__name__)
 
-HOPELESS = (ChampionError, ConfigurationError, DataError, NeedsPerson, StoreForbidden)
 OUTCOMES = "churn_training_total"
 
 
 def ingest_data(**context: Any) -> dict[str, Any]:
     """Read the labelled customers."""
-    with _reported():
+    with reported():
         from include import stages
 
         return asdict(stages.ingest_data(_training_run(context)))
@@ -38,7 +30,7 @@ def ingest_data(**context: Any) -> dict[str, Any]:
 
 def validate_data(*, ingested: Mapping[str, Any], **context: Any) -> dict[str, Any]:
     """Check them against the data contract."""
-    with _reported():
+    with reported():
         from include import stages
 
         return asdict(stages.validate_data(_training_run(context), stages.Ingested(**ingested)))
@@ -46,7 +38,7 @@ def validate_data(*, ingested: Mapping[str, Any], **context: Any) -> dict[str, A
 
 def transform_data(*, validated: Mapping[str, Any], **context: Any) -> dict[str, Any]:
     """Engineer, split, scale, resample."""
-    with _reported():
+    with reported():
         from include import stages
 
         return asdict(stages.transform_data(_training_run(context), stages.Validated(**validated)))
@@ -60,7 +52,7 @@ def train_model(
     **context: Any,
 ) -> dict[str, Any]:
     """Fit, calibrate, export, register the candidate."""
-    with _reported():
+    with reported():
         from include import stages
 
         return asdict(
@@ -75,7 +67,7 @@ def train_model(
 
 def evaluate_model(**context: Any) -> dict[str, Any]:
     """Judge the candidate against the champion."""
-    with _reported():
+    with reported():
         from include import release
 
         return asdict(release.evaluate_model(_training_run(context), _history(context)))
@@ -83,7 +75,7 @@ def evaluate_model(**context: Any) -> dict[str, Any]:
 
 def promote_model(*, evaluated: Mapping[str, Any], **context: Any) -> dict[str, Any]:
     """Promote an accepted candidate: files first, the pointer last."""
-    with _reported():
+    with reported():
         from include import release
 
         promoted = release.promote_model(
@@ -134,19 +126,6 @@ def _history(context: Mapping[str, Any]) -> Any:
         stages.Transformed(**context["transformed"]),
         stages.Trained(**context["trained"]),
     )
-
-
-@contextmanager
-def _reported() -> Iterator[None]:
-    from airflow.sdk.exceptions import AirflowFailException
-
-    try:
-        yield
-    except HOPELESS as error:
-        raise AirflowFailException(str(error)) from error
-    except ChurnError as error:
-        logger.warning("%s; the task is tried again if it has tries left", error)
-        raise
 
 
 def _count(outcome: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xgboost as xgb
 from imblearn.over_sampling import SMOTE, SMOTENC
+from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
@@ -176,7 +177,7 @@ def fit(prepared: Prepared, params: ModelParams) -> Fitted:
 
 def platt(margin: "NDArray[np.float64]", calibration: Calibration) -> "NDArray[np.float64]":
     """Calibrated P(churn) of the trees' margins."""
-    return 1 / (1 + np.exp(-(calibration.slope * margin + calibration.intercept)))
+    return expit(calibration.slope * margin + calibration.intercept)  # type: ignore[no-any-return]
 
 
 def native_trees(trees: xgb.XGBClassifier) -> bytes:

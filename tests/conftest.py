@@ -112,7 +112,7 @@ def mariadb_server() -> Iterator[str]:
     # Not below pytest's own directory, which only its owner may enter.
     home = Path(tempfile.mkdtemp(prefix="churn-mariadb-"))
     try:
-        with _database_daemon(daemon, home) as url:
+        with database_daemon(daemon, home) as url:
             yield url
     finally:
         shutil.rmtree(home, ignore_errors=True)
@@ -171,7 +171,7 @@ def _free_port() -> int:
 
 
 @contextmanager
-def _database_daemon(daemon: str, home: Path) -> Iterator[str]:
+def database_daemon(daemon: str, home: Path) -> Iterator[str]:
     data, port = home / "data", _free_port()
     as_user = ["--user=mysql"] if os.geteuid() == 0 else []
     if as_user:

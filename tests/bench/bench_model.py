@@ -67,9 +67,7 @@ def main() -> None:
     for seed in range(3):
         drawn = sample_customers(arguments.sample_rows, seed=seed)
         auc = cross_auc(drawn, frame, contract, params)
-        write(
-            f"trained on {arguments.sample_rows} sample customers (seed {seed}), scored on real ones: {auc:.4f}"
-        )
+        write(f"{arguments.sample_rows} sample customers, seed {seed}: {auc:.4f} on real ones")
 
 
 def salted(params: Params, model: ModelParams, salt: int) -> Params:

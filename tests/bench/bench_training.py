@@ -1,0 +1,132 @@
+"""What a training run costs, from trigger to success; run by `make bench-training`.
+
+Starts the local stack twice, once on SQLite and a directory, once on MariaDB and an S3 server, and
+trains a few times in each. Work is the time that tasks run; the rest is Airflow's own, between
+trigger and success: queueing, forking, and bookkeeping between two tasks.
+"""
+
+import argparse
+import json
+import logging
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from infra.local import airflow, training
+from infra.local.airflow_client import AirflowClient
+from tests.conftest import AWS_DUMMY, PROJECT, database_daemon
+from tests.ports import free_ports
+
+READY_SECONDS = 240
+BUCKET = "bench"
+
+
+def main() -> None:
+    """Print one line for each store and database."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("csv", nargs="?", type=Path, help="real customers; made-up ones if absent")
+    parser.add_argument("--runs", type=int, default=4)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as home:
+        bench("SQLite + directory", {}, Path(home), arguments)
+    daemon = shutil.which("mariadbd") or shutil.which("mysqld", path="/usr/sbin")
+    if daemon is None:
+        sys.stdout.write("MariaDB + S3 server: left out, no mariadbd on this machine\n")
+        return
+    with mariadb_and_s3(daemon) as environment, tempfile.TemporaryDirectory() as home:
+        bench("MariaDB + S3 server", environment, Path(home), arguments)
+
+
+def bench(
+    name: str, environment: dict[str, str], home: Path, arguments: argparse.Namespace
+) -> None:
+    """Start a stack, train in it, print the medians."""
+    with local_stack(home, environment, arguments.csv) as urls:
+        secret = json.loads((home / "airflow" / "passwords.json").read_text())[airflow.USER]
+        client = AirflowClient(urls["airflow"], user=airflow.USER, password=secret)
+        found = [one_run(client) for _ in range(arguments.runs)]
+    whole = statistics.median(seconds for seconds, _ in found)
+    work = statistics.median(worked for _, worked in found)
+    sys.stdout.write(
+        f"{name:22} trigger to success {whole:5.1f} s = work {work:4.1f} s + Airflow "
+        f"{whole - work:4.1f} s   (runs: {', '.join(f'{s:.1f}' for s, _ in found)})\n"
+    )
+    sys.stdout.flush()
+
+
+def one_run(client: AirflowClient) -> tuple[float, float]:
+    """Seconds from trigger to success, and those in which tasks ran."""
+    run_id = client.trigger(training.DAG_ID, {"trigger_reason": "bench"})
+    while not (run := client.run(training.DAG_ID, run_id)).is_finished:
+        time.sleep(0.2)
+    tasks = client.tasks(training.DAG_ID, run_id)
+    assert run.state == "success" and run.seconds is not None, [(t.task_id, t.state) for t in tasks]
+    return run.seconds, sum(task.seconds or 0.0 for task in tasks)
+
+
+@contextmanager
+def local_stack(
+    home: Path, environment: dict[str, str], csv: Path | None
+) -> Iterator[dict[str, str]]:
+    """The local stack in a directory of its own, from ready to stopped."""
+    names = [f"CHURN_{name}_PORT" for name in ("API", "AIRFLOW", "MLFLOW", "DASHBOARD")]
+    ports = dict(zip(names, map(str, free_ports(len(names))), strict=True))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "infra.local.run", *(["--csv", str(csv)] if csv else [])],
+        cwd=PROJECT,
+        env={**os.environ, **ports, **environment, "CHURN_VAR_DIR": str(home)},
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + READY_SECONDS
+        while not (home / "stack.json").exists():
+            assert process.poll() is None and time.monotonic() < deadline, home / "logs"
+            time.sleep(0.5)
+        found = json.loads((home / "stack.json").read_text())
+        assert found["state"] == "ready", found.get("failure")
+        yield found["urls"]
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=60)
+
+
+@contextmanager
+def mariadb_and_s3(daemon: str) -> Iterator[dict[str, str]]:
+    """A private MariaDB and an S3 server, as a stack's environment."""
+    import boto3
+    import sqlalchemy as sa
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    endpoint = "http://{}:{}".format(*server.get_host_and_port())
+    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+    client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", **keys)
+    client.create_bucket(Bucket=BUCKET)
+    home = Path(tempfile.mkdtemp(prefix="churn-bench-"))
+    try:
+        with database_daemon(daemon, home) as url:
+            with sa.create_engine(url).begin() as connection:
+                connection.execute(sa.text("CREATE DATABASE churn CHARACTER SET utf8mb4"))
+            yield {
+                **AWS_DUMMY,
+                "AWS_ENDPOINT_URL": endpoint,
+                "CHURN_STORE_URI": f"s3://{BUCKET}",
+                "CHURN_DATABASE_URL": f"{url}/churn",
+            }
+    finally:
+        server.stop()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from include.contract import Contract
+from include.errors import ConfigurationError
+from include.features import engineered_for
+from include.params import Params, load_params
+from include.settings import Settings
+
+FILE = Settings().params_file
+EIGHT = [
+    "Total_Relationship_Count",
+    "Credit_Limit",
+    "Total_Revolving_Bal",
+    "Total_Amt_Chng_Q4_Q1",
+    "Total_Trans_Amt",
+    "Total_Trans_Ct",
+    "Total_Ct_Chng_Q4_Q1",
+    "Avg_Utilization_Ratio",
+]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    """Writes the project's parameters with one value changed, or taken out (None)."""
+
+    def write(place: str, value: object) -> Path:
+        document: dict[str, Any] = copy.deepcopy(yaml.safe_load(FILE.read_text()))
+        *rooms, name = place.split(".")
+        inner = document
+        for room in rooms:
+            inner = inner[room]
+        if value is None:
+            del inner[name]
+        else:
+            inner[name] = value
+        path = tmp_path / "params.yaml"
+        path.write_text(yaml.safe_dump(document))
+        return path
+
+    return write
+
+
+def test_the_projects_own_parameters_are_right(contract: Contract) -> None:
+    params = load_params(FILE)
+    assert contract.chosen(params.model.columns) == contract.feature_names
+    assert params.model.threshold == 0.5
+    assert params.gate.gain_min == 0.001
+    assert params.promotion == "auto"
+
+
+def test_the_eight_columns_are_a_change_of_one_line(
+    write: Callable[..., Path], contract: Contract
+) -> None:
+    columns = contract.chosen(load_params(write("model.columns", EIGHT)).model.columns)
+    assert columns == tuple(EIGHT)
+    assert len(engineered_for(columns)) == 2
+
+
+def test_the_line_in_the_file_gives_the_same_eight(tmp_path: Path) -> None:
+    text = FILE.read_text().replace("  columns: all", "  # columns: all", 1)
+    (tmp_path / "params.yaml").write_text(text.replace("  # columns: [", "  columns: [", 1))
+    assert list(load_params(tmp_path / "params.yaml").model.columns) == EIGHT
+
+
+@pytest.mark.parametrize("family", ["xgboost", "random_forest"])
+def test_each_family_has_its_own_hyperparameters(family: str, write: Callable[..., Path]) -> None:
+    model = load_params(write("model.family", family)).model
+    assert model.hyperparameters == getattr(model, family).model_dump()
+
+
+def test_the_hash_names_the_values_and_not_the_file(write: Callable[..., Path]) -> None:
+    params = load_params(FILE)
+    assert load_params(write("promotion", "auto")).sha256() == params.sha256()
+    assert load_params(write("promotion", "manual")).sha256() != params.sha256()
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        ("model.family", "svm", "model.family: Input should be 'xgboost' or 'random_forest'"),
+        ("model.columns", [], "model.columns"),
+        ("model.columns", "most", "model.columns"),
+        ("model.resampling", "adasyn", "model.resampling: .*found 'adasyn'"),
+        ("model.threshold", 1.0, "model.threshold: .*less than 1, found 1.0"),
+        ("model.seed", -1, "model.seed"),
+        ("model.threads", 0, "model.threads"),
+        ("model.xgboost.n_estimators", 0, "model.xgboost.n_estimators"),
+        ("model.xgboost.learning_rate", 0, "model.xgboost.learning_rate"),
+        ("model.xgboost.learning_rate", "fast", "model.xgboost.learning_rate: .*found 'fast'"),
+        ("model.xgboost.max_depth", 2.5, "model.xgboost.max_depth"),
+        ("model.xgboost.max_deep", 3, "model.xgboost.max_deep: Extra inputs are not permitted"),
+        ("model.random_forest.subsample", 1.5, "model.random_forest.subsample"),
+        ("split.holdout_share", 0.95, "split: .*leave rows to train on"),
+        ("split.holdout_share", None, "split.holdout_share: Field required"),
+        ("validation.rejected_share_max", 1, "validation.rejected_share_max"),
+        ("gate.gain_min", -0.1, "gate.gain_min"),
+        ("gate.confidence", 95, "gate.confidence: .*less than 1, found 95"),
+        ("promotion", "always", "promotion: Input should be 'auto' or 'manual'"),
+        ("promote", "auto", "promote: Extra inputs are not permitted"),
+        ("model", None, "model: Field required"),
+    ],
+)
+def test_a_value_that_cannot_work_is_named(
+    place: str, value: object, message: str, write: Callable[..., Path]
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"params.yaml: .*{message}"):
+        load_params(write(place, value))
+
+
+def test_every_value_at_fault_is_named(write: Callable[..., Path]) -> None:
+    path = write("model.threshold", 2)
+    path.write_text(path.read_text().replace("promotion: auto", "promotion: never"))
+    with pytest.raises(ConfigurationError, match="model.threshold.*promotion"):
+        load_params(path)
+
+
+@pytest.mark.parametrize(
+    "put",
+    [
+        lambda path: path.write_text("model: [1"),
+        lambda path: path.write_text(""),
+        lambda path: path.write_bytes(b"\xff\xfe"),
+        lambda path: path.mkdir(),
+        lambda path: None,
+    ],
+    ids=["no yaml", "empty", "no text", "directory", "absent"],
+)
+def test_a_file_that_cannot_be_used_is_named(put: Callable[[Path], object], tmp_path: Path) -> None:
+    put(tmp_path / "params.yaml")
+    with pytest.raises(ConfigurationError, match="cannot (use|read) .*params.yaml: "):
+        load_params(tmp_path / "params.yaml")
+
+
+def test_parameters_do_not_change() -> None:
+    params: Params = load_params(FILE)
+    with pytest.raises(ValueError, match="frozen"):
+        params.promotion = "manual"
