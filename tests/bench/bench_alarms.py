@@ -1,0 +1,183 @@
+"""How often quiet days ring and shifted ones do; run by `make bench-alarms CSV=…`.
+
+Days are resamples of real customers that the reference does not hold: half of the customers are the
+reference, days are drawn from the other half. Both populations that an API may see are tried: all
+customers, and existing ones only. "Any p" is the rule that we set out to replace: any feature with
+p < 0.05 against the same rows. The score is a model's, trained on the reference's own training rows.
+"""
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from include import drift, training
+from include.contract import load_contract
+from include.drift import SCORE, Comparison, Verdict
+from include.features import SplitRule
+from include.params import DriftRules, Params, load_params
+from include.settings import Settings
+
+ROWS = (500, 1000, 2000, 5000)
+SHIFTS_SD = (0.2, 0.5, 1.0)
+SHIFTED = {
+    "one": ("Total_Trans_Ct",),
+    "three": ("Total_Trans_Amt", "Total_Trans_Ct", "Total_Ct_Chng_Q4_Q1"),
+    "all": (),  # every numeric one
+}
+CONTRACT = load_contract()
+NAMES = (*CONTRACT.feature_names, SCORE)
+CATEGORICAL = {column.name for column in CONTRACT.features if column.categories}
+
+Columns = dict[str, NDArray[np.float64]]
+References = dict[str, dict[str, drift.Counts]]
+
+
+@dataclass(frozen=True)
+class Bank:
+    """A model's reference by mix, and customers that it does not hold, to draw days from."""
+
+    references: References
+    places: Columns
+    others: NDArray[np.float64]
+    existing: NDArray[np.bool_]
+    fitted: training.Fitted
+    deviations: NDArray[np.float64]
+
+    def answers(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The model's scores of raw rows."""
+        return self.fitted.probabilities(matrix)
+
+    def compare(
+        self, day: NDArray[np.float64], rules: DriftRules
+    ) -> dict[str, tuple[Verdict, ...]]:
+        """The verdicts against each mix."""
+        columns = dict(zip(NAMES, np.column_stack([day, self.answers(day)]).T, strict=True))
+        current = {name: drift.count(columns[name], self.places[name]) for name in NAMES}
+        return {
+            mix: drift.judge({n: _pair(n, own[n], current[n]) for n in NAMES}, rules)
+            for mix, own in self.references.items()
+        }
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("csv", type=Path, help="real customers, as downloaded")
+    parser.add_argument("--days", type=int, default=500)
+    parser.add_argument("--shifted-days", type=int, default=100)
+    arguments = parser.parse_args()
+    params = load_params(Settings().params_file)
+    bank = make_bank(pd.read_csv(arguments.csv), params)
+    for population in ("all", "existing"):
+        quiet_table(bank, population, params.drift, days=arguments.days)
+    for population in ("all", "existing"):
+        power_table(bank, population, params.drift, days=arguments.shifted_days)
+
+
+def make_bank(frame: pd.DataFrame, params: Params) -> Bank:
+    """Half of the customers as a model's world, the others to draw days from."""
+    keys = frame[CONTRACT.key.name].tolist()
+    half = SplitRule(salt="halves", calibration_share=0.1, holdout_share=0.5)
+    out = half.sides(keys) == "holdout"
+    known, others = frame[~out].reset_index(drop=True), frame[out].reset_index(drop=True)
+    fitted = training.fit(training.prepare(known, CONTRACT, params), params.model)
+    matrix = CONTRACT.matrix(known, CONTRACT.feature_names)
+    trained = params.split.sides(known[CONTRACT.key.name].tolist()) == "training"
+    stayed = CONTRACT.labels(known) == 0
+    unseen = fitted.probabilities(matrix[~trained])
+    places = {n: np.unique(matrix[trained, i]) for i, n in enumerate(CONTRACT.feature_names)}
+    places |= {n: np.arange(len(CONTRACT.column(n).categories), dtype=float) for n in CATEGORICAL}
+    places[SCORE] = np.unique(unseen)
+    references: References = {}
+    for mix in ("all", "existing"):
+        chosen = trained & (stayed | (mix == "all"))
+        scored = unseen[(stayed | (mix == "all"))[~trained]]
+        values = dict(zip(NAMES, (*matrix[chosen].T, scored), strict=True))
+        references[mix] = {name: drift.count(values[name], places[name]) for name in NAMES}
+    day_rows = CONTRACT.matrix(others, CONTRACT.feature_names)
+    return Bank(
+        references, places, day_rows, CONTRACT.labels(others) == 0, fitted, matrix.std(axis=0)
+    )
+
+
+def quiet_table(bank: Bank, population: str, rules: DriftRules, *, days: int) -> None:
+    """Alarm rates of days on which nothing changed."""
+    write(f"\nquiet days, {population} customers: share of {days} days that ring")
+    write(f"{'rows':>8}" + "".join(f"{h:>12}" for h in HEADINGS))
+    for rows in ROWS:
+        random = np.random.default_rng(rows)
+        found = [alarms(bank, draw(bank, population, rows, random), rules) for _ in range(days)]
+        write(f"{rows:8,}" + "".join(f"{share:12.1%}" for share in np.mean(found, axis=0)))
+
+
+def power_table(bank: Bank, population: str, rules: DriftRules, *, days: int) -> None:
+    """Alarm rates of days on which some features moved."""
+    write(f"\nshifted days, {population} customers: share of {days} days that ring, by rows")
+    write(f"{'features':>10}{'shift':>8}" + "".join(f"{rows:>12,}" for rows in ROWS))
+    for label, names in SHIFTED.items():
+        for shift_sd in SHIFTS_SD:
+            shares = []
+            for rows in ROWS:
+                random = np.random.default_rng(rows)
+                drawn = (draw(bank, population, rows, random) for _ in range(days))
+                moved = (shifted(bank, day, names, shift_sd) for day in drawn)
+                shares.append(np.mean([alarms(bank, day, rules)[0] for day in moved]))
+            write(f"{label:>10}{shift_sd:8.1f}" + "".join(f"{share:12.0%}" for share in shares))
+
+
+HEADINGS = ("nearest", "all", "existing", "no floor", "any p<0.05")
+
+
+def alarms(bank: Bank, day: NDArray[np.float64], rules: DriftRules) -> tuple[bool, ...]:
+    """Whether the day rings, under each of the rules in HEADINGS."""
+    found = bank.compare(day, rules)
+    nearest = min(found.values(), key=drift.mean_effect)
+    return (
+        drift.day_drifted(nearest, rules),
+        drift.day_drifted(found["all"], rules),
+        drift.day_drifted(found["existing"], rules),
+        any(verdict.significant for verdict in nearest),
+        any(verdict.p_value < 0.05 for verdict in found["all"]),
+    )
+
+
+def draw(
+    bank: Bank, population: str, rows: int, random: np.random.Generator
+) -> NDArray[np.float64]:
+    """A day's customers, with replacement where there are not enough of them."""
+    pool = np.flatnonzero(bank.existing) if population == "existing" else len(bank.others)
+    size = pool if isinstance(pool, int) else len(pool)
+    return bank.others[random.choice(pool, rows, replace=rows > size)]
+
+
+def shifted(
+    bank: Bank, day: NDArray[np.float64], names: tuple[str, ...], shift_sd: float
+) -> NDArray[np.float64]:
+    """The day with columns moved by so many standard deviations, never below zero."""
+    moved = day.copy()
+    for place, name in enumerate(CONTRACT.feature_names):
+        if name in (names or CONTRACT.feature_names) and name not in CATEGORICAL:
+            step = shift_sd * bank.deviations[place]
+            if CONTRACT.column(name).type == "integer":
+                step = np.floor(step + np.random.default_rng(place).random(len(day)))
+            moved[:, place] = np.maximum(day[:, place] + step, 0)
+    return moved
+
+
+def _pair(name: str, reference: drift.Counts, current: drift.Counts) -> Comparison:
+    return Comparison("categorical" if name in CATEGORICAL else "numeric", reference, current)
+
+
+def write(line: str) -> None:
+    """One line, shown at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,293 @@
+"""What a day of drift detection costs; run by `make bench-drift`.
+
+Writes a day's log as the API does, in thousands of objects, and measures from the store to
+drift.json, each step in a process of its own: against pandas with `scipy.stats.ks_2samp` on these
+files, and against Evidently's preset at the largest size that it finishes in two minutes.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from include import drift, monitoring, predictions
+from include.drift import SCORE
+from include.monitoring import DriftRun
+from include.params import load_params
+from include.reference import read_reference
+from include.settings import Settings
+from include.store import LocalStore
+from tests.include.bank_days import CONTRACT, DAY, people, publish, score
+
+REFERENCE_ROWS = 10_000
+EVIDENTLY_SECONDS = 120
+EVIDENTLY_ROWS = (500_000, 1_000_000, 2_000_000, 4_000_000)
+MIB = 2**10  # of ru_maxrss, which is in KiB
+NUMERIC = [column.name for column in CONTRACT.features if not column.categories]
+CATEGORICAL = [column.name for column in CONTRACT.features if column.categories]
+COLUMNS = [*CONTRACT.feature_names, SCORE]
+LONGER = 600 * 60
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--objects", type=int, default=2000)
+    parser.add_argument("--compacted", type=int, default=20, help="objects of the same rows")
+    parser.add_argument("--step", nargs=2, metavar=("NAME", "DIRECTORY"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.step:
+        report(*arguments.step)
+        return
+    with tempfile.TemporaryDirectory(prefix="churn-bench-") as home:
+        compare(Path(home), arguments)
+
+
+def compare(home: Path, arguments: argparse.Namespace) -> None:
+    """Every step on the same rows."""
+    rows, objects = arguments.rows, arguments.objects
+    write_day(home / "day", rows, objects)
+    for part in (10, 4):
+        write_day(home / f"part{part}", rows // part, objects // part)
+    write(f"{rows:,} logged predictions, {len(COLUMNS)} columns, {objects:,} objects")
+    ours = row("store to drift.json", measured("whole", home / "day"), rows)
+    reading = row("  of it reading", measured("reading", home / "day"), rows)
+    for part in (4, 10):
+        row(f"store to drift.json, 1/{part}", measured("whole", home / f"part{part}"), rows // part)
+    write_day(home / "compacted", rows, arguments.compacted)
+    compacted = measured("whole", home / "compacted")
+    row(f"compacted to {arguments.compacted} objects", compacted, rows)
+    theirs = row("pandas + ks_2samp", measured("pandas", home / "day"), rows)
+    statistic = row("the statistic, one column", measured("counts", home / "day"), rows)
+    scipys = row("scipy.stats.ks_2samp, one", measured("scipy", home / "day"), rows)
+    write(f"whole: {theirs / ours:.1f} × pandas + SciPy; reading is {reading / ours:.0%} of it")
+    write(f"the statistic alone: {scipys / statistic:.1f} × SciPy")
+    for size in EVIDENTLY_ROWS:
+        write_day(home / f"evidently{size}", size, max(size // 5000, 1))
+        found = measured("evidently", home / f"evidently{size}", seconds=EVIDENTLY_SECONDS)
+        if found is None:
+            write(f"Evidently's preset, {size:,} rows: not within {EVIDENTLY_SECONDS} s")
+            break
+        row(f"Evidently's preset, {size:,}", found, size)
+
+
+def row(name: str, found: dict[str, float] | None, rows: int) -> float:
+    """Print one step; returns its seconds."""
+    if found is None:
+        raise SystemExit(f"{name} did not end")
+    seconds, mebibytes = found["seconds"], found["mebibytes"]
+    each = seconds / rows * 1e6
+    write(f"{name:30} {seconds:8.2f} s {each:8.2f} s/million rows {mebibytes:8,.0f} MiB peak")
+    return seconds
+
+
+def measured(name: str, home: Path, *, seconds: float = LONGER) -> dict[str, float] | None:
+    """A step's figures from a fresh process; None where it took too long."""
+    command = [sys.executable, "-m", "tests.bench.bench_drift", "--step", name, str(home)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=True)
+    except subprocess.TimeoutExpired:
+        return None
+    except subprocess.CalledProcessError as error:
+        raise SystemExit(error.stderr) from error
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def report(name: str, directory: str) -> None:
+    """Run one step here, and print what it took; imports are paid before."""
+    step = STEPS[name](LocalStore(Path(directory)))
+    started = time.perf_counter()
+    step()
+    seconds = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MIB
+    write(json.dumps({"seconds": seconds, "mebibytes": peak}))
+
+
+def whole(store: LocalStore) -> Callable[[], Any]:
+    """From the log to drift.json, as the DAG's two tasks do it."""
+    run = DriftRun(
+        dag_run_id="bench",
+        day=DAY,
+        store=store,
+        contract=CONTRACT,
+        rules=load_params(Settings().params_file).drift,
+        open_engine=lambda: None,  # type: ignore[arg-type, return-value]
+        training_runs_in_flight=lambda own: 0,
+        now=datetime(2026, 5, 5, tzinfo=UTC),
+    )
+
+    def step() -> None:
+        found = monitoring.detect_drift(run, monitoring.collect_predictions(run))
+        assert not found.drifted
+
+    return step
+
+
+def reading(store: LocalStore) -> Callable[[], Any]:
+    """Only read, decode and remove duplicates."""
+    columns = ["model_version", "source", "customer_key", *COLUMNS]
+    repetitive = ["model_version", "source", *CONTRACT.feature_names]
+    return lambda: sum(
+        batch.num_rows
+        for batch in predictions.read_predictions(
+            store, DAY, columns=columns, repetitive=repetitive
+        )
+    )
+
+
+def with_pandas(store: LocalStore) -> Callable[[], Any]:
+    """The whole day in one frame, then SciPy; without removing duplicates or checking anything."""
+    from scipy.stats import chi2_contingency, ks_2samp
+
+    trained = reference_frame(store)
+
+    def step() -> None:
+        day = log_frame(store)
+        for name in (*NUMERIC, SCORE):
+            ks_2samp(trained[name], day[name], method="asymp")
+        for name in CATEGORICAL:
+            pair = [frame[name].value_counts() for frame in (trained, day)]
+            chi2_contingency(pd.concat(pair, axis=1).fillna(0).to_numpy())
+
+    return step
+
+
+def counts(store: LocalStore) -> Callable[[], Any]:
+    """Our statistic for one column in memory."""
+    reference, values = one_column(store)
+    places = np.unique(reference)
+    own = drift.count(reference, places)
+
+    def step() -> None:
+        found = drift.nothing(places)
+        for start in range(0, len(values), 2**17):
+            found += drift.count(values[start : start + 2**17], places)
+        drift.ks_p_value(drift.ks_statistic(own, found), own.rows, found.rows)
+
+    return step
+
+
+def with_scipy(store: LocalStore) -> Callable[[], Any]:
+    """SciPy's for the same."""
+    from scipy.stats import ks_2samp
+
+    reference, values = one_column(store)
+    return lambda: ks_2samp(reference, values, method="asymp")
+
+
+def with_evidently(store: LocalStore) -> Callable[[], Any]:
+    """Evidently's own drift preset, its results as JSON, without a page."""
+    from evidently import DataDefinition, Dataset, Report
+    from evidently.presets import DataDriftPreset
+
+    definition = DataDefinition(
+        numerical_columns=[*NUMERIC, SCORE], categorical_columns=CATEGORICAL
+    )
+    trained = reference_frame(store)
+
+    def step() -> None:
+        sides = [
+            Dataset.from_pandas(frame, data_definition=definition)
+            for frame in (log_frame(store), trained)
+        ]
+        Report([DataDriftPreset()]).run(*sides).json()
+
+    return step
+
+
+STEPS: dict[str, Callable[[LocalStore], Callable[[], Any]]] = {
+    "whole": whole,
+    "reading": reading,
+    "pandas": with_pandas,
+    "counts": counts,
+    "scipy": with_scipy,
+    "evidently": with_evidently,
+}
+
+
+def one_column(store: LocalStore) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The reference's credit limits, and as many logged ones as there are rows."""
+    reference = read_reference(store, "1").values["Credit_Limit"]
+    return reference, log_frame(store, ["Credit_Limit"])["Credit_Limit"].to_numpy()
+
+
+def log_frame(store: LocalStore, columns: list[str] = COLUMNS) -> pd.DataFrame:
+    """A day's log in one frame."""
+    files = sorted((store.root / predictions.day_prefix(DAY)).glob("*.parquet"))
+    return pd.concat([pd.read_parquet(f, columns=columns) for f in files], ignore_index=True)
+
+
+def reference_frame(store: LocalStore) -> pd.DataFrame:
+    """The version's training rows."""
+    frame = pd.read_parquet(store.root / "champion/versions/1/reference.parquet")
+    return frame.loc[frame["split"] == "training", COLUMNS]
+
+
+def write_day(home: Path, rows: int, objects: int) -> None:
+    """A champion and a day's log: customers drawn again and again from a few thousand."""
+    store = LocalStore(home)
+    publish(store, people=people(REFERENCE_ROWS, seed=1))
+    asked = people(REFERENCE_ROWS, seed=2)
+    pool = pa.Table.from_pandas(
+        asked[list(CONTRACT.feature_names)].assign(**{SCORE: score(asked)}), preserve_index=False
+    )
+    schema = predictions.log_schema(predictions.feature_columns(CONTRACT))
+    random = np.random.default_rng(rows)
+    folder = home / predictions.day_prefix(DAY)
+    folder.mkdir(parents=True)
+    for place in range(objects):
+        table = log_table(pool, schema, rows // objects, random, DAY)
+        pq.write_table(table, folder / f"{place:06}.parquet", compression="zstd")
+
+
+def log_table(
+    pool: pa.Table, schema: pa.Schema, rows: int, random: np.random.Generator, day: date
+) -> pa.Table:
+    """One object of the log, as the API's shipper writes it."""
+    drawn = pool.take(pa.array(random.integers(0, pool.num_rows, rows)))
+    moment = int(datetime(day.year, day.month, day.day, 12, tzinfo=UTC).timestamp() * 1e6)
+    own = {
+        "prediction_id": hexadecimal(random, rows, 16),
+        "row": np.zeros(rows, dtype=np.int32),
+        "request_id": hexadecimal(random, rows, 16),
+        "predicted_at": moment + np.sort(random.integers(0, 10**9, rows)),
+        "model_version": ["1"] * rows,
+        "customer_key": hexadecimal(random, rows, 32),
+        "source": ["customer"] * rows,
+        "prediction": np.zeros(rows, dtype=np.int8),
+        "latency_seconds": random.random(rows) / 1000,
+    }
+    columns = {name: drawn[name] for name in drawn.column_names} | own
+    return pa.table({name: columns[name] for name in schema.names}).cast(schema)
+
+
+def hexadecimal(random: np.random.Generator, rows: int, width: int) -> pa.Array:
+    """Random identifiers."""
+    text = random.bytes(rows * width).hex().encode()
+    offsets = np.arange(rows + 1, dtype=np.int32) * 2 * width
+    return pa.StringArray.from_buffers(rows, pa.py_buffer(offsets.tobytes()), pa.py_buffer(text))
+
+
+def write(line: str) -> None:
+    """One line, shown at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

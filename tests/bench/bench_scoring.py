@@ -1,0 +1,257 @@
+"""How fast a night is, against the raw limits of the same machine; run by `make bench-scoring`.
+
+Customers lie in a private MariaDB. The night is scored in ranges, once by one worker process and
+once by two, as Airflow's executors would. The limits, measured in the same run: the server's own
+client dumping the same rows, XGBoost's `inplace_predict` in memory, and LOAD DATA of the same
+scores. Airflow itself is not in it: it adds its start-up and about a second a task.
+"""
+
+import argparse
+import csv
+import multiprocessing
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+import xgboost as xgb
+
+from include import champion, customers, night_summary, nightly, score_table, training
+from include.contract import load_contract
+from include.explain import trees_input
+from include.nightly import Night, Portion, Scored
+from include.params import Params, load_params
+from include.sample import sample_customers
+from include.settings import Settings
+from include.store import LocalStore, Store
+from tests.conftest import database_daemon
+from tests.include.nights import fitted_on, put_champion
+
+FIRST_KEY = 700_000_001
+LOADED_AT_ONCE = 250_000
+TRAINED_ON = 10_000
+DAY = date(2026, 11, 22)
+STEPS = ("read", "check", "score", "reasons", "rows", "write part", "write table", "load")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the customers and the scores are."""
+
+    url: str
+    store: Store
+    params: Params
+
+    def night(self) -> Night:
+        """A night there, with its own connections."""
+        engine = customers.open_engine(self.url)
+        share = self.params.validation.rejected_share_max
+        return Night("bench", self.store, engine, self.params.scoring, share)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--memory-rows", type=int, default=0, help="once more with so many rows")
+    arguments = parser.parse_args()
+    daemon = shutil.which("mariadbd") or shutil.which("mysqld") or ""
+    home = Path(tempfile.mkdtemp(prefix="churn-bench-"))
+    try:
+        with database_daemon(daemon, home) as url:
+            bench(url, home, arguments.rows, arguments.memory_rows)
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def bench(url: str, home: Path, rows: int, memory_rows: int) -> None:
+    """All measurements on one server."""
+    place, fitted = prepared(url, home, rows)
+    write(f"{rows:,} customers, {fitted.trees.n_estimators} trees, champion pinned")
+    raw = raw_seconds(place, home, fitted, rows)
+    for name, seconds in raw.items():
+        write(f"  raw  {name:34} {seconds:8.1f} s {rows / seconds:12,.0f} rows/s")
+    alone = a_night(place, workers=1, day=DAY)
+    both = a_night(place, workers=2, day=DAY + timedelta(days=1))
+    compare(alone, raw, rows)
+    write(f"one worker  {alone.seconds:8.1f} s {rows / alone.seconds:12,.0f} rows/s")
+    write(f"two workers {both.seconds:8.1f} s {rows / both.seconds:12,.0f} rows/s")
+    write(f"speed-up of two workers: {alone.seconds / both.seconds:.2f}")
+    total = sum(raw.values())
+    write(f"two workers take {both.seconds / total:.2f} × the raw parts ({total:.1f} s), one takes")
+    write(f"{alone.seconds / total:.2f} ×; peak memory of a worker {alone.peak_mib:.0f} MiB")
+    if memory_rows > rows:
+        fill(place.url, first=FIRST_KEY + rows, rows=memory_rows - rows)
+        more = a_night(place, workers=2, day=DAY + timedelta(days=2))
+        write(f"{memory_rows:,} customers, two workers: {more.seconds:.1f} s")
+        write(f"peak memory of a worker {more.peak_mib:.0f} MiB against {both.peak_mib:.0f} MiB")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One night."""
+
+    seconds: float
+    planning: float
+    proving: float
+    steps: dict[str, float]
+    peak_mib: float
+
+
+def a_night(place: Place, *, workers: int, day: date) -> Measured:
+    """A night by so many worker processes, which have imported everything, as Airflow's have."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=spawn) as pool:
+        list(pool.map(warmed, range(workers)))
+        started = time.perf_counter()
+        portions = nightly.plan_ranges(place.night(), day=day, now=datetime.now(UTC))
+        planned = time.perf_counter()
+        found = list(pool.map(worked, [place] * len(portions), portions))
+        done = time.perf_counter()
+        summary = night_summary.summarise_scores(
+            place.night(), portions, [scored for scored, _ in found]
+        )
+        ended = time.perf_counter()
+    write(f"  {summary.scored:,} scored once in {len(portions)} ranges by {workers} worker(s)")
+    return Measured(
+        seconds=ended - started,
+        planning=planned - started,
+        proving=ended - done,
+        steps=summary.seconds,
+        peak_mib=max(peak for _, peak in found),
+    )
+
+
+def worked(place: Place, portion: Portion) -> tuple[Scored, float]:
+    """One range, and the process's peak memory in MiB."""
+    scored = nightly.score_range(place.night(), portion)
+    return scored, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def warmed(_: int) -> None:
+    """Nothing; the imports are what costs."""
+    time.sleep(0.5)
+
+
+def compare(found: Measured, raw: dict[str, float], rows: int) -> None:
+    """A night's parts, with the raw limit beside those that have one."""
+    for step in STEPS:
+        seconds = found.steps.get(step, 0.0)
+        write(f"  ours {step:34} {seconds:8.1f} s {rows / max(seconds, 1e-9):12,.0f} rows/s")
+    write(f"  ours {'plan':34} {found.planning:8.1f} s")
+    write(f"  ours {'summary and proof':34} {found.proving:8.1f} s")
+    score = raw["inplace_predict"] / found.steps["score"]
+    write(f"scoring reaches {score:.2f} of raw inplace_predict")
+
+
+def raw_seconds(place: Place, home: Path, fitted: training.Fitted, rows: int) -> dict[str, float]:
+    """The limits, each measured once."""
+    return {
+        "client dump": timed(lambda: dump(place, home)),
+        "inplace_predict": predict_seconds(place, fitted, rows),
+        "LOAD DATA": load_data(place, home, rows),
+    }
+
+
+def dump(place: Place, home: Path) -> None:
+    """The same columns by the server's own client, to a file."""
+    url = sa.make_url(place.url)
+    client = shutil.which("mariadb") or shutil.which("mysql") or ""
+    names = ", ".join(["CLIENTNUM", *load_contract().feature_names])
+    command = [
+        *(client, "--no-defaults", f"--host={url.host}", f"--port={url.port}"),
+        *(f"--user={url.username}", f"--password={url.password}", "--quick", "--batch"),
+        *("-e", f"SELECT {names} FROM churners ORDER BY CLIENTNUM", str(url.database)),
+    ]
+    with (home / "dump.tsv").open("wb") as output:
+        subprocess.run(command, stdout=output, check=True)
+
+
+def predict_seconds(place: Place, fitted: training.Fitted, rows: int) -> float:
+    """`inplace_predict` of so many rows in memory, on one thread, as each worker has."""
+    manifest, _ = champion.read_version(place.store, "1")
+    contract = load_contract()
+    sample = sample_customers(100_000, seed=9)
+    features = trees_input(manifest, contract.matrix(sample, fitted.columns))
+    booster = fitted.trees.get_booster()
+    booster.set_param({"nthread": 1})
+    booster.inplace_predict(features[:1000], predict_type="margin")
+    seconds = timed(lambda: booster.inplace_predict(features, predict_type="margin"))
+    slow = timed(lambda: booster.predict(xgb.DMatrix(features[:2000]), pred_contribs=True))
+    write(
+        f"  XGBoost's own pred_contribs: {2000 / slow:,.0f} rows/s, so {rows * slow / 2000:,.0f} s"
+    )
+    return seconds * rows / len(features)
+
+
+def load_data(place: Place, home: Path, rows: int) -> float:
+    """LOAD DATA of as many made-up scores, read by the server from a file of its own."""
+    path = home / "data" / "scores.tsv"
+    reasons = '[{"feature":"Total_Trans_Ct","contribution":-1.2345},' * 2
+    with path.open("w", newline="") as file:
+        lines = csv.writer(file, delimiter="\t", quoting=csv.QUOTE_NONE, quotechar=None)
+        random = np.random.default_rng(1).random(rows)
+        for place_in, probability in enumerate(random.tolist()):
+            lines.writerow(
+                [FIRST_KEY + place_in, probability, "medium", reasons + reasons, "1", "2026-11-22"]
+            )
+    engine = customers.open_engine(place.url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE IF EXISTS raw_scores")
+        score_table.create_score_table(engine)
+        connection.exec_driver_sql("CREATE TABLE raw_scores LIKE churn_scores")
+    path.chmod(0o644)
+    statement = f"LOAD DATA INFILE '{path}' INTO TABLE raw_scores"
+    with engine.begin() as connection:
+        return timed(lambda: connection.exec_driver_sql(statement))
+
+
+def prepared(url: str, home: Path, rows: int) -> tuple[Place, training.Fitted]:
+    """Customers in the database, and a champion of the project's own parameters."""
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE DATABASE bench CHARACTER SET utf8mb4")
+    contract, params = load_contract(), load_params(Settings().params_file)
+    fill(f"{url}/bench", first=FIRST_KEY, rows=rows)
+    fitted = fitted_on(sample_customers(TRAINED_ON, seed=20), contract, params)
+    store = LocalStore(home / "store")
+    put_champion(store, fitted, contract, params, version="1")
+    return Place(f"{url}/bench", store, params), fitted
+
+
+def fill(url: str, *, first: int, rows: int) -> None:
+    """Load sample customers."""
+    engine = customers.open_engine(url)
+    customers.create_table(engine)
+    for start in range(0, rows, LOADED_AT_ONCE):
+        some = min(LOADED_AT_ONCE, rows - start)
+        frame = sample_customers(some, seed=first + start, first_key=first + start)
+        customers.load_customers(engine, frame, now=datetime.now(UTC))
+    engine.dispose()
+
+
+def timed(work: Callable[[], Any]) -> float:
+    """Seconds that the work takes."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def write(line: str) -> None:
+    """One line of the table, shown at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""The servers that the API's benchmark compares, each started and stopped by itself."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import psutil
+
+from include.champion import MODEL_FILE
+from tests.webapp.champions import Version
+from tests.webapp.conftest import loopback_port
+
+PROJECT = Path(__file__).resolve().parents[2]
+START_SECONDS = 120.0
+AWS = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_DEFAULT_REGION": "us-east-1",
+}
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that answers."""
+
+    port: int
+    process: "subprocess.Popen[bytes]"
+    ready_seconds: float
+
+    def workers(self) -> list[psutil.Process]:
+        """Its serving processes: the children, without shippers and resource trackers."""
+        children = psutil.Process(self.process.pid).children()
+        return [c for c in children if "resource_tracker" not in " ".join(c.cmdline())]
+
+    def resident_mib(self) -> float:
+        """The largest worker's resident memory."""
+        return max(child.memory_info().rss for child in self.workers()) / 2**20
+
+    def cpu_seconds(self) -> float:
+        """What its serving processes have used."""
+        return sum(sum(child.cpu_times()[:2]) for child in self.workers())
+
+
+@contextmanager
+def api(home: Path, workers: int, environment: dict[str, str], *options: str) -> Iterator[Running]:
+    """Our service, with whatever gunicorn options."""
+    port = loopback_port()
+    settings = {
+        "CHURN_VAR_DIR": str(home),
+        "CHURN_API_PORT": str(port),
+        "CHURN_API_WORKERS": str(workers),
+        "CHURN_LOG_LEVEL": "WARNING",
+    }
+    command = [
+        *(sys.executable, "-m", "gunicorn", "-c", "webapp/gunicorn.conf.py", *options),
+        "tests.bench.api_app:create_bench_app()",
+    ]
+    with _started(command, port, "/ready", {**environment, **settings}) as running:
+        yield running
+
+
+@contextmanager
+def peer(
+    model: Path, version: Version, workers: int, environment: dict[str, str]
+) -> Iterator[Running]:
+    """The reference way of working."""
+    port = loopback_port()
+    manifest = version[0]
+    contract = {n: manifest.contract.column(n).categories for n in manifest.columns}
+    settings = {"PEER_MODEL": str(model), "PEER_CONTRACT": json.dumps(contract)}
+    command = [
+        *(sys.executable, "-m", "uvicorn", "tests.bench.peer:app", "--port", str(port)),
+        *("--workers", str(workers), "--log-level", "warning"),
+    ]
+    with _started(command, port, "/health", {**environment, **settings}) as running:
+        yield running
+
+
+@contextmanager
+def s3_server() -> Iterator[str]:
+    """An S3 server in a process of its own; the bucket's name is bench."""
+    port = loopback_port()
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with _started(command, port, "/moto-api/", {}):
+        url = f"http://127.0.0.1:{port}"
+        client = _client(url)
+        client.create_bucket(Bucket="bench")
+        yield url
+
+
+def save_mlflow_model(version: Version, path: Path) -> None:
+    """The champion's graph as people log it, for `mlflow.pyfunc.load_model`."""
+    import mlflow.onnx
+    import onnx
+
+    mlflow.onnx.save_model(
+        onnx.load_model_from_string(version[1][MODEL_FILE]), str(path), pip_requirements=["onnx"]
+    )
+
+
+def _client(url: str) -> "object":
+    import boto3
+
+    return boto3.client(
+        "s3",
+        endpoint_url=url,
+        region_name=AWS["AWS_DEFAULT_REGION"],
+        aws_access_key_id=AWS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=AWS["AWS_SECRET_ACCESS_KEY"],
+    )
+
+
+@contextmanager
+def _started(
+    command: Sequence[str], port: int, path: str, environment: dict[str, str]
+) -> Iterator[Running]:
+    begun = time.perf_counter()
+    process = subprocess.Popen(
+        command,
+        cwd=PROJECT,
+        env={**os.environ, **environment},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        while not _answers(f"http://127.0.0.1:{port}{path}"):
+            assert process.poll() is None, f"{' '.join(command)} ended"
+            assert time.perf_counter() - begun < START_SECONDS, f"{command} is not ready"
+            time.sleep(0.02)
+        yield Running(port, process, time.perf_counter() - begun)
+    finally:
+        process.terminate()
+        try:
+            process.wait(40)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urlopen(url, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (URLError, OSError):
+        return False

@@ -1,0 +1,128 @@
+"""Champions for the API's tests and benchmark: whole, small, and promoted on request."""
+
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from include import champion, graph, training
+from include.champion import Manifest, SelfCheck, SplitRecord
+from include.contract import load_contract
+from include.params import Params, load_params
+from include.sample import sample_customers
+from include.scorer import Scorer
+from include.settings import Settings
+from include.store import Store
+
+EIGHT_COLUMNS = (
+    "Total_Relationship_Count",
+    "Credit_Limit",
+    "Total_Revolving_Bal",
+    "Total_Amt_Chng_Q4_Q1",
+    "Total_Trans_Amt",
+    "Total_Trans_Ct",
+    "Total_Ct_Chng_Q4_Q1",
+    "Avg_Utilization_Ratio",
+)
+MADE_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+SELF_CHECK_ROWS = 8
+
+Version = tuple[Manifest, dict[str, bytes]]
+
+
+@cache
+def make_version(
+    version: str,
+    *,
+    trees: int = 40,
+    family: str = "xgboost",
+    columns: tuple[str, ...] | None = None,
+    seed: int = 1,
+    rows: int = 1500,
+) -> Version:
+    """A whole version; another seed gives a model with other answers."""
+    params = _params(trees, family, columns, seed)
+    contract = load_contract()
+    frame = sample_customers(rows, seed=seed)
+    prepared = training.prepare(frame, contract, params)
+    fitted = training.fit(prepared, params.model)
+    matrix = contract.matrix(frame, fitted.columns)
+    model = graph.export(fitted, matrix[:100])
+    files = {
+        champion.MODEL_FILE: model,
+        champion.TREES_FILE: training.native_trees(fitted.trees),
+        champion.SELF_CHECK_FILE: _self_check(fitted.columns, matrix, model).to_bytes(),
+        champion.CARD_FILE: b"# A champion of the tests\n",
+    }
+    return _manifest(version, params, fitted, files), files
+
+
+def publish(store: Store, version: Version) -> None:
+    """Write a version and put it into production."""
+    pointer = champion.write_version(store, *version)
+    found = champion.read_pointer(store)
+    champion.move_pointer(
+        store,
+        pointer,
+        etag=found[1] if found else None,
+        previous=found[0].version if found else None,
+        reason="test",
+        now=datetime.now(UTC),
+    )
+
+
+def records(rows: int, *, seed: int = 7, columns: tuple[str, ...] | None = None) -> list[Any]:
+    """Customers as a client would send them."""
+    names = list(columns or load_contract().feature_names)
+    found: list[Any] = sample_customers(rows, seed=seed)[names].to_dict("records")
+    return found
+
+
+def _params(trees: int, family: str, columns: tuple[str, ...] | None, seed: int) -> Params:
+    document = load_params(Settings().params_file).model_dump()
+    document["model"] |= {"family": family, "seed": seed, "columns": columns or "all"}
+    document["model"][family]["n_estimators"] = trees
+    return Params.model_validate(document)
+
+
+def _self_check(columns: tuple[str, ...], matrix: Any, model: bytes) -> SelfCheck:
+    rows = np.round(matrix[:SELF_CHECK_ROWS], 6)
+    answers = Scorer(model).score(rows)
+    return SelfCheck(
+        columns=columns,
+        rows=tuple(tuple(row) for row in rows.tolist()),
+        probabilities=tuple(answers.tolist()),
+    )
+
+
+def _manifest(
+    version: str, params: Params, fitted: training.Fitted, files: dict[str, bytes]
+) -> Manifest:
+    return Manifest(
+        version=version,
+        created_at=MADE_AT,
+        snapshot_at=MADE_AT,
+        run_id="run",
+        dag_run_id="dag run",
+        candidate_version=version,
+        model_family=params.model.family,
+        columns=fitted.columns,
+        engineered=fitted.feature_names[len(fitted.columns) :],
+        threshold=params.model.threshold,
+        calibration=fitted.calibration,
+        scaler_mean=tuple(fitted.scaler.mean_.tolist()),
+        scaler_scale=tuple(fitted.scaler.scale_.tolist()),
+        resampling=params.model.resampling,
+        split=SplitRecord(**params.split.model_dump()),
+        training_rows=1000,
+        training_attrited_share=0.16,
+        metrics={"roc_auc": 0.97},
+        gate={},
+        trigger={},
+        data_sha256="0" * 64,
+        params_sha256=params.sha256(),
+        git_commit="",
+        contract=load_contract(),
+        files=champion.file_entries(files),
+    )

@@ -1,0 +1,178 @@
+"""Champions, an application in this process, and whole servers on loopback."""
+
+import json
+import math
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from flask.testing import FlaskClient
+
+from include.settings import Settings
+from include.store import LocalStore
+from tests.webapp.champions import Version, make_version, publish, records
+from webapp import create_app
+
+PROJECT = Path(__file__).resolve().parents[2]
+START_SECONDS = 30.0
+
+
+@pytest.fixture(scope="session")
+def version_1() -> Version:
+    """A champion on all columns."""
+    return make_version("1")
+
+
+@pytest.fixture(scope="session")
+def version_2() -> Version:
+    """Another one, with other answers."""
+    return make_version("2", seed=2)
+
+
+@pytest.fixture
+def record() -> dict[str, Any]:
+    """A customer whom every champion accepts."""
+    return dict(records(1)[0])
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Everything below a directory of the test's own; nothing happens by itself for a while."""
+    return Settings(var_dir=tmp_path / "var", champion_poll_seconds=60)
+
+
+@pytest.fixture
+def var_store(settings: Settings) -> LocalStore:
+    """The store that `settings` point to."""
+    return LocalStore(settings.var_dir / "store")
+
+
+@pytest.fixture
+def client(settings: Settings, var_store: LocalStore, version_1: Version) -> FlaskClient:
+    """The API in this process, serving version 1, without background threads."""
+    publish(var_store, version_1)
+    return client_of(settings)
+
+
+def client_of(settings: Settings) -> FlaskClient:
+    """The API in this process, after one look at the pointer."""
+    app = create_app(settings, background=False)
+    app.extensions["churn"].holder.look()
+    return app.test_client()
+
+
+def loopback_port() -> int:
+    """A port that nobody listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Server:
+    """gunicorn as it runs in production, on a loopback port."""
+
+    port: int
+    var_dir: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    process: "subprocess.Popen[bytes] | None" = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> str:
+        return (self.var_dir / "api.log").read_text()
+
+    @property
+    def spool(self) -> Path:
+        return self.var_dir / "spool"
+
+    def start(self, *, ready: bool = True) -> "Server":
+        """Start the server and wait until it has a champion, or until it lives."""
+        self.var_dir.mkdir(parents=True, exist_ok=True)
+        environment = {
+            **os.environ,
+            "CHURN_VAR_DIR": str(self.var_dir),
+            "CHURN_API_PORT": str(self.port),
+            "CHURN_API_WORKERS": "2",
+            "CHURN_CHAMPION_POLL_SECONDS": "0.3",
+            "CHURN_LOG_FLUSH_SECONDS": "1",
+            **self.environment,
+        }
+        command = [
+            *(sys.executable, "-m", "gunicorn", "-c", "webapp/gunicorn.conf.py"),
+            "webapp:create_app()",
+        ]
+        with (self.var_dir / "api.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                command, cwd=PROJECT, env=environment, stdout=log, stderr=log
+            )
+        path = "/ready" if ready else "/health"
+        self.until(lambda: httpx.get(self.url + path).status_code == 200, seconds=START_SECONDS)
+        return self
+
+    def until(self, true: Callable[[], bool], *, seconds: float = 15.0) -> None:
+        """Wait for something to become true."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            try:
+                if true():
+                    return
+            except httpx.TransportError:
+                pass
+            assert self.process is None or self.process.poll() is None, self.log
+            time.sleep(0.05)
+        raise AssertionError(f"not within {seconds} s; the server's log:\n{self.log}")
+
+    def workers(self) -> list[int]:
+        """The worker processes' ids, without shippers."""
+        assert self.process is not None
+        found = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [int(pid) for pid in found.split()]
+
+    def stop(self, *, how: signal.Signals = signal.SIGTERM) -> None:
+        """Stop the server, gently unless told otherwise."""
+        if self.process is not None:
+            self.process.send_signal(how)
+            self.process.wait(timeout=40)
+            self.process = None
+
+    def metric(self, name: str, **labels: str) -> float:
+        """One sample of /metrics, NaN while there is none."""
+        wanted = name + (
+            "{" + ",".join(f'{k}="{v}"' for k, v in labels.items()) + "}" if labels else ""
+        )
+        for line in httpx.get(self.url + "/metrics").text.splitlines():
+            if line.startswith(wanted + " "):
+                return float(line.rpartition(" ")[2])
+        return math.nan
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """A server that a test starts when it is ready for it; its store is a directory."""
+    found = Server(loopback_port(), tmp_path / "server")
+    yield found
+    found.stop()
+
+
+@pytest.fixture
+def server_store(server: Server) -> LocalStore:
+    """The store of `server`."""
+    return LocalStore(server.var_dir / "store")
+
+
+def body(document: Any) -> bytes:
+    """JSON as a client sends it."""
+    return json.dumps(document).encode()

@@ -1,0 +1,68 @@
+"""Clients that ask all the time and remember what they were told."""
+
+import threading
+import uuid
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from tests.webapp.conftest import Server
+
+
+@dataclass
+class Load:
+    """Some clients in threads, for the length of a `with` block."""
+
+    server: Server
+    records: list[dict[str, Any]]
+    clients: int = 4
+    answers: list[tuple[int, dict[str, Any]]] = field(default_factory=list)  # record, answer
+    refused: list[httpx.Response] = field(default_factory=list)
+    cut_off: int = 0  # connections that ended without an answer
+    slowest_seconds: float = 0.0
+
+    def __enter__(self) -> Self:
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._ask) for _ in range(self.clients)]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    @property
+    def acknowledged(self) -> set[str]:
+        """The request ids of all answers."""
+        return {answer["request_id"] for _, answer in self.answers}
+
+    def _ask(self) -> None:
+        turn = 0
+        while not self._stop.is_set():
+            # A new client after each break, as a load balancer would have it.
+            with httpx.Client(base_url=self.server.url, timeout=20) as client:
+                try:
+                    while not self._stop.is_set():
+                        turn += 1
+                        self._ask_once(client, turn % len(self.records))
+                except httpx.TransportError:
+                    self.cut_off += 1
+                    self._stop.wait(0.02)
+
+    def _ask_once(self, client: httpx.Client, place: int) -> None:
+        headers = {"X-Request-ID": uuid.uuid4().hex}
+        answer = client.post("/predict", json=self.records[place], headers=headers)
+        self.slowest_seconds = max(self.slowest_seconds, answer.elapsed.total_seconds())
+        if answer.status_code == 200:
+            self.answers.append((place, answer.json()))
+        else:
+            self.refused.append(answer)

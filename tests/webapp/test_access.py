@@ -1,0 +1,110 @@
+"""Keys, the rate limit, and the door that stays shut without keys."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from include.errors import ConfigurationError
+from include.settings import Settings
+from include.store import LocalStore
+from tests.webapp.champions import Version, publish
+from tests.webapp.conftest import client_of
+from webapp.access import refuse_open_door
+from webapp.rate_slots import PROBES, SlotStorage
+
+
+def guarded(settings: Settings, version: Version, **changes: Any) -> FlaskClient:
+    changed = Settings(**{**settings.model_dump(), **changes})
+    publish(LocalStore(changed.var_dir / "store"), version)
+    return client_of(changed)
+
+
+@pytest.fixture
+def locked(settings: Settings, version_1: Version) -> FlaskClient:
+    return guarded(settings, version_1, api_keys="old, new")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Authorization": "Bearer old"}, 200),
+        ({"authorization": "bearer new"}, 200),
+        ({"X-API-Key": "new"}, 200),
+        ({}, 401),
+        ({"X-API-Key": "neW"}, 401),
+        ({"X-API-Key": ""}, 401),
+        ({"X-API-Key": "old, new"}, 401),
+        ({"Authorization": "Basic old"}, 401),
+        ({"Authorization": "Bearer"}, 401),
+        ({"Authorization": "Bearer wröng"}, 401),
+    ],
+)
+def test_either_key_opens_and_nothing_else_does(
+    locked: FlaskClient, record: dict[str, Any], headers: dict[str, str], status: int
+) -> None:
+    answer = locked.post("/predict", json=record, headers=headers)
+    assert answer.status_code == status
+    assert ("WWW-Authenticate" in answer.headers) is (status == 401)
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready", "/metrics"])
+def test_probes_need_no_key(locked: FlaskClient, path: str) -> None:
+    assert locked.get(path).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/model", "/docs", "/openapi.json", "/nowhere"])
+def test_everything_else_does(locked: FlaskClient, path: str) -> None:
+    assert locked.get(path).status_code == 401
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "localhost", "::1", "127.0.0.5"])
+def test_loopback_needs_no_keys(address: str) -> None:
+    refuse_open_door(Settings(), address)
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "::", "10.0.0.1", "", "example.org"])
+def test_any_other_address_does(address: str) -> None:
+    with pytest.raises(ConfigurationError, match="CHURN_API_KEYS is empty"):
+        refuse_open_door(Settings(), address)
+    refuse_open_door(Settings(api_keys=("k",)), address)
+
+
+def test_each_key_has_its_own_limit(
+    settings: Settings, version_1: Version, record: dict[str, Any]
+) -> None:
+    client = guarded(settings, version_1, api_keys="a,b", rate_limit="3/minute")
+
+    def status(key: str) -> int:
+        return client.post("/predict", json=record, headers={"X-API-Key": key}).status_code
+
+    assert [status("a") for _ in range(5)] == [200, 200, 200, 429, 429]
+    assert status("b") == 200
+    answer = client.post("/predict", json=record, headers={"X-API-Key": "a"})
+    assert 1 <= int(answer.headers["Retry-After"]) <= 61
+    assert answer.content_type == "application/problem+json" and "3 per 1 minute" in answer.text
+    assert all(client.get("/health").status_code == 200 for _ in range(10))
+
+
+def test_workers_share_one_count(settings: Settings, version_1: Version) -> None:
+    clients = [guarded(settings, version_1, rate_limit="4/minute") for _ in range(2)]
+    found = [clients[turn % 2].get("/model").status_code for turn in range(6)]
+    assert found == [200] * 4 + [429] * 2
+
+
+def test_a_limit_that_is_none_is_refused(settings: Settings, version_1: Version) -> None:
+    with pytest.raises(ConfigurationError, match="must look like 600/minute, found 'fast'"):
+        guarded(settings, version_1, rate_limit="fast")
+
+
+def test_a_full_table_forgets_the_oldest_window(tmp_path: Path) -> None:
+    storage = SlotStorage(f"slots://{tmp_path / 'slots'}")
+    for number in range(20_000):
+        storage.incr(f"key {number}", 60)
+    assert storage.incr("key 19999", 60) == 2 and PROBES > 1
+    storage.clear("key 19999")
+    assert storage.get("key 19999") == 0
+    storage.reset()
+    assert storage.incr("key 19998", 0) == 1
+    assert storage.incr("key 19998", 60) == 1, "the window of no seconds is over"

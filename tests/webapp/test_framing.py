@@ -1,0 +1,68 @@
+"""Where a request ends, however its bytes are cut up."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from webapp.framing import Frame
+
+PLAIN = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+SIZED = b"POST / HTTP/1.1\r\ncontent-LENGTH:  5 \r\nHost: x\r\n\r\nhello"
+CHUNKED = (
+    b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"5;name=value\r\nhello\r\n6\r\n world\r\n0\r\nTrailer: x\r\n\r\n"
+)
+BODIES = {PLAIN: b"", SIZED: b"hello", CHUNKED: b"hello world"}
+
+
+@pytest.mark.parametrize("request_bytes", BODIES)
+def test_a_request_is_complete_with_its_last_byte(request_bytes: bytes) -> None:
+    frame, data = Frame(), bytearray()
+    for place, byte in enumerate(request_bytes, start=1):
+        data.append(byte)
+        assert frame.complete(data, max_body=100) is (place == len(request_bytes))
+    assert frame.body(bytes(data)) == BODIES[request_bytes]
+    assert not frame.cut and not frame.broken
+
+
+@given(cuts=st.lists(st.integers(0, len(CHUNKED)), max_size=5))
+def test_any_cuts_give_the_same_body(cuts: list[int]) -> None:
+    frame, data, complete = Frame(), bytearray(), False
+    for start, end in zip([0, *sorted(cuts)], [*sorted(cuts), len(CHUNKED)], strict=True):
+        data += CHUNKED[start:end]
+        complete = complete or frame.complete(data, max_body=100)
+    assert complete and frame.body(bytes(data)) == b"hello world"
+
+
+@pytest.mark.parametrize("request_bytes", BODIES)
+def test_the_next_request_does_not_belong_to_this_one(request_bytes: bytes) -> None:
+    frame = Frame()
+    assert frame.complete(bytearray(request_bytes + PLAIN), max_body=100)
+    assert frame.size == len(request_bytes)
+
+
+@pytest.mark.parametrize(("request_bytes", "body"), [(SIZED, 0), (CHUNKED, 10)])
+def test_a_body_that_is_too_large_is_cut_at_once(request_bytes: bytes, body: int) -> None:
+    frame = Frame()
+    assert frame.complete(bytearray(request_bytes), max_body=4)
+    assert frame.cut
+
+
+@pytest.mark.parametrize("chunks", [b"x\r\n", b"-1\r\n", b"5\r\nhelloworld\r\n", b"1" * 300])
+def test_broken_chunks_are_noticed(chunks: bytes) -> None:
+    frame = Frame()
+    head = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert frame.complete(bytearray(head + chunks), max_body=100)
+    assert frame.broken
+
+
+def test_a_head_without_end_is_cut() -> None:
+    frame = Frame()
+    assert not frame.complete(bytearray(b"a" * 60_000), max_body=100)
+    assert frame.complete(bytearray(b"a" * 70_000), max_body=100) and frame.cut
+
+
+def test_a_client_that_waits_for_encouragement_is_noticed() -> None:
+    frame = Frame()
+    head = b"POST / HTTP/1.1\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
+    assert not frame.complete(bytearray(head), max_body=100) and frame.expects

@@ -1,0 +1,57 @@
+"""Logs are one JSON object a line, and say nothing about customers."""
+
+import json
+import logging
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from include.settings import Settings
+from include.store import LocalStore
+from tests.webapp.champions import Version, publish
+from tests.webapp.conftest import client_of
+from webapp.logs import JsonFormatter, request_id
+
+
+def formatted(record: logging.LogRecord) -> dict[str, Any]:
+    line = JsonFormatter().format(record)
+    assert "\n" not in line
+    return dict(json.loads(line))
+
+
+def test_a_record_is_one_line_of_json() -> None:
+    token = request_id.set("r-1")
+    record = logging.LogRecord("webapp", logging.INFO, "", 1, "a\n%s", ("b",), None)
+    found = formatted(record)
+    request_id.reset(token)
+    assert found["message"] == "a\nb" and found["level"] == "info"
+    assert found["request_id"] == "r-1" and found["time"].endswith("+00:00")
+
+
+def test_an_exception_is_told_in_the_same_line() -> None:
+    try:
+        raise ValueError("why")
+    except ValueError as error:
+        info = (ValueError, error, error.__traceback__)
+    found = formatted(logging.LogRecord("webapp", logging.ERROR, "", 1, "x", (), info))
+    assert "ValueError: why" in found["exception"]
+
+
+@pytest.mark.parametrize("log_all", [True, False])
+def test_requests_are_logged_on_request(
+    settings: Settings,
+    var_store: LocalStore,
+    version_1: Version,
+    record: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
+    log_all: bool,
+) -> None:
+    publish(var_store, version_1)
+    client: FlaskClient = client_of(settings.model_copy(update={"access_log": log_all}))
+    with caplog.at_level(logging.INFO):
+        client.post("/predict", json={**record, "customer_id": 708082083})
+        client.post("/predict", json={**record, "Gender": "secret"})
+    lines = [r for r in caplog.records if r.name == "webapp.envelope"]
+    assert len(lines) == (2 if log_all else 0)
+    assert "708082083" not in caplog.text and "secret" not in caplog.text

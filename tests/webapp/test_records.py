@@ -1,0 +1,167 @@
+"""Reading records: the fast way and the contract's own way agree, and every fault is named."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from include.contract import Contract, load_contract
+from tests.webapp.champions import EIGHT_COLUMNS, records
+from webapp.problems import FAULTS_LISTED, NotJson, Unprocessable
+from webapp.records import RecordReader, parse
+
+CONTRACT = load_contract()
+READER = RecordReader(CONTRACT, CONTRACT.feature_names)
+EIGHT = RecordReader(CONTRACT, EIGHT_COLUMNS)
+
+
+def faults(reader: RecordReader, record: Any) -> dict[str, tuple[str, str]]:
+    with pytest.raises(Unprocessable) as caught:
+        reader.read(record)
+    return {fault.field: (fault.expected, fault.found) for fault in caught.value.faults}
+
+
+def test_a_record_becomes_the_models_row(record: dict[str, Any]) -> None:
+    row = READER.read(record).matrix
+    assert row.shape == (1, 19) and row.dtype == np.float64
+    assert row[0, 0] == record["Customer_Age"]
+    assert row[0, 1] == {"F": 0.0, "M": 1.0}[record["Gender"]]
+
+
+@pytest.mark.parametrize("rows", [1, 2, 500])
+@pytest.mark.parametrize("reader", [READER, EIGHT])
+def test_many_records_become_the_same_rows_as_one_by_one(reader: RecordReader, rows: int) -> None:
+    found = reader.read_all(records(rows)).matrix
+    assert np.array_equal(found, np.vstack([reader.read(r).matrix for r in records(rows)]))
+
+
+def test_eight_columns_suffice_where_the_champion_uses_eight() -> None:
+    given_eight = EIGHT.read(records(1, columns=EIGHT_COLUMNS)[0]).matrix
+    assert np.array_equal(given_eight, EIGHT.read(records(1)[0]).matrix)
+
+
+def test_unused_columns_are_checked_all_the_same(record: dict[str, Any]) -> None:
+    assert "Gender" in faults(EIGHT, {**record, "Gender": "?"})
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "found"),
+    [
+        ("Customer_Age", None, "nothing"),
+        ("Customer_Age", True, "the boolean true"),
+        ("Customer_Age", "44", "'44'"),
+        ("Customer_Age", 44.5, "44.5"),
+        ("Customer_Age", 17, "17"),
+        ("Customer_Age", 121, "121"),
+        ("Credit_Limit", float("nan"), "nan"),
+        ("Credit_Limit", float("inf"), "inf"),
+        ("Credit_Limit", -1, "-1"),
+        ("Credit_Limit", 1e300, "1e+300"),
+        ("Credit_Limit", 10**400, "1" + "0" * 79),
+        ("Credit_Limit", [1], "a JSON array"),
+        ("Credit_Limit", {}, "a JSON object"),
+        ("Gender", "f", "'f'"),
+        ("Gender", 1, "1"),
+        ("Gender", "", "''"),
+        ("customer_id", "", "''"),
+        ("customer_id", 1.5, "1.5"),
+        ("customer_id", True, "the boolean true"),
+        ("customer_id", 2**53, str(2**53)),
+        ("customer_id", "x" * 129, repr("x" * 80) + "…"),
+    ],
+)
+def test_a_wrong_value_is_named(record: dict[str, Any], field: str, value: Any, found: str) -> None:
+    assert faults(READER, {**record, field: value})[field][1].startswith(found[:80])
+
+
+@pytest.mark.parametrize(
+    ("field", "expected"),
+    [
+        ("Attrition_Flag", "no Attrition_Flag: it is the answer or the bank's own bookkeeping"),
+        ("labelled_at", "no labelled_at: it is the answer or the bank's own bookkeeping"),
+        ("CLIENTNUM", "no customer key: send it as customer_id"),
+        ("customer_age", "a column of the contract"),
+    ],
+)
+def test_an_unknown_field_is_refused(record: dict[str, Any], field: str, expected: str) -> None:
+    told = faults(READER, {**record, field: 1})
+    assert told[field][0].startswith(expected) and told[field][1] == "an unknown field"
+
+
+def test_every_fault_of_a_record_is_listed(record: dict[str, Any]) -> None:
+    del record["Gender"]
+    told = faults(READER, {**record, "Customer_Age": "x", "Mood": 1, "customer_id": []})
+    assert set(told) == {"Gender", "Customer_Age", "Mood", "customer_id"}
+
+
+@pytest.mark.parametrize("value", [3, "abc", None, 7.0, "x" * 128])
+def test_a_customer_id_is_taken_out(record: dict[str, Any], value: Any) -> None:
+    accepted = READER.read({**record, "customer_id": value})
+    assert accepted.customer_ids == [value] and "customer_id" not in accepted.records[0]
+
+
+def test_a_batchs_faults_carry_their_row() -> None:
+    batch = records(5)
+    batch[3]["Gender"] = "?"
+    batch[4] = 7
+    with pytest.raises(Unprocessable) as caught:
+        READER.read_all(batch)
+    errors = caught.value.members()["errors"]
+    assert [(error["row"], error["field"]) for error in errors] == [(3, "Gender"), (4, "record")]
+
+
+def test_a_long_list_of_faults_is_cut() -> None:
+    with pytest.raises(Unprocessable, match="more than 100 faults") as caught:
+        READER.read_all([{} for _ in range(10_000)])
+    assert len(caught.value.members()["errors"]) == FAULTS_LISTED
+
+
+def test_an_unknown_category_may_be_configured_to_stand_for_another(record: dict[str, Any]) -> None:
+    document = CONTRACT.model_dump()
+    column = next(c for c in document["columns"] if c["name"] == "Education_Level")
+    column["unknown_as"] = "Unknown"
+    lenient = RecordReader(Contract.model_validate(document), CONTRACT.feature_names)
+    place = CONTRACT.feature_names.index("Education_Level")
+    record["Education_Level"] = "Kindergarten"
+    assert lenient.read(record).matrix[0, place] == 0.0
+    assert lenient.read_all([record, record]).matrix[1, place] == 0.0
+    record["Education_Level"] = 4
+    assert "Education_Level" in faults(lenient, record)
+
+
+VALUES = st.one_of(
+    *(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5)),
+    st.sampled_from([0, 1, 0.5, 2.0, "F", "M", "Blue", "Unknown", "Single", 50, 1e7, []]),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(changes=st.dictionaries(st.sampled_from(CONTRACT.feature_names), VALUES, max_size=3))
+def test_the_fast_way_agrees_with_the_contract(changes: dict[str, Any]) -> None:
+    record = {**records(1)[0], **changes}
+    numbers, wrong = CONTRACT.check_record(record, required=CONTRACT.feature_names)
+    for read in (
+        lambda: READER.read(dict(record)).matrix[0],
+        lambda: READER.read_all([dict(record), dict(record)]).matrix[1],
+    ):
+        if wrong:
+            with pytest.raises(Unprocessable):
+                read()
+        else:
+            assert read().tolist() == [numbers[name] for name in CONTRACT.feature_names]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"{", b"\xff", b"{'a':1}", b"[" * 5000, b'{"a": NaN', b"[NaN" * 3000, b'"\\ud800"'],
+)
+def test_what_is_no_json_is_refused(text: bytes) -> None:
+    with pytest.raises(NotJson, match="the body is not JSON"):
+        parse(text)
+
+
+@pytest.mark.parametrize("text", [b"NaN", b"[-Infinity]", b"1e999", b"-1e999", b"9" * 400])
+def test_numbers_beyond_json_pass_so_that_their_fields_can_be_named(text: bytes) -> None:
+    parse(text)

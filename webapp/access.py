@@ -1,0 +1,100 @@
+"""Who may ask, and how often: API keys and the rate limit."""
+
+import hashlib
+import hmac
+import math
+import time
+from collections.abc import Sequence
+
+from flask import Flask, Request, Response, request
+from pydantic import SecretStr
+
+from include.errors import ConfigurationError
+from include.settings import Settings
+from webapp.problems import TooManyRequests, Unauthorized, answer_problem
+
+OPEN_ENDPOINTS = frozenset({"status.health", "status.ready", "status.metrics"})
+LOOPBACK = ("127.", "localhost", "::1", "[::1]", "unix:")
+
+
+def register(app: Flask, settings: Settings) -> None:
+    """Check each request's key, and count it against the rate limit."""
+    refuse_open_door(settings, settings.api_host)
+    if settings.api_keys:
+        _require_key(app, settings.api_keys)
+    if settings.rate_limit:
+        _limit(app, settings)
+
+
+def refuse_open_door(settings: Settings, address: str) -> None:
+    """ConfigurationError for an address that others can reach while no key is asked for."""
+    if not settings.api_keys and not address.startswith(LOOPBACK):
+        raise ConfigurationError(
+            f"CHURN_API_KEYS is empty and the API would listen on {address}: set keys "
+            "(comma-separated), or bind loopback with CHURN_API_HOST=127.0.0.1"
+        )
+
+
+def presented_key(incoming: Request) -> str:
+    """The key that a request carries, empty when it carries none."""
+    scheme, _, token = incoming.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token:
+        return token.strip()
+    return incoming.headers.get("X-API-Key", "")
+
+
+def _require_key(app: Flask, keys: Sequence[SecretStr]) -> None:
+    # Digests have one length, so that comparing tells nothing about a key's length either.
+    accepted = [_digest(key.get_secret_value()) for key in keys]
+
+    @app.before_request
+    def _check() -> None:
+        if request.endpoint in OPEN_ENDPOINTS:
+            return
+        given = _digest(presented_key(request))
+        # A list, not a generator: all keys are compared whichever matches.
+        if not any([hmac.compare_digest(given, key) for key in accepted]):
+            raise Unauthorized(
+                "this route wants an API key: Authorization: Bearer <key>, or X-API-Key: <key>",
+                WWW_Authenticate="Bearer",
+            )
+
+
+def _limit(app: Flask, settings: Settings) -> None:
+    """Count each key's requests, or each address's where no keys are asked for."""
+    # Only where a limit is set: importing it takes longer than answering a hundred requests.
+    from flask_limiter import Limiter, RateLimitExceeded
+    from limits import parse_many
+
+    from webapp import rate_slots  # noqa: F401  (makes the scheme slots:// known)
+
+    try:
+        parse_many(settings.rate_limit)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"CHURN_RATE_LIMIT must look like 600/minute, found {settings.rate_limit!r}"
+        ) from error
+    limiter = Limiter(
+        _asker,
+        app=app,
+        application_limits=[settings.rate_limit],
+        storage_uri=f"slots://{settings.resolved_spool_dir / 'rate_limit.slots'}",
+        strategy="fixed-window",
+    )
+    limiter.request_filter(lambda: request.endpoint in OPEN_ENDPOINTS)
+
+    @app.errorhandler(RateLimitExceeded)
+    def _refuse(error: RateLimitExceeded) -> Response:
+        window = limiter.current_limit
+        wait = max(1, math.ceil(window.reset_at - time.time())) if window else 60
+        detail = f"more than {error.description}: try again in {wait} s"
+        return answer_problem(TooManyRequests(detail, Retry_After=str(wait)))
+
+
+def _asker() -> str:
+    key = presented_key(request)
+    return _digest(key).hex() if key else request.remote_addr or "unknown"
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()

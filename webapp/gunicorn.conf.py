@@ -1,0 +1,69 @@
+"""How gunicorn runs the API: gunicorn -c webapp/gunicorn.conf.py "webapp:create_app()"."""
+
+import gc
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(PROJECT))
+
+from include.settings import load_settings  # noqa: E402
+from webapp import logs, shipping  # noqa: E402
+from webapp.access import refuse_open_door  # noqa: E402
+
+settings = load_settings()
+
+bind = f"{settings.api_host}:{settings.api_port}"
+workers = settings.api_workers or os.cpu_count() or 1
+worker_class = "webapp.worker.WholeRequestWorker"
+worker_connections = 1000
+SETTLE_SECONDS = 5.0
+preload_app = False  # each worker has its own threads, sessions and clients
+keepalive = 75  # longer than a load balancer's idle time, or it would meet closed connections
+graceful_timeout = 20
+timeout = 60
+control_socket_disable = True
+logconfig_dict = logs.configuration(settings.log_level)
+
+# prometheus_client reads it when the workers import it. A new directory for each master: a restart
+# resets the counters, and no file of a dead process is left to be read.
+METRICS_DIRECTORY = tempfile.mkdtemp(prefix="churn-metrics-")
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = METRICS_DIRECTORY
+
+
+def on_starting(server: Any) -> None:
+    """Refuse to listen where others can ask without a key, however the address was set."""
+    for address in server.cfg.address:
+        refuse_open_door(settings, address if isinstance(address, str) else address[0])
+
+
+def post_worker_init(worker: Any) -> None:
+    """Let a worker take clients only when it can answer them, if that is a matter of moments."""
+    # What was imported stays for ever: the garbage collector need not look at it again, which
+    # would hold up an answer for tens of milliseconds.
+    gc.collect()
+    gc.freeze()
+    worker.wsgi.extensions["churn"].holder.settle(SETTLE_SECONDS)
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    """Seal the worker's spool."""
+    if worker.wsgi is not None:
+        worker.wsgi.extensions["churn"].stop()
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """Keep what a dead worker counted, and nothing else of it."""
+    from webapp.metrics import forget_process
+
+    forget_process(worker.pid)
+
+
+def on_exit(server: Any) -> None:
+    """Ship what the last workers sealed."""
+    shipping.drain()
+    shutil.rmtree(METRICS_DIRECTORY, ignore_errors=True)

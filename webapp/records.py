@@ -1,0 +1,213 @@
+"""Request bodies: JSON in, the model's numbers out, or every fault found on the way."""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import orjson
+
+from include.contract import Column, Contract, Fault, describe
+from webapp.problems import FAULTS_LISTED, NotJson, Unprocessable
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+CUSTOMER_ID = "customer_id"
+CUSTOMER_ID_CHARACTERS = 128
+LARGEST_INTEGER = 2**53 - 1  # that every JSON reader keeps exact
+CUSTOMER_ID_EXPECTED = f"an integer, or a text of 1 to {CUSTOMER_ID_CHARACTERS} characters"
+LABEL_EXPECTED = "no {role}: it is the answer or the bank's own bookkeeping, so leave it out"
+KEY_EXPECTED = f"no customer key: send it as {CUSTOMER_ID}"
+_NUMBERS = frozenset({int, float})
+
+
+class _Rule(NamedTuple):
+    """A column's rule in the shape that the hot path wants."""
+
+    name: str
+    ordinals: dict[str, float] | None
+    low: float
+    high: float
+    whole: bool
+
+
+class Accepted(NamedTuple):
+    """Records that passed: the model's input, and what the log keeps."""
+
+    matrix: "NDArray[np.float64]"  # rows × the champion's columns
+    records: list[dict[str, Any]]
+    customer_ids: list[int | str | None]
+
+
+def parse(body: bytes) -> Any:
+    """The JSON in a body; NotJson says where it stops being JSON.
+
+    NaN and the infinities are not JSON, but common writers emit them: they pass here, so that the
+    record's check can name their fields.
+    """
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        if b"NaN" in body or b"Infinity" in body or "infinity" in error.msg:
+            return _parse_leniently(body)
+        raise NotJson(f"the body is not JSON: {error}") from error
+
+
+def _parse_leniently(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise NotJson(f"the body is not JSON: {str(error)[:200]}") from error
+
+
+class RecordReader:
+    """Reads records as one champion wants them; what its contract implies is worked out once."""
+
+    def __init__(self, contract: Contract, columns: Sequence[str]) -> None:
+        self.contract = contract
+        self.columns = tuple(columns)
+        self._rules = tuple(_rule(contract.column(name)) for name in self.columns)
+        # Callers may send every column of the contract whatever the champion uses.
+        self._all_rules = tuple(_rule(column) for column in contract.features)
+        self._pick: Callable[[Any], Any] = itemgetter(
+            *(contract.feature_names.index(name) for name in self.columns)
+        )
+        self._others = {
+            column.name: KEY_EXPECTED
+            if column.role == "key"
+            else LABEL_EXPECTED.format(role=column.name)
+            for column in contract.columns
+            if column.role != "feature"
+        }
+
+    def read(self, record: Any) -> Accepted:
+        """Check one record; Unprocessable lists its faults."""
+        if type(record) is not dict:
+            raise Unprocessable([Fault("body", "a JSON object", describe(record))])
+        customer_id = record.pop(CUSTOMER_ID, None)
+        numbers = self._numbers(record)
+        if numbers is None or not _is_customer_id(customer_id):
+            numbers, faults = self._judge(record, customer_id)
+            if faults:
+                raise Unprocessable(faults)
+        return Accepted(np.array((numbers,), dtype=np.float64), [record], [customer_id])
+
+    def read_all(self, records: list[Any]) -> Accepted:
+        """Check many records; Unprocessable lists the faults, each with its row."""
+        if set(map(type, records)) == {dict}:
+            customer_ids = [record.pop(CUSTOMER_ID, None) for record in records]
+            matrix = self._matrix(records)
+            if matrix is not None and all(map(_is_customer_id, customer_ids)):
+                return Accepted(matrix, records, customer_ids)
+        else:
+            customer_ids = [_take_customer_id(record) for record in records]
+        return self._read_each(records, customer_ids)
+
+    def _read_each(self, records: list[Any], customer_ids: list[Any]) -> Accepted:
+        rows: list[Any] = []
+        faults: list[Fault] = []
+        places: list[int] = []
+        for place, (record, customer_id) in enumerate(zip(records, customer_ids, strict=True)):
+            numbers, found = self._judge(record, customer_id)
+            rows.append(numbers)
+            faults += found
+            places += [place] * len(found)
+            if len(faults) > FAULTS_LISTED:
+                break
+        if faults:
+            raise Unprocessable(faults, rows=places)
+        return Accepted(np.array(rows, dtype=np.float64), records, customer_ids)
+
+    def _numbers(self, record: dict[str, Any]) -> Any:
+        """The row of a record that is right, else None; `_judge` then says what is wrong."""
+        every = len(record) == len(self._all_rules)
+        numbers = []
+        try:
+            for name, ordinals, low, high, whole in self._all_rules if every else self._rules:
+                value = record[name]
+                if ordinals is not None:
+                    numbers.append(ordinals[value])
+                    continue
+                kind = type(value)
+                if kind is not int and kind is not float:  # bool is neither
+                    return None
+                if not low <= value <= high or (whole and kind is float and not value.is_integer()):
+                    return None
+                numbers.append(value)
+        except (KeyError, TypeError):
+            return None
+        if len(numbers) != len(record):
+            return None
+        return self._pick(numbers) if every else numbers
+
+    def _matrix(self, records: list[dict[str, Any]]) -> "NDArray[np.float64] | None":
+        """The rows of records that are right and of one shape, else None; column by column."""
+        every = len(records[0]) == len(self._all_rules)
+        rules = self._all_rules if every else self._rules
+        if set(map(len, records)) != {len(rules)}:
+            return None
+        matrix = np.empty((len(records), len(rules)), dtype=np.float64)
+        try:
+            rows = map(itemgetter(*(rule.name for rule in rules)), records)
+            for place, (rule, values) in enumerate(
+                zip(rules, zip(*rows, strict=True), strict=True)
+            ):
+                column = _column(rule, values)
+                if column is None:
+                    return None
+                matrix[:, place] = column
+        except (KeyError, TypeError, OverflowError):
+            return None
+        return matrix[:, self._pick(range(len(rules)))] if every else matrix
+
+    def _judge(self, record: Any, customer_id: Any) -> tuple[Any, list[Fault]]:
+        """The row of any record, and all that is wrong with it."""
+        if type(record) is not dict:
+            return None, [Fault("record", "a JSON object", describe(record))]
+        names = self.contract.feature_names
+        known = {name: value for name, value in record.items() if name in names}
+        numbers, faults = self.contract.check_record(known, required=self.columns)
+        for name in record.keys() - known.keys():
+            expected = self._others.get(name, "a column of the contract")
+            faults.append(Fault(name[:80], expected, "an unknown field"))
+        if not _is_customer_id(customer_id):
+            faults.append(Fault(CUSTOMER_ID, CUSTOMER_ID_EXPECTED, describe(customer_id)))
+        return [numbers.get(name) for name in self.columns], faults
+
+
+def _rule(column: Column) -> _Rule:
+    low = -math.inf if column.minimum is None else column.minimum
+    high = math.inf if column.maximum is None else column.maximum
+    ordinals = column.ordinals if column.categories else None
+    return _Rule(column.name, ordinals, low, high, column.type == "integer")
+
+
+def _column(rule: _Rule, values: tuple[Any, ...]) -> "NDArray[np.float64] | None":
+    """One column of many records as numbers, or None where a value breaks the rule."""
+    if rule.ordinals is not None:
+        return np.fromiter(map(rule.ordinals.__getitem__, values), np.float64, len(values))
+    kinds = set(map(type, values))
+    if not kinds <= _NUMBERS:
+        return None
+    column = np.array(values, dtype=np.float64)
+    # NaN fails both comparisons.
+    if not (column.min() >= rule.low and column.max() <= rule.high):
+        return None
+    if rule.whole and float in kinds and not bool((column == np.floor(column)).all()):
+        return None
+    return column
+
+
+def _take_customer_id(record: Any) -> Any:
+    return record.pop(CUSTOMER_ID, None) if type(record) is dict else None
+
+
+def _is_customer_id(value: Any) -> bool:
+    if value is None:
+        return True
+    if type(value) is int or (type(value) is float and value.is_integer()):
+        return abs(value) <= LARGEST_INTEGER
+    return type(value) is str and 0 < len(value) <= CUSTOMER_ID_CHARACTERS
