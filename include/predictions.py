@@ -91,23 +91,21 @@ def read_predictions(
     batch_rows: int = BATCH_ROWS,
     on_unreadable: OnUnreadable | None = None,
 ) -> "Iterator[pa.RecordBatch]":
-    """A day's rows in batches, each row once; memory holds one object and eight bytes a row.
+    """A day's rows in batches, each row once; memory holds some objects and eight bytes a row.
 
     `columns` chooses and orders what is read (all of them by default); a column that an object does
     not have, because its contract had none such, is null. Texts of `repetitive` columns stay
-    dictionaries, which is faster for who wants each text once. DataError names an object that is
-    no log, unless `on_unreadable` takes it and the others are still read.
+    dictionaries, which is faster for who wants each text once. A batch has about `batch_rows`, of
+    one large object or of many small ones. DataError names an object that is no log, unless
+    `on_unreadable` takes it and the others are still read.
     """
     seen = _Seen()
-    for found in store.list(day_prefix(day)):
-        if not found.key.endswith(".parquet"):
-            continue
-        try:
-            yield from _read_object(store, found.key, columns, repetitive, batch_rows, seen)
-        except DataError as error:
-            if on_unreadable is None:
-                raise
-            on_unreadable(found.key, error)
+    batches = _read_objects(store, day, columns, repetitive, batch_rows, on_unreadable)
+    for batch in _gathered(batches, batch_rows):
+        first = seen.first(batch)
+        fresh = batch if first.all() else batch.filter(first)
+        if fresh.num_rows:
+            yield fresh.select(batch.schema.names[len(_IDENTITY) :])
 
 
 def _write_day(
@@ -144,13 +142,32 @@ def _utc(moment: Any) -> datetime:
     return parsed if parsed.tzinfo is UTC else parsed.astimezone(UTC)
 
 
+def _read_objects(
+    store: Store,
+    day: date,
+    columns: Sequence[str] | None,
+    repetitive: Sequence[str],
+    batch_rows: int,
+    on_unreadable: OnUnreadable | None,
+) -> "Iterator[pa.RecordBatch]":
+    """All rows of a day, some perhaps twice, with their identity in the first columns."""
+    for found in store.list(day_prefix(day)):
+        if not found.key.endswith(".parquet"):
+            continue
+        try:
+            yield from _read_object(store, found.key, columns, repetitive, batch_rows)
+        except DataError as error:
+            if on_unreadable is None:
+                raise
+            on_unreadable(found.key, error)
+
+
 def _read_object(
     store: Store,
     key: str,
     columns: Sequence[str] | None,
     repetitive: Sequence[str],
     batch_rows: int,
-    seen: "_Seen",
 ) -> "Iterator[pa.RecordBatch]":
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -163,9 +180,7 @@ def _read_object(
         wanted = present if columns is None else list(columns)
         needed = [name for name in present if name in {*wanted, *_IDENTITY}]
         for batch in file.iter_batches(batch_size=batch_rows, columns=needed):
-            fresh = batch.filter(pa.array(seen.first(batch)))
-            if fresh.num_rows:
-                yield _arranged(fresh, wanted)
+            yield _arranged(batch, wanted)
     except (pa.ArrowException, KeyError, OSError) as error:
         raise DataError(
             f"{key} in {store.uri} is no prediction log ({error}): move it away, its rows are lost"
@@ -173,16 +188,41 @@ def _read_object(
 
 
 def _arranged(batch: "pa.RecordBatch", names: Sequence[str]) -> "pa.RecordBatch":
+    """The identity under names of its own, then the wanted columns."""
     import pyarrow as pa
 
     types = {field.name: field.type for field in log_schema(())}
+    identity = [batch.column(name) for name in _IDENTITY]
     arrays = [
         batch.column(name)
         if name in batch.schema.names
         else pa.nulls(batch.num_rows, types.get(name, pa.null()))
         for name in names
     ]
-    return pa.RecordBatch.from_arrays(arrays, names=list(names))
+    own_names = [f"identity of {name}" for name in _IDENTITY]
+    return pa.RecordBatch.from_arrays([*identity, *arrays], names=[*own_names, *names])
+
+
+def _gathered(batches: "Iterable[pa.RecordBatch]", batch_rows: int) -> "Iterator[pa.RecordBatch]":
+    """Small batches taken together: what is done for each costs the same for five thousand rows."""
+    pending: list[Any] = []
+    for batch in batches:
+        rows = sum(each.num_rows for each in pending)
+        if pending and (rows + batch.num_rows > batch_rows or pending[0].schema != batch.schema):
+            yield _joined(pending)
+            pending = []
+        pending.append(batch)
+    if pending:
+        yield _joined(pending)
+
+
+def _joined(batches: "list[pa.RecordBatch]") -> "pa.RecordBatch":
+    import pyarrow as pa
+
+    if len(batches) == 1:
+        return batches[0]
+    table = pa.Table.from_batches(batches).unify_dictionaries().combine_chunks()
+    return table.to_batches()[0]
 
 
 class SeenHashes:
@@ -208,7 +248,8 @@ class SeenHashes:
 
     def _add(self, part: "NDArray[np.uint64]") -> None:
         while self._parts and len(self._parts[-1]) < 2 * len(part):
-            part = np.sort(np.concatenate([self._parts.pop(), part]))
+            both = np.concatenate([self._parts.pop(), part])
+            part = np.sort(both, kind="stable")  # which merges two sorted halves
         if len(part):
             self._parts.append(part)
 
@@ -218,7 +259,7 @@ class _Seen(SeenHashes):
 
     def first(self, batch: "pa.RecordBatch") -> "NDArray[np.bool_]":
         """True for each row that was not there before, in this batch or an earlier one."""
-        ids, rows = (batch.column(name) for name in _IDENTITY)
+        ids, rows = batch.columns[: len(_IDENTITY)]
         places = rows.fill_null(-1).to_numpy(zero_copy_only=False)
         return self.first_of(hashes(ids, places.astype(np.int64).astype(np.uint64)))
 

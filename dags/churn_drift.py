@@ -1,0 +1,78 @@
+"""
+### Notices that customers changed, and starts a training run when they did
+
+`collect_predictions` counts the day's logged predictions → `detect_drift` compares them with what
+each version was trained on and writes `monitoring/date=…/drift.json` → `publish_report` draws the
+Evidently report beside it → `drift_detected` goes on only if the champion's own traffic drifted and
+no guard stops it → `trigger_training` starts `churn_training`. Beside them `measure_outcomes`
+compares older predictions with what customers did since.
+
+A quiet day, a day without predictions and a drift that a guard stops are all green; the log of
+`drift_detected` and `drift.json` say which it was. A day may be run again, or later: it finds the
+same, and its training run (`drift__<date>__v<version>`) is started once. While `churn_training` is
+paused the one run that drift starts waits there, and further days are stopped because it waits.
+"""
+
+from datetime import timedelta
+
+from airflow.providers.standard.operators.python import PythonOperator, ShortCircuitOperator
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+from airflow.sdk import DAG, Param
+
+from include import drift_tasks
+
+DETECTED = "ti.xcom_pull(task_ids='detect_drift')"
+
+with DAG(
+    dag_id="churn_drift",
+    description="Yesterday's predictions → drift? → report → perhaps a training run",
+    doc_md=__doc__,
+    schedule="30 0 * * *",  # the last answers of a day reach the store within seconds
+    catchup=False,
+    max_active_runs=1,
+    is_paused_upon_creation=False,
+    tags=["churn"],
+    default_args={"retries": 2, "retry_delay": timedelta(seconds=10)},
+    params={
+        "date": Param(
+            None, type=["null", "string"], format="date", description="Which day; else yesterday"
+        ),
+        "cooldown_days": Param(
+            None,
+            type=["null", "number"],
+            minimum=0,
+            description="Days between two runs that drift starts; else as in params.yaml",
+        ),
+    },
+):
+    collect = PythonOperator(
+        task_id="collect_predictions", python_callable=drift_tasks.collect_predictions
+    )
+    detect = PythonOperator(
+        task_id="detect_drift",
+        python_callable=drift_tasks.detect_drift,
+        op_kwargs={"collected": collect.output},
+    )
+    publish = PythonOperator(
+        task_id="publish_report",
+        python_callable=drift_tasks.publish_report,
+        op_kwargs={"collected": collect.output, "detected": detect.output},
+    )
+    decide = ShortCircuitOperator(
+        task_id="drift_detected",
+        python_callable=drift_tasks.drift_detected,
+        op_kwargs={"detected": detect.output},
+        trigger_rule="all_done_min_one_success",  # a report that fails must not silence the alarm
+    )
+    trigger = TriggerDagRunOperator(
+        task_id="trigger_training",
+        trigger_dag_id=drift_tasks.TRAINING_DAG,
+        trigger_run_id=f"{{{{ {DETECTED}['run_id'] }}}}",
+        conf=f"{{{{ {DETECTED}['conf'] | tojson }}}}",
+        logical_date=None,
+        wait_for_completion=False,
+        reset_dag_run=False,
+        skip_when_already_exists=True,
+    )
+    PythonOperator(task_id="measure_outcomes", python_callable=drift_tasks.measure_outcomes)
+    collect >> detect >> publish >> decide >> trigger

@@ -1,0 +1,41 @@
+"""From raw columns to the native trees and back, for whoever scores or explains with them."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from include.champion import Calibration, Manifest
+from include.errors import ConfigurationError
+from include.features import engineer, engineered_for
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+LARGEST_LOG_ODDS = 700.0  # beyond it the exponential overflows; float64 says 0 or 1 long before
+
+
+def feature_names(manifest: Manifest) -> tuple[str, ...]:
+    """The trees' features in order; ConfigurationError where this code engineers others."""
+    names = tuple(feature.name for feature in engineered_for(manifest.columns))
+    if names != manifest.engineered:
+        raise ConfigurationError(
+            f"version {manifest.version} was trained on the engineered features "
+            f"{', '.join(manifest.engineered)}, this code makes {', '.join(names)}: its native "
+            "trees cannot be used any more, its graph can"
+        )
+    return manifest.columns + names
+
+
+def trees_input(manifest: Manifest, matrix: "NDArray[np.float64]") -> "NDArray[np.float32]":
+    """Raw columns engineered, scaled in double by the graph's two operations, then single."""
+    engineered = engineer(matrix, manifest.columns)
+    scaled = (engineered - np.array(manifest.scaler_mean)) / np.array(manifest.scaler_scale)
+    return np.ascontiguousarray(scaled, dtype=np.float32)
+
+
+def calibrated(margins: "NDArray[np.float32]", calibration: Calibration) -> "NDArray[np.float64]":
+    """P(churn) of the trees' margins."""
+    log_odds = margins.astype(np.float64) * calibration.slope + calibration.intercept
+    bounded = np.clip(log_odds, -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS)
+    answers: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-bounded))
+    return answers

@@ -1,0 +1,144 @@
+"""Airflow on SQLite: what `airflow standalone` starts, as services tuned for short tasks."""
+
+import base64
+import hashlib
+import json
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+from sqlalchemy.engine import make_url
+
+from include.settings import PROJECT
+from infra.local.files import kept_secret, write_whole
+from infra.local.ports import HOST
+from infra.local.services import Layout, Service, python_module
+
+USER = "admin"
+PRELOAD = Path(__file__).parent / "preload"  # on the scheduler's path alone
+SIMPLE_AUTH = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
+CONFIG_NOTE = (
+    "# Empty on purpose: the settings are environment variables, see infra/local/airflow.py.\n"
+)
+
+
+def airflow_environment(
+    places: Layout, environment: Mapping[str, str], *, database_url: str
+) -> dict[str, str]:
+    """The environment of every Airflow process and of the tasks that it runs."""
+    connections = {
+        "AIRFLOW_CONN_CHURN_DB": connection(database_url),
+        "AIRFLOW_CONN_AWS_DEFAULT": json.dumps(
+            {"conn_type": "aws"}
+        ),  # the usual variables and roles
+    }
+    options = _options(places) | _secrets(places)
+    configured = {f"AIRFLOW__{name}": value for name, value in options.items()}
+    return {**connections, **environment, **configured, "AIRFLOW_HOME": str(places.airflow_home)}
+
+
+def prepare(places: Layout) -> None:
+    """Make what Airflow would else make by itself: a configuration file, and a printed password."""
+    places.airflow_home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    config = places.airflow_home / "airflow.cfg"
+    if not config.exists():
+        config.write_text(CONFIG_NOTE)
+    if not places.passwords.exists():
+        write_whole(places.passwords, json.dumps({USER: secrets.token_urlsafe(12)}), mode=0o600)
+
+
+def password(places: Layout) -> str:
+    """The password of Airflow's one user."""
+    return str(json.loads(places.passwords.read_text())[USER])
+
+
+def migration(environment: Mapping[str, str]) -> Service:
+    """The job that makes or upgrades Airflow's database."""
+    return Service("airflow-migrate", _airflow("db", "migrate"), environment, ends=True)
+
+
+def api_server(places: Layout, environment: Mapping[str, str]) -> Service:
+    """The web UI, the REST API, and the API that tasks talk to."""
+    health = f"{places.airflow.url}/execution/health"  # the first call builds that app, for seconds
+    return Service("airflow-api-server", _airflow("api-server"), environment, health)
+
+
+def scheduler(environment: Mapping[str, str]) -> Service:
+    """The scheduler and its task workers, which inherit the libraries that it has imported."""
+    path = f"{PRELOAD}:{environment['PYTHONPATH']}"
+    # Threads do not survive a fork, and OpenBLAS would make some while it is imported.
+    extra = {"PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"}
+    command = _airflow("scheduler", "--skip-serve-logs")
+    return Service("airflow-scheduler", command, {**environment, **extra})
+
+
+def dag_processor(environment: Mapping[str, str]) -> Service:
+    """The process that reads the DAG files."""
+    return Service("airflow-dag-processor", _airflow("dag-processor"), environment)
+
+
+def triggerer(environment: Mapping[str, str]) -> Service:
+    """The process that waits for deferred tasks: none of ours defers, but the UI would miss it."""
+    return Service("airflow-triggerer", _airflow("triggerer", "--skip-serve-logs"), environment)
+
+
+def connection(database_url: str) -> str:
+    """A SQLAlchemy URL as an Airflow connection; for SQLite the host is the file."""
+    url = make_url(database_url)
+    if url.get_backend_name() == "sqlite":
+        return json.dumps({"conn_type": "sqlite", "host": url.database})
+    found = {
+        "conn_type": url.get_backend_name(),
+        "host": url.host,
+        "port": url.port,
+        "login": url.username,
+        "password": url.password,
+        "schema": url.database,
+    }
+    return json.dumps({name: value for name, value in found.items() if value is not None})
+
+
+def _airflow(*arguments: str) -> tuple[str, ...]:
+    return python_module("airflow", *arguments)
+
+
+def _options(places: Layout) -> dict[str, str]:
+    return {
+        "CORE__DAGS_FOLDER": str(PROJECT / "dags"),
+        "CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
+        "CORE__LOAD_EXAMPLES": "False",
+        "CORE__EXECUTOR": "LocalExecutor",
+        "CORE__PARALLELISM": "4",
+        "CORE__AUTH_MANAGER": SIMPLE_AUTH,
+        "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
+        "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(places.passwords),
+        "CORE__EXECUTION_API_SERVER_URL": f"{places.airflow.url}/execution/",
+        "CORE__HOSTNAME_CALLABLE": "socket.gethostname",  # the default asks a name server
+        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{places.airflow_home / 'airflow.db'}",
+        "LOGGING__BASE_LOG_FOLDER": str(places.airflow_home / "logs"),
+        "LOGGING__COLORED_CONSOLE_LOG": "False",
+        "API__HOST": HOST,
+        "API__PORT": str(places.airflow.number),
+        "API__BASE_URL": places.airflow.url,
+        "API__WORKERS": "1",
+        "API__CLIENT_USE_PUBLIC_CERTS": "False",  # every task would load them, for plain HTTP
+        # Between two tasks of a run the defaults wait longer than our tasks work.
+        "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
+        "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+        # Tasks that a killed stack left running are found soon after the next start.
+        "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
+        "DAG_PROCESSOR__REFRESH_INTERVAL": "10",
+    }
+
+
+def _secrets(places: Layout) -> dict[str, str]:
+    """Keys that all of Airflow's processes share, so that logins outlive a restart."""
+    seed = kept_secret(places.airflow_home / "secret")
+    keys = {
+        use: hashlib.sha256(f"{use}:{seed}".encode()) for use in ("fernet", "session", "tokens")
+    }
+    return {
+        "CORE__FERNET_KEY": base64.urlsafe_b64encode(keys["fernet"].digest()).decode(),
+        "API__SECRET_KEY": keys["session"].hexdigest(),
+        "API_AUTH__JWT_SECRET": keys["tokens"].hexdigest(),
+    }

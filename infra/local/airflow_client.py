@@ -1,0 +1,162 @@
+"""Airflow's REST API, as far as the stack needs it."""
+
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import httpx
+
+UNFINISHED_RUN = ("queued", "running")
+FINISHED_TASK = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
+TIMEOUT_SECONDS = 30
+ATTEMPTS = 3  # to read; a machine that is busy starting everything may be slow once
+PAUSE_SECONDS = 1.0
+
+
+class AirflowError(Exception):
+    """Airflow did not do what it was asked; the message says what it answered."""
+
+
+@dataclass(frozen=True)
+class TaskState:
+    """One task of a run, as it is now."""
+
+    task_id: str
+    state: str
+    try_number: int
+    seconds: float | None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the task will not change any more."""
+        return self.state in FINISHED_TASK
+
+
+@dataclass(frozen=True)
+class RunState:
+    """One run of a DAG, as it is now."""
+
+    run_id: str
+    state: str
+    seconds: float | None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run will not change any more."""
+        return self.state not in UNFINISHED_RUN
+
+
+class AirflowClient:
+    """A logged-in user of one Airflow."""
+
+    def __init__(self, url: str, *, user: str, password: str) -> None:
+        # No proxy: this is the same machine.
+        self._http = httpx.Client(base_url=url, timeout=TIMEOUT_SECONDS, trust_env=False)
+        self._login = {"username": user, "password": password}
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._http.close()
+
+    def dag(self, dag_id: str) -> dict[str, Any] | None:
+        """The DAG as Airflow knows it; None while its file is not parsed yet."""
+        answer = self._request("GET", f"/api/v2/dags/{dag_id}", allowed=(404,))
+        return None if answer.status_code == 404 else dict(answer.json())
+
+    def import_errors(self) -> list[str]:
+        """What went wrong while the DAG files were read."""
+        found = self._request("GET", "/api/v2/importErrors").json()["import_errors"]
+        return [f"{error['filename']}: {error['stack_trace']}" for error in found]
+
+    def unfinished_run(self, dag_id: str) -> str | None:
+        """The oldest run that is queued or running."""
+        query = {"state": list(UNFINISHED_RUN), "order_by": "run_after", "limit": 1}
+        found = self._request("GET", f"/api/v2/dags/{dag_id}/dagRuns", params=query).json()[
+            "dag_runs"
+        ]
+        return str(found[0]["dag_run_id"]) if found else None
+
+    def trigger(self, dag_id: str, conf: dict[str, Any]) -> str:
+        """Start a run; returns its id."""
+        body = {"logical_date": None, "conf": conf}
+        answer = self._request("POST", f"/api/v2/dags/{dag_id}/dagRuns", json=body)
+        return str(answer.json()["dag_run_id"])
+
+    def run(self, dag_id: str, run_id: str) -> RunState:
+        """One run."""
+        found = self._request("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}").json()
+        return RunState(run_id, found["state"], _seconds(found["run_after"], found["end_date"]))
+
+    def has_run(self, dag_id: str, run_id: str) -> bool:
+        """Whether there is such a run."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}"
+        return self._request("GET", path, allowed=(404,)).status_code != 404
+
+    def tasks(self, dag_id: str, run_id: str) -> list[TaskState]:
+        """The tasks of a run, the earlier first."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
+        found = self._request("GET", path).json()["task_instances"]
+        return [
+            TaskState(
+                task["task_id"], task["state"] or "none", task["try_number"], task["duration"]
+            )
+            for task in sorted(found, key=lambda task: task["start_date"] or "~")
+        ]
+
+    def errors(self, dag_id: str, run_id: str, task: TaskState) -> list[str]:
+        """The error lines in the log of a task's last try."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task.task_id}/logs"
+        answer = self._request(
+            "GET", f"{path}/{task.try_number}", headers={"Accept": "application/json"}
+        )
+        lines = [line for line in answer.json()["content"] if isinstance(line, dict)]
+        found = [cause for line in lines for cause in _causes(line)]
+        return found or [str(line["event"]) for line in lines if line.get("level") == "error"]
+
+    def _request(
+        self, method: str, path: str, *, allowed: tuple[int, ...] = (), **options: Any
+    ) -> httpx.Response:
+        answer = self._answer(method, path, options)
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            self._log_in()
+            answer = self._answer(method, path, options)
+        if answer.is_error and answer.status_code not in allowed:
+            raise AirflowError(
+                f"Airflow answers {answer.status_code} to {method} {path}: {answer.text[:500]}"
+            )
+        return answer
+
+    def _answer(self, method: str, path: str, options: dict[str, Any]) -> httpx.Response:
+        left = ATTEMPTS if method == "GET" else 1
+        while True:
+            left -= 1
+            try:
+                return self._http.request(method, path, **options)
+            except httpx.HTTPError as error:
+                if left == 0:
+                    raise AirflowError(
+                        f"no answer from Airflow to {method} {path}: {error}"
+                    ) from error
+                time.sleep(PAUSE_SECONDS)
+
+    def _log_in(self) -> None:
+        answer = self._answer("POST", "/auth/token", {"json": self._login})
+        if answer.is_error:
+            raise AirflowError(
+                f"Airflow refuses its own password ({answer.status_code}): delete the airflow "
+                "directory below CHURN_VAR_DIR and start again"
+            )
+        self._http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+
+
+def _causes(line: dict[str, Any]) -> list[str]:
+    return [
+        f"{cause['exc_type']}: {cause['exc_value']}" for cause in line.get("error_detail") or ()
+    ]
+
+
+def _seconds(start: str | None, end: str | None) -> float | None:
+    if start is None or end is None:
+        return None
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()

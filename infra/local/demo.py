@@ -1,0 +1,271 @@
+"""`make demo`: the loop closes before your eyes, on the stack that is up.
+
+Ordinary traffic starts nothing. Then new customers come who differ from those before and leave by
+another rule: the champion is worse on them, drift is found, a training run starts by itself, its
+model wins on the hold-out, and the API answers with it. Each step is checked; the exit code is 0
+only if all of them happened.
+"""
+
+import argparse
+import logging
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+from dotenv import load_dotenv
+
+from include import connections, customers
+from include.champion import Manifest
+from include.contract import load_contract
+from include.drift_day import DriftDay
+from include.errors import ChurnError
+from include.features import SplitRule
+from include.monitoring import read_day
+from include.retraining import run_id_of
+from include.settings import PROJECT, Settings, load_settings
+from include.store import open_store
+from infra.local import airflow, dag_runs, demo_traffic, report, training
+from infra.local.airflow_client import AirflowClient, AirflowError
+from infra.local.demo_traffic import Answers, Api, Trickle
+from infra.local.run import log_to_terminal
+from infra.local.services import layout
+
+logger = logging.getLogger("demo")
+
+DRIFT_DAG, TRAINING_DAG = "churn_drift", "churn_training"
+ORDINARY_CUSTOMERS = 2500
+LOG_SECONDS, DAG_SECONDS, SWITCH_SECONDS = 120, 120, 120
+POLL_SECONDS = 0.5
+SAME_ANSWERS = 40  # in a row, so that every worker of the API was asked
+
+
+class StepFailed(Exception):
+    """Something that the demonstration promises did not happen; the message says what."""
+
+
+def main() -> int:
+    """The command line; 1 when a step did not happen."""
+    argparse.ArgumentParser(prog="python -m infra.local.demo", description=__doc__).parse_args()
+    log_to_terminal()
+    load_dotenv(PROJECT / ".env")
+    try:
+        settings = load_settings()
+        demo = Demo(settings)
+        try:
+            demo.run()
+        finally:
+            demo.close()
+    except (
+        *(StepFailed, ChurnError, AirflowError),
+        *(training.TrainingFailed, dag_runs.RunFailed),
+    ) as error:
+        logger.error("make demo: %s", error)
+        return 1
+    return 0
+
+
+class Demo:
+    """One demonstration."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings, self.places = settings, layout(settings)
+        if not self.places.stack_file.exists():
+            raise StepFailed(f"no stack is up here ({self.places.stack_file}): `make run` first")
+        self.contract = load_contract()
+        self.store = open_store(settings.resolved_store_uri)
+        self.engine = customers.open_engine(connections.with_driver(settings.resolved_database_url))
+        self.api = Api(settings, self.places.api.url, self.contract)
+        self.airflow = AirflowClient(
+            self.places.airflow.url, user=airflow.USER, password=airflow.password(self.places)
+        )
+        self.day = datetime.now(UTC).date()
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self.api.close()
+        self.airflow.close()
+        self.engine.dispose()
+
+    def run(self) -> None:
+        """Every step, in order."""
+        old = self._champion()
+        batch = demo_traffic.batches_so_far(self.engine, self.contract)
+        ordinary = demo_traffic.ordinary_customers(
+            self.engine, self.contract, rows=ORDINARY_CUSTOMERS, seed=batch
+        )
+        logger.info("champion is version %s: %s\n", old.version, report.figures(old))
+        self._wait_for_dags()
+        if self._has_started(old):
+            raise StepFailed(
+                f"drift has already started today's one training run for version {old.version}, "
+                "and it was not promoted: its gate.json says why; run the demo again tomorrow"
+            )
+        self._quiet(old, ordinary)
+        newcomers, before = self._changed(old, batch)
+        with Trickle(self.api, ordinary) as trickle:
+            self._retrain(old)
+            new = self._promoted(old)
+            self._answered_by(new, newcomers)
+            # Not as customers: the day's log of the new champion is not what this is about.
+            after = self.api.ask(newcomers, source=demo_traffic.WHAT_IF)
+        self._compare(old, new, newcomers, before, after)
+        self._nothing_failed(trickle, old, new)
+
+    def _quiet(self, old: Manifest, ordinary: pd.DataFrame) -> None:
+        logger.info(
+            "1. An ordinary day: the API is asked about %s customers.", f"{len(ordinary):,}"
+        )
+        self._send(old, ordinary)
+        found = self._drift()
+        if self._status(found, old) != "quiet" or self._has_started(old):
+            raise StepFailed(f"ordinary traffic must start nothing, found: {found.explanation}")
+        logger.info("   No drift, and no training run.\n")
+
+    def _changed(self, old: Manifest, batch: int) -> tuple[pd.DataFrame, Answers]:
+        newcomers, drift = demo_traffic.changed_customers(batch)
+        logger.info(
+            "2. %s new customers, %s by %g standard deviations; of those with a high limit now the "
+            "busiest leave.",
+            f"{len(newcomers):,}",
+            "busier" if drift.shift_sd > 0 else "idler",
+            abs(drift.shift_sd),
+        )
+        answers = self._send(old, newcomers)
+        loaded = customers.load_customers(self.engine, newcomers, now=datetime.now(UTC))
+        lost = demo_traffic.auc(self.contract.labels(newcomers), answers.probabilities)
+        known = old.metrics["roc_auc"] or 0.0
+        if loaded.inserted != len(newcomers) or lost >= known:
+            raise StepFailed(f"the champion must be worse on them: {lost:.3f}, before {known:.3f}")
+        logger.info("   Their labels arrive: %s.", loaded)
+        logger.info(
+            "   On them version %s has ROC-AUC %.3f; on its own hold-out it had %.3f.\n",
+            *(old.version, lost, known),
+        )
+        return newcomers, answers
+
+    def _retrain(self, old: Manifest) -> None:
+        logger.info("3. The drift DAG looks at the day.")
+        found = self._drift()
+        decision = found.retraining
+        if not decision.triggered or decision.run_id != run_id_of(self.day, old.version):
+            raise StepFailed(f"drift must start a training run, found: {decision.explanation}")
+        logger.info("   %s.", found.explanation)
+        logger.info("   Report: %s", found.report_uri)
+        logger.info("   It has started %s.\n", decision.run_id)
+        logger.info("4. The training run:")
+        run = training.follow(self.airflow, self.places, decision.run_id, lambda: None)
+        logger.info("   ended well after %.1f s.", run.seconds or 0.0)
+
+    def _promoted(self, old: Manifest) -> Manifest:
+        new = self._champion()
+        if new.version == old.version or new.trigger.get("trigger_reason") != "drift":
+            raise StepFailed(
+                f"the challenger must win, and the champion still is {new.version}: gate.json of "
+                f"{run_id_of(self.day, old.version)} under runs/ in the store says why not"
+            )
+        low, high = new.gate["gain_interval"]
+        logger.info(
+            "   Version %s beats version %s on the hold-out by %+.4f ROC-AUC (%+.4f to %+.4f), and "
+            "is the champion.\n",
+            *(new.version, old.version, new.gate["gain"], low, high),
+        )
+        return new
+
+    def _answered_by(self, new: Manifest, people: pd.DataFrame) -> None:
+        began = time.monotonic()
+        (record,) = self.api.records_of(people.head(1))
+
+        def answer() -> str | None:
+            return self.api.ask_one(record, source=demo_traffic.WHAT_IF)
+
+        _until(
+            lambda: all(answer() == new.version for _ in range(SAME_ANSWERS)),
+            f"the API must answer with version {new.version}",
+            SWITCH_SECONDS,
+        )
+        seconds = time.monotonic() - began
+        logger.info("5. The API answers with version %s, %.1f s later.", new.version, seconds)
+
+    def _compare(
+        self, old: Manifest, new: Manifest, people: pd.DataFrame, before: Answers, after: Answers
+    ) -> None:
+        """Both versions on those newcomers that neither was trained on."""
+        keys = people[self.contract.key.name].tolist()
+        held = SplitRule(**new.split.model_dump()).sides(keys) == "holdout"
+        labels = self.contract.labels(people)[held]
+        was = demo_traffic.auc(labels, before.probabilities[held])
+        now = demo_traffic.auc(labels, after.probabilities[held])
+        if after.versions != {new.version} or now <= was:
+            raise StepFailed(f"version {new.version} must be better: {now:.3f}, before {was:.3f}")
+        logger.info(
+            "   On the %s newcomers that no model was trained on: version %s %.3f, version %s %.3f.",
+            *(int(held.sum()), old.version, was, new.version, now),
+        )
+
+    def _nothing_failed(self, trickle: Trickle, old: Manifest, new: Manifest) -> None:
+        failed = sum(self.api.failures.values())
+        by = ", ".join(f"{n:,} by version {v}" for v, n in sorted(trickle.answered_by.items()))
+        logger.info(
+            "   Meanwhile %s single requests were answered: %s.", trickle.answered_by.total(), by
+        )
+        if failed or set(trickle.answered_by) - {old.version, new.version}:
+            raise StepFailed(f"{failed} requests failed: {dict(self.api.failures)}")
+        logger.info("   Of %s requests in all, none failed.", f"{self.api.requests:,}")
+
+    def _send(self, old: Manifest, people: pd.DataFrame) -> Answers:
+        """Ask about customers, and wait until the log in the store has all of them."""
+        answers = self.api.ask(people)
+        if self.api.failures or answers.versions != {old.version}:
+            raise StepFailed(
+                f"version {old.version} must answer all, found {set(answers.versions)}, failures "
+                f"{dict(self.api.failures)}"
+            )
+        wanted = demo_traffic.keys_in_log(people, self.contract, self.settings.customer_id_key())
+        _until(
+            lambda: wanted <= demo_traffic.logged_keys(self.store, self.day, old.version),
+            f"the log of {self.day} must hold all answers (midnight UTC? then run it again)",
+            LOG_SECONDS,
+        )
+        return answers
+
+    def _drift(self) -> DriftDay:
+        conf: dict[str, Any] = {"date": self.day.isoformat(), "cooldown_days": 0}
+        dag_runs.run_dag(self.settings, DRIFT_DAG, conf)
+        return read_day(self.store, self.day)
+
+    def _status(self, found: DriftDay, old: Manifest) -> str:
+        group = next((g for g in found.groups if g.version == old.version), None)
+        return group.status if group else "absent"
+
+    def _has_started(self, old: Manifest) -> bool:
+        """Whether this day's drift has started a training run for this champion."""
+        return self.airflow.has_run(TRAINING_DAG, run_id_of(self.day, old.version))
+
+    def _wait_for_dags(self) -> None:
+        for dag_id in (DRIFT_DAG, TRAINING_DAG):
+            _until(
+                lambda dag_id=dag_id: self.airflow.dag(dag_id) is not None,
+                f"Airflow must know {dag_id}",
+                DAG_SECONDS,
+            )
+
+    def _champion(self) -> Manifest:
+        found = report.champion(self.settings)
+        if found is None:
+            raise StepFailed("there is no champion yet: `make train` first")
+        return found
+
+
+def _until(condition: Callable[[], bool], what: str, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise StepFailed(f"{what}, and did not in {seconds:g} s")
+        time.sleep(POLL_SECONDS)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

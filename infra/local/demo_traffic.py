@@ -1,0 +1,171 @@
+"""What the demonstration sends: customers in batches, and a steady trickle that counts failures."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import httpx
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sqlalchemy import Engine
+
+from include import customers, predictions
+from include.contract import Contract
+from include.sample import Drift, sample_customers
+from include.settings import Settings
+from include.store import Store
+
+BATCH_RECORDS = 1000
+TIMEOUT_SECONDS = 30
+TRICKLE_PAUSE_SECONDS = 0.05
+CUSTOMER, WHAT_IF = "customer", "what-if"
+FIRST_DEMO_KEY = 900_000_001
+KEYS_PER_BATCH = 1_000_000
+NEW_CUSTOMERS = 4000
+BUSIER = ("Total_Trans_Amt", "Total_Trans_Ct", "Total_Ct_Chng_Q4_Q1")
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Probabilities in the order of the customers, and which versions gave them."""
+
+    probabilities: NDArray[np.float64]
+    versions: frozenset[str]
+
+
+class Api:
+    """The inference API, with a count of what it did not answer."""
+
+    def __init__(self, settings: Settings, url: str, contract: Contract) -> None:
+        key = settings.api_keys[0].get_secret_value() if settings.api_keys else ""
+        headers = {"X-API-Key": key} if key else {}
+        self._http = httpx.Client(
+            base_url=url, headers=headers, timeout=TIMEOUT_SECONDS, trust_env=False
+        )
+        self._contract = contract
+        self.requests = 0
+        self.failures: Counter[str] = Counter()
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._http.close()
+
+    def ask(self, people: pd.DataFrame, *, source: str = CUSTOMER) -> Answers:
+        """Ask about customers in batches, as a bank's nightly job would."""
+        records = self.records_of(people)
+        parts = (
+            records[start : start + BATCH_RECORDS]
+            for start in range(0, len(records), BATCH_RECORDS)
+        )
+        answers = [self._post("/predict_batch", {"records": part}, source) for part in parts]
+        found = [answer for answer in answers if answer is not None]
+        given = [p for answer in found for p in answer["probabilities"]]
+        return Answers(np.array(given), frozenset(str(each["model_version"]) for each in found))
+
+    def ask_one(self, record: dict[str, Any], *, source: str = CUSTOMER) -> str | None:
+        """Ask about one customer; returns who answered, None where nobody did."""
+        answer = self._post("/predict", record, source)
+        return str(answer["model_version"]) if answer else None
+
+    def records_of(self, people: pd.DataFrame) -> list[dict[str, Any]]:
+        """Customers as a client sends them."""
+        names = {self._contract.key.name: "customer_id"}
+        wanted = people[[*names, *self._contract.feature_names]].rename(columns=names)
+        return [
+            {str(name): value for name, value in row.items()} for row in wanted.to_dict("records")
+        ]
+
+    def _post(self, path: str, body: dict[str, Any], source: str) -> dict[str, Any] | None:
+        self.requests += 1
+        try:
+            answer = self._http.post(path, json=body, headers={"X-Churn-Source": source})
+        except httpx.HTTPError as error:
+            self.failures[type(error).__name__] += 1
+            return None
+        if answer.status_code != httpx.codes.OK:
+            self.failures[f"{answer.status_code} {answer.text[:200]}"] += 1
+            return None
+        return dict(answer.json())
+
+
+@dataclass
+class Trickle:
+    """Ordinary customers, one request after the other, for as long as the block lasts."""
+
+    api: Api
+    people: pd.DataFrame
+    answered_by: Counter[str] = field(default_factory=Counter)
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def __enter__(self) -> "Trickle":
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        if self._thread:
+            self._thread.join()
+
+    def _run(self) -> None:
+        records = self.api.records_of(self.people)
+        while not self._stop.is_set():
+            record = records[self.api.requests % len(records)]
+            version = self.api.ask_one(record)
+            self.answered_by[version or "nobody"] += 1
+            time.sleep(TRICKLE_PAUSE_SECONDS)
+
+
+def batches_so_far(engine: Engine, contract: Contract) -> int:
+    """How many times the demonstration has put customers into this table."""
+    frame = customers.read_customers(engine, contract, labelled_only=False)
+    keys = frame[contract.key.name].astype("int64")
+    latest = keys[keys >= FIRST_DEMO_KEY].max()
+    return 0 if pd.isna(latest) else int((latest - FIRST_DEMO_KEY) // KEYS_PER_BATCH) + 1
+
+
+def ordinary_customers(engine: Engine, contract: Contract, *, rows: int, seed: int) -> pd.DataFrame:
+    """Customers whom the bank has: those of the table who stayed."""
+    frame = customers.read_customers(engine, contract, labelled_only=True)
+    stayed = frame[contract.labels(frame) == 0]
+    return stayed.sample(min(rows, len(stayed)), random_state=seed)
+
+
+def changed_customers(batch: int) -> tuple[pd.DataFrame, Drift]:
+    """New customers who are busier or idler than those before, and leave by a changed rule.
+
+    Each time the other way and every second time farther: what has been learnt once is no news.
+    """
+    size_sd = 0.5 * (1 + batch // 2)
+    drift = Drift(size_sd if batch % 2 == 0 else -size_sd, BUSIER, changed_rule=True)
+    first_key = FIRST_DEMO_KEY + batch * KEYS_PER_BATCH
+    frame = sample_customers(NEW_CUSTOMERS, seed=1000 + batch, first_key=first_key, drift=drift)
+    return frame, drift
+
+
+def logged_keys(store: Store, day: date, version: str) -> set[str]:
+    """The customers whom a version's log of the day knows."""
+    columns = ["model_version", "customer_key"]
+    found: set[str] = set()
+    for batch in predictions.read_predictions(store, day, columns=columns):
+        rows = zip(*(column.to_pylist() for column in batch.columns), strict=True)
+        found.update(key for answered_by, key in rows if answered_by == version and key)
+    return found
+
+
+def keys_in_log(people: pd.DataFrame, contract: Contract, id_key: bytes) -> set[str]:
+    """Under which keys the log knows these customers."""
+    return {predictions.customer_key(key, id_key) for key in people[contract.key.name]}
+
+
+def auc(labels: NDArray[np.int64], answers: Sequence[float] | NDArray[np.float64]) -> float:
+    """ROC-AUC."""
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(labels, answers))

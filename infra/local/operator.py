@@ -1,0 +1,178 @@
+"""What `make run` does in which order, until everything runs, and on until it is stopped."""
+
+import json
+import logging
+import shutil
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from include.customer_table import TABLE
+from include.database import open_engine
+from include.settings import Settings
+from infra.local import airflow, report, training
+from infra.local.airflow_client import AirflowClient, AirflowError
+from infra.local.files import write_whole
+from infra.local.ports import port_faults
+from infra.local.services import (
+    Layout,
+    Service,
+    api_service,
+    base_environment,
+    inherited_environment,
+    mlflow_service,
+)
+from infra.local.stack import Interrupted, Stack, StackError, answers
+
+logger = logging.getLogger(__name__)
+
+SAMPLE_ROWS, SAMPLE_SEED = 10_000, 20
+IDLE_SECONDS = 0.5
+
+
+class Operator:
+    """One `make run`."""
+
+    def __init__(
+        self, settings: Settings, places: Layout, stack: Stack, *, csv: Path | None
+    ) -> None:
+        self.settings, self.places, self.stack, self.csv = settings, places, stack, csv
+        self.began = time.monotonic()
+        self.failure: str | None = None
+
+    def run(self) -> int:
+        """Everything; the exit code when it was stopped is 1 if the training had failed."""
+        self._refuse()
+        try:
+            self._prepare()
+            self._start()
+            self._train_if_needed()
+            self._open()
+            while True:
+                self.stack.tick()
+                time.sleep(IDLE_SECONDS)
+        except Interrupted:
+            logger.info("stopping …")
+            return 1 if self.failure else 0
+        finally:
+            self.places.stack_file.unlink(missing_ok=True)
+
+    def _refuse(self) -> None:
+        """Say what cannot work before anything is started."""
+        faults = port_faults(self.places.ports)
+        if self.csv and not self.csv.is_file():
+            faults.append(f"there is no file {self.csv} to load customers from")
+        if faults:
+            raise StackError("\n".join(faults))
+
+    def _prepare(self) -> None:
+        self.places.stack_file.unlink(missing_ok=True)
+        shutil.rmtree(self.places.scratch, ignore_errors=True)
+        self.places.scratch.mkdir(parents=True)
+        airflow.prepare(self.places)
+        self.environment = base_environment(self.places, inherited_environment())
+        self.of_airflow = airflow.airflow_environment(
+            self.places, self.environment, database_url=self.settings.resolved_database_url
+        )
+        self.api = api_service(self.places, self.environment)
+
+    def _start(self) -> None:
+        """Start what a training needs; an API without a champion to serve can wait for it."""
+        if report.champion(self.settings):
+            self.stack.start(self.api)
+        mlflow = mlflow_service(self.places, self.environment)
+        self.stack.start(mlflow)
+        loading = self._start_loading()
+        self._migrate()
+        server = airflow.api_server(self.places, self.of_airflow)
+        self.stack.start(server)
+        self.stack.start(airflow.scheduler(self.of_airflow))
+        self.stack.start(airflow.dag_processor(self.of_airflow))
+        self._finish_loading(loading)
+        self.stack.wait_for(mlflow)
+        self._say(f"mlflow     {self.places.mlflow.url}")
+        self.stack.wait_for(server)
+        self._say(f"airflow    {self.places.airflow.url}")
+
+    def _start_loading(self) -> Service | None:
+        if self.csv:
+            arguments = ["load", str(self.csv.resolve())]
+        elif self._customers() == 0:
+            arguments = ["sample", "--rows", str(SAMPLE_ROWS), "--seed", str(SAMPLE_SEED)]
+        else:
+            return None
+        command = (sys.executable, "-m", "include.customers", *arguments)
+        job = Service("customers", command, self.environment, ends=True)
+        self.stack.start(job)
+        return job
+
+    def _finish_loading(self, job: Service | None) -> None:
+        if job:
+            self.stack.finish(job)
+        rows = self._customers()
+        if rows == 0:
+            raise StackError(
+                f"the table {TABLE} is still empty: see {self.places.log('customers')}"
+            )
+        self._say(f"customers  {rows:,} in the table")
+
+    def _customers(self) -> int:
+        engine = open_engine(self.settings.resolved_database_url)
+        try:
+            with engine.connect() as connection:
+                if not sa.inspect(connection).has_table(TABLE):
+                    return 0
+                return int(connection.scalar(sa.text(f"SELECT count(*) FROM {TABLE}")) or 0)
+        except sa.exc.SQLAlchemyError as error:
+            raise StackError(
+                f"the customer database {engine.url!r} cannot be read ({error}): "
+                "check CHURN_DATABASE_URL"
+            ) from error
+        finally:
+            engine.dispose()
+
+    def _migrate(self) -> None:
+        """Make Airflow's database or bring it to the installed version, once: it takes seconds."""
+        done = self.places.airflow_home / "migrated"
+        wanted = version("apache-airflow")
+        if done.exists() and done.read_text() == wanted:
+            return
+        job = airflow.migration(self.of_airflow)
+        self.stack.start(job)
+        self.stack.finish(job)
+        write_whole(done, wanted)
+
+    def _train_if_needed(self) -> None:
+        if report.champion(self.settings):
+            return
+        self.stack.start(self.api)
+        client = AirflowClient(
+            self.places.airflow.url, user=airflow.USER, password=airflow.password(self.places)
+        )
+        try:
+            run = training.train(client, self.places, self.stack.tick, reason="first champion")
+        except (training.TrainingFailed, AirflowError) as error:
+            self.failure = str(error)
+            return
+        finally:
+            client.close()
+        self._say(f"trained    in {run.seconds:.1f} s from trigger to success")
+
+    def _open(self) -> None:
+        """Say that the stack is there, with a champion or with what stood in its way."""
+        self.stack.start(airflow.triggerer(self.of_airflow))
+        manifest = report.champion(self.settings)
+        page = f"{self.places.api.url}/{'ready' if manifest else 'health'}"
+        self.stack.wait_until(lambda: answers(page), "api")
+        self._say(f"api        {self.places.api.url}")
+        self.stack.restarting = True
+        found = report.describe(self.places, self.settings, manifest, failure=self.failure)
+        write_whole(self.places.stack_file, json.dumps(found, indent=2) + "\n")
+        for line in report.summary(self.places, self.settings, manifest, failure=self.failure):
+            logger.info("%s", line)
+
+    def _say(self, line: str) -> None:
+        logger.info("%5.1f s  %s", time.monotonic() - self.began, line)

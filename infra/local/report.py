@@ -1,0 +1,123 @@
+"""What the stack says of itself: stack.json, and the last lines of `make run`."""
+
+import json
+import os
+import shlex
+from datetime import UTC, datetime
+from typing import Any
+
+from include.champion import (
+    SELF_CHECK_FILE,
+    Manifest,
+    SelfCheck,
+    read_files,
+    read_manifest,
+    read_pointer,
+)
+from include.settings import Settings
+from include.store import open_store
+from infra.local import airflow
+from infra.local.services import Layout
+
+FIGURES = {
+    "roc_auc": "ROC-AUC",
+    "brier": "Brier score",
+    "f1": "F1",
+    "calibration_error": "calibration error",
+}
+DECIMALS = 2
+
+
+def champion(settings: Settings) -> Manifest | None:
+    """The manifest of the version in production, if there is one."""
+    store = open_store(settings.resolved_store_uri)
+    found = read_pointer(store)
+    return read_manifest(store, found[0]) if found else None
+
+
+def describe(
+    places: Layout, settings: Settings, manifest: Manifest | None, *, failure: str | None
+) -> dict[str, Any]:
+    """stack.json: it is there exactly while the stack is up."""
+    return {
+        "state": "failed" if failure else "ready" if manifest else "no champion",
+        "failure": failure,
+        "pid": os.getpid(),
+        "ready_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "urls": places.urls,
+        "passwords": {
+            "airflow": {"user": airflow.USER, "file": str(places.passwords)},
+            "api": {"variable": "CHURN_API_KEYS"} if settings.api_keys else None,
+            "mlflow": None,
+        },
+        "champion": manifest and {"version": manifest.version, "metrics": manifest.metrics},
+        "logs": str(places.log("*").parent),
+    }
+
+
+def summary(
+    places: Layout, settings: Settings, manifest: Manifest | None, *, failure: str | None
+) -> list[str]:
+    """The last lines of a start: where everything is, who the champion is, what to try."""
+    keys = "one of CHURN_API_KEYS" if settings.api_keys else "no key needed"
+    return [
+        "",
+        f"API       {places.api.url}  ({keys}; {places.api.url}/docs explains it)",
+        f"Airflow   {places.airflow.url}  (user {airflow.USER}, password in {places.passwords})",
+        f"MLflow    {places.mlflow.url}  (no login)",
+        f"logs      {places.log('*').parent}",
+        "",
+        *_news(places, settings, manifest, failure),
+        "",
+        "Ctrl-C stops everything.",
+    ]
+
+
+def example_record(settings: Settings, manifest: Manifest) -> dict[str, Any]:
+    """A made-up customer that the champion answers: the first of its self-check rows."""
+    files = read_files(open_store(settings.resolved_store_uri), manifest, [SELF_CHECK_FILE])
+    check = SelfCheck.model_validate_json(files[SELF_CHECK_FILE])
+    row = zip(check.columns, check.rows[0], strict=True)
+    return {name: _as_sent(manifest, name, value) for name, value in row}
+
+
+def _news(
+    places: Layout, settings: Settings, manifest: Manifest | None, failure: str | None
+) -> list[str]:
+    if failure:
+        return ["training failed: " + failure, "the stack stays up, so that you can look"]
+    if manifest is None:
+        return [
+            "there is no champion: the training run promoted none. gate.json under runs/ in the "
+            f"store ({settings.resolved_store_uri}) says why"
+        ]
+    return [
+        f"champion  version {manifest.version}: {figures(manifest)}",
+        "",
+        "Will this made-up customer leave?",
+        f"  {example_call(settings, manifest, places.api.url)}",
+    ]
+
+
+def figures(manifest: Manifest) -> str:
+    """The hold-out figures in one line."""
+    known = [
+        f"{label} {value:.4f}"
+        for name, label in FIGURES.items()
+        if (value := manifest.metrics.get(name)) is not None
+    ]
+    return ", ".join(known) or "no figures in its manifest"
+
+
+def example_call(settings: Settings, manifest: Manifest, url: str) -> str:
+    """A command line that asks the API for one prediction."""
+    record = shlex.quote(json.dumps(example_record(settings, manifest)))
+    key = """ -H "X-API-Key: $KEY" """ if settings.api_keys else " "
+    return f"curl -s {url}/predict -H 'Content-Type: application/json'{key}-d {record}"
+
+
+def _as_sent(manifest: Manifest, name: str, value: float) -> Any:
+    column = manifest.contract.column(name)
+    if column.categories:
+        return column.categories[int(value)]
+    return int(value) if column.type == "integer" else round(value, DECIMALS)

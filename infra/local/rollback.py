@@ -1,0 +1,55 @@
+"""`make rollback VERSION=2 REASON="…"`: an earlier version into production again."""
+
+import argparse
+import logging
+import sys
+
+from dotenv import load_dotenv
+
+from include.errors import ChurnError
+from include.settings import PROJECT, load_settings
+from infra.local.airflow_client import AirflowError
+from infra.local.dag_runs import RunFailed, run_dag
+from infra.local.report import champion, figures
+from infra.local.run import log_to_terminal
+
+logger = logging.getLogger("rollback")
+
+DAG_ID = "churn_rollback"
+
+
+def main() -> int:
+    """The command line; 1 when the version cannot be put into production."""
+    parser = argparse.ArgumentParser(prog="python -m infra.local.rollback", description=__doc__)
+    parser.add_argument("version", help="the version of prod.churn_model to return to")
+    parser.add_argument("--reason", required=True, help="why; it is kept with the version")
+    arguments = parser.parse_args()
+    log_to_terminal()
+    load_dotenv(PROJECT / ".env")
+    try:
+        return _roll_back(arguments.version, arguments.reason)
+    except (ChurnError, AirflowError, RunFailed) as error:
+        logger.error("make rollback: %s", error)
+        return 1
+
+
+def _roll_back(version: str, reason: str) -> int:
+    settings = load_settings()
+    before = champion(settings)
+    run = run_dag(settings, DAG_ID, {"version": version, "reason": reason})
+    logger.info("%.1f s from trigger to success", run.seconds or 0.0)
+    after = champion(settings)
+    if after is None:
+        logger.error("make rollback: the pointer is gone from %s", settings.resolved_store_uri)
+        return 1
+    if before and before.version == after.version:
+        logger.info("version %s was in production already: nothing was moved", after.version)
+    else:
+        was = before.version if before else "none"
+        logger.info("champion is version %s, it was %s: %s", after.version, was, figures(after))
+    logger.info("workers follow within %g s", settings.champion_poll_seconds)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

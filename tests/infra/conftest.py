@@ -1,0 +1,46 @@
+"""A stack's places in a directory of the test's own, and processes that behave or do not."""
+
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from include.settings import Settings
+from infra.local.services import Layout, Service, layout
+from tests.ports import free_ports
+
+MakeService = Callable[..., Service]
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings whose data and ports nobody else uses."""
+    api, airflow, mlflow = free_ports(3)
+    return Settings(
+        var_dir=tmp_path / "var",
+        api_port=api,
+        airflow_port=airflow,
+        mlflow_port=mlflow,
+        _env_file=None,
+    )
+
+
+@pytest.fixture
+def places(settings: Settings) -> Layout:
+    """Where that stack's files lie."""
+    return layout(settings)
+
+
+@pytest.fixture
+def make_service(tmp_path: Path) -> MakeService:
+    """A service that runs a few lines of Python; MARK is a file that it may write to."""
+
+    def make(name: str, source: str, *, ends: bool = False) -> Service:
+        script = tmp_path / f"{name}.py"
+        script.write_text(textwrap.dedent(source))
+        environment = {"MARK": str(tmp_path / f"{name}.mark"), "PATH": "/usr/bin:/bin"}
+        return Service(name, (sys.executable, str(script)), environment, ends=ends)
+
+    return make

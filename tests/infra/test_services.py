@@ -1,0 +1,113 @@
+"""What the services are told: the stack's own addresses, and nothing of another installation."""
+
+import json
+import stat
+from collections.abc import Mapping
+
+import pytest
+
+from include.settings import PROJECT
+from infra.local import airflow
+from infra.local.services import Layout, api_service, base_environment, mlflow_service
+
+
+@pytest.fixture
+def of_airflow(places: Layout) -> Mapping[str, str]:
+    """The environment of Airflow's processes on SQLite."""
+    return airflow.airflow_environment(
+        places, base_environment(places, {}), database_url="sqlite:////data/churn.db"
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["AIRFLOW_HOME", "AIRFLOW__CORE__EXECUTOR", "MLFLOW_REGISTRY_URI", "_AIRFLOW_X"]
+)
+def test_another_installation_does_not_leak_in(name: str, places: Layout) -> None:
+    assert name not in base_environment(places, {name: "theirs"})
+
+
+def test_connections_and_settings_of_the_user_are_kept(places: Layout) -> None:
+    theirs = {"AIRFLOW_CONN_CHURN_DB": "{}", "CHURN_STORE_URI": "s3://b", "HOME": "/home/a"}
+    assert base_environment(places, theirs).items() >= theirs.items()
+
+
+def test_no_proxy_and_no_usage_reports(places: Layout) -> None:
+    found = base_environment(places, {"NO_PROXY": "intra.net", "HTTP_PROXY": "http://proxy"})
+    assert found["NO_PROXY"] == found["no_proxy"] == "intra.net,127.0.0.1,localhost"
+    assert found["DO_NOT_TRACK"] == found["ORT_DISABLE_TELEMETRY"] == "1"
+    assert found["MLFLOW_DISABLE_TELEMETRY"] == "true"
+
+
+def test_services_find_each_other(places: Layout, of_airflow: Mapping[str, str]) -> None:
+    found = base_environment(places, {"MLFLOW_TRACKING_URI": "http://elsewhere"})
+    assert found["MLFLOW_TRACKING_URI"] == places.mlflow.url
+    assert found["CHURN_API_URL"] == places.api.url
+    server = of_airflow["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"]
+    assert server == f"{places.airflow.url}/execution/"
+
+
+def test_every_server_binds_loopback(places: Layout, of_airflow: Mapping[str, str]) -> None:
+    environment = base_environment(places, {"CHURN_API_HOST": "0.0.0.0"})
+    assert api_service(places, environment).environment["CHURN_API_HOST"] == "127.0.0.1"
+    command = mlflow_service(places, environment).command
+    assert command[command.index("--host") + 1] == "127.0.0.1"
+    assert of_airflow["AIRFLOW__API__HOST"] == "127.0.0.1"
+
+
+def test_all_that_is_written_lies_below_var(places: Layout, of_airflow: Mapping[str, str]) -> None:
+    for name in ("AIRFLOW_HOME", "AIRFLOW__LOGGING__BASE_LOG_FOLDER", "MPLCONFIGDIR"):
+        assert of_airflow[name].startswith(str(places.var))
+    assert str(places.var) in of_airflow["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
+
+
+def test_only_the_scheduler_preloads(of_airflow: Mapping[str, str]) -> None:
+    assert airflow.scheduler(of_airflow).environment["PYTHONPATH"].split(":") == [
+        str(airflow.PRELOAD),
+        str(PROJECT),
+    ]
+    assert airflow.dag_processor(of_airflow).environment["PYTHONPATH"] == str(PROJECT)
+
+
+@pytest.mark.parametrize(
+    ("url", "wanted"),
+    [
+        ("sqlite:////a b/churn.db", {"conn_type": "sqlite", "host": "/a b/churn.db"}),
+        (
+            "mysql+pymysql://me:p%40ss@db:3307/bank",
+            {
+                "conn_type": "mysql",
+                "host": "db",
+                "port": 3307,
+                "login": "me",
+                "password": "p@ss",
+                "schema": "bank",
+            },
+        ),
+        ("mysql://db/bank", {"conn_type": "mysql", "host": "db", "schema": "bank"}),
+    ],
+)
+def test_a_database_url_becomes_a_connection(url: str, wanted: dict[str, object]) -> None:
+    assert json.loads(airflow.connection(url)) == wanted
+
+
+def test_a_connection_of_the_user_wins(places: Layout) -> None:
+    environment = {"AIRFLOW_CONN_CHURN_DB": "mysql://mine"}
+    found = airflow.airflow_environment(places, environment, database_url="sqlite:////a")
+    assert found["AIRFLOW_CONN_CHURN_DB"] == "mysql://mine"
+
+
+def test_secrets_and_the_password_are_made_once_and_for_the_owner_alone(places: Layout) -> None:
+    found = []
+    for _ in range(2):
+        airflow.prepare(places)
+        keys = airflow.airflow_environment(places, {}, database_url="sqlite:////a")
+        found.append((airflow.password(places), keys["AIRFLOW__CORE__FERNET_KEY"]))
+    assert found[0] == found[1]
+    assert len(found[0][0]) >= 12
+    for path in (places.passwords, places.airflow_home / "secret"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_no_two_keys_are_the_same(of_airflow: Mapping[str, str]) -> None:
+    names = ("CORE__FERNET_KEY", "API__SECRET_KEY", "API_AUTH__JWT_SECRET")
+    assert len({of_airflow[f"AIRFLOW__{name}"] for name in names}) == 3
