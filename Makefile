@@ -7,10 +7,10 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock run train airflow test lint format clean
+.PHONY: help setup run train demo score rollback promote airflow test bench bench-api bench-training bench-scoring bench-model bench-drift bench-alarms lint format mwaa lock clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## build .venv (PYTHON=python3.12 chooses another Python of 3.11 to 3.13)
 	@sh infra/local/setup.sh
@@ -21,11 +21,43 @@ run: setup ## start everything on this machine and train a first champion (CSV=p
 train: setup ## train once more on the stack that is up (REASON="why")
 	@exec $(BIN)/python -m infra.local.train $(if $(REASON),--reason "$(REASON)")
 
+demo: setup ## let customers change on the stack that is up, and watch drift, retraining and promotion
+	@exec $(BIN)/python -m infra.local.demo
+
+score: setup ## score every customer now, on the stack that is up, and print the summary
+	@exec $(BIN)/python -m infra.local.score $(ARGS)
+
+rollback: setup ## put an earlier version back into production (VERSION=2 REASON="why")
+	@exec $(BIN)/python -m infra.local.rollback "$(VERSION)" --reason "$(REASON)"
+
+promote: setup ## put an approved version into production, where promotion is manual (VERSION=2 REASON="why")
+	@exec $(BIN)/python -m include.promotion "$(VERSION)" --reason "$(REASON)"
+
 airflow: setup ## Airflow's own command line for this stack (ARGS="dags list")
 	@exec $(BIN)/python -m infra.local.airflow_command $(ARGS)
 
 test: setup ## run the tests (ARGS="tests/include -x")
 	@$(BIN)/python -m pytest $(ARGS)
+
+bench: bench-api bench-training bench-scoring bench-drift ## every benchmark that needs no real customers, as ratios
+
+bench-api: setup ## requests a second against a do-nothing route and the usual way of serving
+	@exec $(BIN)/python -W ignore -m tests.bench.bench_api --workers-compared $(ARGS)
+
+bench-training: setup ## a training run from trigger to success (CSV=path to real customers)
+	@exec $(BIN)/python -m tests.bench.bench_training $(CSV) $(ARGS)
+
+bench-scoring: setup ## a million customers from the database to parquet and table
+	@exec $(BIN)/python -m tests.bench.bench_scoring $(ARGS)
+
+bench-model: setup ## how good the models are, over 20 splits (CSV=path to real customers)
+	@exec $(BIN)/python -m tests.bench.bench_model "$(CSV)" $(ARGS)
+
+bench-drift: setup ## what a day of drift detection costs: 10 million predictions (ARGS="--rows 1000000")
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.bench_drift $(ARGS)
+
+bench-alarms: setup ## how often quiet and shifted days ring (CSV=path to real customers)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.bench_alarms "$(CSV)" $(ARGS)
 
 lint: setup ## ruff and mypy
 	@$(BIN)/ruff check .
@@ -35,6 +67,9 @@ lint: setup ## ruff and mypy
 format: setup ## let ruff put the code in order
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+mwaa: setup ## pack dags/, plugins.zip and requirements.txt for Amazon MWAA into dist/mwaa
+	@$(BIN)/python -m infra.aws.mwaa
 
 lock: setup ## resolve constraints.txt anew (ARGS=--upgrade takes newer versions)
 	@$(BIN)/python -m infra.local.lock $(ARGS)

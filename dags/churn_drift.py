@@ -20,6 +20,7 @@ from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOpe
 from airflow.sdk import DAG, Param
 
 from include import drift_tasks
+from include.drift_links import DriftReportLink
 
 DETECTED = "ti.xcom_pull(task_ids='detect_drift')"
 
@@ -58,6 +59,7 @@ with DAG(
         python_callable=drift_tasks.publish_report,
         op_kwargs={"collected": collect.output, "detected": detect.output},
     )
+    publish.operator_extra_links = (DriftReportLink(),)
     decide = ShortCircuitOperator(
         task_id="drift_detected",
         python_callable=drift_tasks.drift_detected,

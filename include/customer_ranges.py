@@ -9,7 +9,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from include.contract import Contract
-from include.customer_rows import read_rows
+from include.customer_rows import read_page, read_rows
 from include.customer_table import TABLE
 from include.database import database_errors, shown_url
 from include.errors import DataError
@@ -74,7 +74,8 @@ def pages(
     query = sa.select().select_from(sa.table(TABLE)).order_by(key).limit(rows)
     while True:
         with _reading(engine) as connection:
-            page = read_rows(connection, query.where(keys.condition(key)), types)
+            found = query.where(keys.condition(key))
+            page = read_page(connection, found, types, key=contract.key.name)
         if len(page):
             yield page
         if len(page) < rows:

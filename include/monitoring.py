@@ -18,7 +18,7 @@ from include.contract import Contract
 from include.documents import parse_document
 from include.drift import SCORE, Counts
 from include.drift_day import DriftDay, GroupDrift, GroupStatus, Retraining, StartedRun
-from include.errors import ObjectNotFound
+from include.errors import ChampionError, ConfigurationError, ObjectNotFound
 from include.params import DriftRules
 from include.reference import read_reference
 from include.retraining import Production, Situation
@@ -114,8 +114,8 @@ def collect_predictions(run: DriftRun) -> Collected:
 def detect_drift(run: DriftRun, collected: Collected) -> Detected:
     """Test each version's traffic, decide whether drift starts a training run, write drift.json."""
     groups = tuple(_judged(run, group) for group in collected.versions())
-    reported = report_group(groups)
-    report_uri = _uri(run, drift_day.REPORT_PAGE) if reported else None
+    tested = any(group.verdicts for group in groups)
+    report_uri = _uri(run, drift_day.REPORT_PAGE) if tested else None
     before = _earlier_findings(run)
     decision = _decide(run, groups, report_uri, before)
     found = _drift_day(run, collected, groups, decision, _started(decision, before), report_uri)
@@ -131,7 +131,7 @@ def detect_drift(run: DriftRun, collected: Collected) -> Detected:
         explanation=f"{found.explanation}; {decision.explanation}",
         run_id=decision.run_id,
         conf=decision.conf,
-        report_version=reported.version if reported else None,
+        report_version=report_group(run, groups, decision.run_id),
     )
 
 
@@ -163,10 +163,18 @@ def read_day(store: Store, day: date) -> DriftDay:
     return parse_document(DriftDay, store.read(key).data, key)
 
 
-def report_group(groups: tuple[GroupDrift, ...]) -> GroupDrift | None:
-    """The version that the day's report is about: one that drifted, else the busiest."""
+def report_group(run: DriftRun, groups: tuple[GroupDrift, ...], started: str | None) -> str | None:
+    """The version that the day's report is about.
+
+    The one whose drift started a training run, else one that drifted, else the busiest.
+    """
+
+    def telling(group: GroupDrift) -> tuple[bool, bool, int]:
+        own_run_id = retraining.run_id_of(run.day, group.version)
+        return own_run_id == started, group.status == "drifted", group.rows
+
     tested = [group for group in groups if group.verdicts]
-    return max(tested, key=lambda g: (g.status == "drifted", g.rows), default=None)
+    return max(tested, key=telling).version if tested else None
 
 
 def _columns(run: DriftRun) -> tuple[str, ...]:
@@ -252,6 +260,12 @@ def _tested(run: DriftRun, group: CollectedGroup, counts_key: str) -> dict[str, 
     reference = read_reference(run.store, group.version)
     current = counts_of(_read_frame(run.store, counts_key))
     mix, verdicts = drift_day.compare_group(reference, current, run.rules)
+    unknown = set(run.rules.rule.any_of) - {verdict.feature for verdict in verdicts}
+    if unknown:
+        raise ConfigurationError(
+            f"drift.rule.any_of names {', '.join(sorted(unknown))}, which version {group.version} "
+            f"does not use: it uses {', '.join(v.feature for v in verdicts)}"
+        )
     drifted = drift.day_drifted(verdicts, run.rules)
     status: GroupStatus = "drifted" if drifted else "quiet"
     return {
@@ -316,10 +330,7 @@ def _production(run: DriftRun) -> Production | None:
 
 def _earlier_findings(run: DriftRun) -> DriftDay | None:
     """The drift.json of an earlier run over the same day."""
-    try:
-        return read_day(run.store, run.day)
-    except ObjectNotFound:
-        return None
+    return _readable(run.store, drift_day.day_key(run.day, drift_day.DRIFT_FILE))
 
 
 def _earlier_starts(run: DriftRun) -> Iterator[StartedRun]:
@@ -329,9 +340,19 @@ def _earlier_starts(run: DriftRun) -> Iterator[StartedRun]:
         if not found.key.endswith(f"/{drift_day.DRIFT_FILE}"):
             continue
         if found.modified >= oldest.timestamp():
-            yield from parse_document(
-                DriftDay, run.store.read(found.key).data, found.key
-            ).started_runs
+            findings = _readable(run.store, found.key)
+            yield from findings.started_runs if findings else ()
+
+
+def _readable(store: Store, key: str) -> DriftDay | None:
+    """An older drift.json; one that another release wrote otherwise must not silence today's."""
+    try:
+        return parse_document(DriftDay, store.read(key).data, key)
+    except ObjectNotFound:
+        return None
+    except ChampionError as error:
+        logger.warning("%s; it is left out", error)
+        return None
 
 
 def _started(decision: Retraining, before: DriftDay | None) -> tuple[StartedRun, ...]:

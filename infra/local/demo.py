@@ -201,7 +201,7 @@ class Demo:
         if after.versions != {new.version} or now <= was:
             raise StepFailed(f"version {new.version} must be better: {now:.3f}, before {was:.3f}")
         logger.info(
-            "   On the %s newcomers that no model was trained on: version %s %.3f, version %s %.3f.",
+            "   On the %s newcomers whom neither was trained on: version %s %.3f, version %s %.3f.",
             *(int(held.sum()), old.version, was, new.version, now),
         )
 
@@ -245,12 +245,12 @@ class Demo:
         return self.airflow.has_run(TRAINING_DAG, run_id_of(self.day, old.version))
 
     def _wait_for_dags(self) -> None:
-        for dag_id in (DRIFT_DAG, TRAINING_DAG):
-            _until(
-                lambda dag_id=dag_id: self.airflow.dag(dag_id) is not None,
-                f"Airflow must know {dag_id}",
-                DAG_SECONDS,
-            )
+        wanted = (DRIFT_DAG, TRAINING_DAG)
+        _until(
+            lambda: all(self.airflow.dag(dag_id) is not None for dag_id in wanted),
+            f"Airflow must know {' and '.join(wanted)}",
+            DAG_SECONDS,
+        )
 
     def _champion(self) -> Manifest:
         found = report.champion(self.settings)

@@ -134,7 +134,8 @@ def ordinary_customers(engine: Engine, contract: Contract, *, rows: int, seed: i
     """Customers whom the bank has: those of the table who stayed."""
     frame = customers.read_customers(engine, contract, labelled_only=True)
     stayed = frame[contract.labels(frame) == 0]
-    return stayed.sample(min(rows, len(stayed)), random_state=seed)
+    chosen: pd.DataFrame = stayed.sample(min(rows, len(stayed)), random_state=seed)
+    return chosen
 
 
 def changed_customers(batch: int) -> tuple[pd.DataFrame, Drift]:

@@ -13,6 +13,7 @@ import importlib.util
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -178,10 +179,8 @@ def _has_pip() -> bool:
     found = subprocess.run(
         [sys.executable, "-m", "pip", "--version"], capture_output=True, text=True, check=False
     )
-    words = found.stdout.split()
-    if found.returncode or len(words) < 2:
-        return False
-    return tuple(int(part) for part in words[1].split(".")[:2]) >= PIP_OLDEST
+    version = re.match(r"pip (\d+)\.(\d+)", found.stdout)
+    return version is not None and (int(version[1]), int(version[2])) >= PIP_OLDEST
 
 
 def _remedy() -> str:

@@ -25,7 +25,8 @@ from include.settings import Settings
 ROWS = (500, 1000, 2000, 5000)
 SHIFTS_SD = (0.2, 0.5, 1.0)
 SHIFTED = {
-    "one": ("Total_Trans_Ct",),
+    "age": ("Customer_Age",),  # nearly normal, so that 0.2 standard deviations are D = 0.08
+    "count": ("Total_Trans_Ct",),  # not at all normal
     "three": ("Total_Trans_Amt", "Total_Trans_Ct", "Total_Ct_Chng_Q4_Q1"),
     "all": (),  # every numeric one
 }

@@ -1,5 +1,6 @@
 """`make setup`: uv where it works, pip where it does not, and never half an environment."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -160,3 +161,22 @@ def test_a_python_that_does_not_do_is_named(version: str, message: str, tmp_path
     assert "Python 3.11, 3.12 or 3.13 is needed" in done.stderr
     assert message in done.stderr
     assert "PYTHON=python3.12 make setup" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [
+        ({"venv"}, "has no venv module"),
+        ({"ensurepip"}, r"has no pip \(22.3 or newer\) and no ensurepip"),
+    ],
+)
+def test_a_python_without_its_parts_says_what_to_install(
+    missing: set[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(install, "_has_pip", lambda: False)
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name in missing else object()
+    )
+    with pytest.raises(install.SetupError, match=message) as caught:
+        install.build(tmp_path / ".venv", exactly=False)
+    assert "apt install python3-venv python3-pip" in str(caught.value)

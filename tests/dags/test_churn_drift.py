@@ -1,0 +1,224 @@
+"""The drift DAG: its shape, and real days run by Airflow, up to the training run that it queues."""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from include import customers
+from include.drift_day import DriftDay
+from include.monitoring import read_day
+from include.store import LocalStore
+from tests.dags.conftest import AnswersOf
+from tests.dags.conftest import _run as run_script
+from tests.include.bank_days import BUSY_SHIFT, DAY, SNAPSHOT, log, people, publish
+
+CHAIN = [
+    "collect_predictions",
+    "detect_drift",
+    "publish_report",
+    "drift_detected",
+    "trigger_training",
+]
+RUN_ID = f"drift__{DAY}__v1"
+STOPPED, EMPTY = DAY - timedelta(7), DAY - timedelta(1)
+AFTER, QUIET = DAY + timedelta(1), DAY + timedelta(2)
+# In this order; the second time DAY's training run waits already.
+RUNS: list[dict[str, Any]] = [
+    {},  # first, because `dag.test` hands a run's parameters on to the next
+    {"date": str(STOPPED)},
+    {"date": str(EMPTY)},
+    {"date": str(DAY)},
+    {"date": str(DAY)},
+    {"date": str(AFTER), "cooldown_days": 0},
+    {"date": str(QUIET)},
+    {"date": "yesterday"},
+]
+
+SHAPE = """
+import json
+from airflow.dag_processing.dagbag import DagBag
+bag = DagBag()
+dag = bag.dags["churn_drift"]
+trigger = dag.get_task("trigger_training")
+print(json.dumps({
+    "errors": bag.import_errors,
+    "downstream": {t.task_id: sorted(t.downstream_task_ids) for t in dag.tasks},
+    "operators": {t.task_id: t.task_type for t in dag.tasks},
+    "params": {name: dag.params.get_param(name).description for name in dag.params},
+    "max_active_runs": dag.max_active_runs, "catchup": dag.catchup,
+    "paused": dag.is_paused_upon_creation,
+    "schedule": dag.timetable.expression if hasattr(dag.timetable, "expression") else "",
+    "trigger": [trigger.trigger_dag_id, trigger.wait_for_completion, trigger.reset_dag_run,
+                trigger.skip_when_already_exists, trigger.deferrable],
+}))
+"""
+
+IMPORTED = """
+import json, sys
+import airflow.sdk, airflow.providers.standard.operators.python
+import airflow.providers.standard.operators.trigger_dagrun
+before = set(sys.modules)
+from airflow.dag_processing.dagbag import DagBag
+DagBag().dags["churn_drift"]
+print(json.dumps(sorted({name.partition(".")[0] for name in set(sys.modules) - before})))
+"""
+
+RUN = """
+import json
+from airflow.dag_processing.bundles.manager import DagBundlesManager
+from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+from airflow.models import DagRun
+from airflow.models.xcom import XComModel
+from airflow.sdk.observability import stats
+from airflow.utils.session import create_session
+metrics = []
+stats.gauge = lambda name, value, **rest: metrics.append([name, value])
+stats.incr = lambda name, count=1, **rest: metrics.append([name, rest.get("tags")])
+bag = DagBag()
+DagBundlesManager().sync_bundles_to_db()
+sync_bag_to_db(bag, "dags-folder", None)
+days = []
+for conf in {confs}:
+    metrics.clear()
+    try:
+        run = bag.dags["churn_drift"].test(run_conf=conf)
+    except Exception as error:
+        days.append({{"state": repr(error), "tasks": {{}}, "metrics": []}})
+        continue
+    states = {{t.task_id: str(t.state) for t in run.get_task_instances()}}
+    ours = [each for each in metrics if each[0].startswith("churn_")]
+    days.append({{"state": str(run.state), "tasks": states, "metrics": ours}})
+with create_session() as session:
+    runs = session.query(DagRun).filter(DagRun.run_id.like("drift__%")).all()
+    started = {{r.run_id: [r.dag_id, str(r.state), r.conf, str(r.logical_date)] for r in runs}}
+    key = "_link_DriftReportLink"
+    links = [x.value for x in session.query(XComModel).filter(XComModel.key == key).all()]
+print(json.dumps({{"days": days, "started": started, "links": links}}))
+"""
+
+
+@dataclass(frozen=True)
+class Week:
+    """What Airflow made of RUNS, and the store afterwards."""
+
+    store: LocalStore
+    days: list[dict[str, Any]]
+    started: dict[str, Any]
+    links: list[str]
+
+    def drift(self, day: Any) -> DriftDay:
+        """A day's drift.json."""
+        return read_day(self.store, day)
+
+
+@pytest.fixture(scope="module")
+def week(airflow_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Week:
+    """A week of days, run by Airflow one after the other; its start takes longer than they do."""
+    home = tmp_path_factory.mktemp("bank")
+    store, url = LocalStore(home / "store"), f"sqlite:///{home / 'churn.db'}"
+    publish(store, people=people(5000, seed=1))
+    engine = customers.open_engine(url)
+    customers.create_table(engine)
+    labelled_at = SNAPSHOT + timedelta(days=1, microseconds=1)
+    customers.load_customers(engine, people(600, seed=2), now=labelled_at)
+    engine.dispose()
+    for day in (STOPPED, DAY, AFTER):
+        log(store, people(2500, drift=BUSY_SHIFT), day=day)
+    log(store, people(2500), day=QUIET)
+    environment = {
+        "CHURN_VAR_DIR": str(home / "var"),
+        "CHURN_ID_KEY": "k",
+        "CHURN_STORE_URI": store.uri,
+        "CHURN_DATABASE_URL": url,
+    }
+    script = RUN.format(confs=RUNS)
+    found = json.loads(run_script(script, airflow_home, environment).splitlines()[-1])
+    return Week(store, found["days"], found["started"], found["links"])
+
+
+def test_the_dag_is_the_one_of_the_design(answers_of: AnswersOf) -> None:
+    found = answers_of(SHAPE)
+    assert found["errors"] == {}
+    assert {*found["operators"]} == {*CHAIN, "measure_outcomes"}
+    for task, following in zip(CHAIN, CHAIN[1:], strict=False):
+        assert following in found["downstream"][task]
+    assert found["downstream"]["measure_outcomes"] == []
+    assert found["operators"]["trigger_training"] == "TriggerDagRunOperator"
+    assert (found["max_active_runs"], found["paused"], found["catchup"]) == (1, False, False)
+    assert found["schedule"] == "30 0 * * *"
+    assert {*found["params"]} == {"date", "cooldown_days"} and all(found["params"].values())
+    # It neither waits, nor resets, nor fails where the run exists.
+    assert found["trigger"] == ["churn_training", False, False, True, False]
+
+
+def test_parsing_imports_nothing_heavy(answers_of: AnswersOf) -> None:
+    heavy = {"pandas", "numpy", "scipy", "mlflow", "evidently", "boto3", "pyarrow"}
+    assert heavy.isdisjoint(answers_of(IMPORTED))
+
+
+def test_a_drifted_day_queues_a_training_run_with_the_reason(week: Week) -> None:
+    assert week.days[3]["tasks"] == dict.fromkeys([*CHAIN, "measure_outcomes"], "success")
+    dag_id, state, conf, logical_date = week.started[RUN_ID]
+    assert (dag_id, state, logical_date) == ("churn_training", "queued", "None")
+    assert conf["trigger_reason"] == "drift" and conf["drift_date"] == str(DAY)
+    assert conf["num_drifted_features"] >= 3 and conf["threshold"] == 1
+    assert conf["report_uri"] == f"{week.store.uri}/monitoring/date={DAY}/report.html"
+    assert week.store.read(f"monitoring/date={DAY}/report.html").data
+
+
+def test_the_same_day_again_starts_nothing_new(week: Week) -> None:
+    assert week.days[4]["state"] == "success"
+    assert week.days[4]["tasks"]["trigger_training"] == "skipped"
+    assert week.drift(DAY).retraining.triggered
+    assert [*week.started] == [RUN_ID]
+
+
+@pytest.mark.parametrize(
+    ("place", "day", "status", "reason"),
+    [
+        (1, STOPPED, "drifted", "older_than_champion"),
+        (2, EMPTY, "no_predictions", "no_drift"),
+        (5, AFTER, "drifted", "in_flight"),
+        (6, QUIET, "quiet", "no_drift"),
+    ],
+)
+def test_days_that_start_nothing_are_green_and_say_why(
+    week: Week, place: int, day: Any, status: str, reason: str
+) -> None:
+    assert week.days[place]["state"] == "success"
+    assert week.days[place]["tasks"]["drift_detected"] == "success"
+    assert week.days[place]["tasks"]["trigger_training"] == "skipped"
+    assert (week.drift(day).status, week.drift(day).retraining.reason) == (status, reason)
+
+
+def test_the_metrics_tell_of_success_features_and_guards(week: Week) -> None:
+    names = "churn_drift_features", "churn_drift_last_success_timestamp_seconds"
+    for day in week.days[:-1]:
+        assert {name for name, _ in day["metrics"]} >= {*names}
+    guards = [[v for n, v in d["metrics"] if n == "churn_retrain_guard_total"] for d in week.days]
+    assert guards[1] == [{"reason": "older_than_champion"}] and guards[5] == [
+        {"reason": "in_flight"}
+    ]
+    assert guards[3] == guards[6] == []
+
+
+def test_without_a_date_it_is_the_day_before(week: Week) -> None:
+    assert week.days[0]["state"] == "success"
+    yesterday = datetime.now(UTC).date() - timedelta(1)
+    assert week.drift(yesterday).status == "no_predictions"
+
+
+def test_a_date_that_is_none_is_refused(week: Week) -> None:
+    assert "yesterday" in week.days[7]["state"] and not week.days[7]["tasks"]
+
+
+def test_the_report_is_linked_from_airflows_own_pages(week: Week) -> None:
+    assert any(f"http://127.0.0.1:8050/drift?report={DAY}" in link for link in week.links)
+
+
+def test_outcomes_are_measured_beside(week: Week) -> None:
+    assert week.store.read(f"monitoring/date={DAY}/outcomes.json").data

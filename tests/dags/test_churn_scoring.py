@@ -1,0 +1,137 @@
+"""The scoring DAG: its shape, and real nights of it by Airflow on MariaDB and S3."""
+
+import json
+from datetime import UTC, datetime
+
+import pandas as pd
+import pytest
+from sqlalchemy import create_engine, text
+
+from include import customers, night_summary
+from include.contract import load_contract
+from include.params import load_params
+from include.sample import sample_customers
+from include.settings import Settings
+from include.store import S3Store
+from tests.conftest import AWS_DUMMY
+from tests.dags.conftest import AnswersOf
+from tests.include.conftest import changed
+from tests.include.nights import fitted_on, put_champion
+
+TASKS = ["plan_ranges", "score_range", "summarise_scores"]
+
+SHAPE = """
+import json
+from airflow.dag_processing.dagbag import DagBag
+bag = DagBag()
+dag = bag.dags["churn_scoring"]
+print(json.dumps({
+    "errors": bag.import_errors,
+    "tasks": [t.task_id for t in dag.topological_sort()],
+    "mapped": [t.task_id for t in dag.tasks if t.is_mapped],
+    "params": list(dag.params),
+    "active": dag.max_active_runs,
+    "paused": dag.is_paused_upon_creation,
+    "catchup": dag.catchup,
+    "schedule": getattr(dag.timetable, "expression", None),
+    "doc": dag.doc_md,
+}))
+"""
+
+RUN = """
+import json
+from airflow.dag_processing.dagbag import DagBag
+dag = DagBag().dags["churn_scoring"]
+run = dag.test(run_conf=json.loads({conf!r}))
+states = [[t.task_id, t.map_index, str(t.state)] for t in run.get_task_instances()]
+print(json.dumps({{"state": str(run.state), "tasks": sorted(states), "run_id": run.run_id}}))
+"""
+
+
+@pytest.fixture
+def world(mariadb_url: str, s3_endpoint: str, s3_store: S3Store) -> dict[str, str]:
+    """The environment of a task whose customers are in MariaDB and whose store is S3."""
+    load(mariadb_url, sample_customers(1500, seed=4))
+    extra = {"region_name": AWS_DUMMY["AWS_DEFAULT_REGION"], "endpoint_url": s3_endpoint}
+    aws = {
+        "conn_type": "aws",
+        "login": AWS_DUMMY["AWS_ACCESS_KEY_ID"],
+        "password": AWS_DUMMY["AWS_SECRET_ACCESS_KEY"],
+        "extra": extra,
+    }
+    return {
+        "AIRFLOW_CONN_CHURN_DB": mariadb_url.replace("mysql+pymysql", "mysql"),
+        "AIRFLOW_CONN_AWS_DEFAULT": json.dumps(aws),
+        "CHURN_STORE_URI": s3_store.uri,
+    }
+
+
+@pytest.fixture
+def small_ranges(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A params.yaml that cuts 1,500 customers into three ranges."""
+    path = tmp_path_factory.mktemp("params") / "params.yaml"
+    given = Settings().params_file.read_text()
+    path.write_text(given.replace("range_rows: 250000", "range_rows: 500"))
+    return str(path)
+
+
+def load(url: str, frame: pd.DataFrame) -> None:
+    engine = customers.open_engine(url)
+    customers.create_table(engine)
+    customers.load_customers(engine, frame, now=datetime.now(UTC))
+    engine.dispose()
+
+
+def promote(store: S3Store) -> None:
+    contract = load_contract()
+    params = changed(load_params(Settings().params_file), {"n_estimators": 10, "max_depth": 3})
+    fitted = fitted_on(sample_customers(1500, seed=5), contract, params)
+    put_champion(store, fitted, contract, params, version="1")
+
+
+def script(**conf: str) -> str:
+    return RUN.format(conf=json.dumps(conf))
+
+
+def test_the_dag_is_the_one_of_the_design(answers_of: AnswersOf) -> None:
+    found = answers_of(SHAPE)
+    assert found["errors"] == {} and found["tasks"] == TASKS
+    assert found["mapped"] == ["score_range"] and found["params"] == ["date"]
+    assert (found["active"], found["paused"], found["catchup"]) == (1, False, False)
+    assert found["schedule"] == "0 3 * * *" and "exactly once" in found["doc"].replace("\n", " ")
+
+
+@pytest.mark.parametrize(("setting", "shown"), [("", None), ("@weekly", "0 0 * * 0")])
+def test_the_schedule_is_a_setting(answers_of: AnswersOf, setting: str, shown: str | None) -> None:
+    assert answers_of(SHAPE, CHURN_SCORING_SCHEDULE=setting)["schedule"] == shown
+
+
+def test_airflow_scores_everybody_in_mapped_ranges(
+    answers_of: AnswersOf,
+    world: dict[str, str],
+    small_ranges: str,
+    s3_store: S3Store,
+    mariadb_url: str,
+) -> None:
+    promote(s3_store)
+    found = answers_of(script(date="2026-11-05"), **world, CHURN_PARAMS_FILE=small_ranges)
+    expected = [["plan_ranges", -1], *[["score_range", i] for i in range(3)]]
+    assert found["tasks"] == [[*t, "success"] for t in [*expected, ["summarise_scores", -1]]]
+    summary = night_summary.read_summary(s3_store, "2026-11-05")
+    assert summary is not None and (summary.scored, len(summary.parts)) == (1500, 3)
+    with create_engine(mariadb_url).connect() as connection:
+        distinct = "SELECT COUNT(DISTINCT customer) FROM churn_scores"
+        assert connection.execute(text(distinct)).scalar() == 1500
+
+
+def test_without_a_champion_the_run_is_green_and_says_so(
+    answers_of: AnswersOf, world: dict[str, str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    found = answers_of(script(), **world)
+    assert found["state"] == "success" and {t[2] for t in found["tasks"]} == {"skipped"}
+    assert "there is no champion yet" in "".join(capfd.readouterr())
+
+
+def test_a_date_that_is_none_is_refused(answers_of: AnswersOf, world: dict[str, str]) -> None:
+    with pytest.raises(AssertionError, match="'yesterday' is not a 'date'"):
+        answers_of(script(date="yesterday"), **world)

@@ -1,0 +1,139 @@
+"""A bank's days: a champion that answers from a formula, and the log of whom it was asked about."""
+
+from datetime import UTC, date, datetime, time
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from include import champion, predictions
+from include.champion import Calibration, Manifest, SplitRecord
+from include.contract import load_contract
+from include.features import SplitRule
+from include.run import frame_bytes
+from include.sample import NO_DRIFT, Drift, sample_customers
+from include.store import Store
+
+CONTRACT = load_contract()
+DAY = date(2026, 5, 4)
+SNAPSHOT = datetime(2026, 5, 1, tzinfo=UTC)
+SPLIT = SplitRule(salt="churn", calibration_share=0.1, holdout_share=0.2)
+BUSY_SHIFT = Drift(0.5, ("Total_Trans_Amt", "Total_Trans_Ct", "Total_Ct_Chng_Q4_Q1"))
+
+
+def score(people: pd.DataFrame) -> NDArray[np.float64]:
+    """P(churn) by a formula: the idle leave."""
+    margin = 3 - 0.08 * people["Total_Trans_Ct"].to_numpy(dtype=np.float64)
+    return np.asarray(1 / (1 + np.exp(-margin)), dtype=np.float64)
+
+
+def reference(people: pd.DataFrame) -> pd.DataFrame:
+    """`reference.parquet` of a model trained on these people."""
+    kept = people[[*CONTRACT.feature_names, CONTRACT.target.name]]
+    sides = SPLIT.sides(people[CONTRACT.key.name].tolist())
+    return kept.assign(split=sides, probability=score(people))
+
+
+def publish(
+    store: Store, version: str = "1", *, people: pd.DataFrame, at: datetime = SNAPSHOT
+) -> Manifest:
+    """Put a version into production that has a reference and nothing else."""
+    files = {champion.REFERENCE_FILE: frame_bytes(reference(people))}
+    manifest = _manifest(version, files)
+    found = champion.read_pointer(store)
+    champion.move_pointer(
+        store,
+        champion.write_version(store, manifest, files),
+        etag=found[1] if found else None,
+        previous=found[0].version if found else None,
+        reason="test",
+        now=at,
+    )
+    return manifest
+
+
+def log(
+    store: Store,
+    people: pd.DataFrame,
+    *,
+    day: date = DAY,
+    version: str = "1",
+    source: str = "customer",
+    known: bool = True,
+    request: str = "r",
+    object_rows: int = 1000,
+    **values: Any,
+) -> None:
+    """Log one answer for each of these people, in objects as the API writes them."""
+    moment = datetime.combine(day, time(12), UTC)
+    keys = people[CONTRACT.key.name].tolist()
+    facts = {
+        "request_id": request,
+        "predicted_at": moment,
+        "model_version": version,
+        "source": source,
+        "prediction": 0,
+        "latency_seconds": 0.001,
+    }
+    answers = score(people).tolist()
+    rows = [
+        {
+            **facts,
+            "prediction_id": f"{request}-{version}-{source}-{key}",
+            "row": 0,
+            "customer_key": predictions.customer_key(key, b"k") if known else None,
+            "probability": answer,
+            **record,
+            **values,
+        }
+        for key, answer, record in zip(
+            keys, answers, people[list(CONTRACT.feature_names)].to_dict("records"), strict=True
+        )
+    ]
+    columns = predictions.feature_columns(CONTRACT)
+    for start in range(0, len(rows), object_rows):
+        name = f"{request}-{version}-{source}-{keys[start]}"
+        predictions.write_rows(store, rows[start : start + object_rows], columns, batch=name)
+
+
+def people(rows: int, seed: int = 5, *, drift: Drift = NO_DRIFT) -> pd.DataFrame:
+    """Customers that no other seed of these tests makes."""
+    return sample_customers(rows, seed=seed, first_key=1 + seed * 1_000_000, drift=drift)
+
+
+def existing(rows: int, seed: int = 5, *, drift: Drift = NO_DRIFT) -> pd.DataFrame:
+    """Customers whom the bank still has."""
+    found = people(2 * rows, seed, drift=drift)
+    stayed = CONTRACT.labels(found) == 0
+    return found[stayed].head(rows)
+
+
+def _manifest(version: str, files: dict[str, bytes]) -> Manifest:
+    return Manifest(
+        version=version,
+        created_at=SNAPSHOT,
+        snapshot_at=SNAPSHOT,
+        run_id=f"run of {version}",
+        dag_run_id="dag run",
+        candidate_version=version,
+        model_family="xgboost",
+        columns=CONTRACT.feature_names,
+        engineered=(),
+        threshold=0.5,
+        calibration=Calibration(slope=1, intercept=0),
+        scaler_mean=(),
+        scaler_scale=(),
+        resampling="none",
+        split=SplitRecord(**SPLIT.model_dump()),
+        training_rows=1,
+        training_attrited_share=0.16,
+        metrics={},
+        gate={},
+        trigger={},
+        data_sha256="",
+        params_sha256="",
+        git_commit="",
+        contract=CONTRACT,
+        files=champion.file_entries(files),
+    )

@@ -1,0 +1,116 @@
+"""A champion without a registry, and nights over a customer table."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sqlalchemy import Engine
+
+from include import champion, graph, night_summary, nightly, training
+from include.contract import Contract
+from include.features import engineered_for
+from include.nightly import Night, Portion, Scored
+from include.params import Params
+from include.scorer import Scorer
+from include.store import Store
+
+MADE_AT = datetime(2026, 11, 1, tzinfo=UTC)
+DAY = date(2026, 11, 22)
+MADE_UP_ROWS = 16
+
+
+def fitted_on(frame: pd.DataFrame, contract: Contract, params: Params) -> training.Fitted:
+    """A model of the customers."""
+    return training.fit(training.prepare(frame, contract, params), params.model)
+
+
+def put_champion(
+    store: Store, fitted: training.Fitted, contract: Contract, params: Params, *, version: str
+) -> champion.Manifest:
+    """Write a version made of a fitted model and put it into production."""
+    rows = np.random.default_rng(1).normal(fitted.scaler.mean_[: len(fitted.columns)], 0.1)
+    made_up = np.repeat(rows[None, :], MADE_UP_ROWS, axis=0)
+    model = graph.export(fitted, made_up)
+    check = champion.SelfCheck(
+        columns=fitted.columns,
+        rows=tuple(map(tuple, made_up.tolist())),
+        probabilities=tuple(Scorer(model).score(made_up).tolist()),
+    )
+    files = {
+        champion.MODEL_FILE: model,
+        champion.TREES_FILE: training.native_trees(fitted.trees),
+        champion.SELF_CHECK_FILE: check.to_bytes(),
+    }
+    manifest = _manifest(fitted, contract, params, files, version)
+    pointer = champion.write_version(store, manifest, files)
+    found = champion.read_pointer(store)
+    champion.move_pointer(
+        store,
+        pointer,
+        etag=found[1] if found else None,
+        previous=found[0].version if found else None,
+        reason="test",
+        now=MADE_AT,
+    )
+    return manifest
+
+
+def _manifest(
+    fitted: training.Fitted,
+    contract: Contract,
+    params: Params,
+    files: dict[str, bytes],
+    version: str,
+) -> champion.Manifest:
+    return champion.Manifest(
+        version=version,
+        created_at=MADE_AT,
+        snapshot_at=MADE_AT,
+        run_id=f"run-{version}",
+        dag_run_id="test",
+        candidate_version=version,
+        model_family=params.model.family,
+        columns=fitted.columns,
+        engineered=tuple(feature.name for feature in engineered_for(fitted.columns)),
+        threshold=params.model.threshold,
+        calibration=fitted.calibration,
+        scaler_mean=tuple(fitted.scaler.mean_.tolist()),
+        scaler_scale=tuple(fitted.scaler.scale_.tolist()),
+        resampling=params.model.resampling,
+        split=champion.SplitRecord(**params.split.model_dump()),
+        training_rows=1,
+        training_attrited_share=0.16,
+        metrics={},
+        gate={},
+        trigger={},
+        data_sha256="",
+        params_sha256=params.sha256(),
+        git_commit="",
+        contract=contract,
+        files=champion.file_entries(files),
+    )
+
+
+def night_of(store: Store, engine: Engine, params: Params, **rules: Any) -> Night:
+    """A night whose rules differ from the project's where named."""
+    changed = params.scoring.model_copy(update=rules)
+    return Night("scheduled__2026-11-22", store, engine, changed, rejected_share_max=0.05)
+
+
+def plan(night: Night, *, day: date = DAY) -> list[Portion]:
+    """The first stage."""
+    since = timedelta(days=(day - DAY).days)
+    return nightly.plan_ranges(night, day=day, now=datetime.now(UTC) + since)
+
+
+def whole_night(night: Night, *, day: date = DAY) -> night_summary.ScoreSummary:
+    """All three stages."""
+    portions = plan(night, day=day)
+    return night_summary.summarise_scores(night, portions, scored(night, portions))
+
+
+def scored(night: Night, portions: list[Portion]) -> list[Scored]:
+    """The mapped stage, range after range."""
+    return [nightly.score_range(night, replace(portion)) for portion in portions]
