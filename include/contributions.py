@@ -3,7 +3,7 @@
 XGBoost's own walk takes a millisecond a row (500 trees of depth 5). But a leaf's contributions
 depend on a row only through which conditions on the leaf's path it meets. So a part of a tree with
 at most eight conditions becomes one table of 256 rows, made once for a version, and a customer
-costs one look-up a part: 20 µs, and the same numbers to float32's last digits.
+costs one look-up a part: 15 µs, and the same numbers to float32's last digits.
 
 What a leaf of value v contributes to feature i is the path-dependent Shapley value (Lundberg et
 al. 2020, doi:10.1038/s42256-019-0138-9). With o_j = 1 where the row meets the path's conditions on
@@ -16,8 +16,10 @@ in t, which Gauss-Legendre quadrature integrates exactly.
 """
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
 BITS = 8  # conditions of one table, so that a row's outcome is one byte
 LANE = 8  # features of one look-up: NumPy copies 32 bytes as one
-ROWS = 16_384  # at once: many enough to make NumPy's calls cheap, few enough for the caches
+ROWS = 32_768  # at once: enough to make NumPy's calls cheap, few enough for the caches
 TABLES_MAX_BYTES = 400 * 2**20
 
 Step = tuple[int, bool]  # a node, and whether the path goes left there
@@ -181,13 +183,20 @@ def _outcome(
 ) -> "NDArray[np.intp]":
     """Each row's place in a table."""
     outcome = np.zeros(rows, np.uint8)
-    for place, steps in enumerate(bits):
-        node, goes_left = steps[0]
-        taken = lefts[node] if goes_left else ~lefts[node]
-        for node, goes_left in steps[1:]:
-            taken = taken & (lefts[node] if goes_left else ~lefts[node])
-        outcome |= taken.view(np.uint8) << place
+    for steps in reversed(bits):
+        np.add(outcome, outcome, out=outcome)  # NumPy adds bytes many times faster than it shifts
+        np.bitwise_or(outcome, _all_taken(steps, lefts).view(np.uint8), out=outcome)
     return outcome.astype(np.intp)
+
+
+def _all_taken(
+    steps: Sequence[Step], lefts: "Mapping[int, NDArray[np.bool_]]"
+) -> "NDArray[np.bool_]":
+    node, goes_left = steps[0]
+    taken = lefts[node] if goes_left else ~lefts[node]
+    for node, goes_left in steps[1:]:
+        taken = taken & (lefts[node] if goes_left else ~lefts[node])
+    return taken
 
 
 def _tree_lookups(tree: Tree, lanes: int) -> TreeLookups:
@@ -224,7 +233,7 @@ def _met(tree: Tree, steps: Sequence[Step], places: Mapping[Step, int]) -> Met:
         if bit := places.get((node, goes_left), 0):
             wanted |= bit
         mask |= bit or places.get((node, True), 0)
-    share = float(np.prod([tree.share(step) for step in steps]))
+    share = math.prod(tree.share(step) for step in steps)
     return Met(tree.feature[steps[0][0]], mask, wanted, share)
 
 
@@ -257,13 +266,17 @@ def _integral_of_others(
 ) -> "NDArray[np.float64]":
     """∫₀¹ ∏_{j≠i} (z_j (1 - t) + o_j t) dt for each i: leaves × features × outcomes."""
     total = np.zeros_like(meets)
-    for place, weight in zip(
-        *np.polynomial.legendre.leggauss(-(-meets.shape[1] // 2)), strict=True
-    ):
-        t = (place + 1) / 2  # the quadrature's own interval is from -1 to 1
+    for t, weight in _quadrature(-(-meets.shape[1] // 2)):
         factors = share * (1 - t) + meets * t
-        total += weight / 2 * _products_of_others(factors)
+        total += weight * _products_of_others(factors)
     return total
+
+
+@cache
+def _quadrature(points: int) -> list[tuple[float, float]]:
+    """Places and weights from 0 to 1, exact for polynomials of a degree below twice the points."""
+    places, weights = np.polynomial.legendre.leggauss(points)  # from -1 to 1
+    return list(zip(((places + 1) / 2).tolist(), (weights / 2).tolist(), strict=True))
 
 
 def _products_of_others(factors: "NDArray[np.float64]") -> "NDArray[np.float64]":

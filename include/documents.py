@@ -17,7 +17,7 @@ class Document(BaseModel):
     def to_bytes(self) -> bytes:
         """The document as stable, readable JSON."""
         data = self.model_dump(mode="json")
-        return (json.dumps(data, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
+        return (json.dumps(data, indent=2, allow_nan=False) + "\n").encode()
 
 
 DocumentT = TypeVar("DocumentT", bound=Document)

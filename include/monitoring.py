@@ -6,7 +6,7 @@ same day gives the same findings under the same keys, however often it is run.
 
 import io
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ import pandas as pd
 from include import champion, customers, drift, drift_day, retraining
 from include.contract import Contract
 from include.documents import parse_document
-from include.drift import SCORE, Counts
+from include.drift import SCORE
 from include.drift_day import DriftDay, GroupDrift, GroupStatus, Retraining, StartedRun
 from include.errors import ChampionError, ConfigurationError, ObjectNotFound
 from include.params import DriftRules
@@ -24,7 +24,7 @@ from include.reference import read_reference
 from include.retraining import Production, Situation
 from include.run import RUNS_PREFIX, frame_bytes, safe_key
 from include.store import Store
-from include.traffic import Group, Traffic, read_traffic
+from include.traffic import Group, Traffic, counts_frame, counts_of, read_traffic
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -204,36 +204,6 @@ def _write_group(run: DriftRun, group: Group) -> CollectedGroup:
         counts=keys["counts"],
         sample=keys["sample"],
     )
-
-
-def counts_frame(counts: Mapping[str, Counts]) -> pd.DataFrame:
-    """Counts as one long table; those of several files or days add up row by row."""
-    parts = [
-        pd.DataFrame(
-            {
-                "feature": name,
-                "place": each.places,
-                "below": each.below,
-                "at_most": each.at_most,
-                "rows": each.rows,
-            }
-        )
-        for name, each in counts.items()
-    ]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"feature": []})
-
-
-def counts_of(frame: pd.DataFrame) -> dict[str, Counts]:
-    """Counts from their table."""
-    return {
-        str(name): Counts(
-            places=part["place"].to_numpy(),
-            below=part["below"].to_numpy(),
-            at_most=part["at_most"].to_numpy(),
-            rows=int(part["rows"].iloc[0]),
-        )
-        for name, part in frame.groupby("feature", sort=False)
-    }
 
 
 def _judged(run: DriftRun, group: CollectedGroup) -> GroupDrift:

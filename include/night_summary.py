@@ -17,6 +17,7 @@ from include.customer_ranges import KeyRange
 from include.documents import Document, parse_document
 from include.errors import DataError, ObjectNotFound
 from include.nightly import Night, Portion, Scored, Tally
+from include.params import ScoringRules
 from include.store import Store
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def summarise_scores(
     key = nightly.day_prefix(summary.date) + SUMMARY_FILE
     nightly.clear_day(night.store, summary.date, keep=frozenset(summary.parts))
     night.store.write(key, summary.to_bytes())
-    logger.info("\n%s", "\n".join(described(summary)))
+    logger.info("\n%s", "\n".join(described(summary, night.rules)))
     return summary
 
 
@@ -88,15 +89,16 @@ def read_summary(store: Store, day: str) -> ScoreSummary | None:
         return None
 
 
-def described(summary: ScoreSummary) -> list[str]:
-    """The summary for people."""
+def described(summary: ScoreSummary, rules: ScoringRules) -> list[str]:
+    """The summary for people, the lowest band first."""
     change = summary.change
     since = f" ({change.scored:+,} since {change.date})" if change else ""
     lines = [
         f"{summary.date}: {summary.scored:,} of {summary.customers:,} customers scored by version "
         f"{summary.model_version}{since}, each exactly once; {summary.unscorable:,} cannot be"
     ]
-    for name, rows in summary.bands.items():
+    for name in [band.name for band in rules.bands if band.name in summary.bands]:
+        rows = summary.bands[name]
         moved = f"  {change.bands.get(name, 0):+,}" if change else ""
         lines.append(f"  {name:10} {rows:>12,}{moved}")
     moved = f"  {change.mean_probability:+.4f}" if change else ""

@@ -245,9 +245,11 @@ def _scored(
     tally.lap("check")
     if not good.any():
         return scoring.SCHEMA.empty_table()
-    probabilities = scorer.score(matrix[good])
+    inputs = scorer.inputs(matrix[good])
+    tally.lap("features")
+    probabilities = scorer.score(inputs)
     tally.lap("score")
-    reasons = scorer.reasons(matrix[good])
+    reasons = scorer.reasons(inputs)
     tally.lap("reasons")
     scores = scoring.score_rows(
         probabilities,

@@ -105,17 +105,17 @@ class BulkScorer:
         check_answers(self._graph, files[SELF_CHECK_FILE])
         self.trees = _usable_trees(manifest, files)
 
-    def score(self, matrix: "NDArray[np.float64]") -> "NDArray[np.float64]":
-        """P(churn) by row: the native trees, twice as fast as the graph and equal to 1e-6."""
-        if self.trees is None:
-            return self._graph.score(matrix)
-        return self.trees.score(trees_input(self.manifest, matrix))
+    def inputs(self, matrix: "NDArray[np.float64]") -> "NDArray[Any]":
+        """Raw columns as the trees, or else the graph, want them."""
+        return matrix if self.trees is None else trees_input(self.manifest, matrix)
 
-    def reasons(self, matrix: "NDArray[np.float64]") -> Reasons | None:
+    def score(self, inputs: "NDArray[Any]") -> "NDArray[np.float64]":
+        """P(churn) by row: the native trees, twice as fast as the graph and equal to 1e-6."""
+        return self._graph.score(inputs) if self.trees is None else self.trees.score(inputs)
+
+    def reasons(self, inputs: "NDArray[Any]") -> Reasons | None:
         """Why; None where this code can no longer explain the version."""
-        if self.trees is None:
-            return None
-        return self.trees.reasons(trees_input(self.manifest, matrix))
+        return None if self.trees is None else self.trees.reasons(inputs)
 
     def reasons_json(self, reasons: Reasons | None, *, rows: int) -> pa.Array:
         """The reasons as JSON texts, an empty list where there are none."""

@@ -7,12 +7,13 @@ Rows that break the contract are counted and never tested.
 import logging
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from include import drift, predictions
 from include.contract import Column
@@ -136,6 +137,36 @@ def read_traffic(store: Store, day: date, *, columns: Sequence[str], sample_rows
     for group in traffic.groups.values():
         group.settle()
     return traffic
+
+
+def counts_frame(counts: Mapping[str, Counts]) -> pd.DataFrame:
+    """Counts as one long table; those of several files or days add up row by row."""
+    parts = [
+        pd.DataFrame(
+            {
+                "feature": name,
+                "place": each.places,
+                "below": each.below,
+                "at_most": each.at_most,
+                "rows": each.rows,
+            }
+        )
+        for name, each in counts.items()
+    ]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"feature": []})
+
+
+def counts_of(frame: pd.DataFrame) -> dict[str, Counts]:
+    """Counts from their table."""
+    return {
+        str(name): Counts(
+            places=part["place"].to_numpy(),
+            below=part["below"].to_numpy(),
+            at_most=part["at_most"].to_numpy(),
+            rows=int(part["rows"].iloc[0]),
+        )
+        for name, part in frame.groupby("feature", sort=False)
+    }
 
 
 def numbers(column: Column, values: "pa.Array") -> "NDArray[np.float64]":

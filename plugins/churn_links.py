@@ -12,6 +12,8 @@ def create_views() -> list[dict[str, Any]]:
     settings = load_settings()
     links = {
         "MLflow: runs and models": settings.mlflow_public_url or settings.tracking_uri,
+        "Customers at risk": settings.dashboard_public_url
+        or f"http://127.0.0.1:{settings.dashboard_port}",
         "Churn API": f"{settings.api_public_url or settings.api_url}/docs",
     }
     return [

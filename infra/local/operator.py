@@ -22,6 +22,7 @@ from infra.local.services import (
     Service,
     api_service,
     base_environment,
+    dashboard_service,
     inherited_environment,
     mlflow_service,
 )
@@ -164,10 +165,14 @@ class Operator:
     def _open(self) -> None:
         """Say that the stack is there, with a champion or with what stood in its way."""
         self.stack.start(airflow.triggerer(self.of_airflow))
+        dashboard = dashboard_service(self.places, self.environment)
+        self.stack.start(dashboard)
         manifest = report.champion(self.settings)
         page = f"{self.places.api.url}/{'ready' if manifest else 'health'}"
         self.stack.wait_until(lambda: answers(page), "api")
         self._say(f"api        {self.places.api.url}")
+        self.stack.wait_for(dashboard)
+        self._say(f"dashboard  {self.places.dashboard.url}")
         self.stack.restarting = True
         found = report.describe(self.places, self.settings, manifest, failure=self.failure)
         write_whole(self.places.stack_file, json.dumps(found, indent=2) + "\n")

@@ -60,9 +60,12 @@ def summary(
 ) -> list[str]:
     """The last lines of a start: where everything is, who the champion is, what to try."""
     keys = "one of CHURN_API_KEYS" if settings.api_keys else "no key needed"
+    guarded = settings.dashboard_password or settings.api_keys
+    sign_in = "with CHURN_DASHBOARD_PASSWORD or an API key" if guarded else "no login"
     return [
         "",
         f"API       {places.api.url}  ({keys}; {places.api.url}/docs explains it)",
+        f"dashboard {places.dashboard.url}  ({sign_in})",
         f"Airflow   {places.airflow.url}  (user {airflow.USER}, password in {places.passwords})",
         f"MLflow    {places.mlflow.url}  (no login)",
         f"logs      {places.log('*').parent}",

@@ -8,6 +8,8 @@ from datetime import UTC, date, datetime
 from dotenv import load_dotenv
 
 from include.errors import ChurnError
+from include.night_summary import described, read_summary
+from include.params import load_params
 from include.settings import PROJECT, load_settings
 from include.store import open_store
 from infra.local.airflow_client import AirflowError
@@ -34,8 +36,6 @@ def main() -> int:
 
 
 def _score(day: date | None) -> int:
-    from include.night_summary import described, read_summary
-
     settings, filed = load_settings(), (day or datetime.now(UTC).date()).isoformat()
     run = run_dag(settings, DAG_ID, {"date": filed})
     logger.info("%.1f s from trigger to success", run.seconds or 0.0)
@@ -43,7 +43,7 @@ def _score(day: date | None) -> int:
     if summary is None:
         logger.info("nobody was scored: there is no champion yet, `make train` first")
         return 0
-    for line in described(summary):
+    for line in described(summary, load_params(settings.params_file).scoring):
         logger.info("%s", line)
     return 0
 

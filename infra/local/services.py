@@ -39,12 +39,17 @@ class Layout:
     @property
     def ports(self) -> tuple[Port, ...]:
         """Every port that the stack binds."""
-        return (self.api, self.airflow, self.mlflow)
+        return (self.api, self.airflow, self.mlflow, self.dashboard)
 
     @property
     def urls(self) -> dict[str, str]:
         """Where each service is found."""
-        return {"api": self.api.url, "airflow": self.airflow.url, "mlflow": self.mlflow.url}
+        return {
+            "api": self.api.url,
+            "airflow": self.airflow.url,
+            "mlflow": self.mlflow.url,
+            "dashboard": self.dashboard.url,
+        }
 
     @property
     def airflow_home(self) -> Path:
@@ -138,6 +143,20 @@ def api_service(places: Layout, environment: Mapping[str, str]) -> Service:
         "TMPDIR": str(places.scratch),  # where its metrics lie
     }
     return Service("api", command, {**environment, **extra}, f"{places.api.url}/health")
+
+
+def dashboard_service(places: Layout, environment: Mapping[str, str]) -> Service:
+    """The analysts' dashboard under gunicorn."""
+    command = python_module(
+        "gunicorn", "-c", "dashboard/gunicorn.conf.py", "dashboard:create_server()"
+    )
+    extra = {
+        "CHURN_DASHBOARD_HOST": HOST,
+        "CHURN_DASHBOARD_PORT": str(places.dashboard.number),
+        "CHURN_AIRFLOW_PORT": str(places.airflow.number),
+    }
+    health = f"{places.dashboard.url}/health"
+    return Service("dashboard", command, {**environment, **extra}, health)
 
 
 def python_module(name: str, *arguments: str) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 Days are resamples of real customers that the reference does not hold: half of the customers are the
 reference, days are drawn from the other half. Both populations that an API may see are tried: all
-customers, and existing ones only. "Any p" is the rule that we set out to replace: any feature with
+customers, and existing ones only. "Any p" is the rule that this one replaces: any feature with
 p < 0.05 against the same rows. The score is a model's, trained on the reference's own training rows.
 """
 

@@ -54,7 +54,7 @@ def main() -> None:
     if arguments.step:
         report(*arguments.step)
         return
-    with tempfile.TemporaryDirectory(prefix="churn-bench-") as home:
+    with tempfile.TemporaryDirectory(prefix="churn-bench-drift-") as home:
         compare(Path(home), arguments)
 
 

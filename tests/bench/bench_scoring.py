@@ -41,7 +41,17 @@ FIRST_KEY = 700_000_001
 LOADED_AT_ONCE = 250_000
 TRAINED_ON = 10_000
 DAY = date(2026, 11, 22)
-STEPS = ("read", "check", "score", "reasons", "rows", "write part", "write table", "load")
+STEPS = (
+    "read",
+    "check",
+    "features",
+    "score",
+    "reasons",
+    "rows",
+    "write part",
+    "write table",
+    "load",
+)
 
 
 @dataclass(frozen=True)
@@ -111,6 +121,7 @@ class Measured:
 def a_night(place: Place, *, workers: int, day: date) -> Measured:
     """A night by so many worker processes, which have imported everything, as Airflow's have."""
     spawn = multiprocessing.get_context("spawn")
+    start_over(place)
     with ProcessPoolExecutor(workers, mp_context=spawn) as pool:
         list(pool.map(warmed, range(workers)))
         started = time.perf_counter()
@@ -136,6 +147,14 @@ def worked(place: Place, portion: Portion) -> tuple[Scored, float]:
     """One range, and the process's peak memory in MiB."""
     scored = nightly.score_range(place.night(), portion)
     return scored, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def start_over(place: Place) -> None:
+    """An empty table, as it is for LOAD DATA."""
+    engine = customers.open_engine(place.url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE IF EXISTS churn_scores")
+    engine.dispose()
 
 
 def warmed(_: int) -> None:

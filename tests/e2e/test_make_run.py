@@ -74,8 +74,8 @@ class Killed:
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
     """A directory and ports of the test's own."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CHURN_")}
-    names = ("CHURN_API_PORT", "CHURN_AIRFLOW_PORT", "CHURN_MLFLOW_PORT")
-    ports = dict(zip(names, map(str, free_ports(3)), strict=True))
+    names = [f"CHURN_{name}_PORT" for name in ("API", "AIRFLOW", "MLFLOW", "DASHBOARD")]
+    ports = dict(zip(names, map(str, free_ports(len(names))), strict=True))
     var = tmp_path_factory.mktemp("make run") / "var"
     return {**kept, **ports, "CHURN_VAR_DIR": str(var), "CHURN_API_WORKERS": "1"}
 

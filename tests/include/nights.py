@@ -15,8 +15,8 @@ from include.nightly import Night, Portion, Scored
 from include.params import Params
 from include.scorer import Scorer
 from include.store import Store
+from tests.webapp.champions import make_version, publish
 
-MADE_AT = datetime(2026, 11, 1, tzinfo=UTC)
 DAY = date(2026, 11, 22)
 MADE_UP_ROWS = 16
 
@@ -43,54 +43,21 @@ def put_champion(
         champion.TREES_FILE: training.native_trees(fitted.trees),
         champion.SELF_CHECK_FILE: check.to_bytes(),
     }
-    manifest = _manifest(fitted, contract, params, files, version)
-    pointer = champion.write_version(store, manifest, files)
-    found = champion.read_pointer(store)
-    champion.move_pointer(
-        store,
-        pointer,
-        etag=found[1] if found else None,
-        previous=found[0].version if found else None,
-        reason="test",
-        now=MADE_AT,
+    manifest = make_version("1")[0].model_copy(
+        update={
+            "version": version,
+            "columns": fitted.columns,
+            "engineered": tuple(feature.name for feature in engineered_for(fitted.columns)),
+            "model_family": params.model.family,
+            "calibration": fitted.calibration,
+            "scaler_mean": tuple(fitted.scaler.mean_.tolist()),
+            "scaler_scale": tuple(fitted.scaler.scale_.tolist()),
+            "contract": contract,
+            "files": champion.file_entries(files),
+        }
     )
+    publish(store, (manifest, files))
     return manifest
-
-
-def _manifest(
-    fitted: training.Fitted,
-    contract: Contract,
-    params: Params,
-    files: dict[str, bytes],
-    version: str,
-) -> champion.Manifest:
-    return champion.Manifest(
-        version=version,
-        created_at=MADE_AT,
-        snapshot_at=MADE_AT,
-        run_id=f"run-{version}",
-        dag_run_id="test",
-        candidate_version=version,
-        model_family=params.model.family,
-        columns=fitted.columns,
-        engineered=tuple(feature.name for feature in engineered_for(fitted.columns)),
-        threshold=params.model.threshold,
-        calibration=fitted.calibration,
-        scaler_mean=tuple(fitted.scaler.mean_.tolist()),
-        scaler_scale=tuple(fitted.scaler.scale_.tolist()),
-        resampling=params.model.resampling,
-        split=champion.SplitRecord(**params.split.model_dump()),
-        training_rows=1,
-        training_attrited_share=0.16,
-        metrics={},
-        gate={},
-        trigger={},
-        data_sha256="",
-        params_sha256=params.sha256(),
-        git_commit="",
-        contract=contract,
-        files=champion.file_entries(files),
-    )
 
 
 def night_of(store: Store, engine: Engine, params: Params, **rules: Any) -> Night:

@@ -6,9 +6,11 @@ from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import hypothesis.strategies as st
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
 from scipy import stats
 from sqlalchemy import Engine
 
@@ -376,3 +378,23 @@ def test_the_schema_of_drift_json_is_published_and_strict() -> None:
 
 def test_run_ids_are_fit_for_airflow() -> None:
     assert retraining.run_id_of(date(2026, 1, 2), "12") == "drift__2026-01-02__v12"
+
+
+@given(st.lists(st.lists(st.integers(0, 40), max_size=60), max_size=8), st.integers(1, 2**63))
+def test_a_hash_is_new_exactly_once(batches: list[list[int]], spread: int) -> None:
+    known: set[int] = set()
+    seen = predictions.SeenHashes()
+    for batch in batches:
+        keys = np.array(batch, dtype=np.uint64) * np.uint64(2 * (spread // 2))  # even: none merge
+        expected = []
+        for key in keys.tolist():
+            expected.append(key not in known)
+            known.add(key)
+        assert seen.first_of(keys).tolist() == expected
+
+
+def test_many_hashes_outgrow_the_table_and_are_still_known() -> None:
+    keys = np.random.default_rng(0).integers(0, 2**64, 400_000, dtype=np.uint64)
+    seen = predictions.SeenHashes()
+    assert all(seen.first_of(part).all() for part in np.array_split(keys, 7))
+    assert not any(seen.first_of(part).any() for part in np.array_split(keys, 5))

@@ -91,7 +91,8 @@ def test_leaves_of_many_features_are_refused_and_left_to_xgboost(
     manifest = put_champion(local_store, fitted, contract, params, version="1")
     files = champion.read_files(local_store, manifest, scoring.SCORING_FILES)
     matrix = contract.matrix(people.head(20), fitted.columns)
-    reasons = BulkScorer(manifest, files).reasons(matrix)
+    scorer = BulkScorer(manifest, files)
+    reasons = scorer.reasons(scorer.inputs(matrix))
     raw = booster.predict(xgb.DMatrix(scaled(fitted, matrix)), pred_contribs=True)[:, :-1]
     assert reasons is not None
     assert reasons.features[:, 0].tolist() == np.abs(raw).argmax(axis=1).tolist()
@@ -103,7 +104,7 @@ def test_the_native_trees_answer_as_the_graph_does(
     matrix = contract.matrix(people, scorer.manifest.columns)
     graph = Scorer(local_store.read("champion/versions/1/model.onnx").data)
     assert scorer.trees is not None
-    assert np.abs(scorer.score(matrix) - graph.score(matrix)).max() < 1e-6
+    assert np.abs(scorer.score(scorer.inputs(matrix)) - graph.score(matrix)).max() < 1e-6
 
 
 def test_reasons_are_the_three_largest_and_first_comes_the_largest(scorer: BulkScorer) -> None:
@@ -155,6 +156,6 @@ def test_a_version_of_other_engineering_is_scored_by_its_graph_without_reasons(
     older = scorer.manifest.model_copy(update={"engineered": ("Something_Else",)})
     old = BulkScorer(older, files)
     matrix = contract.matrix(people.head(5), older.columns)
-    assert old.reasons(matrix) is None
+    assert old.reasons(old.inputs(matrix)) is None
     assert old.reasons_json(None, rows=5).to_pylist() == ["[]"] * 5
-    assert np.abs(old.score(matrix) - scorer.score(matrix)).max() < 1e-6
+    assert np.abs(old.score(old.inputs(matrix)) - scorer.score(scorer.inputs(matrix))).max() < 1e-6

@@ -17,12 +17,13 @@ MakeService = Callable[..., Service]
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """Settings whose data and ports nobody else uses."""
-    api, airflow, mlflow = free_ports(3)
+    api, airflow, mlflow, dashboard = free_ports(4)
     return Settings(
         var_dir=tmp_path / "var",
         api_port=api,
         airflow_port=airflow,
         mlflow_port=mlflow,
+        dashboard_port=dashboard,
         _env_file=None,
     )
 

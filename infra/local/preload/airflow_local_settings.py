@@ -28,8 +28,10 @@ MODULES = (
     "sqlalchemy.dialects.sqlite",
     "xgboost",
     "include.connections",
+    "include.night_summary",
     "include.registry",
     "include.release",
+    "include.rollback",
     "include.stages",
 )
 

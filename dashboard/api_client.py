@@ -1,0 +1,116 @@
+"""The dashboard's way to the API: the key stays here, and every failure is said in plain words."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import httpx
+
+from include.errors import ChurnError
+from include.settings import Settings
+
+Source: TypeAlias = Literal["what-if", "bulk"]
+
+CONNECT_SECONDS = 2.0
+ANSWER_SECONDS = 15.0
+
+
+class ApiDown(ChurnError):
+    """The API did not answer."""
+
+
+@dataclass(frozen=True)
+class FieldFault:
+    """One field that the API refused; `row` within the request."""
+
+    field: str
+    expected: str
+    found: str
+    row: int | None = None
+
+
+class ApiProblem(ChurnError):
+    """The API answered with a problem document."""
+
+    def __init__(self, status: int, detail: str, faults: tuple[FieldFault, ...] = ()) -> None:
+        super().__init__(detail)
+        self.status, self.detail, self.faults = status, detail, faults
+
+
+class ChurnApi:
+    """One client for all threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        headers = {"Accept": "application/json"}
+        if settings.api_keys:
+            headers["X-API-Key"] = settings.api_keys[0].get_secret_value()
+        self.url = settings.api_url.rstrip("/")
+        self._client = httpx.Client(
+            base_url=self.url,
+            headers=headers,
+            timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
+        )
+
+    def predict(self, record: Mapping[str, Any], *, source: Source) -> dict[str, Any]:
+        """The answer for one record."""
+        return self._post("/predict", dict(record), source)
+
+    def predict_batch(
+        self, records: Sequence[Mapping[str, Any]], *, source: Source
+    ) -> dict[str, Any]:
+        """The answers for many records, in their order."""
+        return self._post("/predict_batch", {"records": list(records)}, source)
+
+    def explain(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        """Why a record is scored as it is; the API logs none of it."""
+        return self._post("/explain", dict(record), "what-if")
+
+    def model(self) -> dict[str, Any]:
+        """The serving champion's manifest."""
+        return self._get("/model")
+
+    def health(self) -> dict[str, Any]:
+        """Whether the process lives, and what it serves."""
+        return self._get("/health")
+
+    def metrics(self) -> str:
+        """The metrics in Prometheus' text format."""
+        return self._answer("GET", "/metrics").text
+
+    def _get(self, path: str) -> dict[str, Any]:
+        return self._answer("GET", path).json()  # type: ignore[no-any-return]
+
+    def _post(self, path: str, document: dict[str, Any], source: Source) -> dict[str, Any]:
+        headers = {"X-Churn-Source": source}
+        answer = self._answer("POST", path, json=document, headers=headers)
+        return answer.json()  # type: ignore[no-any-return]
+
+    def _answer(self, method: str, path: str, **more: Any) -> httpx.Response:
+        try:
+            answer = self._client.request(method, path, **more)
+        except (httpx.TransportError, ValueError) as error:
+            raise ApiDown(f"the API at {self.url} did not answer ({error})") from error
+        if answer.is_success:
+            return answer
+        raise _problem(answer)
+
+
+def _problem(answer: httpx.Response) -> ApiProblem:
+    try:
+        document = answer.json()
+    except ValueError:
+        document = {}
+    if not isinstance(document, dict):
+        document = {}
+    faults = tuple(
+        FieldFault(
+            str(each.get("field", "")),
+            str(each.get("expected", "")),
+            str(each.get("found", "")),
+            each.get("row"),
+        )
+        for each in document.get("errors", ())
+        if isinstance(each, dict)
+    )
+    detail = document.get("detail") or f"the API answered {answer.status_code}"
+    return ApiProblem(answer.status_code, str(detail), faults)

@@ -1,0 +1,124 @@
+"""The API's live figures: from Prometheus where there is one, else from the API's own /metrics."""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from include.errors import ChurnError
+
+_SAMPLE = re.compile(r"^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? ([^ ]+)(?: \d+)?$")
+_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+WINDOW = "5m"
+HTTP_SECONDS = 5.0
+QUERIES = {
+    "rate": f"sum(rate(prediction_requests_total[{WINDOW}]))",
+    "p50": "histogram_quantile(0.5, sum by (le) "
+    f"(rate(prediction_request_latency_seconds_bucket[{WINDOW}])))",
+    "p99": "histogram_quantile(0.99, sum by (le) "
+    f"(rate(prediction_request_latency_seconds_bucket[{WINDOW}])))",
+    "errors": f'sum(rate(http_requests_total{{status=~"5.."}}[{WINDOW}])) '
+    f"/ sum(rate(http_requests_total[{WINDOW}]))",
+    "refused": f'sum(rate(http_requests_total{{status=~"4.."}}[{WINDOW}])) '
+    f"/ sum(rate(http_requests_total[{WINDOW}]))",
+    "pending": "sum(prediction_log_pending_rows)",
+    "lost": "sum(prediction_log_lost_rows_total)",
+}
+
+
+class PrometheusDown(ChurnError):
+    """Prometheus did not answer."""
+
+
+@dataclass(frozen=True)
+class Live:
+    """The figures of a window; None where nothing was asked in it."""
+
+    rate: float | None
+    p50: float | None
+    p99: float | None
+    errors: float | None
+    refused: float | None
+    pending: float | None
+    lost: float | None
+    window: str
+
+
+def parse_exposition(text: str) -> dict[str, float]:
+    """Prometheus' text format as sums: by name, by name and status, and by name and bucket."""
+    found: dict[str, float] = {}
+    for line in text.splitlines():
+        match = _SAMPLE.match(line)
+        if match is None:
+            continue
+        name, labels, value = match.groups()
+        known = dict(_LABEL.findall(labels or ""))
+        keys = [name]
+        if "le" in known and "route" not in known:
+            keys = [f"{name}|{known['le']}"]
+        if "status" in known:
+            keys.append(f"{name}|{known['status'][0]}xx")
+        for key in keys:
+            found[key] = found.get(key, 0.0) + float(value)
+    return found
+
+
+def live_from_counters(
+    now: Mapping[str, float], before: Mapping[str, float], *, seconds: float
+) -> Live:
+    """Figures of the time between two readings of /metrics."""
+    grown = {name: value - before.get(name, 0.0) for name, value in now.items()}
+    if any(v < 0 for n, v in grown.items() if n.endswith("_total")):  # the API was restarted
+        grown = dict(now)
+    asked = grown.get("http_requests_total", 0.0)
+    return Live(
+        rate=grown.get("prediction_requests_total", 0.0) / seconds if seconds > 0 else None,
+        p50=quantile(grown, 0.5),
+        p99=quantile(grown, 0.99),
+        errors=grown.get("http_requests_total|5xx", 0.0) / asked if asked else None,
+        refused=grown.get("http_requests_total|4xx", 0.0) / asked if asked else None,
+        pending=now.get("prediction_log_pending_rows"),
+        lost=now.get("prediction_log_lost_rows_total", 0.0),
+        window=f"the last {seconds:.0f} s" if seconds > 0 else "the time since its start",
+    )
+
+
+def quantile(grown: Mapping[str, float], share: float) -> float | None:
+    """A latency's quantile from its histogram, as PromQL's histogram_quantile gives it."""
+    prefix = "prediction_request_latency_seconds_bucket|"
+    buckets = sorted(
+        (math.inf if name[len(prefix) :] == "+Inf" else float(name[len(prefix) :]), count)
+        for name, count in grown.items()
+        if name.startswith(prefix)
+    )
+    if not buckets or buckets[-1][1] <= 0:
+        return None
+    wanted, low, below = share * buckets[-1][1], 0.0, 0.0
+    for high, count in buckets:
+        if count >= wanted:
+            if math.isinf(high):
+                return low
+            return low + (high - low) * (wanted - below) / max(count - below, 1e-12)
+        low, below = high, count
+    return low
+
+
+def live_from_prometheus(url: str) -> Live:
+    """Figures of the last minutes, by PromQL."""
+    with httpx.Client(base_url=url.rstrip("/"), timeout=HTTP_SECONDS) as client:
+        found = {name: _ask(client, query) for name, query in QUERIES.items()}
+    return Live(**found, window=f"the last {WINDOW.removesuffix('m')} minutes")
+
+
+def _ask(client: httpx.Client, query: str) -> float | None:
+    try:
+        answer = client.get("/api/v1/query", params={"query": query})
+        answer.raise_for_status()
+        rows: list[Any] = answer.json()["data"]["result"]
+        value = float(rows[0]["value"][1]) if rows else math.nan
+    except (httpx.HTTPError, ValueError, KeyError, IndexError, TypeError) as error:
+        raise PrometheusDown(f"Prometheus at {client.base_url} did not answer: {error}") from error
+    return None if math.isnan(value) else value

@@ -1,0 +1,57 @@
+"""The application, put together."""
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dash import Dash
+
+from dashboard import downloads, headers, pages, sign_in
+from dashboard.components import shell
+from dashboard.pages import customers, drift, model, score, service
+from dashboard.sign_in import accepted_secrets
+from dashboard.sources import open_sources
+from include.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+__all__ = ["create_application", "pages"]
+
+FOLDER = Path(__file__).parent
+TITLE = "Churn"
+
+
+def create_application(settings: Settings | None = None) -> Dash:
+    """One application with its own sources, pages and sign-in."""
+    settings = settings or load_settings()
+    logging.getLogger("dashboard").setLevel(settings.log_level)
+    sources = open_sources(settings)
+    app = Dash(
+        __name__,
+        title=TITLE,
+        update_title="",  # a title that flickers is read out again and again
+        assets_folder=str(FOLDER / "assets"),
+        assets_ignore="sign-in",
+        serve_locally=True,
+        suppress_callback_exceptions=True,  # each page brings its components along
+        compress=False,
+    )
+    app.index_string = app.index_string.replace("<html>", '<html lang="en">')
+    server: Flask = app.server
+    server.template_folder = str(FOLDER / "templates")
+    sign_in.register(server, settings)
+    downloads.register(server, sources)
+    app.layout = shell.create_shell(signed_in=bool(accepted_secrets(settings)))
+    rooms = (customers, score, model, drift, service)
+    shell.register(app, {room.PATH: room.create_page for room in rooms}, sources)
+    for room in rooms:
+        room.register(app, sources)
+    headers.register(server, app.csp_hashes())
+
+    @server.get("/health")
+    def health() -> dict[str, str]:
+        """That the process lives."""
+        return {"status": "OK"}
+
+    return app

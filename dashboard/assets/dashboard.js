@@ -1,0 +1,146 @@
+/* The part of the callbacks that runs in the browser: page state, the grid's needs, the URL. */
+(function () {
+  "use strict";
+  const none = () => window.dash_clientside.no_update;
+  const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+  const text = (value, divide) => (value === null || value === undefined || value === "" ? null
+    : String(divide ? Number(value) / divide : value));
+  const withoutEmpty = (values) => Object.fromEntries(
+    Object.entries(values).filter(([, v]) => v !== null && v !== undefined && v !== ""));
+
+  const churn = {
+    markPage(path, opened, navbar) {
+      const wanted = (path || "/").replace(/\/+$/, "") || "/";
+      document.querySelectorAll("nav a").forEach((link) => {
+        const here = new URL(link.href).pathname === wanted;
+        link.toggleAttribute("data-active", here);
+        if (here) link.setAttribute("aria-current", "page"); else link.removeAttribute("aria-current");
+        if (here) document.title = link.textContent.replace(/^\W+/, "") + " – Churn";
+      });
+      const byBurger = (window.dash_clientside.callback_context.triggered_id === "burger");
+      const open = byBurger ? opened : false;
+      return [{ ...navbar, collapsed: { mobile: !open } }, open];
+    },
+
+    collectView(bands, status, find, left, view, years, success, cost, budget, control, before) {
+      const found = withoutEmpty({
+        bands: (bands || []).join(","), status: status === "open" ? null : status, find: text(find),
+        left: left ? "1" : null, view: view === "campaign" ? "campaign" : null, years: text(years),
+        success: text(success, 100), cost: text(cost), budget: text(budget),
+        control: text(control, 100),
+      });
+      return same(found, before) ? none() : found;
+    },
+
+    composeQuery(view, request, customer, before) {
+      const query = { ...(view || {}) };
+      if (request) {
+        const sort = (request.sortModel || []).map((s) => s.colId + ":" + s.sort).join(",");
+        if (sort && sort !== "call_value:desc") query.sort = sort; else delete query.sort;
+        const filters = request.filterModel || {};
+        if (Object.keys(filters).length) query.filters = JSON.stringify(filters);
+        else delete query.filters;
+      }
+      const listed = { ...query };
+      delete listed.customer;
+      delete query.customer;
+      if (customer !== null && customer !== undefined) query.customer = String(customer);
+      const search = new URLSearchParams(query).toString();
+      window.history.replaceState(window.history.state, "", window.location.pathname + (search ? "?" + search : ""));
+      const href = "/campaign.csv?" + new URLSearchParams(listed).toString();
+      return [same(listed, before) ? none() : listed, href];
+    },
+
+    refreshGrid() {
+      if (window.dash_ag_grid) {
+        window.dash_ag_grid.getApiAsync("risk-grid").then((api) => api.purgeInfiniteCache());
+      }
+    },
+
+    countSelected(rows) {
+      const count = (rows || []).length;
+      const told = count === 0 ? "Select customers to mark them"
+        : count + (count === 1 ? " customer selected:" : " customers selected:");
+      return [told, ...Array(6).fill(count === 0)];
+    },
+
+    openCustomer(clicked, event) {
+      const by = window.dash_clientside.callback_context.triggered[0];
+      if (!by) return none();
+      if (by.prop_id.endsWith("eventData")) return event && event.data ? event.data.customer : none();
+      if (!clicked || clicked.colId === "ag-Grid-SelectionColumn" || clicked.rowId === undefined) return none();
+      return Number(clicked.rowId);
+    },
+
+    openDrawer(customer) {
+      if (customer === null || customer === undefined) return [false, none(), none()];
+      return [true, "Customer " + customer, {
+        namespace: "dash_html_components", type: "Div",
+        props: { children: "Reading the customer…", className: "drawer-wait", role: "status" },
+      }];
+    },
+
+    closeDrawer(opened) { return opened ? none() : null; },
+
+    linkBudget(number, slider) {
+      const by = window.dash_clientside.callback_context.triggered_id;
+      if (by === "rule-budget-slider") return [slider, none()];
+      return [none(), Math.min(Number(number) || 0, 20000)];
+    },
+
+    /* One part after the other: the answer to one is what asks for the next. */
+    nextPart(progress) {
+      if (!progress || progress.done >= progress.total || progress.fault) return;
+      window.dash_clientside.set_props("upload-step", { data: progress });
+    },
+
+    /* A page whose whole state is one small object keeps it in the URL. */
+    keepQuery(state) {
+      const query = new URLSearchParams(window.location.search);
+      Object.entries(state || {}).forEach(([name, value]) => query.set(name, value));
+      window.history.replaceState(window.history.state, "", window.location.pathname + "?" + query);
+    },
+
+    showReport(day) {
+      window.dash_clientside.set_props("report-frame", { src: "/drift/report/" + day });
+      churn.keepQuery({ report: day });
+    },
+
+    keepScoreQuery(record, tab) {
+      const query = tab === "file" ? { tab: "file" } : { ...(record || {}) };
+      const search = new URLSearchParams(query).toString();
+      if (record || tab === "file") {
+        window.history.replaceState(window.history.state, "", window.location.pathname + "?" + search);
+      }
+    },
+  };
+  window.dash_clientside = Object.assign({}, window.dash_clientside, { churn });
+
+  /* The upload's own input has no name that a screen reader could say. */
+  new MutationObserver(() => {
+    const input = document.querySelector("#upload input[type=file]:not([aria-label])");
+    if (input) input.setAttribute("aria-label", "CSV file of customers");
+  }).observe(document.documentElement, { childList: true, subtree: true });
+
+  /* What AG Grid calls by name. */
+  const functions = (window.dashAgGridFunctions = window.dashAgGridFunctions || {});
+  functions.churnMoney = function (value) {
+    if (value === null || value === undefined) return "";
+    const sign = value <= -0.5 ? "−" : "";
+    return sign + "$" + Math.abs(value).toLocaleString("en-US", { maximumFractionDigits: 0 });
+  };
+  functions.churnOpenOnEnter = function (params, setEventData) {
+    if (params.event.key === "Enter" && params.data) setEventData({ customer: params.data.customer, at: Date.now() });
+  };
+  const components = (window.dashAgGridComponentFunctions = window.dashAgGridComponentFunctions || {});
+  components.ChurnRisk = function (props) {
+    if (!props.data) return null;
+    const element = window.React.createElement;
+    const risk = props.data.risk;
+    return element("div", { className: "risk-cell" },
+      element("span", { className: "risk-number" }, risk.toFixed(1) + " %"),
+      element("span", { className: "risk-room", "aria-hidden": true },
+        element("span", { className: "risk-bar band-" + props.data.band, style: { width: risk + "%" } })),
+      element("span", { className: "risk-band" }, props.data.band));
+  };
+})();

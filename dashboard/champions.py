@@ -1,0 +1,186 @@
+"""What the store says of the champion and of the versions before it."""
+
+import io
+import json
+import logging
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from include.champion import (
+    EVALUATION_FILE,
+    MANIFEST_FILE,
+    REFERENCE_FILE,
+    VERSIONS_PREFIX,
+    Manifest,
+    Pointer,
+    read_files,
+    read_manifest,
+    read_pointer,
+    read_version,
+)
+from include.contract import Column
+from include.errors import ChampionError, ChurnError
+from include.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+logger = logging.getLogger(__name__)
+
+GATE_SUFFIX = "/evaluate_model/gate.json"
+GATES_SHOWN = 30
+BINS = 24
+
+
+class Evaluation(BaseModel):
+    """What the Model page shows of `evaluation.json`."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    threshold: float
+    holdout_rows: int
+    metrics: dict[str, float]
+    curves: dict[str, Any]
+    importance: dict[str, float]
+
+
+class GateRecord(BaseModel):
+    """What the history shows of a `gate.json`."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    outcome: str
+    reasons: tuple[str, ...]
+    decided_at: str
+    challenger: str
+    champion: str | None
+    gain: float | None = None
+    challenger_metrics: dict[str, float] = {}
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The version in production."""
+
+    pointer: Pointer
+    manifest: Manifest
+
+
+@dataclass(frozen=True)
+class Typical:
+    """A column over the customers that the champion was trained on and judged by."""
+
+    value: Any  # the median, or the most frequent category
+    low: float | None = None  # of the middle half
+    high: float | None = None
+
+
+def read_champion(store: Store) -> Champion | None:
+    """The version in production; None where there is none yet."""
+    found = read_pointer(store)
+    if found is None:
+        return None
+    return Champion(found[0], read_manifest(store, found[0]))
+
+
+def read_evaluation(store: Store, manifest: Manifest) -> Evaluation:
+    """How good the version was on its hold-out."""
+    if EVALUATION_FILE not in manifest.files:
+        raise ChampionError(f"version {manifest.version} has no {EVALUATION_FILE}")
+    data = read_files(store, manifest, [EVALUATION_FILE])[EVALUATION_FILE]
+    try:
+        return Evaluation.model_validate_json(data)
+    except ValueError as error:
+        raise ChampionError(
+            f"{EVALUATION_FILE} of version {manifest.version} cannot be read: {error}"
+        ) from error
+
+
+def read_versions(store: Store) -> list[Manifest]:
+    """Every version that was ever promoted or approved, the newest first."""
+    suffix = f"/{MANIFEST_FILE}"
+    found = []
+    for listed in store.list(f"{VERSIONS_PREFIX}/"):
+        if not listed.key.endswith(suffix):
+            continue
+        try:
+            found.append(read_version(store, listed.key.split("/")[-2])[0])
+        except ChurnError:
+            logger.warning("a version's manifest cannot be read: %s", listed.key, exc_info=True)
+    return sorted(found, key=lambda manifest: manifest.created_at, reverse=True)
+
+
+def read_gates(store: Store) -> list[GateRecord]:
+    """The latest decisions of the gate, refused candidates included, the newest first."""
+    listed = [each for each in store.list("runs/") if each.key.endswith(GATE_SUFFIX)]
+    latest = sorted(listed, key=lambda each: each.modified, reverse=True)[:GATES_SHOWN]
+    found = []
+    for each in latest:
+        try:
+            found.append(GateRecord.model_validate(json.loads(store.read(each.key).data)))
+        except (ChurnError, ValueError):
+            logger.warning("a decision of the gate cannot be read: %s", each.key, exc_info=True)
+    return found
+
+
+class ReferenceReader:
+    """The champion's reference customers, summarised once for each version."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._found: tuple[str, Summary] | None = None
+
+    def summary(self, manifest: Manifest) -> "Summary":
+        """The version's reference by column; empty where it has none."""
+        with self._lock:  # one reader at a time: the file may be large
+            if self._found is None or self._found[0] != manifest.version:
+                self._found = manifest.version, self._summarise(manifest)
+            return self._found[1]
+
+    def _summarise(self, manifest: Manifest) -> "Summary":
+        import pyarrow.parquet as pq
+
+        if REFERENCE_FILE not in manifest.files:
+            return Summary({}, {})
+        data = read_files(self._store, manifest, [REFERENCE_FILE])[REFERENCE_FILE]
+        file = pq.ParquetFile(io.BytesIO(data))
+        target = manifest.contract.target
+        stayed = file.read(columns=[target.name]).to_pandas()[target.name] != target.positive
+        typical, bins = {}, {}
+        for column in manifest.contract.features:
+            if column.name not in file.schema_arrow.names or not len(stayed):
+                continue
+            values = file.read(columns=[column.name]).to_pandas()[column.name]
+            typical[column.name] = typical_of(values[stayed], column)
+            bins[column.name] = histogram_of(values, column)
+        return Summary(typical, bins)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A reference by column: typical among those who stayed, and the distribution of all."""
+
+    typical: dict[str, Typical]
+    bins: dict[str, tuple[list[Any], list[float]]]
+
+
+def typical_of(values: "pd.Series[Any]", column: Column) -> Typical:
+    """The median and middle half of numbers, the most frequent of categories."""
+    if column.categories:
+        return Typical(str(values.mode().iloc[0]))
+    low, middle, high = values.quantile([0.25, 0.5, 0.75]).tolist()
+    return Typical(round(middle) if column.type == "integer" else round(middle, 3), low, high)
+
+
+def histogram_of(values: "pd.Series[Any]", column: Column) -> tuple[list[Any], list[float]]:
+    """Shares of customers: by category, or between equally wide edges for numbers."""
+    if column.categories:
+        shares = values.value_counts(normalize=True)
+        return list(column.categories), [float(shares.get(n, 0.0)) for n in column.categories]
+    counts, edges = np.histogram(values.to_numpy(dtype=float), bins=BINS)
+    return edges.tolist(), (counts / counts.sum()).tolist()

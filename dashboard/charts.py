@@ -1,0 +1,193 @@
+"""Charts as plain Plotly figures, each with its sentence; the page gives them their colours."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dashboard.labels import feature_label, money, percent
+from dashboard.rules import CallRules
+from dashboard.theme import BLUE, FIGURE_LAYOUT, GREY, ORANGE
+
+Figure = dict[str, Any]
+SHARE_AXIS = {
+    "tickformat": ".0%",
+    "rangemode": "tozero",
+    "zeroline": False,
+    "nticks": 6,
+    "automargin": True,
+}
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A figure, what it is called, and what it says."""
+
+    title: str
+    sentence: str
+    figure: Figure
+
+
+def roc(curve: Mapping[str, Sequence[float]], auc: float) -> Chart:
+    """The ROC curve with the diagonal of chance."""
+    told = (
+        f"Of a customer who leaves and one who stays, the model ranks the leaver higher in "
+        f"{percent(auc, decimals=1)} of cases; guessing would do so in half."
+    )
+    lines = [
+        _line(curve["false_positive_rate"], curve["true_positive_rate"], "Model", BLUE),
+        _line([0, 1], [0, 1], "Guessing", GREY, dash="dot"),
+    ]
+    figure = _figure(lines, "Stayers called in vain", "Leavers found")
+    return Chart(f"ROC curve, area {auc:.3f}", told, figure)
+
+
+def precision_recall(curve: Mapping[str, Sequence[float]], share: float) -> Chart:
+    """Precision against recall, with the share that anybody would find."""
+    recall, precision = np.array(curve["recall"]), np.array(curve["precision"])
+    half = float(precision[np.argmin(np.abs(recall - 0.5))])
+    told = (
+        f"To find half of the leavers, {percent(half)} of those flagged really leave; picked at "
+        f"random it would be {percent(share)}."
+    )
+    lines = [
+        _line(recall.tolist(), precision.tolist(), "Model", BLUE),
+        _line([0, 1], [share, share], "At random", GREY, dash="dot"),
+    ]
+    return Chart(
+        "Precision and recall", told, _figure(lines, "Leavers found", "Right among flagged")
+    )
+
+
+def calibration(curve: Mapping[str, Sequence[float]], error: float | None) -> Chart:
+    """Predicted against observed, by tenths."""
+    told = "On the line, ten customers at 30 % would mean three leavers."
+    if error is not None:
+        told += f" On average the answers are {100 * error:.1f} percentage points off."
+    top = max(*curve["predicted"], *curve["observed"], 0.01)
+    lines = [
+        _line(curve["predicted"], curve["observed"], "Model", BLUE, mode="lines+markers"),
+        _line([0, top], [0, top], "Exact", GREY, dash="dot"),
+    ]
+    return Chart("Calibration", told, _figure(lines, "Predicted risk", "Share that left"))
+
+
+def gains(curve: Mapping[str, Sequence[float]]) -> Chart:
+    """Leavers found by the share of customers called."""
+    contacted, found = curve["contacted_share"], curve["found_share"]
+    fifth = float(np.interp(0.2, contacted, found))
+    told = f"Calling the riskiest fifth reaches {percent(fifth)} of all who leave."
+    lines = [
+        _line(contacted, found, "Model", BLUE),
+        _line([0, 1], [0, 1], "At random", GREY, dash="dot"),
+    ]
+    return Chart("Gains", told, _figure(lines, "Customers called", "Leavers found"))
+
+
+def profit(
+    curve: Mapping[str, Sequence[float]], rules: CallRules, *, share: float, value: float
+) -> Chart:
+    """Profit for each thousand customers by the share called; `value` is a leaver's at stake."""
+    contacted = np.array(curve["contacted_share"])
+    kept = 1000 * share * np.array(curve["found_share"]) * rules.success * value
+    earned = kept - 1000 * contacted * rules.cost
+    best = int(np.argmax(earned))
+    told = (
+        f"Per 1,000 customers it pays most to call {percent(float(contacted[best]))}: "
+        f"{money(float(earned[best]))}. Calling everybody brings {money(float(earned[-1]))}."
+    )
+    lines = [
+        _line(contacted.tolist(), earned.tolist(), "Profit", BLUE),
+        _line([contacted[best]], [earned[best]], "Best", ORANGE, mode="markers"),
+    ]
+    figure = _figure(lines, "Customers called", "Profit per 1,000 customers")
+    figure["layout"]["yaxis"] |= {"tickformat": "$,.0f", "rangemode": "normal"}
+    figure["data"][1]["marker"]["size"] = 11
+    return Chart("Profit", told, figure)
+
+
+def importance(shares: Mapping[str, float], *, most: int = 12) -> Chart:
+    """What the trees look at, by share of their total gain."""
+    top = sorted(shares.items(), key=lambda item: -item[1])[:most]
+    names = [feature_label(name) for name, _ in top]
+    told = f"{names[0]} counts most, with {percent(top[0][1])} of the trees' gain." if top else ""
+    bars = {
+        "type": "bar",
+        "orientation": "h",
+        "x": [share for _, share in top][::-1],
+        "y": names[::-1],
+        "marker": {"color": BLUE},
+        "hovertemplate": "%{y}: %{x:.1%}<extra></extra>",
+    }
+    figure = _figure([bars], "Share of the trees' gain", "")
+    figure["layout"]["yaxis"] = {"automargin": True, "tickfont": {"size": 12}}
+    figure["layout"]["showlegend"] = False
+    return Chart("What the model looks at", told, figure)
+
+
+def distribution(
+    feature: str,
+    places: Sequence[Any],
+    reference: Sequence[float],
+    current: Sequence[float],
+    *,
+    sentence: str,
+) -> Chart:
+    """A column's distribution on a day against the reference."""
+    if len(places) == len(reference) + 1:
+        edges = np.asarray(places, dtype=float)
+        x: list[Any] = ((edges[:-1] + edges[1:]) / 2).tolist()
+    else:
+        x = [str(place) for place in places]
+    bars = [
+        {
+            "type": "bar",
+            "x": x,
+            "y": list(shares),
+            "name": name,
+            "marker": {"color": colour},
+            "opacity": 0.85,
+            "hovertemplate": f"{name}: %{{y:.1%}} at %{{x}}<extra></extra>",
+        }
+        for shares, name, colour in (
+            (reference, "Training customers", BLUE),
+            (current, "This day", ORANGE),
+        )
+        if shares
+    ]
+    figure = _figure(bars, feature_label(feature), "Share of customers")
+    figure["layout"]["xaxis"] = {"title": {"text": feature_label(feature)}, "automargin": True}
+    figure["layout"] |= {"barmode": "group", "bargap": 0.08}
+    return Chart(feature_label(feature), sentence, figure)
+
+
+def _line(
+    x: Sequence[float],
+    y: Sequence[float],
+    name: str,
+    colour: str,
+    *,
+    dash: str = "solid",
+    mode: str = "lines",
+) -> Figure:
+    return {
+        "type": "scatter",
+        "mode": mode,
+        "x": list(x),
+        "y": list(y),
+        "name": name,
+        "line": {"color": colour, "width": 2.5 if dash == "solid" else 1.5, "dash": dash},
+        "marker": {"color": colour, "size": 7},
+        "hoverlabel": {"namelength": -1},
+    }
+
+
+def _figure(data: list[Figure], x_title: str, y_title: str) -> Figure:
+    layout = {
+        **FIGURE_LAYOUT,
+        "xaxis": {"title": {"text": x_title}, **SHARE_AXIS},
+        "yaxis": {"title": {"text": y_title}, **SHARE_AXIS},
+        "showlegend": len(data) > 1,
+    }
+    return {"data": data, "layout": layout}

@@ -1,0 +1,211 @@
+"""The campaign: what a call costs and saves, how far the budget reaches, and whom it reaches."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import dash_mantine_components as dmc
+from dash import ClientsideFunction, Dash, Input, Output, State, html, no_update
+from dash.development.base_component import Component
+
+from dashboard import campaign
+from dashboard.call_list import CallList, CampaignSum, ListView
+from dashboard.labels import money
+from dashboard.rules import CallRules
+from dashboard.sources import Sources
+from include.errors import ChurnError
+
+BUDGET_SHOWN_MAX = 20_000
+EXPLAINED = (
+    "Value of a call = risk of leaving × yearly revenue × years kept × success rate − cost. "
+    "Yearly revenue is estimated from spend and balance."
+)
+
+
+def create_panel(rules: CallRules) -> Component:
+    """Budget and rules on one side, what they promise on the other."""
+    return dmc.Paper(
+        dmc.Grid(
+            [
+                dmc.GridCol(_create_budget(rules), span={"base": 12, "md": 5}),
+                dmc.GridCol(_create_promise(), span={"base": 12, "md": 7}),
+            ],
+            gutter="xl",
+        ),
+        mb="md",
+    )
+
+
+def _create_budget(rules: CallRules) -> Component:
+    slider = dmc.Slider(
+        id="rule-budget-slider",
+        min=0,
+        max=BUDGET_SHOWN_MAX,
+        step=100,
+        value=min(rules.budget, BUDGET_SHOWN_MAX),
+        updatemode="mouseup",
+        label=None,
+        thumbLabel="Budget in dollars",
+        marks=[{"value": v, "label": f"${v // 1000}k"} for v in range(0, 20_001, 5000)],
+        mb="xl",
+    )
+    budget = _number("rule-budget", "Budget", rules.budget, prefix="$", step=500, high=1_000_000)
+    numbers = [
+        _number("rule-cost", "Cost per call", rules.cost, prefix="$", step=1, low=0.01),
+        _number("rule-success", "Success rate", 100 * rules.success, suffix=" %", low=1, high=100),
+        _number("rule-years", "Years kept", rules.years, step=0.5, low=0.1, high=20),
+        _number("rule-control", "Control group", 100 * rules.control, suffix=" %", step=5, high=50),
+    ]
+    return dmc.Stack(
+        [
+            dmc.Title("Campaign", order=2, size="h4"),
+            budget,
+            slider,
+            dmc.SimpleGrid(numbers, cols={"base": 2, "sm": 4, "md": 2, "xl": 4}, spacing="sm"),
+        ],
+        gap="sm",
+    )
+
+
+def _number(name: str, label: str, value: float, **limits: Any) -> Component:
+    low, high = limits.pop("low", 0), limits.pop("high", 10_000)
+    return dmc.NumberInput(
+        id=name,
+        label=label,
+        value=round(value, 4),
+        min=low,
+        max=high,
+        clampBehavior="blur",
+        thousandSeparator=",",
+        debounce=300,
+        size="sm",
+        **limits,
+    )
+
+
+def _create_promise() -> Component:
+    buttons = dmc.Group(
+        [
+            dmc.Button("Start campaign", id="start-campaign", size="sm"),
+            dmc.Anchor(
+                "Download this list (CSV)",
+                id="campaign-link",
+                href="/campaign.csv",
+                refresh=True,
+                size="sm",
+                **{"data-download": "list"},
+            ),
+        ],
+        gap="md",
+    )
+    return dmc.Stack(
+        [
+            html.Div(id="promise", **{"aria-live": "polite"}),
+            buttons,
+            html.Div(id="started", **{"aria-live": "polite"}),
+            dmc.Text(EXPLAINED, size="xs", c="dimmed"),
+        ],
+        gap="sm",
+    )
+
+
+def create_promise(found: CampaignSum, rules: CallRules) -> Component:
+    """What the list promises, first as a sentence, then as figures."""
+    if found.calls == 0:
+        return dmc.Text(
+            "With these rules no call pays: raise the budget, the success rate or the years, or "
+            "lower the cost of a call.",
+            fw=500,
+        )
+    limit = "the budget's limit" if found.calls >= rules.calls else "every call that pays"
+    told = (
+        f"Call {found.calls:,} customers for {money(found.spent)} ({limit}). About "
+        f"{found.leavers:,.0f} of them would leave; the calls should bring {money(found.value)} "
+        "more than they cost."
+    )
+    figures = [
+        ("Calls", f"{found.calls:,}"),
+        ("Would leave", f"{found.leavers:,.0f}"),
+        ("Cost", money(found.spent)),
+        ("Expected gain", money(found.value)),
+    ]
+    cards = [
+        html.Div([html.Dt(name), html.Dd(value)], className="figure") for name, value in figures
+    ]
+    return html.Div(
+        [html.Dl(cards, className="figures"), dmc.Text(told, id="promise-text", size="sm")]
+    )
+
+
+def create_started(started: campaign.Started) -> Component:
+    """That a campaign began, and where its list is."""
+    told = (
+        f"Campaign started: {started.listed:,} customers to call, {started.control:,} drawn at "
+        "random and kept as the control group. "
+    )
+    link = dmc.Anchor(
+        "Download its list (CSV)",
+        href=f"/campaign.csv?campaign={started.name.replace(' ', '+')}",
+        refresh=True,
+        **{"data-download": "started"},
+    )
+    return dmc.Alert([told, link], color="brand", variant="light", mt="xs")
+
+
+def register(app: Dash, sources: Sources) -> None:
+    """Reckon the promise as rules and filters change; start a campaign when asked."""
+    app.clientside_callback(
+        ClientsideFunction("churn", "linkBudget"),
+        Output("rule-budget", "value"),
+        Output("rule-budget-slider", "value"),
+        Input("rule-budget", "value"),
+        Input("rule-budget-slider", "value"),
+        prevent_initial_call=True,
+    )
+
+    @app.callback(
+        Output("promise", "children"), Input("risk-query", "data"), Input("marked", "data")
+    )
+    def promise(query: dict[str, str] | None, _marked: Any) -> Any:
+        try:
+            calls = open_calls(sources, query or {})
+            if calls is None:
+                return ""
+            found = calls.campaign_sum()
+        except ChurnError as error:
+            return dmc.Text(str(error), c="orange")
+        return create_promise(found, ListView.from_values(query or {}).rules)
+
+    @app.callback(
+        Output("started", "children"),
+        Output("marked", "data", allow_duplicate=True),
+        Input("start-campaign", "n_clicks"),
+        State("risk-query", "data"),
+        prevent_initial_call=True,
+        running=[(Output("start-campaign", "loading"), True, False)],
+    )
+    def start_campaign(_clicks: int | None, query: dict[str, str] | None) -> Any:
+        now = datetime.now(UTC)
+        try:
+            calls, worklist = open_calls(sources, query or {}), sources.worklists.current()
+            rows = calls.campaign_rows() if calls else []
+            if not rows or worklist is None:
+                return "There is nobody to call under these rules.", no_update
+            started = campaign.start(
+                sources.engine,
+                rows,
+                control_share=ListView.from_values(query or {}).rules.control,
+                model_version=worklist.model_version,
+                now=now,
+            )
+        except ChurnError as error:
+            return dmc.Alert(str(error), color="orange"), no_update
+        return create_started(started), now.isoformat()
+
+
+def open_calls(sources: Sources, query: Mapping[str, str]) -> CallList | None:
+    """The list as the page's state has it; None where nobody was scored."""
+    worklist = sources.worklists.current()
+    if worklist is None:
+        return None
+    return CallList(sources.engine, worklist, ListView.from_values(query))

@@ -1,0 +1,30 @@
+"""A chart on a card: title, the sentence that says what it says, and the figure."""
+
+import dash_mantine_components as dmc
+from dash import dcc, html
+from dash.development.base_component import Component
+
+from dashboard.charts import Chart
+from dashboard.theme import FIGURE_CONFIG
+
+HEIGHT = 300
+
+
+def create_chart(chart: Chart, *, height: int = HEIGHT) -> Component:
+    """The card; for a screen reader the figure is an image that the sentence describes."""
+    graph = dcc.Graph(
+        figure=chart.figure,
+        config=FIGURE_CONFIG,
+        style={"height": f"{height}px"},
+        responsive=True,
+    )
+    image = html.Div(
+        graph, role="img", className="chart", **{"aria-label": f"{chart.title}. {chart.sentence}"}
+    )
+    return dmc.Paper(
+        [
+            dmc.Title(chart.title, order=3, size="h5"),
+            dmc.Text(chart.sentence, size="sm", c="dimmed", mb="xs", mih=42),
+            image,
+        ]
+    )

@@ -1,0 +1,212 @@
+"""A CSV file of customers: checked as a whole, scored in parts through the API, given back."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import dash_mantine_components as dmc
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
+from dash.development.base_component import Component
+
+from dashboard import uploads
+from dashboard.components.states import create_failure, error_text
+from dashboard.labels import percent
+from dashboard.sources import Sources
+from dashboard.uploads import RowFault, Upload
+from include.errors import ChurnError
+
+PREVIEW_ROWS = 5
+PREVIEW_COLUMNS = 8
+FAULTS_SHOWN = 500
+
+
+def create_upload() -> Component:
+    """Where a file is dropped, and what comes of it."""
+    drop = dcc.Upload(
+        html.Div(
+            [
+                html.Strong("Drop a CSV file here, or press to choose one"),
+                dmc.Text("One row for each customer, at most 100,000", size="sm", c="dimmed"),
+            ]
+        ),
+        id="upload",
+        accept=".csv,text/csv",
+        max_size=uploads.BYTES_MAX,
+        className="upload",
+        className_active="upload",
+    )
+    return dmc.Paper(
+        dmc.Stack(
+            [
+                dmc.Anchor(
+                    "Download the template (CSV)",
+                    href="/score/template.csv",
+                    refresh=True,
+                    size="sm",
+                    w="fit-content",
+                ),
+                drop,
+                html.Div(id="upload-preview", **{"aria-live": "polite"}),
+                html.Div(id="upload-progress", **{"aria-live": "polite"}),
+                dcc.Store(id="upload-state"),
+                dcc.Store(id="upload-step"),
+                dcc.Store(id="upload-next"),
+            ]
+        )
+    )
+
+
+def create_preview(name: str, upload: Upload, token: str | None) -> Component:
+    """The first rows, and either every fault or the button that scores."""
+    ignored = (
+        dmc.Text(f"Columns that are not used: {', '.join(upload.ignored)}.", size="sm")
+        if upload.ignored
+        else None
+    )
+    count = len(upload.records)
+    parts = [
+        dmc.Text(f"{name}: {count:,} rows.", fw=600),
+        ignored,
+        _create_table(upload.records[:PREVIEW_ROWS]),
+    ]
+    if token is None:
+        return dmc.Stack([*parts, create_faults(upload.faults)], gap="sm")
+    button = dmc.Button(f"Score {count:,} customers", id="score-file", w="fit-content")
+    return dmc.Stack([*parts, button], gap="sm")
+
+
+def create_faults(faults: Sequence[RowFault]) -> Component:
+    """Every fault by its line in the file."""
+    rows = [
+        html.Tr(
+            [
+                html.Th(f"{f.line:,}", scope="row"),
+                html.Td(f.column),
+                html.Td(f.expected),
+                html.Td(f.found),
+            ]
+        )
+        for f in faults[:FAULTS_SHOWN]
+    ]
+    lines = len({fault.line for fault in faults})
+    more = f" The first {FAULTS_SHOWN} are shown." if len(faults) > FAULTS_SHOWN else ""
+    told = (
+        f"{len(faults):,} values in {lines:,} rows are not right, so nothing was scored. Correct "
+        f"them and upload the file again.{more}"
+    )
+    head = html.Thead(
+        html.Tr([html.Th(t, scope="col") for t in ("Line", "Column", "Expected", "Found")])
+    )
+    table = html.Table([head, html.Tbody(rows)], className="plain", id="upload-faults")
+    return html.Div(
+        [dmc.Alert(told, color="orange", variant="light", mb="sm"), _scroll(table, "Faults")]
+    )
+
+
+def _create_table(records: Sequence[dict[str, Any]]) -> Component:
+    names = list(records[0])[:PREVIEW_COLUMNS]
+    head = html.Thead(html.Tr([html.Th(name, scope="col") for name in names]))
+    rows = [html.Tr([html.Td(str(record.get(name, ""))) for name in names]) for record in records]
+    return _scroll(html.Table([head, html.Tbody(rows)], className="plain"), "The first rows")
+
+
+def _scroll(table: Component, name: str) -> Component:
+    # Reachable by keyboard, or nobody without a mouse could scroll it.
+    return html.Div(table, className="scroll", tabIndex=0, role="region", **{"aria-label": name})
+
+
+def create_progress(state: dict[str, Any]) -> Component:
+    """How far it is; at the end the figures and the file."""
+    done, total = state["done"], state["total"]
+    bar = dmc.Progress(
+        value=100 * done / total, size="lg", **{"aria-label": f"{done} of {total} rows scored"}
+    )
+    if state.get("fault"):
+        return dmc.Stack([bar, dmc.Alert(state["fault"], color="orange", variant="light")])
+    if done < total:
+        return dmc.Stack([dmc.Text(f"{done:,} of {total:,} rows scored …", size="sm"), bar])
+    told = (
+        f"{total:,} rows scored: {state['leaving']:,} count as leaving "
+        f"({percent(state['leaving'] / total, decimals=1)})."
+    )
+    link = dmc.Anchor(
+        "Download the result (CSV)",
+        href=f"/score/result/{state['token']}.csv",
+        refresh=True,
+        id="result-link",
+        **{"data-download": "result"},
+    )
+    return dmc.Stack([dmc.Text(told, id="upload-done"), bar, link], gap="sm")
+
+
+def register(app: Dash, sources: Sources) -> None:
+    """Read and check a file when it comes, score it part by part when asked."""
+    _register_reading(app, sources)
+    _register_scoring(app, sources)
+
+
+def _register_reading(app: Dash, sources: Sources) -> None:
+    folder = sources.settings.var_dir
+
+    @app.callback(
+        Output("upload-preview", "children"),
+        Output("upload-state", "data"),
+        Output("upload-progress", "children"),
+        Input("upload", "contents"),
+        State("upload", "filename"),
+        prevent_initial_call=True,
+    )
+    def read_file(contents: str | None, name: str | None) -> Any:
+        if contents is None:
+            return no_update, no_update, no_update
+        try:
+            upload = uploads.read_upload(uploads.decode(contents), sources.serving_contract())
+            token = None if upload.faults else uploads.keep(folder, upload)
+        except ChurnError as error:
+            return create_failure(error), None, ""
+        state = {"token": token, "done": 0, "total": len(upload.records)}
+        return create_preview(name or "the file", upload, token), state, ""
+
+
+def _register_scoring(app: Dash, sources: Sources) -> None:
+    @app.callback(
+        Output("upload-step", "data"),
+        Output("score-file", "disabled"),
+        Input("score-file", "n_clicks"),
+        State("upload-state", "data"),
+        prevent_initial_call=True,
+    )
+    def begin(clicks: int | None, state: dict[str, Any] | None) -> Any:
+        if not clicks or not state or not state["token"]:
+            return no_update, no_update
+        return state, True
+
+    @app.callback(
+        Output("upload-progress", "children", allow_duplicate=True),
+        Output("upload-next", "data"),
+        Input("upload-step", "data"),
+        prevent_initial_call=True,
+    )
+    def score_part(state: dict[str, Any] | None) -> Any:
+        if not state:
+            return no_update, no_update
+        found = next_state(sources, state)
+        return create_progress(found), found
+
+    app.clientside_callback(
+        ClientsideFunction("churn", "nextPart"),
+        Input("upload-next", "data"),
+        prevent_initial_call=True,
+    )
+
+
+def next_state(sources: Sources, state: dict[str, Any]) -> dict[str, Any]:
+    """The state after one more part; with a fault where the API refused or did not answer."""
+    folder, token = sources.settings.var_dir, state["token"]
+    try:
+        done = uploads.score_part(folder, token, int(state["done"]), sources.api)
+    except ChurnError as error:
+        return {**state, "fault": error_text(error)}
+    found = {"token": token, "done": done, "total": state["total"]}
+    if done >= state["total"]:
+        found["leaving"] = uploads.summary(folder, token)[1]
+    return found

@@ -1,0 +1,159 @@
+"""One customer: how likely to leave and why, beside the typical one, and what was noted."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dash_mantine_components as dmc
+from dash import ClientsideFunction, Dash, Input, Output, dcc, html, no_update
+from dash.development.base_component import Component
+
+from dashboard.champions import Typical
+from dashboard.components import contact_notes, reason_bars, what_if
+from dashboard.components.states import create_failure
+from dashboard.labels import feature_label, percent, value_text
+from dashboard.people import read_record, read_score
+from dashboard.sources import Sources
+from include.contract import Contract
+from include.errors import ChurnError
+
+
+def create_drawer() -> Component:
+    """The drawer, closed."""
+    return html.Div(
+        [
+            dcc.Store(id="open-customer"),
+            dmc.Drawer(
+                [html.Div(id="customer-body", className="customer-body")],
+                id="customer-drawer",
+                title="Customer",
+                position="right",
+                size="lg",
+                padding="md",
+                opened=False,
+                closeButtonProps={"aria-label": "Close"},
+            ),
+        ]
+    )
+
+
+def create_customer(sources: Sources, customer: int) -> Component:
+    """Everything about one customer; what the API cannot say is said to be missing."""
+    contract = sources.serving_contract()
+    row = read_record(sources.engine, contract, customer)
+    record = {name: row[name] for name in contract.feature_names}
+    typical = typical_customer(sources)
+    score = read_score(sources.engine, customer)
+    has_left = row[contract.target.name] == contract.target.positive
+    explanation, fault = _explanation(sources, record)
+    probability = explanation["probability"] if explanation else (score or {}).get("probability")
+    parts = [
+        dcc.Store(id="now-probability", data=probability),
+        _create_summary(probability, score, has_left=has_left),
+        contact_notes.create_notes(sources, customer),
+        _section("Why", fault or reason_bars.create_bars(explanation or {})),
+        _section("What if", what_if.create_what_if(record, contract, typical)),
+        _section("Profile", create_profile(record, typical, contract)),
+    ]
+    return dmc.Stack(parts, gap="lg")
+
+
+def _explanation(
+    sources: Sources, record: Mapping[str, Any]
+) -> tuple[dict[str, Any] | None, Component | None]:
+    try:
+        return sources.api.explain(record), None
+    except ChurnError as error:
+        return None, create_failure(error)
+
+
+def typical_customer(sources: Sources) -> Mapping[str, Typical]:
+    """Typical values by column; none where there is no champion to have a reference."""
+    try:
+        found = sources.champion()
+        return sources.references.summary(found.manifest).typical if found else {}
+    except ChurnError:
+        return {}
+
+
+def _create_summary(
+    probability: float | None, score: Mapping[str, Any] | None, *, has_left: bool
+) -> Component:
+    told = []
+    if score is not None:
+        told.append(
+            f"At the scoring of {str(score['scored_at'])[:16]} UTC it was "
+            f"{percent(score['probability'], decimals=1)} (model {score['model_version']})."
+        )
+    if has_left:
+        told.append("This customer has already closed the account.")
+    number = "unknown" if probability is None else percent(probability, decimals=1)
+    return html.Div(
+        [
+            html.Span(number, className="big-number", id="customer-probability"),
+            dmc.Text("risk of leaving, by today's record", span=True, size="sm"),
+            dmc.Text(" ".join(told), size="sm", c="dimmed"),
+        ]
+    )
+
+
+def create_profile(
+    record: Mapping[str, Any], typical: Mapping[str, Typical], contract: Contract
+) -> Component:
+    """Each column beside the typical customer who stays."""
+    rows = [_profile_row(name, record[name], typical.get(name)) for name in contract.feature_names]
+    head = html.Thead(
+        html.Tr([html.Th(t, scope="col") for t in ("", "This customer", "Typical of who stays")])
+    )
+    return html.Table([head, html.Tbody(rows)], className="profile")
+
+
+def _profile_row(name: str, value: Any, typical: Typical | None) -> Component:
+    unusual = ""
+    if typical and typical.low is not None and typical.high is not None:
+        if isinstance(value, int | float):
+            unusual = "▲" if value > typical.high else "▼" if value < typical.low else ""
+    meaning = {"▲": "above the middle half", "▼": "below the middle half"}.get(unusual, "")
+    return html.Tr(
+        [
+            html.Th(feature_label(name), scope="row"),
+            html.Td([value_text(name, value), " ", html.Span(unusual, title=meaning)]),
+            html.Td("–" if typical is None else value_text(name, typical.value)),
+        ]
+    )
+
+
+def _section(title: str, content: Any) -> Component:
+    return html.Section([dmc.Title(title, order=3, size="h4", mb=8), content])
+
+
+def register(app: Dash, sources: Sources) -> None:
+    """Open the drawer on a customer."""
+    app.clientside_callback(
+        ClientsideFunction("churn", "openDrawer"),
+        Output("customer-drawer", "opened"),
+        Output("customer-drawer", "title"),
+        Output("customer-body", "children"),
+        Input("open-customer", "data"),
+    )
+    app.clientside_callback(
+        ClientsideFunction("churn", "closeDrawer"),
+        Output("open-customer", "data", allow_duplicate=True),
+        Input("customer-drawer", "opened"),
+        prevent_initial_call=True,
+    )
+
+    @app.callback(
+        Output("customer-body", "children", allow_duplicate=True),
+        Input("open-customer", "data"),
+        prevent_initial_call="initial_duplicate",
+    )
+    def show_customer(customer: int | None) -> Any:
+        if customer is None:
+            return no_update
+        try:
+            return create_customer(sources, int(customer))
+        except ChurnError as error:
+            return create_failure(error)
+
+    what_if.register(app, sources)
+    contact_notes.register(app, sources)

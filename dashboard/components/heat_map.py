@@ -1,0 +1,155 @@
+"""Days × features as a table of buttons: each shows its effect, and opens what is behind it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import dash_mantine_components as dmc
+from dash import ALL, ClientsideFunction, Dash, Input, Output, ctx, dcc, html, no_update
+from dash.development.base_component import Component
+
+from dashboard import charts, drift_days
+from dashboard.components.chart_card import create_chart
+from dashboard.components.states import create_failure
+from dashboard.drift_days import DriftDay, Verdict
+from dashboard.labels import feature_label, percent
+from dashboard.sources import Sources
+from include.errors import ChurnError
+
+# Cividis, light end first: even to the eye and safe for colour blindness (Nuñez et al. 2018).
+SCALE = ("#eae6c2", "#d6c96a", "#b5ab6e", "#8e8d75", "#6b7277", "#47566c", "#1f3d6d")
+SCALE_TOP = 0.35  # an effect from here on has the darkest colour
+DARK_FROM = 4  # from this step on the text is white
+MARK = "●"
+
+
+def create_heat_map(days: Sequence[DriftDay]) -> Component:
+    """The table, its scale, and where a cell's distributions appear."""
+    features = list(dict.fromkeys(v.feature for d in days if d.group for v in d.group.verdicts))
+    head = html.Thead(
+        html.Tr([html.Th(html.Span("Feature", className="hidden"), scope="col"), *_heads(days)])
+    )
+    body = [
+        html.Tr(
+            [
+                html.Th(feature_label(feature), scope="row"),
+                *(html.Td(_create_cell(day, feature)) for day in days),
+            ]
+        )
+        for feature in features
+    ]
+    table = html.Table([head, html.Tbody(body)])
+    region = {"aria-label": "Effect by day and feature"}
+    return html.Div(
+        [
+            html.Div(table, className="heat", tabIndex=0, role="region", **region),
+            _create_scale(),
+            dcc.Store(id="drift-cell"),
+        ]
+    )
+
+
+def _heads(days: Sequence[DriftDay]) -> list[Component]:
+    return [html.Th(f"{day.date:%d %b}", scope="col") for day in days]
+
+
+def _create_cell(day: DriftDay, feature: str) -> Component:
+    verdict = day.verdict(feature)
+    if verdict is None:
+        return html.Span(className="void", title=f"{day.date:%d %b}: not tested")
+    step = colour_step(verdict.effect)
+    told = cell_text(day, verdict)
+    style = {"background": SCALE[step], "color": "#fff" if step >= DARK_FROM else "#1a1b1e"}
+    return html.Button(
+        MARK if verdict.drifted else "",
+        id={"type": "drift-cell", "day": day.date.isoformat(), "feature": feature},
+        title=told,
+        style=style,
+        **{"aria-label": told},
+    )
+
+
+def colour_step(effect: float) -> int:
+    """The place of an effect on the scale."""
+    return min(int(effect / SCALE_TOP * len(SCALE)), len(SCALE) - 1)
+
+
+def cell_text(day: DriftDay, verdict: Verdict) -> str:
+    """A cell in words."""
+    found = "drifted" if verdict.drifted else "significant" if verdict.significant else "quiet"
+    return (
+        f"{day.date:%d %b}, {feature_label(verdict.feature)}: {percent(verdict.effect)} of "
+        f"customers differ, {found}"
+    )
+
+
+def _create_scale() -> Component:
+    swatches = [
+        html.Span(
+            style={
+                "background": colour,
+                "width": "22px",
+                "height": "12px",
+                "display": "inline-block",
+            }
+        )
+        for colour in SCALE
+    ]
+    return dmc.Group(
+        [
+            dmc.Text("0 %", size="xs"),
+            html.Span(swatches, **{"aria-hidden": "true"}),
+            dmc.Text(f"{percent(SCALE_TOP)} of customers differ or more", size="xs"),
+            dmc.Text(f"{MARK} drifted: significant and above the floor", size="xs"),
+        ],
+        gap="xs",
+        mt="xs",
+    )
+
+
+def create_cell_detail(sources: Sources, day_text: str, feature: str) -> Component:
+    """The distributions behind a cell: what was asked that day against the reference."""
+    days = drift_days.read_days(sources.store)
+    day = next((each for each in days if each.date.isoformat() == day_text), None)
+    verdict = day.verdict(feature) if day else None
+    if day is None or verdict is None or day.group is None:
+        return dmc.Text("This cell has no test behind it.", c="dimmed")
+    champion = sources.champion()
+    told = cell_text(day, verdict) + f" (significance q = {verdict.q_value:.2g})."
+    if champion is None or feature not in champion.manifest.contract.feature_names:
+        return dmc.Text(told)
+    places, reference = sources.references.summary(champion.manifest).bins.get(feature, ([], []))
+    logged = drift_days.read_logged(sources.store, day.date, feature, version=day.group.version)
+    current: list[float] = []
+    if logged is not None and places:
+        current = drift_days.shares_like(
+            logged, places, manifest=champion.manifest, feature=feature
+        )
+    if not current:
+        told += " The day's log is no longer in the store, so only the reference is drawn."
+    return create_chart(charts.distribution(feature, places, reference, current, sentence=told))
+
+
+def register(app: Dash, sources: Sources) -> None:
+    """Show what is behind a cell."""
+
+    @app.callback(
+        Output("drift-detail", "children"),
+        Output("drift-cell", "data"),
+        Input({"type": "drift-cell", "day": ALL, "feature": ALL}, "n_clicks"),
+        prevent_initial_call=True,
+    )
+    def show_cell(clicks: Sequence[int | None]) -> Any:
+        if not any(clicks) or not ctx.triggered_id:
+            return no_update, no_update
+        day, feature = ctx.triggered_id["day"], ctx.triggered_id["feature"]
+        try:
+            detail = create_cell_detail(sources, day, feature)
+        except ChurnError as error:
+            detail = create_failure(error)
+        return detail, {"day": day, "feature": feature}
+
+    app.clientside_callback(
+        ClientsideFunction("churn", "keepQuery"),
+        Input("drift-cell", "data"),
+        prevent_initial_call=True,
+    )

@@ -1,0 +1,168 @@
+"""The form for one record: filled with a typical customer, each fault beside its field."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dash_mantine_components as dmc
+from dash import ALL, Dash, Input, Output, State, html, no_update
+from dash.development.base_component import Component
+
+from dashboard.api_client import ApiProblem
+from dashboard.champions import Typical
+from dashboard.components import reason_bars
+from dashboard.components.states import create_failure
+from dashboard.labels import UNITS, feature_label, percent
+from dashboard.sources import Sources
+from include.contract import Column, Contract
+from include.errors import ChurnError
+
+
+def create_form(
+    contract: Contract, typical: Mapping[str, Typical], query: Mapping[str, str]
+) -> Component:
+    """A field for each column; a URL's values go before the typical ones."""
+    fields = [_create_field(column, typical, query) for column in contract.features]
+    return dmc.Grid(
+        [
+            dmc.GridCol(
+                dmc.Paper(
+                    [
+                        dmc.SimpleGrid(fields, cols={"base": 1, "xs": 2, "lg": 3}, spacing="sm"),
+                        dmc.Group(
+                            [
+                                dmc.Button("Score this customer", id="score-one"),
+                                dmc.Text("Filled in: the typical customer.", size="sm", c="dimmed"),
+                            ],
+                            mt="md",
+                        ),
+                    ]
+                ),
+                span={"base": 12, "md": 7},
+            ),
+            dmc.GridCol(
+                dmc.Paper(
+                    html.Div(
+                        dmc.Text("The answer appears here.", c="dimmed"),
+                        id="one-answer",
+                        className="customer-body",
+                        **{"aria-live": "polite"},
+                    )
+                ),
+                span={"base": 12, "md": 5},
+            ),
+        ],
+        gutter="md",
+    )
+
+
+def _create_field(
+    column: Column, typical: Mapping[str, Typical], query: Mapping[str, str]
+) -> Component:
+    known = typical.get(column.name)
+    value = query.get(column.name, known.value if known else None)
+    name = {"type": "field", "name": column.name}
+    unit = UNITS.get(column.name)
+    label = feature_label(column.name) + (f" ({unit})" if unit else "")
+    if column.categories:
+        chosen = value if value in column.categories else column.categories[0]
+        data = [{"value": each, "label": each} for each in column.categories]
+        return dmc.Select(
+            id=name, label=label, data=data, value=chosen, allowDeselect=False, size="sm"
+        )
+    return dmc.NumberInput(
+        id=name,
+        label=label,
+        value=_number(value),
+        description=None,
+        thousandSeparator=",",
+        allowDecimal=column.type == "float",
+        clampBehavior="none",  # a wrong number is shown as wrong, not changed
+        size="sm",
+    )
+
+
+def _number(value: Any) -> float | int | str:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return ""
+    return int(number) if number.is_integer() else number
+
+
+def record_of(values: Mapping[str, Any], contract: Contract) -> dict[str, Any]:
+    """The form's values as the API wants them; empty fields are left out, so that it names them."""
+    found = {}
+    for column in contract.features:
+        value = values.get(column.name)
+        if value is None or value == "":
+            continue
+        if not column.categories and isinstance(value, str):
+            value = _number(value.replace(",", "")) or value
+        found[column.name] = value
+    return found
+
+
+def field_faults(problem: ApiProblem, names: Sequence[str]) -> list[str | None]:
+    """What the API says of each field, in the fields' order."""
+    by_name = {fault.field: f"expected {fault.expected}" for fault in problem.faults}
+    return [by_name.get(name) for name in names]
+
+
+def create_answer(probability: float, label: int, version: str, why: Any) -> Component:
+    """The probability, what it means, and why."""
+    told = "counts as leaving" if label else "counts as staying"
+    return html.Div(
+        [
+            html.Span(
+                percent(probability, decimals=1),
+                className="big-number",
+                id="one-probability",
+                **{"data-probability": repr(probability)},
+            ),
+            dmc.Text(f"risk of leaving: {told} (model {version})", span=True, size="sm"),
+            dmc.Title("Why", order=2, size="h4", mt="md", mb=8),
+            why,
+        ]
+    )
+
+
+def register(app: Dash, sources: Sources) -> None:
+    """Ask the API, and put its faults beside the fields."""
+
+    @app.callback(
+        Output("one-answer", "children"),
+        Output({"type": "field", "name": ALL}, "error"),
+        Output("score-query", "data"),
+        Input("score-one", "n_clicks"),
+        State({"type": "field", "name": ALL}, "value"),
+        State({"type": "field", "name": ALL}, "id"),
+        prevent_initial_call=True,
+        running=[(Output("score-one", "loading"), True, False)],
+    )
+    def score_one(_clicks: int | None, values: Sequence[Any], ids: Sequence[Any]) -> Any:
+        names = [each["name"] for each in ids]
+        given = dict(zip(names, values, strict=True))
+        record = record_of(given, sources.serving_contract())
+        clean: list[str | None] = [None] * len(names)
+        try:
+            answer = sources.api.predict(record, source="what-if")
+        except ApiProblem as problem:
+            note = (
+                dmc.Text("Some fields are not right: see beside them.", c="orange.9")
+                if problem.faults
+                else create_failure(problem)
+            )
+            return note, field_faults(problem, names), no_update
+        except ChurnError as error:
+            return create_failure(error), clean, no_update
+        why = _why(sources, record)
+        probability, label = answer["probabilities"][0], answer["predictions"][0]
+        shown = create_answer(probability, label, answer["model_version"], why)
+        return shown, clean, {name: str(value) for name, value in record.items()}
+
+
+def _why(sources: Sources, record: Mapping[str, Any]) -> Component:
+    try:
+        return reason_bars.create_bars(sources.api.explain(record))
+    except ChurnError as error:
+        return create_failure(error)

@@ -1,0 +1,206 @@
+"""The grid of customers: paged, sorted and filtered by the database."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import dash_ag_grid as dag
+import dash_mantine_components as dmc
+from dash import ClientsideFunction, Dash, Input, Output, State, html, no_update
+from dash.development.base_component import Component
+
+from dashboard.call_list import CallList, ListView
+from dashboard.campaign import reasons_text
+from dashboard.sources import Sources
+from dashboard.worklist import Worklist
+from include.errors import ChurnError
+
+PAGE_ROWS = 50
+NUMBER_FILTER = {"buttons": ["reset"], "maxNumConditions": 2, "debounceMs": 300}
+NOBODY = "No customer fits this view: widen the filters."
+DOLLARS = {"function": "churnMoney(params.value)"}
+
+
+def create_grid(view: ListView) -> Component:
+    """The grid as the view has it."""
+    grid = dag.AgGrid(
+        id="risk-grid",
+        rowModelType="infinite",
+        columnDefs=column_definitions(view),
+        defaultColDef={"resizable": True, "sortable": True, "minWidth": 90},
+        filterModel=dict(view.filters),
+        getRowId="params.data.id",
+        eventListeners={"cellKeyDown": ["churnOpenOnEnter(params, setEventData)"]},
+        dashGridOptions={
+            "pagination": True,
+            "paginationPageSize": PAGE_ROWS,
+            "paginationPageSizeSelector": False,
+            "cacheBlockSize": PAGE_ROWS,
+            "maxConcurrentDatasourceRequests": 1,
+            "maxBlocksInCache": 6,
+            "infiniteInitialRowCount": 1,
+            "rowHeight": 44,
+            "rowSelection": {"mode": "multiRow", "headerCheckbox": False},
+            "selectionColumnDef": {"pinned": "left", "width": 46, "maxWidth": 46},
+            "suppressCellFocus": False,
+            "domLayout": "normal",
+            "enableCellTextSelection": True,
+        },
+        style={"height": "min(72vh, 860px)", "minHeight": "420px"},
+        className="risk-grid",
+    )
+    return html.Section(grid, **{"aria-label": "Customers at risk"})
+
+
+def column_definitions(view: ListView) -> list[dict[str, Any]]:
+    """The columns, with the view's order marked."""
+    order = {name: (place, direction) for place, (name, direction) in enumerate(view.sort)}
+    columns = [
+        _column("customer", "Customer", width=128, cellClass="customer-cell", pinned="left"),
+        _column("risk", "Risk of leaving", width=190, minWidth=150, cellRenderer="ChurnRisk"),
+        _column("call_value", "Value of a call", width=150, valueFormatter=DOLLARS),
+        _column("value", "At stake", width=120, valueFormatter=DOLLARS),
+        _column(
+            "reasons",
+            "Why",
+            width=290,
+            sortable=False,
+            filter=False,
+            flex=1,
+            tooltipField="reasons",
+        ),
+        _column("status", "Status", width=120, sortable=False, filter=False),
+        _column("spend", "Spend, 12 m", width=135, valueFormatter=DOLLARS),
+        _column("balance", "Balance", width=120, valueFormatter=DOLLARS),
+        _column("card", "Card", width=100, filter="agTextColumnFilter"),
+        _column("months_inactive", "Months inactive", width=160),
+        _column("transactions", "Transactions", width=140),
+    ]
+    for column in columns:
+        if column["field"] in order:
+            place, direction = order[column["field"]]
+            column |= {"sort": direction, "sortIndex": place}
+    return columns
+
+
+def _column(field: str, name: str, *, width: int, **more: Any) -> dict[str, Any]:
+    numeric = field not in {"reasons", "status", "card", "customer"}
+    kind = {"type": "rightAligned"} if numeric and field != "risk" else {}
+    base = {
+        "field": field,
+        "headerName": name,
+        "width": width,
+        "minWidth": width - 20,
+        "filter": "agNumberColumnFilter",
+        "filterParams": NUMBER_FILTER,
+    }
+    return {**base, **kind, **more}
+
+
+def create_marking() -> Component:
+    """What can be done with the selected customers."""
+    actions = [
+        ("called", "Called"),
+        ("snoozed", "Snooze 30 days"),
+        ("stays", "Stays"),
+        ("leaves", "Leaves"),
+        ("not_reached", "Not reached"),
+        ("reopened", "Put back"),
+    ]
+    buttons = [
+        dmc.Button(
+            name,
+            id={"type": "mark", "what": what},
+            variant="default",
+            size="compact-sm",
+            disabled=True,
+        )
+        for what, name in actions
+    ]
+    told = dmc.Text("Select customers to mark them", id="selected-text", size="sm")
+    return html.Div(
+        dmc.Group([told, *buttons], gap="xs"),
+        className="marking",
+        role="group",
+        **{"aria-label": "Mark the selected customers"},
+    )
+
+
+def request_view(query: Mapping[str, str], request: Mapping[str, Any]) -> ListView:
+    """The view that a request of the grid asks for: the page's own, sorted as the grid says."""
+    sort = ",".join(f"{s['colId']}:{s['sort']}" for s in request.get("sortModel") or [])
+    filters = json.dumps(request.get("filterModel") or {})
+    return ListView.from_values({**query, "sort": sort, "filters": filters})
+
+
+def shown_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row as the grid shows it, rounded as shown."""
+    names = ("customer", "band", "balance", "spend", "card", "months_inactive", "transactions")
+    return {
+        **{name: row[name] for name in (*names, "status")},
+        "id": str(row["customer"]),
+        "risk": round(row["risk"], 1),
+        "call_value": round(row["call_value"], 4),  # shown in whole dollars: rounded once
+        "value": round(row["value"], 4),
+        "reasons": reasons_text(row["reasons"]) or "–",
+    }
+
+
+def register(app: Dash, sources: Sources) -> None:
+    """Answer the grid's requests."""
+
+    @app.callback(
+        Output("risk-grid", "getRowsResponse"),
+        Output("list-fault", "children"),
+        Input("risk-grid", "getRowsRequest"),
+        State("risk-view", "data"),
+        prevent_initial_call=True,
+    )
+    def answer_rows(request: dict[str, Any] | None, view: dict[str, str] | None) -> Any:
+        if request is None:
+            return no_update, no_update
+        try:
+            worklist = sources.worklists.current()
+            if worklist is None:
+                return {"rowData": [], "rowCount": 0}, no_update
+            found = rows_answer(sources, worklist, view or {}, request)
+            return found, "" if found["rowCount"] else NOBODY
+        except ChurnError as error:
+            return {"rowData": [], "rowCount": 0}, f"The list cannot be read: {error}"
+
+    app.clientside_callback(
+        ClientsideFunction("churn", "countSelected"),
+        Output("selected-text", "children"),
+        Output({"type": "mark", "what": "called"}, "disabled"),
+        Output({"type": "mark", "what": "snoozed"}, "disabled"),
+        Output({"type": "mark", "what": "stays"}, "disabled"),
+        Output({"type": "mark", "what": "leaves"}, "disabled"),
+        Output({"type": "mark", "what": "not_reached"}, "disabled"),
+        Output({"type": "mark", "what": "reopened"}, "disabled"),
+        Input("risk-grid", "selectedRows"),
+    )
+    app.clientside_callback(
+        ClientsideFunction("churn", "openCustomer"),
+        Output("open-customer", "data"),
+        Input("risk-grid", "cellClicked"),
+        Input("risk-grid", "eventData"),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(
+        ClientsideFunction("churn", "refreshGrid"),
+        Input("risk-view", "data"),
+        Input("marked", "data"),
+        prevent_initial_call=True,
+    )
+
+
+def rows_answer(
+    sources: Sources, worklist: Worklist, view: Mapping[str, str], request: Mapping[str, Any]
+) -> dict[str, Any]:
+    """One block of rows, and how many there are in all."""
+    calls = CallList(sources.engine, worklist, request_view(view, request))
+    rows = calls.page(int(request["startRow"]), int(request["endRow"]))
+    start, asked = int(request["startRow"]), int(request["endRow"]) - int(request["startRow"])
+    # A short block is the last one: counting would only repeat what is known.
+    total = start + len(rows) if 0 < len(rows) < asked else calls.count()
+    return {"rowData": [shown_row(row) for row in rows], "rowCount": total}

@@ -1,0 +1,124 @@
+"""The frame around every page: header, navigation, and the router."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import dash_mantine_components as dmc
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
+from dash.development.base_component import Component
+
+from dashboard.components.states import create_empty, create_failure, create_loading
+from dashboard.rules import query_values
+from dashboard.sources import Sources
+from dashboard.theme import THEME
+from include.errors import ChurnError
+
+PAGES = {
+    "/": "Customers at risk",
+    "/score": "Score",
+    "/model": "Model",
+    "/drift": "Drift",
+    "/service": "Service",
+}
+SIGNS = {"/": "☎", "/score": "✎", "/model": "◔", "/drift": "▦", "/service": "♥"}
+
+CreatePage = Callable[[Sources, Mapping[str, str]], Component]
+
+
+def create_shell(*, signed_in: bool) -> Component:
+    """The frame; `signed_in` where there is something to sign out of."""
+    frame = dmc.AppShell(
+        [
+            create_header(signed_in=signed_in),
+            create_navigation(),
+            dmc.AppShellMain(
+                html.Div(create_loading(), id="page", tabIndex=-1), id="main", className="main"
+            ),
+        ],
+        id="frame",
+        header={"height": 56},
+        navbar={"width": 220, "breakpoint": "sm", "collapsed": {"mobile": True}},
+        padding="md",
+    )
+    return dmc.MantineProvider(
+        [
+            dcc.Location(id="url", refresh="callback-nav"),
+            html.A("Skip to the content", href="#page", className="skip-link"),
+            dmc.NotificationContainer(id="notices", position="bottom-right"),
+            frame,
+        ],
+        theme=THEME,
+        defaultColorScheme="auto",
+    )
+
+
+def create_header(*, signed_in: bool) -> Component:
+    """Name, menu button on a phone, light or dark, and the way out."""
+    burger = dmc.Burger(
+        id="burger", opened=False, hiddenFrom="sm", size="sm", **{"aria-label": "Menu"}
+    )
+    scheme = dmc.ColorSchemeToggle(
+        id="scheme",
+        lightIcon=html.Span("☀", **{"aria-hidden": "true"}),
+        darkIcon=html.Span("☾", **{"aria-hidden": "true"}),
+        variant="subtle",
+        size="lg",
+        **{"aria-label": "Light or dark"},
+    )
+    sign_out = html.Form(
+        html.Button("Sign out", type="submit", className="plain-button"),
+        method="post",
+        action="/sign-out",
+    )
+    left = dmc.Group(
+        [burger, html.A("Churn", href="/", className="brand")], gap="sm", wrap="nowrap"
+    )
+    right = dmc.Group([scheme, *([sign_out] if signed_in else [])], gap="xs", wrap="nowrap")
+    return dmc.AppShellHeader(
+        dmc.Group([left, right], justify="space-between", h="100%", px="md", wrap="nowrap")
+    )
+
+
+def create_navigation() -> Component:
+    """The pages; the present one is marked by the router."""
+    links = [
+        dmc.NavLink(
+            id={"type": "nav", "path": path},
+            label=name,
+            href=path,
+            leftSection=html.Span(SIGNS[path], className="sign", **{"aria-hidden": "true"}),
+        )
+        for path, name in PAGES.items()
+    ]
+    return dmc.AppShellNavbar(html.Nav(links, **{"aria-label": "Pages"}), p="xs")
+
+
+def create_heading(title: str, subtitle: Any = None) -> Component:
+    """A page's title and the sentence under it."""
+    parts: list[Any] = [dmc.Title(title, order=1, size="h2")]
+    if subtitle:
+        parts.append(dmc.Text(subtitle, c="dimmed", size="sm"))
+    return dmc.Stack(parts, gap=2, mb="md")
+
+
+def register(app: Dash, rooms: Mapping[str, CreatePage], sources: Sources) -> None:
+    """Show the page that the URL names."""
+
+    @app.callback(Output("page", "children"), Input("url", "pathname"), State("url", "search"))
+    def show_page(path: str | None, search: str | None) -> Component:
+        create_page = rooms.get((path or "/").rstrip("/") or "/")
+        if create_page is None:
+            return create_empty("There is no such page", "Choose one from the menu.")
+        try:
+            return create_page(sources, query_values(search))
+        except ChurnError as error:
+            return create_failure(error)
+
+    app.clientside_callback(
+        ClientsideFunction("churn", "markPage"),
+        Output("frame", "navbar"),
+        Output("burger", "opened"),
+        Input("url", "pathname"),
+        Input("burger", "opened"),
+        State("frame", "navbar"),
+    )

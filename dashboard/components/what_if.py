@@ -1,0 +1,162 @@
+"""What if: the features that a bank can hope to change, and the API's answer as they move."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dash_mantine_components as dmc
+from dash import ALL, Dash, Input, Output, State, dcc, html, no_update
+from dash.development.base_component import Component
+
+from dashboard.champions import Typical
+from dashboard.components.states import error_text
+from dashboard.labels import UNITS, feature_label, percent
+from dashboard.sources import Sources
+from include.contract import Column, Contract
+from include.errors import ChurnError
+
+CHANGEABLE = (
+    "Total_Trans_Ct",
+    "Total_Trans_Amt",
+    "Total_Ct_Chng_Q4_Q1",
+    "Total_Relationship_Count",
+    "Months_Inactive_12_mon",
+    "Contacts_Count_12_mon",
+    "Total_Revolving_Bal",
+    "Credit_Limit",
+)
+STEPS = 100
+
+
+def create_what_if(
+    record: Mapping[str, Any], contract: Contract, typical: Mapping[str, Typical]
+) -> Component:
+    """A slider for each changeable feature, beginning at what it is."""
+    columns = [contract.column(name) for name in CHANGEABLE if name in contract.feature_names]
+    sliders = [_create_slider(column, record, typical.get(column.name)) for column in columns]
+    return dmc.Stack(
+        [
+            dcc.Store(id="what-if-record", data=dict(record)),
+            html.Div(
+                dmc.Text("Move a slider to ask the model.", size="sm"),
+                id="what-if-answer",
+                className="what-if-answer",
+                **{"aria-live": "polite"},
+            ),
+            dmc.SimpleGrid(sliders, cols={"base": 1, "xs": 2}, spacing="lg"),
+            dmc.Text(
+                "The answer is the model's, for a customer who has always been so. It does not "
+                "promise that changing the number changes the mind. Unused credit and the share "
+                "used follow limit and balance.",
+                size="xs",
+                c="dimmed",
+            ),
+        ],
+        gap="sm",
+    )
+
+
+def _create_slider(column: Column, record: Mapping[str, Any], typical: Typical | None) -> Component:
+    value = record[column.name]
+    low, high, step = slider_range(column, value, typical)
+    name = feature_label(column.name)
+    unit = UNITS.get(column.name, "")
+    return html.Div(
+        [
+            dmc.Text(f"{name}{f' ({unit})' if unit else ''}", size="sm", fw=500),
+            dmc.Slider(
+                id={"type": "what-if", "name": column.name},
+                min=low,
+                max=high,
+                step=step,
+                value=value,
+                updatemode="drag",
+                labelAlwaysOn=False,
+                thumbLabel=name,
+                size="sm",
+                marks=[{"value": value, "label": "now"}],
+                mb="md",
+            ),
+        ]
+    )
+
+
+def slider_range(
+    column: Column, value: float, typical: Typical | None
+) -> tuple[float, float, float]:
+    """From the least that makes sense to twice of what is usual, on round steps."""
+    usual = typical.high if typical and typical.high is not None else value
+    high = max(2 * value, 2 * usual, 1.0)
+    low = max(column.minimum or 0.0, 0.0)
+    high = min(high, column.maximum if column.maximum is not None else high)
+    if column.type == "integer":
+        step = float(max(1, round((high - low) / STEPS)))
+        return low, float(round(high)), 1.0 if step < 5 else step
+    step = 0.01 if high < 20 else 10.0
+    return low, high, step
+
+
+def changed_record(
+    record: Mapping[str, Any], changes: Mapping[str, Any], contract: Contract
+) -> dict[str, Any]:
+    """The record with changes; what is computed from limit and balance follows them."""
+    found = dict(record)
+    for name, value in changes.items():
+        if value is None or value == record.get(name):
+            continue
+        found[name] = round(value) if contract.column(name).type == "integer" else float(value)
+    limit, balance = found.get("Credit_Limit"), found.get("Total_Revolving_Bal")
+    moved = any(found.get(n) != record.get(n) for n in ("Credit_Limit", "Total_Revolving_Bal"))
+    if moved and limit is not None and balance is not None:
+        found["Avg_Open_To_Buy"] = max(float(limit) - float(balance), 0.0)
+        found["Avg_Utilization_Ratio"] = round(float(balance) / float(limit), 3) if limit else 0.0
+    return found
+
+
+def create_answer(probability: float, before: float | None, version: str) -> Component:
+    """The new probability, and how far it is from the present one."""
+    moved = "" if before is None else _moved(100 * (probability - before))
+    return html.Div(
+        [
+            html.Span(
+                percent(probability, decimals=1),
+                className="big-number",
+                id="what-if-probability",
+                **{"data-probability": repr(probability)},
+            ),
+            dmc.Text(f"risk of leaving{moved} (model {version})", size="sm", span=True),
+        ]
+    )
+
+
+def _moved(points: float) -> str:
+    if abs(points) < 0.05:
+        return ", as it is now"
+    return f", {abs(points):.1f} points {'more' if points > 0 else 'less'} than now"
+
+
+def register(app: Dash, sources: Sources) -> None:
+    """Ask the API for each position of the sliders."""
+
+    @app.callback(
+        Output("what-if-answer", "children"),
+        Input({"type": "what-if", "name": ALL}, "value"),
+        State({"type": "what-if", "name": ALL}, "id"),
+        State("what-if-record", "data"),
+        State("now-probability", "data"),
+        prevent_initial_call=True,
+    )
+    def answer(
+        values: Sequence[Any],
+        names: Sequence[Mapping[str, str]],
+        record: dict[str, Any] | None,
+        before: float | None,
+    ) -> Any:
+        if not values or record is None:
+            return no_update
+        changes = {each["name"]: value for each, value in zip(names, values, strict=True)}
+        contract = sources.serving_contract()
+        try:
+            found = sources.api.predict(changed_record(record, changes, contract), source="what-if")
+        except ChurnError as error:
+            return dmc.Text(error_text(error), c="orange.9", size="sm")
+        return create_answer(found["probabilities"][0], before, found["model_version"])

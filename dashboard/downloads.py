@@ -1,0 +1,66 @@
+"""What the browser fetches as a file or a frame: lists, templates, results, drift reports."""
+
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+from flask import Flask, Response, abort, request
+
+from dashboard import drift_days, uploads
+from dashboard.call_list import CallList, ListView
+from dashboard.campaign import campaign_csv
+from dashboard.headers import REPORT_POLICY
+from dashboard.sources import Sources
+from include.errors import ChurnError
+
+CSV = "text/csv; charset=utf-8"
+
+
+def register(server: Flask, sources: Sources) -> None:
+    """Add the routes."""
+
+    @server.get("/campaign.csv")
+    def campaign_file() -> Response:
+        """The campaign of a view, or the list of a started one."""
+        try:
+            worklist = sources.worklists.current()
+            if worklist is None:
+                abort(404, "nobody was scored yet")
+            sources.prepare_contacts()
+            calls = CallList(sources.engine, worklist, ListView.from_values(request.args))
+            name = request.args.get("campaign")
+            rows = calls.started_rows(name) if name else calls.campaign_rows()
+        except ChurnError as error:
+            return Response(str(error), 503, content_type="text/plain; charset=utf-8")
+        return _attachment(campaign_csv(rows), f"call-list-{datetime.now(UTC):%Y-%m-%d}.csv")
+
+    @server.get("/score/template.csv")
+    def template_file() -> Response:
+        """An empty table of the contract with one made-up row."""
+        return _attachment(uploads.template(sources.serving_contract()), "customers.csv")
+
+    @server.get("/score/result/<token>.csv")
+    def result_file(token: str) -> Response:
+        """The scored rows of an upload."""
+        found = uploads.read_result(sources.settings.var_dir, token)
+        if found is None:
+            abort(404, "this result is gone: results are kept for a day")
+        return _attachment(found, "scored-customers.csv")
+
+    @server.get("/drift/report/<day>")
+    def report_page(day: str) -> Response:
+        """A day's Evidently report, shut in: it may run its own scripts and reach nothing."""
+        try:
+            found = drift_days.read_report(sources.store, day)
+        except ChurnError as error:
+            return Response(str(error), 503, content_type="text/plain; charset=utf-8")
+        if found is None:
+            abort(404, "there is no report of this day")
+        answer = Response(found, content_type="text/html; charset=utf-8")
+        answer.headers["Content-Security-Policy"] = REPORT_POLICY
+        return answer
+
+
+def _attachment(data: bytes, name: str) -> Response:
+    answer = Response(data, content_type=CSV)
+    answer.headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(name)}"
+    return answer

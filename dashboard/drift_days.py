@@ -1,0 +1,151 @@
+"""The findings of the drift DAG, day by day, as far as the Drift page shows them."""
+
+import io
+import logging
+from collections.abc import Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from include.champion import Manifest
+from include.errors import ChurnError, ObjectNotFound
+from include.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+logger = logging.getLogger(__name__)
+
+PREFIX = "monitoring/date="
+DAYS_SHOWN = 28
+REPORT_BYTES_MAX = 40 * 2**20
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Verdict(_Part):
+    """One feature's test."""
+
+    feature: str
+    kind: str = "numeric"
+    effect: float
+    effect_floor: float = 0.0
+    q_value: float = 1.0
+    significant: bool = False
+    drifted: bool = False
+
+
+class Group(_Part):
+    """What one version was asked on a day."""
+
+    version: str
+    status: str
+    rows: int
+    verdicts: tuple[Verdict, ...] = ()
+
+
+class Guard(_Part):
+    """One condition of a retraining."""
+
+    name: str
+    passed: bool
+    explanation: str
+
+
+class Retraining(_Part):
+    """What followed."""
+
+    triggered: bool = False
+    explanation: str = ""
+    guards: tuple[Guard, ...] = ()
+    run_id: str | None = None
+
+
+class DriftDay(_Part):
+    """A day's `drift.json`."""
+
+    date: date
+    status: str
+    explanation: str
+    drifted: bool = False
+    rows: int = 0
+    groups: tuple[Group, ...] = ()
+    retraining: Retraining = Retraining()
+
+    @property
+    def group(self) -> Group | None:
+        """The version that the day is mostly about."""
+        tested = [group for group in self.groups if group.verdicts]
+        return max(tested, key=lambda g: (g.status == "drifted", g.rows), default=None)
+
+    def verdict(self, feature: str) -> Verdict | None:
+        """The test of one feature on this day."""
+        group = self.group
+        found = (v for v in (group.verdicts if group else ()) if v.feature == feature)
+        return next(found, None)
+
+
+def read_days(store: Store, *, limit: int = DAYS_SHOWN) -> list[DriftDay]:
+    """The latest days, the oldest first; a document that cannot be read is left out."""
+    keys = [each.key for each in store.list(PREFIX) if each.key.endswith("/drift.json")]
+    found = []
+    for key in sorted(keys)[-limit:]:
+        try:
+            found.append(DriftDay.model_validate_json(store.read(key).data))
+        except (ChurnError, ValueError):
+            logger.warning("%s cannot be read", key, exc_info=True)
+    return found
+
+
+def read_report(store: Store, day: str) -> bytes | None:
+    """A day's Evidently page; None where there is none."""
+    try:
+        parsed = date.fromisoformat(day)
+        data = store.read(f"{PREFIX}{parsed.isoformat()}/report.html").data
+    except (ValueError, ObjectNotFound):
+        return None
+    return data if len(data) <= REPORT_BYTES_MAX else None
+
+
+def read_logged(store: Store, day: date, feature: str, *, version: str) -> "pd.Series[Any] | None":
+    """What customers' records held in one column on a day; None where the log has no such rows."""
+    import pyarrow.parquet as pq
+
+    parts = []
+    for each in store.list(f"predictions/date={day.isoformat()}/"):
+        if not each.key.endswith(".parquet"):
+            continue
+        try:
+            data = io.BytesIO(store.read(each.key).data)
+            table = pq.read_table(data, columns=["source", "model_version", feature])
+        except (ChurnError, ValueError, OSError):
+            logger.warning("%s cannot be read", each.key, exc_info=True)
+            continue
+        frame = table.to_pandas()
+        chosen = (frame["source"] == "customer") & (frame["model_version"] == version)
+        parts.append(frame.loc[chosen, feature])
+    if not parts:
+        return None
+    import pandas as pd
+
+    values: pd.Series[Any] = pd.concat(parts, ignore_index=True).dropna()
+    return values
+
+
+def shares_like(
+    values: "pd.Series[Any]", places: Sequence[Any], *, manifest: Manifest, feature: str
+) -> list[float]:
+    """The share of values in each of the reference's bins; the outer ones take what is outside."""
+    if not len(values):
+        return []
+    if manifest.contract.column(feature).categories:
+        counted = values.astype(str).value_counts(normalize=True)
+        return [float(counted.get(str(place), 0.0)) for place in places]
+    edges = np.asarray(places, dtype=float)
+    inside = np.clip(values.to_numpy(dtype=float), edges[0], edges[-1])
+    counts, _ = np.histogram(inside, bins=edges)
+    return (counts / max(counts.sum(), 1)).tolist()  # type: ignore[no-any-return]

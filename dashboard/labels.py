@@ -1,0 +1,61 @@
+"""The columns' names and values as an analyst says them."""
+
+from typing import Any
+
+FEATURES = {
+    "Customer_Age": "Age",
+    "Gender": "Gender",
+    "Dependent_count": "Dependents",
+    "Education_Level": "Education",
+    "Marital_Status": "Marital status",
+    "Income_Category": "Income",
+    "Card_Category": "Card",
+    "Months_on_book": "Months as a customer",
+    "Total_Relationship_Count": "Products held",
+    "Months_Inactive_12_mon": "Months inactive, of 12",
+    "Contacts_Count_12_mon": "Contacts, 12 months",
+    "Credit_Limit": "Credit limit",
+    "Total_Revolving_Bal": "Balance carried",
+    "Avg_Open_To_Buy": "Unused credit",
+    "Total_Amt_Chng_Q4_Q1": "Change in spend",
+    "Total_Trans_Amt": "Spend, 12 months",
+    "Total_Trans_Ct": "Transactions, 12 months",
+    "Total_Ct_Chng_Q4_Q1": "Change in transactions",
+    "Avg_Utilization_Ratio": "Share of credit used",
+    "probability": "The model's answer",
+}
+DOLLARS = {"Credit_Limit", "Total_Revolving_Bal", "Avg_Open_To_Buy", "Total_Trans_Amt"}
+TIMES = {"Total_Amt_Chng_Q4_Q1", "Total_Ct_Chng_Q4_Q1"}  # ratios of the fourth quarter to the first
+UNITS = {
+    "Customer_Age": "years",
+    **dict.fromkeys(DOLLARS, "$"),
+    **dict.fromkeys(TIMES, "Q4 ÷ Q1"),
+}
+
+
+def feature_label(name: str) -> str:
+    """A column or an engineered feature in words."""
+    return FEATURES.get(name) or name.replace("_", " ").capitalize()
+
+
+def value_text(name: str, value: Any) -> str:
+    """A column's value with its unit."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return str(value)
+    if name in DOLLARS:
+        return money(value)
+    if name == "Avg_Utilization_Ratio":
+        return f"{value:.0%}"
+    if name in TIMES:
+        return f"{value:.2f}×"
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.3g}"
+
+
+def money(value: float) -> str:
+    """Whole dollars, the sign before them."""
+    return f"{'−' if value < -0.5 else ''}${abs(value):,.0f}"
+
+
+def percent(share: float, *, decimals: int = 0) -> str:
+    """A share as a percentage."""
+    return f"{100 * share:.{decimals}f} %"

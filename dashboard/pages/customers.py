@@ -1,0 +1,78 @@
+"""The first page: whom to call today, and why."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dash_mantine_components as dmc
+from dash import Dash, html
+from dash.development.base_component import Component
+
+from dashboard.call_list import ListView
+from dashboard.components import campaign_panel, customer_drawer, list_filters, risk_grid
+from dashboard.components.shell import create_heading
+from dashboard.components.states import create_empty
+from dashboard.sources import Sources
+from dashboard.worklist import Worklist
+
+PATH = "/"
+RULES = ("years", "success", "cost", "budget", "control")
+KNOWN = (*RULES, "bands", "status", "find", "left", "view", "sort", "filters", "customer")
+
+
+def create_page(sources: Sources, query: Mapping[str, str]) -> Component:
+    """The page in the state that the URL describes."""
+    worklist = sources.worklists.current()
+    if worklist is None:
+        return _create_waiting(building=sources.worklists.is_building)
+    sources.prepare_contacts()
+    values = {name: query[name] for name in KNOWN if name in query}
+    view = ListView.from_values(values)
+    drawer = customer_drawer.create_drawer()
+    _open(drawer, values.get("customer", ""))
+    return html.Div(
+        [
+            create_heading("Whom to call today", _told(worklist)),
+            list_filters.create_state(values),
+            campaign_panel.create_panel(view.rules),
+            list_filters.create_filters(view, worklist.bands),
+            risk_grid.create_marking(),
+            html.Div(id="list-fault", role="status"),
+            risk_grid.create_grid(view),
+            drawer,
+        ]
+    )
+
+
+def register(app: Dash, sources: Sources) -> None:
+    """The callbacks of everything on the page."""
+    campaign_panel.register(app, sources)
+    list_filters.register(app)
+    risk_grid.register(app, sources)
+    customer_drawer.register(app, sources)
+
+
+def _open(drawer: Any, customer: str) -> None:
+    if customer.isascii() and customer.isdigit() and len(customer) < 17:
+        drawer.children[0].data = int(customer)
+
+
+def _told(worklist: Worklist) -> str:
+    return (
+        f"{worklist.rows:,} customers, scored {worklist.scored_at[:16]} UTC by model "
+        f"{worklist.model_version}. Select a row to see why."
+    )
+
+
+def _create_waiting(*, building: bool) -> Component:
+    heading = create_heading("Whom to call today")
+    if building:
+        note = create_empty(
+            "The list is being prepared", "New scores have arrived. Look again in a minute."
+        )
+    else:
+        note = create_empty(
+            "Nobody was scored yet",
+            "The nightly run churn_scoring fills this list. To have it now, train a first model "
+            "(churn_training) and start churn_scoring in Airflow.",
+        )
+    return dmc.Box([heading, note])

@@ -1,0 +1,232 @@
+"""The model in production: how good it is, what it looks at, and how it came to be."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import dash_mantine_components as dmc
+from dash import Dash, dcc, html
+from dash.development.base_component import Component
+
+from dashboard import charts
+from dashboard.champions import (
+    Champion,
+    Evaluation,
+    read_evaluation,
+    read_gates,
+    read_versions,
+)
+from dashboard.components import versions
+from dashboard.components.chart_card import create_chart
+from dashboard.components.shell import create_heading
+from dashboard.components.states import create_empty, create_failure
+from dashboard.labels import percent
+from dashboard.rules import CallRules
+from dashboard.sources import Sources
+from include.champion import CARD_FILE, read_files
+from include.contacts import Group, compare_groups
+from include.errors import ChurnError
+
+PATH = "/model"
+CARD_FIGURES = {
+    "roc_auc": ("ROC-AUC", 4),
+    "average_precision": ("Average precision", 3),
+    "brier": ("Brier score", 4),
+    "f1": ("F1", 3),
+    "calibration_error": ("Calibration error", 4),
+}
+NORMAL_95 = 1.96
+
+
+def create_page(sources: Sources, query: Mapping[str, str]) -> Component:
+    """The champion, its curves, the campaigns' outcome and the history."""
+    champion = sources.champion()
+    if champion is None:
+        return html.Div(
+            [
+                create_heading("Model"),
+                create_empty(
+                    "No champion yet",
+                    "Nothing was promoted so far. Start churn_training in Airflow: the first model "
+                    "that passes the gate appears here.",
+                ),
+            ]
+        )
+    return html.Div(
+        [
+            create_heading("Model", _told(champion)),
+            _create_evaluation(sources, champion, CallRules.from_values(dict(query))),
+            _section("Did the calls help?", _create_campaigns(sources)),
+            _section("Versions", _create_history(sources, champion)),
+            _section("Model card", _create_card(sources, champion)),
+        ]
+    )
+
+
+def register(app: Dash, sources: Sources) -> None:
+    """The page has no callbacks: its state is what the store says."""
+
+
+def _told(champion: Champion) -> str:
+    manifest, pointer = champion.manifest, champion.pointer
+    since = f"{pointer.promoted_at:%d %b %Y %H:%M} UTC"
+    family = manifest.model_family.replace("_", " ")
+    return (
+        f"Version {manifest.version} ({family}, {len(manifest.columns)} columns), in production "
+        f"since {since}: {pointer.reason or 'no reason given'}."
+    )
+
+
+def _create_evaluation(sources: Sources, champion: Champion, rules: CallRules) -> Component:
+    try:
+        found = read_evaluation(sources.store, champion.manifest)
+        revenue = typical_revenue(sources, champion)
+    except ChurnError as error:
+        return create_failure(error)
+    return html.Div(
+        [
+            _create_figures(found),
+            dmc.SimpleGrid(
+                [create_chart(chart) for chart in evaluation_charts(found, rules, revenue)],
+                cols={"base": 1, "sm": 2, "xl": 3},
+                mb="md",
+            ),
+            dmc.SimpleGrid(
+                [
+                    create_chart(charts.importance(found.importance), height=380),
+                    create_confusion(found),
+                ],
+                cols={"base": 1, "md": 2},
+            ),
+        ]
+    )
+
+
+def typical_revenue(sources: Sources, champion: Champion) -> float:
+    """What the typical customer brings in a year, as the first page reckons it."""
+    typical, settings = sources.references.summary(champion.manifest).typical, sources.settings
+    weights = {
+        "Total_Trans_Amt": settings.revenue_per_spend,
+        "Total_Revolving_Bal": settings.revenue_per_balance,
+    }
+    known = {name: float(typical[name].value) for name in weights if name in typical}
+    return sum(weights[name] * value for name, value in known.items())
+
+
+def evaluation_charts(found: Evaluation, rules: CallRules, revenue: float) -> list[charts.Chart]:
+    """Every curve that the evaluation holds."""
+    share, curves, value = attrited_share(found), found.curves, rules.years * revenue
+    return [
+        charts.roc(curves["roc"], found.metrics["roc_auc"]),
+        charts.precision_recall(curves["precision_recall"], share),
+        charts.calibration(curves["calibration"], found.metrics.get("calibration_error")),
+        charts.gains(curves["gains"]),
+        charts.profit(curves["gains"], rules, share=share, value=value),
+    ]
+
+
+def attrited_share(found: Evaluation) -> float:
+    """The share of leavers on the hold-out."""
+    stayed, left = (sum(row) for row in found.curves["confusion"])
+    return float(left / max(stayed + left, 1))
+
+
+def _create_figures(found: Evaluation) -> Component:
+    shown = [
+        (label, f"{found.metrics[name]:.{decimals}f}")
+        for name, (label, decimals) in CARD_FIGURES.items()
+        if name in found.metrics
+    ]
+    shown.append(("Hold-out customers", f"{found.holdout_rows:,}"))
+    items = [html.Div([html.Dt(name), html.Dd(value)], className="figure") for name, value in shown]
+    return dmc.Paper(html.Dl(items, className="figures"), mb="md")
+
+
+def create_confusion(found: Evaluation) -> Component:
+    """The confusion matrix at the threshold, as a table with its sentence."""
+    (right_stay, false_alarm), (missed, right_leave) = found.curves["confusion"]
+    flagged = max(false_alarm + right_leave, 1)
+    told = (
+        f"At the threshold {found.threshold:g} the model flags {false_alarm + right_leave:,} of "
+        f"{found.holdout_rows:,} customers; {percent(right_leave / flagged)} of them really left, "
+        f"and {missed:,} leavers were missed."
+    )
+    rows = [
+        ("Stayed", right_stay, false_alarm),
+        ("Left", missed, right_leave),
+    ]
+    head = html.Thead(
+        html.Tr([html.Th(t, scope="col") for t in ("", "Predicted to stay", "Predicted to leave")])
+    )
+    body = [
+        html.Tr([html.Th(name, scope="row"), html.Td(f"{stay:,}"), html.Td(f"{leave:,}")])
+        for name, stay, leave in rows
+    ]
+    return dmc.Paper(
+        [
+            dmc.Title("Confusion matrix", order=3, size="h5"),
+            dmc.Text(told, size="sm", c="dimmed", mb="xs"),
+            html.Table([head, html.Tbody(body)], className="plain"),
+        ]
+    )
+
+
+def _create_campaigns(sources: Sources) -> Component:
+    try:
+        sources.prepare_contacts()
+        listed, control = compare_groups(sources.engine)
+    except ChurnError as error:
+        return create_failure(error)
+    return dmc.Paper(dmc.Text(campaign_sentence(listed, control)))
+
+
+def campaign_sentence(listed: Group, control: Group) -> str:
+    """Called against control, with the interval of the difference."""
+    if not listed.customers or not control.customers:
+        return (
+            "No campaign with a control group has been started yet. Start one on the first page: "
+            "a random part of the list is then left alone, and the two are compared here."
+        )
+    first, second = (g.left / g.customers for g in (listed, control))
+    variance = first * (1 - first) / listed.customers + second * (1 - second) / control.customers
+    half = NORMAL_95 * math.sqrt(variance)
+    gap = second - first
+    verdict = (
+        "the calls helped"
+        if gap - half > 0
+        else "the calls did harm"
+        if gap + half < 0
+        else "too early to say whether the calls help"
+    )
+    return (
+        f"Of {listed.customers:,} customers on the lists {percent(first, decimals=1)} have left "
+        f"since, of {control.customers:,} in the control groups {percent(second, decimals=1)}. "
+        f"Difference {100 * gap:+.1f} points (95 % interval {100 * (gap - half):+.1f} to "
+        f"{100 * (gap + half):+.1f}): {verdict}."
+    )
+
+
+def _create_history(sources: Sources, champion: Champion) -> Component:
+    url = sources.settings.mlflow_public_url or sources.settings.tracking_uri
+    parts: list[Any] = [
+        versions.create_versions(
+            read_versions(sources.store), champion=champion.manifest.version, mlflow_url=url
+        )
+    ]
+    gates = read_gates(sources.store)
+    if gates:
+        title = dmc.Title("Latest decisions of the gate", order=3, size="h5", mt="lg", mb="xs")
+        parts += [title, versions.create_decisions(gates)]
+    return dmc.Paper(parts)
+
+
+def _create_card(sources: Sources, champion: Champion) -> Component:
+    if CARD_FILE not in champion.manifest.files:
+        return dmc.Text("This version has no model card.", c="dimmed")
+    card = read_files(sources.store, champion.manifest, [CARD_FILE])[CARD_FILE]
+    text = card.decode("utf-8", "replace")
+    return dmc.Paper(dcc.Markdown(text, link_target="_blank", className="card scroll"))
+
+
+def _section(title: str, content: Component) -> Component:
+    return html.Section([dmc.Title(title, order=2, size="h3", mt="xl", mb="sm"), content])

@@ -1,0 +1,136 @@
+"""How the prediction service is at the moment."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import dash_mantine_components as dmc
+from dash import Dash, Input, Output, State, dcc, html
+from dash.development.base_component import Component
+
+from dashboard.api_metrics import (
+    Live,
+    live_from_counters,
+    live_from_prometheus,
+    parse_exposition,
+)
+from dashboard.components.shell import create_heading
+from dashboard.components.states import create_failure, create_loading
+from dashboard.labels import percent
+from dashboard.sources import Sources
+from include.errors import ChurnError
+
+PATH = "/service"
+REFRESH_MILLISECONDS = 5000
+
+
+def create_page(sources: Sources, query: Mapping[str, str]) -> Component:
+    """The frame; the figures come by themselves and are renewed every few seconds."""
+    origin = "Prometheus" if sources.settings.prometheus_url else "the service's own /metrics"
+    return html.Div(
+        [
+            create_heading("Service", f"Live figures from {origin}, renewed every five seconds."),
+            dcc.Interval(id="service-tick", interval=REFRESH_MILLISECONDS),
+            dcc.Store(id="service-before"),
+            html.Div(create_loading(), id="service-body"),
+            _create_links(sources),
+        ]
+    )
+
+
+def _create_links(sources: Sources) -> Component:
+    settings = sources.settings
+    links = {
+        "API documentation": (settings.api_public_url or settings.api_url) + "/docs",
+        "MLflow": settings.mlflow_public_url or settings.tracking_uri,
+        "Airflow": settings.airflow_public_url or f"http://127.0.0.1:{settings.airflow_port}",
+    }
+    anchors = [
+        html.A(name, href=url, target="_blank", rel="noopener noreferrer")
+        for name, url in links.items()
+    ]
+    return dmc.Group(anchors, gap="lg", mt="lg", className="links")
+
+
+def create_figures(health: Mapping[str, Any], live: Live) -> Component:
+    """What serves, and how it does."""
+    ready = bool(health.get("model_loaded"))
+    told = service_sentence(health, live)
+    figures = [
+        ("Model version", str(health.get("model_version") or "none")),
+        ("Ready", "yes" if ready else "no"),
+        ("Answers per second", _number(live.rate, "{:.1f}")),
+        ("Median latency", _milliseconds(live.p50)),
+        ("99th percentile", _milliseconds(live.p99)),
+        ("Server errors", _share(live.errors)),
+        ("Refused requests", _share(live.refused)),
+        ("Answers not yet logged", _number(live.pending, "{:,.0f}")),
+        ("Answers lost to the log", _number(live.lost, "{:,.0f}")),
+    ]
+    cards = [
+        html.Dl(html.Div([html.Dt(name), html.Dd(value)], className="figure"), className="card")
+        for name, value in figures
+    ]
+    return html.Div(
+        [
+            dmc.Text(told, mb="md", id="service-told"),
+            dmc.SimpleGrid(cards, cols={"base": 2, "sm": 3}),
+        ]
+    )
+
+
+def service_sentence(health: Mapping[str, Any], live: Live) -> str:
+    """The state in a sentence."""
+    if not health.get("model_loaded"):
+        return "The service runs, but has no model to answer with."
+    parts = [f"The service answers with model {health.get('model_version')}"]
+    if live.rate:
+        parts.append(f", {live.rate:.1f} times a second over {live.window}")
+    else:
+        parts.append(f"; nobody asked in {live.window}")
+    troubled = (live.errors or 0) > 0 or (live.lost or 0) > 0
+    return "".join(parts) + (". Look at its errors." if troubled else ". All is well.")
+
+
+def register(app: Dash, sources: Sources) -> None:
+    """Ask the service again and again."""
+
+    @app.callback(
+        Output("service-body", "children"),
+        Output("service-before", "data"),
+        Input("service-tick", "n_intervals"),
+        State("service-before", "data"),
+    )
+    def refresh(_ticks: int | None, before: dict[str, Any] | None) -> Any:
+        try:
+            health = sources.api.health()
+            live, reading = read_live(sources, before)
+        except ChurnError as error:
+            return create_failure(error), None
+        return create_figures(health, live), reading
+
+
+def read_live(
+    sources: Sources, before: Mapping[str, Any] | None
+) -> tuple[Live, dict[str, Any] | None]:
+    """The figures, and what the next reading is to be compared with."""
+    if sources.settings.prometheus_url:
+        return live_from_prometheus(sources.settings.prometheus_url), None
+    counters = parse_exposition(sources.api.metrics())
+    reading = {"at": time.time(), "counters": counters}
+    if before is None:
+        return live_from_counters(counters, {}, seconds=0.0), reading
+    seconds = max(reading["at"] - before["at"], 0.1)
+    return live_from_counters(counters, before["counters"], seconds=seconds), reading
+
+
+def _number(value: float | None, pattern: str) -> str:
+    return "–" if value is None else pattern.format(value)
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return "–" if seconds is None else f"{1000 * seconds:.1f} ms"
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else percent(value, decimals=1)

@@ -1,0 +1,38 @@
+"""One customer's record, as the customer table holds it today."""
+
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+
+from dashboard.worklist import SCORES
+from include.contract import Contract
+from include.customer_table import TABLE
+from include.database import database_errors
+from include.errors import DataError
+
+
+def read_record(engine: sa.Engine, contract: Contract, customer: int) -> dict[str, Any]:
+    """The contract's features of one customer; DataError where there is no such customer."""
+    names = [contract.target.name, *contract.feature_names]
+    table = sa.table(TABLE, *(sa.column(name) for name in (contract.key.name, *names)))
+    query = sa.select(*(table.c[n] for n in names)).where(table.c[contract.key.name] == customer)
+    with database_errors(engine, f"read the table {TABLE}"), engine.connect() as connection:
+        row = connection.execute(query).mappings().first()
+    if row is None:
+        raise DataError(f"there is no customer {customer} in the table {TABLE}")
+    return {name: _plain(value) for name, value in row.items()}
+
+
+def read_score(engine: sa.Engine, customer: int) -> dict[str, Any] | None:
+    """What the last scoring said of one customer."""
+    names = ("probability", "band", "model_version", "scored_at")
+    table: Any = sa.table(SCORES, *(sa.column(n) for n in (*names, "customer")))
+    query = sa.select(*(table.c[n] for n in names)).where(table.c.customer == customer)
+    with database_errors(engine, f"read the table {SCORES}"), engine.connect() as connection:
+        row = connection.execute(query).mappings().first()
+    return dict(row) if row else None
+
+
+def _plain(value: Any) -> Any:
+    return float(value) if isinstance(value, Decimal) else value

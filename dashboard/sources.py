@@ -1,0 +1,60 @@
+"""Everything that the pages read from, opened once for a process."""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from dashboard.api_client import ChurnApi
+from dashboard.champions import Champion, ReferenceReader, read_champion
+from dashboard.worklist import Revenue, WorklistKeeper
+from include.contacts import create_contacts
+from include.contract import Contract, load_contract
+from include.database import open_engine
+from include.errors import ChurnError
+from include.settings import Settings
+from include.store import Store, open_store
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The database, the store and the API, with what is kept in memory of them."""
+
+    settings: Settings
+    engine: sa.Engine
+    store: Store
+    api: ChurnApi
+    worklists: WorklistKeeper
+    references: ReferenceReader
+    contract: Contract
+
+    def champion(self) -> Champion | None:
+        """The version in production, by the store's pointer."""
+        return read_champion(self.store)
+
+    def serving_contract(self) -> Contract:
+        """The contract that the champion was trained under; the present one where there is none."""
+        try:
+            found = self.champion()
+        except ChurnError:
+            return self.contract
+        return found.manifest.contract if found else self.contract
+
+    def prepare_contacts(self) -> None:
+        """Make the table of marks where it is missing."""
+        create_contacts(self.engine)
+
+
+def open_sources(settings: Settings) -> Sources:
+    """Open everything; nothing is read yet, so the dashboard starts whatever is down."""
+    engine = open_engine(settings.resolved_database_url)
+    store = open_store(settings.resolved_store_uri)
+    revenue = Revenue(settings.revenue_per_spend, settings.revenue_per_balance)
+    return Sources(
+        settings=settings,
+        engine=engine,
+        store=store,
+        api=ChurnApi(settings),
+        worklists=WorklistKeeper(engine, revenue),
+        references=ReferenceReader(store),
+        contract=load_contract(),
+    )

@@ -1,0 +1,224 @@
+"""CSV files that analysts upload: read, checked row by row, scored in parts, kept for a day."""
+
+import base64
+import binascii
+import csv
+import io
+import json
+import math
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dashboard.api_client import ChurnApi
+from dashboard.campaign import spreadsheet
+from include.contract import Column, Contract
+from include.errors import DataError
+
+CUSTOMER_ID = "customer_id"
+ROWS_MAX = 100_000
+BYTES_MAX = 30 * 2**20
+PART_ROWS = 1000
+KEPT_SECONDS = 24 * 3600
+FAULTS_KEPT = 10_000
+RESULT_COLUMNS = ("risk_of_leaving_percent", "will_leave", "model_version")
+EXAMPLE = {"integer": 12, "float": 1200.5}
+_TOKEN = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True)
+class RowFault:
+    """One value of a file that breaks the contract; `line` as a spreadsheet counts."""
+
+    line: int
+    column: str
+    expected: str
+    found: str
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file that was read: records as the API takes them, and every fault."""
+
+    records: list[dict[str, Any]]
+    faults: list[RowFault]
+    ignored: list[str]
+
+
+def template(contract: Contract) -> bytes:
+    """A file to fill in: the header, and one made-up customer."""
+    row = [1001, *(_example(column) for column in contract.features)]
+    return spreadsheet([CUSTOMER_ID, *contract.feature_names], [row])
+
+
+def decode(contents: str) -> str:
+    """The text of an uploaded file, as the browser sends it; DataError when it is none."""
+    try:
+        data = base64.b64decode(contents.partition(",")[2], validate=True)
+    except binascii.Error as error:
+        raise DataError("the upload did not arrive whole: try again") from error
+    if len(data) > BYTES_MAX:
+        raise DataError(f"the file has {len(data):,} bytes, at most {BYTES_MAX:,} are read")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            "the file is not text in UTF-8: save it as CSV (UTF-8), not as a workbook"
+        ) from error
+
+
+def read_upload(text: str, contract: Contract) -> Upload:
+    """Read and check a file; DataError when it has no rows or lacks columns as a whole."""
+    rows = csv.reader(io.StringIO(text), delimiter=_delimiter(text))
+    header = [name.strip() for name in next(rows, [])]
+    keys = {CUSTOMER_ID, contract.key.name}
+    # Labels are the answer: the API would refuse them, so they are left out, and it is said so.
+    known = [*contract.feature_names, *keys]
+    missing = [name for name in contract.feature_names if name not in header]
+    if missing:
+        raise DataError(
+            f"the file lacks {len(missing)} columns: {', '.join(missing)}; "
+            "the template has them all"
+        )
+    records: list[dict[str, Any]] = []
+    faults: list[RowFault] = []
+    for line, row in enumerate(rows, start=2):
+        if not any(cell.strip() for cell in row):
+            continue
+        if len(records) >= ROWS_MAX:
+            raise DataError(f"the file has more than {ROWS_MAX:,} rows: split it")
+        record, found = _record(dict(zip(header, row, strict=False)), line, contract)
+        records.append(record)
+        faults += found[: max(0, FAULTS_KEPT - len(faults))]
+    if not records:
+        raise DataError("the file has a header and no rows")
+    return Upload(records, faults, [name for name in header if name and name not in known])
+
+
+def _record(
+    row: dict[str, str], line: int, contract: Contract
+) -> tuple[dict[str, Any], list[RowFault]]:
+    record: dict[str, Any] = {}
+    faults = []
+    for column in contract.features:
+        text = row.get(column.name, "").strip()
+        value = parse_value(text, column)
+        if column.number(value) is None:
+            faults.append(RowFault(line, column.name, column.expected, text or "nothing"))
+        record[column.name] = value
+    customer = row.get(CUSTOMER_ID, row.get(contract.key.name, "")).strip()
+    if customer:
+        record[CUSTOMER_ID] = int(customer) if customer.isdecimal() else customer
+    return record, faults
+
+
+def parse_value(text: str, column: Column) -> Any:
+    """A cell as the API wants it: a number where the column is one, else the text."""
+    if column.categories:
+        return text
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    if not math.isfinite(number):
+        return text
+    return int(number) if column.type == "integer" and number.is_integer() else number
+
+
+def keep(folder: Path, upload: Upload) -> str:
+    """Keep the records on disk until they are scored; the token that names them."""
+    token = secrets.token_hex(16)
+    room = _room(folder)
+    _sweep(room)
+    with (room / f"{token}.jsonl").open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(record) + "\n" for record in upload.records)
+    return token
+
+
+def score_part(folder: Path, token: str, start: int, api: ChurnApi) -> int:
+    """Score the next rows through the API and append the answers; how many rows are done."""
+    room = _room(folder)
+    part = list(_lines(room, token, start))
+    if not part:
+        return start
+    answer = api.predict_batch(part, source="bulk")
+    version = answer["model_version"]
+    answers = [
+        {"p": p, "label": label, "version": version}
+        for p, label in zip(answer["probabilities"], answer["predictions"], strict=True)
+    ]
+    with (room / f"{token}.scores").open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps(each) + "\n" for each in answers)
+    return start + len(part)
+
+
+def read_result(folder: Path, token: str) -> bytes | None:
+    """The scored rows as a file for a spreadsheet; None where there are none."""
+    room = _room(folder)
+    if not _TOKEN.fullmatch(token) or not (room / f"{token}.scores").exists():
+        return None
+    records = _read(room / f"{token}.jsonl")
+    scores = _read(room / f"{token}.scores")
+    header = list(dict.fromkeys(name for record in records[:100] for name in record))
+    rows = (
+        [
+            *(record.get(name, "") for name in header),
+            round(100 * score["p"], 2),
+            "yes" if score["label"] else "no",
+            score["version"],
+        ]
+        for record, score in zip(records, scores, strict=False)
+    )
+    return spreadsheet([*header, *RESULT_COLUMNS], rows)
+
+
+def summary(folder: Path, token: str) -> tuple[int, int]:
+    """How many rows are scored, and how many of them count as leaving."""
+    scores = _read(_room(folder) / f"{token}.scores")
+    return len(scores), sum(score["label"] for score in scores)
+
+
+def _lines(room: Path, token: str, start: int) -> Iterator[dict[str, Any]]:
+    if not _TOKEN.fullmatch(token) or not (room / f"{token}.jsonl").exists():
+        raise DataError("this upload is gone: upload the file again")
+    with (room / f"{token}.jsonl").open(encoding="utf-8") as file:
+        for place, line in enumerate(file):
+            if start <= place < start + PART_ROWS:
+                yield json.loads(line)
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def _room(folder: Path) -> Path:
+    room = folder / "uploads"
+    room.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return room
+
+
+def _sweep(room: Path) -> None:
+    for path in room.iterdir():
+        try:
+            if time.time() - path.stat().st_mtime > KEPT_SECONDS:
+                path.unlink()
+        except FileNotFoundError:
+            continue
+
+
+def _delimiter(text: str) -> str:
+    """Spreadsheets of many countries write semicolons."""
+    header = text.partition("\n")[0]
+    return max(",;\t", key=header.count)
+
+
+def _example(column: Column) -> Any:
+    if column.categories:
+        return column.categories[-1]
+    low, high = column.minimum or 0, column.maximum or 1e9
+    value = EXAMPLE[column.type]
+    return value if low <= value <= high else low if column.type == "integer" else 0.7

@@ -1,0 +1,167 @@
+"""The first page with many customers: python -m tests.bench.bench_dashboard --rows 1000000.
+
+It builds a bank of made-up rows in SQLite, starts the dashboard under gunicorn, and prints the time
+to build the worklist, to answer each kind of question, to an interactive page in chromium where
+there is one, and the server's memory.
+"""
+
+import argparse
+import shutil
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import sqlalchemy as sa
+
+from dashboard.call_list import CallList, ListView
+from dashboard.worklist import Revenue, WorklistKeeper, build, scores_stamp
+from include import customers
+from include.contacts import create_contacts
+from include.contract import load_contract
+from include.customer_rows import upsert_rows
+from include.sample import sample_customers
+from include.score_table import score_table
+from include.settings import Settings
+from tests.dashboard.conftest import ARGUMENTS, Dashboard
+from tests.ports import free_ports
+
+BATCH_ROWS = 100_000
+REASONS = '[{"feature": "Total_Trans_Ct", "contribution": 1.2}]'
+QUESTIONS = {
+    "default order": {},
+    "order by risk": {"sort": "risk:desc"},
+    "order by balance": {"sort": "balance:desc"},
+    "order by transactions, up": {"sort": "transactions:asc"},
+    "one band": {"bands": "high"},
+    "filter by spend": {"filters": '{"spend": {"type": "greaterThan", "filter": 9000}}'},
+    "filter by card, order by risk": {
+        "filters": '{"card": {"type": "contains", "filter": "gold"}}',
+        "sort": "risk:desc",
+    },
+}
+
+
+def main() -> None:
+    """Print one line for each figure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    rows = parser.parse_args().rows
+    home = Path(tempfile.mkdtemp(prefix="churn-bench-"))
+    try:
+        measure(Settings(var_dir=home), rows)
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def measure(settings: Settings, rows: int) -> None:
+    """Everything, on a bank of that many customers."""
+    engine = customers.open_engine(settings.resolved_database_url)
+    fill(engine, rows)
+    revenue = Revenue(settings.revenue_per_spend, settings.revenue_per_balance)
+    started = time.perf_counter()
+    stamp = scores_stamp(engine, revenue) or ""
+    build(engine, revenue, stamp=stamp, now=datetime.now(UTC))
+    write(f"worklist of {rows:,} built: {time.perf_counter() - started:.1f} s")
+    worklist = WorklistKeeper(engine, revenue).current()
+    assert worklist is not None
+    for name, values in QUESTIONS.items():
+        calls = CallList(engine, worklist, ListView.from_values(values))
+        page, count = timed(lambda calls=calls: calls.page(0, 50)), timed(calls.count)
+        write(f"{name}: page {page:.0f} ms, count {count:.0f} ms")
+    calls = CallList(engine, worklist, ListView())
+    write(f"sum of a campaign of 250 calls: {timed(calls.campaign_sum):.0f} ms")
+    look(settings)
+
+
+def fill(engine: sa.Engine, rows: int) -> None:
+    """Customers and scores; the scores are drawn, for only their number matters here."""
+    customers.create_table(engine)
+    create_contacts(engine)
+    score_table().metadata.create_all(engine)
+    contract, random = load_contract(), np.random.default_rng(1)
+    base, moment = sample_customers(min(rows, BATCH_ROWS), seed=1), datetime.now(UTC)
+    for start in range(0, rows, len(base)):
+        frame = base.assign(**{contract.key.name: base[contract.key.name] + start})
+        frame[contract.labelled_at.name] = None
+        drawn = random.beta(0.4, 2.5, len(frame))
+        with engine.begin() as connection:
+            upsert_rows(connection, frame, keeps_moment=False)
+            keys = frame[contract.key.name].tolist()
+            connection.execute(
+                sa.insert(score_table()),
+                [score(key, p, moment) for key, p in zip(keys, drawn.tolist(), strict=True)],
+            )
+
+
+def score(customer: int, probability: float, moment: datetime) -> dict[str, Any]:
+    """A row of churn_scores."""
+    band = "high" if probability >= 0.5 else "medium" if probability >= 0.2 else "low"
+    return {
+        "customer": customer,
+        "probability": probability,
+        "band": band,
+        "reasons": REASONS,
+        "model_version": "1",
+        "scored_at": moment.replace(tzinfo=None),
+    }
+
+
+def look(settings: Settings) -> None:
+    """The page in a browser, cold and warm, and what the server's processes hold."""
+    (port,) = free_ports(1)
+    server = Dashboard(port, settings.var_dir, api_url="http://127.0.0.1:9").start()
+    try:
+        path = shutil.which("chromium")
+        if path is None:
+            write("no chromium: the page itself was not measured")
+        else:
+            look_with(path, server.url)
+        assert server.process is not None
+        family = [psutil.Process(pid) for pid in server.workers()]
+        memory = sum(each.memory_info().rss for each in family) / 2**20
+        write(f"memory of the workers: {memory:.0f} MiB")
+    finally:
+        server.stop()
+
+
+def look_with(path: str, url: str) -> None:
+    """Time until the rows are there and the frame loop runs freely."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        context = browser.new_context(viewport={"width": 1440, "height": 900})
+        for name in ("cold cache", "warm cache"):
+            page = context.new_page()
+            started = time.perf_counter()
+            page.goto(url, wait_until="commit")
+            page.locator(".risk-bar").first.wait_for()
+            page.evaluate("new Promise(done => requestIdleCallback(done))")
+            write(f"first page interactive, {name}: {time.perf_counter() - started:.2f} s")
+            page.close()
+        browser.close()
+
+
+def timed(ask: Any) -> float:
+    """The median of five, in milliseconds."""
+    found = []
+    for _ in range(5):
+        started = time.perf_counter()
+        ask()
+        found.append(1000 * (time.perf_counter() - started))
+    return float(np.median(found))
+
+
+def write(line: str) -> None:
+    """One line, shown at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""A bank, its API and its dashboard as real processes, and a browser to look with."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from include.settings import Settings
+from include.store import LocalStore
+from tests.dashboard import bank
+from tests.ports import free_ports
+from tests.webapp.conftest import Server
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+PROJECT = Path(__file__).resolve().parents[2]
+ARGUMENTS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+WAIT_MILLISECONDS = 15_000
+
+
+@dataclass
+class Dashboard(Server):
+    """The dashboard under gunicorn, beside a bank's API."""
+
+    api_url: str = ""
+
+    def start(self, *, ready: bool = True) -> "Dashboard":
+        """Start the dashboard and wait until it lives."""
+        environment = {
+            **os.environ,
+            "CHURN_VAR_DIR": str(self.var_dir),
+            "CHURN_DASHBOARD_PORT": str(self.port),
+            "CHURN_API_URL": self.api_url,
+            **self.environment,
+        }
+        command = [
+            *(sys.executable, "-m", "gunicorn", "-c", "dashboard/gunicorn.conf.py"),
+            "dashboard:create_server()",
+        ]
+        with (self.var_dir / "api.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                command, cwd=PROJECT, env=environment, stdout=log, stderr=log
+            )
+        self.until(lambda: httpx.get(self.url + "/health").status_code == 200, seconds=60)
+        return self
+
+
+@dataclass
+class Looked:
+    """What a page did besides showing something."""
+
+    errors: list[str] = field(default_factory=list)
+    outside: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="session")
+def bank_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Where the bank of all tests lies: customers, scores, a champion, drift days."""
+    settings = Settings(var_dir=tmp_path_factory.mktemp("bank"))
+    bank.open_bank(settings)
+    bank.write_drift_days(LocalStore(settings.var_dir / "store"))
+    return settings
+
+
+@pytest.fixture(scope="session")
+def api(bank_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The bank's API; its store is the bank's."""
+    environment = {
+        "CHURN_STORE_URI": bank_settings.resolved_store_uri,
+        "CHURN_API_WORKERS": "1",
+    }
+    server = Server(free_ports(1)[0], tmp_path_factory.mktemp("api"), environment)
+    yield server.start()
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def dashboard(api: Server, bank_settings: Settings) -> Iterator[Dashboard]:
+    """The dashboard of the bank."""
+    server = Dashboard(free_ports(1)[0], bank_settings.var_dir, api_url=api.url)
+    yield server.start()
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def browser() -> "Iterator[Browser]":
+    """Debian's chromium."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        pytest.skip("no chromium on this machine: apt-get install chromium to run this")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        yield found
+        found.close()
+
+
+OpenPage = Callable[..., "tuple[Page, Looked]"]
+
+
+@pytest.fixture
+def open_page(browser: "Browser") -> "Iterator[OpenPage]":
+    """Opens a page and notes its console errors and requests to other hosts."""
+    contexts = []
+
+    def open_url(url: str, *, width: int = 1440, dark: bool = False) -> "tuple[Page, Looked]":
+        scheme: Any = "dark" if dark else "light"
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, accept_downloads=True
+        )
+        contexts.append(context)
+        page, looked = context.new_page(), Looked()
+        page.set_default_timeout(WAIT_MILLISECONDS)
+        page.on("console", lambda m: looked.errors.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: looked.errors.append(str(error)))
+        page.on("request", lambda r: note_outside(r.url, looked))
+        page.goto(url)
+        return page, looked
+
+    yield open_url
+    for context in contexts:
+        context.close()
+
+
+def until(page: "Page", expression: str) -> None:
+    """Wait until it is true in the page, whose policy forbids Playwright's own way to wait."""
+    deadline = time.monotonic() + WAIT_MILLISECONDS / 1000
+    while not page.evaluate(expression):
+        assert time.monotonic() < deadline, f"still not true: {expression}"
+        page.wait_for_timeout(50)
+
+
+def note_outside(url: str, looked: Looked) -> None:
+    """Keep the URL of a request that left this machine."""
+    if not url.startswith(("http://127.0.0.1:", "data:", "blob:")):
+        looked.outside.append(url)

@@ -1,0 +1,189 @@
+"""The first page: the list and the campaign to the cell, marks, the drawer and what-if."""
+
+import csv
+import io
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+
+from dashboard.components.what_if import changed_record
+from include.contacts import Mark, contacts_table, create_contacts, mark
+from include.contract import load_contract
+from include.settings import Settings
+from tests.dashboard.conftest import Dashboard, OpenPage, until
+from tests.webapp.conftest import Server
+
+YEARS, SUCCESS, COST = 2.0, 0.30, 12.0
+PER_SPEND, PER_BALANCE = 0.015, 0.18
+
+
+@pytest.fixture
+def engine(bank_settings: Settings) -> Any:
+    """The bank's database, without marks before and after."""
+    engine = sa.create_engine(bank_settings.resolved_database_url)
+    create_contacts(engine)
+    clear = sa.delete(contacts_table())
+    with engine.begin() as connection:
+        connection.execute(clear)
+    yield engine
+    with engine.begin() as connection:
+        connection.execute(clear)
+    engine.dispose()
+
+
+@pytest.fixture
+def expected(engine: sa.Engine) -> pd.DataFrame:
+    """Every call that is open, by value, reckoned here and not by the dashboard."""
+    people = pd.read_sql("SELECT * FROM churners", engine)
+    scores = pd.read_sql("SELECT customer, probability, band FROM churn_scores", engine)
+    both = scores.merge(people, left_on="customer", right_on="CLIENTNUM")
+    both = both[both["Attrition_Flag"] != "Attrited Customer"]
+    spend, balance = both["Total_Trans_Amt"], both["Total_Revolving_Bal"]
+    both["stake"] = YEARS * (PER_SPEND * spend + PER_BALANCE * balance)
+    both["gain"] = both["probability"] * both["stake"] * SUCCESS - COST
+    return both.sort_values(["gain", "customer"], ascending=False, ignore_index=True)
+
+
+def lines_of(text: str) -> list[dict[str, str]]:
+    """A CSV file as a spreadsheet reads it."""
+    return list(csv.DictReader(io.StringIO(text.lstrip("\ufeff"))))
+
+
+def test_campaign_list_is_right_to_the_cell(dashboard: Dashboard, expected: pd.DataFrame) -> None:
+    answer = httpx.get(dashboard.url + "/campaign.csv", params={"budget": "1200"})
+    lines = lines_of(answer.content.decode("utf-8"))
+    assert len(lines) == 100
+    for line, (_, row) in zip(lines, expected.head(100).iterrows(), strict=True):
+        assert int(line["Customer"]) == row["customer"]
+        assert float(line["Risk of leaving (%)"]) == round(100 * row["probability"], 1)
+        assert line["Risk band"] == row["band"]
+        assert abs(float(line["Expected value of a call ($)"]) - row["gain"]) < 0.006
+        assert abs(float(line["Value at stake ($)"]) - row["stake"]) < 0.006
+        assert float(line["Spend, 12 months ($)"]) == row["Total_Trans_Amt"]
+        assert line["Card"] == row["Card_Category"]
+        assert int(line["Transactions, 12 months"]) == row["Total_Trans_Ct"]
+
+
+def test_grid_shows_the_same_list(
+    dashboard: Dashboard, open_page: OpenPage, expected: pd.DataFrame
+) -> None:
+    page, looked = open_page(dashboard.url + "/")
+    page.locator(".risk-bar").first.wait_for()
+    for place in range(5):
+        cells = page.locator(f'.ag-row[row-index="{place}"] [role="gridcell"]')
+        text = " ".join(cells.all_inner_texts())
+        row = expected.iloc[place]
+        assert str(row["customer"]) in text
+        assert f"{100 * row['probability']:.1f} %" in text
+        assert f"${round(row['gain']):,}" in text
+    best = expected.head(250)
+    told = page.locator("#promise-text").inner_text()
+    assert f"Call {250:,} customers for $3,000" in told
+    assert f"${round(best['gain'].sum()):,}" in told
+    assert looked.errors == []
+
+
+def test_url_carries_the_state(dashboard: Dashboard, open_page: OpenPage) -> None:
+    page, _ = open_page(dashboard.url + "/?bands=medium&sort=risk:asc&budget=600")
+    page.locator(".risk-bar").first.wait_for()
+    bands = page.locator(".risk-band").all_inner_texts()
+    assert set(bands) == {"medium"}
+    page.get_by_label("Budget", exact=True).fill("240")
+    page.get_by_text("Call 20 customers").wait_for()
+    until(page, "location.search.includes('budget=240')")
+    assert "bands=medium" in page.url and "sort=risk" in page.url
+
+
+def test_sorting_goes_through_the_database(
+    dashboard: Dashboard, open_page: OpenPage, expected: pd.DataFrame
+) -> None:
+    page, _ = open_page(dashboard.url + "/?sort=transactions:asc")
+    page.locator(".risk-bar").first.wait_for()
+    fewest = expected[expected["Total_Trans_Ct"] == expected["Total_Trans_Ct"].min()]
+    first = page.locator('.ag-row[row-index="0"]').first.get_attribute("row-id")
+    assert int(first or 0) == fewest["customer"].min()
+
+
+def test_marks_take_customers_off_the_list(
+    dashboard: Dashboard, open_page: OpenPage, expected: pd.DataFrame, engine: sa.Engine
+) -> None:
+    page, _ = open_page(dashboard.url + "/")
+    first, second = (str(key) for key in expected["customer"].head(2))
+    page.locator(f'[row-id="{first}"] input[type="checkbox"]').first.check()
+    page.get_by_role("button", name="Snooze 30 days").click()
+    page.locator(f'.ag-row[row-index="0"][row-id="{second}"]').first.wait_for()
+    with engine.connect() as connection:
+        rows = connection.execute(sa.select(contacts_table())).mappings().all()
+    assert [(row["customer"], row["kind"]) for row in rows] == [(int(first), "snoozed")]
+    assert (rows[0]["hidden_until"] - rows[0]["marked_at"]).days == 30
+
+
+def test_campaign_keeps_a_random_control_group(
+    dashboard: Dashboard, open_page: OpenPage, engine: sa.Engine
+) -> None:
+    page, _ = open_page(dashboard.url + "/?budget=600&control=0.2")
+    page.get_by_text("Call 50 customers").wait_for()
+    page.get_by_role("button", name="Start campaign").click()
+    page.get_by_text("40 customers to call, 10 drawn at random").wait_for()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download its list").click()
+    lines = lines_of(download.value.path().read_text("utf-8"))
+    table = contacts_table()
+    with engine.connect() as connection:
+        kinds = dict(connection.execute(sa.select(table.c.customer, table.c.kind)).tuples().all())
+    assert sorted(int(line["Customer"]) for line in lines) == sorted(
+        key for key, kind in kinds.items() if kind == "listed"
+    )
+    assert sum(kind == "control" for kind in kinds.values()) == 10
+
+
+def test_what_if_is_the_apis_own_answer(
+    dashboard: Dashboard,
+    api: Server,
+    open_page: OpenPage,
+    expected: pd.DataFrame,
+) -> None:
+    row = expected.iloc[0]
+    page, looked = open_page(f"{dashboard.url}/?customer={row['customer']}")
+    page.get_by_text("Most towards leaving").wait_for()
+    slider = page.get_by_role("slider", name="Transactions, 12 months")
+    slider.focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    moved = int(slider.get_attribute("aria-valuenow") or 0)
+    assert moved == row["Total_Trans_Ct"] + 5
+    contract = load_contract()
+    record = {name: row[name] for name in contract.feature_names}
+    record = {n: v.item() if hasattr(v, "item") else v for n, v in record.items()}
+    asked = changed_record(record, {"Total_Trans_Ct": moved}, contract)
+    answer = httpx.post(api.url + "/predict", json=asked, headers={"X-Churn-Source": "test"})
+    shown = f'#what-if-probability[data-probability="{answer.json()["probabilities"][0]!r}"]'
+    page.locator(shown).wait_for()
+    assert looked.errors == []
+
+
+def test_result_is_noted_and_shown(
+    dashboard: Dashboard, open_page: OpenPage, expected: pd.DataFrame, engine: sa.Engine
+) -> None:
+    customer = int(expected["customer"].iloc[3])
+    page, _ = open_page(f"{dashboard.url}/?customer={customer}")
+    page.get_by_label("Note").fill("moves abroad")
+    page.get_by_label("Mark this customer").get_by_role("button", name="Leaves").click()
+    page.get_by_text(re.compile("called: leaves – moves abroad")).wait_for()
+
+
+def test_called_customers_come_back_after_the_rest(
+    dashboard: Dashboard, expected: pd.DataFrame, engine: sa.Engine
+) -> None:
+    first = int(expected["customer"].iloc[0])
+    mark(engine, [Mark(first, "called")], now=datetime(2026, 1, 1, tzinfo=UTC))
+    answer = httpx.get(dashboard.url + "/campaign.csv", params={"budget": "12"})
+    assert int(lines_of(answer.text)[0]["Customer"]) == first
+    mark(engine, [Mark(first, "called")], now=datetime.now(UTC))
+    answer = httpx.get(dashboard.url + "/campaign.csv", params={"budget": "12"})
+    assert int(lines_of(answer.text)[0]["Customer"]) != first

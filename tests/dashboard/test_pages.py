@@ -1,0 +1,54 @@
+"""Each page in a real browser, on real data: it loads, it is quiet, and axe has no objection."""
+
+from typing import TYPE_CHECKING
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from tests.dashboard.conftest import Dashboard, OpenPage, until
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+PAGES = {
+    "/": "Whom to call today",
+    "/score": "Score this customer",
+    "/score?tab=file": "Drop a CSV file here",
+    "/model": "Confusion matrix",
+    "/drift?day=2026-11-20&feature=Customer_Age": "What followed",
+    "/service": "The service answers with model 1",
+}
+READY = {"/": ".risk-bar", "/model": ".js-plotly-plot .main-svg"}
+SERIOUS = {"serious", "critical"}
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_page_is_quiet_and_usable(dashboard: Dashboard, open_page: OpenPage, path: str) -> None:
+    page, looked = open_page(dashboard.url + path)
+    page.get_by_text(PAGES[path]).first.wait_for()
+    if path in READY:
+        page.locator(READY[path]).first.wait_for()
+    assert objections(page) == []
+    page.emulate_media(color_scheme="dark")
+    page.locator("html[data-mantine-color-scheme=dark]").wait_for(state="attached")
+    assert objections(page) == []
+    page.set_viewport_size({"width": 390, "height": 844})
+    until(page, "document.documentElement.scrollWidth <= innerWidth")
+    assert looked.errors == []
+    assert looked.outside == []
+
+
+def objections(page: "Page") -> list[str]:
+    """What axe finds serious or worse."""
+    found = Axe().run(page).response["violations"]
+    return [violation["id"] for violation in found if violation["impact"] in SERIOUS]
+
+
+def test_evidently_report_is_shut_in(dashboard: Dashboard, open_page: OpenPage) -> None:
+    page, looked = open_page(dashboard.url + "/drift")
+    frame = page.frame_locator("#report-frame")
+    frame.get_by_text("Evidently's page").wait_for()
+    page.get_by_role("button", name="20 Nov, Age").click()
+    page.get_by_text("31 % of customers differ, drifted").first.wait_for()
+    assert "feature=Customer_Age" in page.url
+    assert looked.errors == []

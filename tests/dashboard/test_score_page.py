@@ -1,0 +1,145 @@
+"""Scoring through the page: faults of a file by row, a result to download, an API that is down."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+
+from dashboard import uploads
+from dashboard.campaign import neutral
+from include.contract import load_contract
+from include.settings import Settings
+from tests.dashboard import bank
+from tests.dashboard.conftest import Dashboard, OpenPage
+from tests.ports import free_ports
+from tests.webapp.champions import records
+from tests.webapp.conftest import Server
+
+CONTRACT = load_contract()
+
+
+def csv_file(path: Path, rows: list[dict[str, object]]) -> Path:
+    """The rows as a file."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, ["customer_id", *CONTRACT.feature_names])
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def people(count: int) -> list[dict[str, object]]:
+    """Rows as an analyst would upload them."""
+    return [{"customer_id": 1000 + i, **record} for i, record in enumerate(records(count))]
+
+
+def test_upload_lists_every_fault_by_its_line(
+    dashboard: Dashboard, open_page: OpenPage, tmp_path: Path
+) -> None:
+    rows = people(4)
+    rows[1]["Gender"] = "X"
+    rows[3] |= {"Customer_Age": 7, "Credit_Limit": "much"}
+    page, looked = open_page(dashboard.url + "/score?tab=file")
+    page.locator("#upload input").set_input_files(csv_file(tmp_path / "people.csv", rows))
+    page.get_by_text("3 values in 2 rows are not right").wait_for()
+    found = page.locator("#upload-faults tbody tr").all_inner_texts()
+    assert [line.split("\t")[:2] for line in found] == [
+        ["3", "Gender"],
+        ["5", "Customer_Age"],
+        ["5", "Credit_Limit"],
+    ]
+    assert page.locator("#score-file").count() == 0
+    assert looked.errors == []
+
+
+def test_upload_is_scored_through_the_api(
+    dashboard: Dashboard, api: Server, open_page: OpenPage, tmp_path: Path
+) -> None:
+    rows = people(2300)  # three parts
+    page, looked = open_page(dashboard.url + "/score?tab=file")
+    page.locator("#upload input").set_input_files(csv_file(tmp_path / "people.csv", rows))
+    page.get_by_role("button", name="Score 2,300 customers").click()
+    page.get_by_text("2,300 rows scored").wait_for()
+    with page.expect_download() as download:
+        page.locator("#result-link").click()
+    lines = list(csv.DictReader(io.StringIO(download.value.path().read_text("utf-8-sig"))))
+    answer = httpx.post(api.url + "/predict_batch", json={"records": rows}).json()
+    assert [float(line["risk_of_leaving_percent"]) for line in lines] == [
+        round(100 * p, 2) for p in answer["probabilities"]
+    ]
+    assert [int(line["customer_id"]) for line in lines] == [row["customer_id"] for row in rows]
+    assert looked.errors == []
+
+
+def test_form_shows_a_fault_beside_its_field(dashboard: Dashboard, open_page: OpenPage) -> None:
+    page, _ = open_page(dashboard.url + "/score")
+    page.get_by_label("Age (years)").fill("7")
+    page.get_by_role("button", name="Score this customer").click()
+    page.get_by_text("expected an integer from 18 to 120").wait_for()
+    page.get_by_label("Age (years)").fill("47")
+    page.get_by_role("button", name="Score this customer").click()
+    page.locator("#one-probability").wait_for()
+
+
+def test_pages_say_that_the_api_is_down(
+    bank_settings: Settings, open_page: OpenPage, tmp_path: Path
+) -> None:
+    store = {"CHURN_STORE_URI": bank_settings.resolved_store_uri}
+    database = {"CHURN_DATABASE_URL": bank_settings.resolved_database_url}
+    nobody = f"http://127.0.0.1:{free_ports(1)[0]}"
+    server = Dashboard(free_ports(1)[0], tmp_path, {**store, **database}, api_url=nobody).start()
+    try:
+        page, _ = open_page(server.url + "/service")
+        page.get_by_text("The prediction service does not answer").wait_for()
+        key = bank.people()["CLIENTNUM"].iloc[1]
+        page.goto(f"{server.url}/?customer={key}")
+        page.get_by_text("The prediction service does not answer").wait_for()
+        page.locator(".risk-bar").first.wait_for()  # the list does without it
+    finally:
+        server.stop()
+
+
+def test_empty_states_and_sign_in(open_page: OpenPage, tmp_path: Path) -> None:
+    environment = {"CHURN_DASHBOARD_PASSWORD": "sesame", "CHURN_API_KEYS": "k1"}
+    server = Dashboard(
+        free_ports(1)[0], tmp_path, environment, api_url="http://127.0.0.1:9"
+    ).start()
+    try:
+        page, _ = open_page(server.url + "/model")
+        page.get_by_label("Password or API key").fill("wrong")
+        page.get_by_role("button", name="Sign in").click()
+        page.get_by_text("That password is not right.").wait_for()
+        page.get_by_label("Password or API key").fill("sesame")
+        page.get_by_role("button", name="Sign in").click()
+        page.get_by_text("No champion yet").wait_for()
+        page.goto(server.url + "/drift")
+        page.get_by_text("No drift run yet").wait_for()
+        page.goto(server.url + "/")
+        page.get_by_text("Nobody was scored yet").wait_for()
+        assert httpx.get(server.url + "/campaign.csv").status_code == 401
+        assert httpx.get(server.url + "/_dash-layout").status_code == 401
+        assert "k1" not in page.content()
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1"])
+def test_formulas_are_neutralised(text: str) -> None:
+    assert neutral(text) == "'" + text
+
+
+@pytest.mark.parametrize("value", [-12.5, 3, "Blue", "60 %", ""])
+def test_other_cells_stay_as_they_are(value: object) -> None:
+    assert neutral(value) == value
+
+
+def test_semicolons_and_unused_columns_are_understood() -> None:
+    names = [*CONTRACT.feature_names, "Attrition_Flag"]
+    record = records(1)[0]
+    cells = [str(record.get(name, "Existing Customer")) for name in names]
+    found = uploads.read_upload("\n".join([";".join(names), ";".join(cells)]), CONTRACT)
+    assert found.ignored == ["Attrition_Flag"]
+    assert found.faults == []
+    assert json.loads(json.dumps(found.records[0])) == record

@@ -1,0 +1,74 @@
+"""The worklist on SQLite and on a MySQL-compatible server: built, renewed, asked."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+import sqlalchemy as sa
+
+from dashboard.call_list import CallList, ListView
+from dashboard.worklist import Revenue, Worklist, WorklistKeeper, build, scores_stamp
+from include import contacts, customers
+from include.contacts import Mark
+from include.score_table import score_table
+from tests.dashboard import bank
+
+REVENUE = Revenue(per_spend=0.015, per_balance=0.18)
+ROWS = 600
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[sa.Engine]:
+    """Scored customers in a database of either kind."""
+    engine = customers.open_engine(database_url)
+    customers.create_table(engine)
+    contacts.create_contacts(engine)
+    customers.load_customers(engine, bank.people(ROWS), now=datetime.now(UTC))
+    bank.score_everybody(engine, bank.people(ROWS))
+    yield engine
+    engine.dispose()
+
+
+def built(engine: sa.Engine) -> Worklist:
+    """The list as it is now."""
+    stamp = scores_stamp(engine, REVENUE)
+    assert stamp is not None
+    build(engine, REVENUE, stamp=stamp, now=datetime.now(UTC))
+    found = WorklistKeeper(engine, REVENUE).in_use()
+    assert found is not None and found.stamp == stamp
+    return found
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"sort": "balance:asc"},
+        {"bands": "low", "left": "1"},
+        {"status": "all", "filters": '{"card": {"type": "contains", "filter": "blue"}}'},
+        {"filters": '{"spend": {"type": "inRange", "filter": 1000, "filterTo": 4000}}'},
+        {"view": "campaign"},
+    ],
+)
+def test_pages_and_count_agree(engine: sa.Engine, values: dict[str, str]) -> None:
+    calls = CallList(engine, built(engine), ListView.from_values(values))
+    rows = [*calls.page(0, 300), *calls.page(300, 700)]
+    assert len({row["customer"] for row in rows}) == len(rows) == calls.count() > 0
+
+
+def test_a_marked_customer_is_on_another_list(engine: sa.Engine) -> None:
+    worklist = built(engine)
+    first = CallList(engine, worklist, ListView()).page(0, 1)[0]["customer"]
+    contacts.mark(engine, [Mark(first, "called")], now=datetime.now(UTC))
+    assert CallList(engine, worklist, ListView()).page(0, 1)[0]["customer"] != first
+    called = CallList(engine, worklist, ListView.from_values({"status": "called"}))
+    assert [row["customer"] for row in called.page(0, 9)] == [first]
+
+
+def test_new_scores_make_a_new_list(engine: sa.Engine) -> None:
+    before = built(engine)
+    with engine.begin() as connection:
+        connection.execute(sa.update(score_table()).values(model_version="2"))
+    after = built(engine)
+    assert (before.table.name, after.table.name) == ("churn_worklist_a", "churn_worklist_b")
+    assert after.model_version == "2"
