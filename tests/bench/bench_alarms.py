@@ -1,9 +1,10 @@
 """How often quiet days ring and shifted ones do; run by `make bench-alarms CSV=…`.
 
-Days are resamples of real customers that the reference does not hold: half of the customers are the
-reference, days are drawn from the other half. Both populations that an API may see are tried: all
-customers, and existing ones only. "Any p" is the rule that this one replaces: any feature with
-p < 0.05 against the same rows. The score is a model's, trained on the reference's own training rows.
+Days are resamples of real customers that the reference does not hold: half of the customers are
+the reference, days are drawn from the other half. Both populations that an API may see are tried:
+all customers, and existing ones only. "Any p" is the rule that this one replaces: any feature
+with p < 0.05 against the same rows. The score is a model's, trained on the reference's own
+training rows.
 """
 
 import argparse
