@@ -80,7 +80,9 @@ def load_customers(engine: sa.Engine, frame: pd.DataFrame, *, now: datetime) -> 
     labelled = rows[contract.target.name].notna()
     given = _given_moments(rows, contract, now).where(labelled)
     moments = given.astype(object).map(stored_moment, na_action="ignore")
-    rows[contract.labelled_at.name] = moments.fillna(stored_moment(now)).where(labelled)
+    # Not fillna: pandas would make its own kind of moment of a whole second, which no driver knows.
+    stamped = [stored_moment(now) if pd.isna(moment) else moment for moment in moments]
+    rows[contract.labelled_at.name] = pd.Series(stamped, rows.index, dtype=object).where(labelled)
     keeping = given.isna()
     written = 0
     with database_errors(engine, f"write the table {TABLE}"), engine.begin() as connection:

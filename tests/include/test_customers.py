@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from include import customer_csv, customer_rows, customers
 from include.contract import Contract, load_contract
 from include.errors import ConfigurationError, DataError
+from include.sample import sample_customers
 from tests.include.records import customer
 
 NOW = datetime(2026, 11, 22, 12, 30, 15, 123456, tzinfo=UTC)
@@ -563,3 +564,10 @@ def test_the_command_makes_sample_customers(
 ) -> None:
     assert customers.main(["sample", "--rows", "50", "--seed", "3"]) == 0
     assert "50 new" in capsys.readouterr().out
+
+
+def test_a_moment_of_a_whole_second_is_stored(engine: sa.Engine) -> None:
+    whole = NOW.replace(microsecond=0)
+    customers.create_table(engine)
+    customers.load_customers(engine, sample_customers(3, seed=1), now=whole)
+    assert customers.count_newly_labelled(engine, whole - timedelta(seconds=1)) == 3
