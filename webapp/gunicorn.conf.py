@@ -14,6 +14,7 @@ sys.path.insert(0, str(PROJECT))
 from include.settings import load_settings  # noqa: E402
 from webapp import logs, shipping  # noqa: E402
 from webapp.access import refuse_open_door  # noqa: E402
+from webapp.seats import Seats  # noqa: E402
 
 settings = load_settings()
 
@@ -22,6 +23,7 @@ workers = settings.api_workers or os.cpu_count() or 1
 worker_class = "webapp.worker.WholeRequestWorker"
 worker_connections = 1000
 SETTLE_SECONDS = 5.0
+seats = Seats(2 * workers + 8)  # with room for those that a reload replaces
 preload_app = False  # each worker has its own threads, sessions and clients
 keepalive = 75  # longer than a load balancer's idle time, or it would meet closed connections
 graceful_timeout = 20
@@ -39,6 +41,11 @@ def on_starting(server: Any) -> None:
     """Refuse to listen where others can ask without a key, however the address was set."""
     for address in server.cfg.address:
         refuse_open_door(settings, address if isinstance(address, str) else address[0])
+
+
+def pre_fork(server: Any, worker: Any) -> None:
+    """Tell the worker how many clients the others have."""
+    worker.seat = seats.seat(worker.age)
 
 
 def post_worker_init(worker: Any) -> None:
@@ -60,6 +67,7 @@ def child_exit(server: Any, worker: Any) -> None:
     """Keep what a dead worker counted, and nothing else of it."""
     from webapp.metrics import forget_process
 
+    seats.leave(worker.age)
     forget_process(worker.pid)
 
 

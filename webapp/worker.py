@@ -37,6 +37,7 @@ from gunicorn.http.parser import RequestParser
 from gunicorn.workers.base import Worker
 
 from webapp.framing import Frame
+from webapp.seats import Seat
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ LINGER_SECONDS = 2.0  # for a client to read an answer that came before it had s
 QUIET = {errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED, errno.EINTR}
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 UNLIMITED = 2**40
+PATIENCE_SECONDS = 0.002  # that a new client waits for a worker with fewer clients
 
 
 class Outbox:
@@ -98,6 +100,7 @@ class WholeRequestWorker(Worker):  # type: ignore[misc]
     """Serves requests that have arrived completely."""
 
     alive: bool
+    seat: Seat | None = None  # given by the master
 
     def init_process(self) -> None:
         """Prepare what must not be shared with the master, then serve."""
@@ -106,6 +109,7 @@ class WholeRequestWorker(Worker):  # type: ignore[misc]
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="long")
         self._done: deque[tuple[Connection, bytes, bool]] = deque()
         self._now = time.monotonic()
+        self._patient_until = 0.0  # new clients are left to the other workers
         super().init_process()
 
     def run(self) -> None:
@@ -115,7 +119,8 @@ class WholeRequestWorker(Worker):  # type: ignore[misc]
         self._selector.register(self.PIPE[0], READ)
         for listener in self.sockets:
             listener.setblocking(False)
-            self._selector.register(listener, READ, self._accept)
+        self._open()
+        self._tell()
         ticked = 0.0
         while self.alive:
             self._serve(TICK_SECONDS)
@@ -130,8 +135,14 @@ class WholeRequestWorker(Worker):  # type: ignore[misc]
 
     def _serve(self, seconds: float) -> None:
         """Wait for something to do, and do it."""
+        if self._patient_until:
+            seconds = min(seconds, max(self._patient_until - time.monotonic(), 0))
         events = self._selector.select(seconds)
         self._now = time.monotonic()
+        if 0 < self._patient_until <= self._now:
+            self._open()
+            for listener in self.sockets:  # nobody else took the client
+                self._accept(listener)
         for key, _ in events:
             if key.data is None:
                 os.read(key.fd, 4096)
@@ -147,9 +158,14 @@ class WholeRequestWorker(Worker):  # type: ignore[misc]
 
     def _finish(self) -> None:
         """Take no more clients, answer the requests that are here, and leave."""
+        if not self._patient_until:
+            self._shut()
+        self._patient_until = 0.0
         for listener in self.sockets:
-            self._selector.unregister(listener)
             listener.close()
+        if self.seat:
+            self.seat.leave()
+            self.seat = None
         deadline = time.monotonic() + self.cfg.graceful_timeout
         self._serve(0)  # what arrived while the last request was computed
         while self._unfinished() and time.monotonic() < deadline:
@@ -168,6 +184,27 @@ class WholeRequestWorker(Worker):  # type: ignore[misc]
             if connection.deadline < self._now and not connection.busy:
                 self._hang_up(connection)
 
+    def _open(self) -> None:
+        self._patient_until = 0.0
+        for listener in self.sockets:
+            self._selector.register(listener, READ, self._welcome)
+
+    def _shut(self) -> None:
+        for listener in self.sockets:
+            self._selector.unregister(listener)
+
+    def _tell(self) -> None:
+        if self.seat:
+            self.seat.tell(len(self._connections))
+
+    def _welcome(self, listener: socket.socket) -> None:
+        """Take a new client, unless another worker has fewer and takes it within moments."""
+        if not self._patient_until and self.seat and self.seat.crowded():
+            self._shut()
+            self._patient_until = self._now + PATIENCE_SECONDS
+        elif not self._patient_until:
+            self._accept(listener)
+
     def _accept(self, listener: socket.socket) -> None:
         if len(self._connections) >= self.cfg.worker_connections:
             return
@@ -181,6 +218,7 @@ class WholeRequestWorker(Worker):  # type: ignore[misc]
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = Connection(sock, address, self._now + self.cfg.keepalive)
         self._connections.add(connection)
+        self._tell()
         self._watch(connection, READ)
         # Mostly the request is here already.
         self._receive(connection)
@@ -325,6 +363,7 @@ class WholeRequestWorker(Worker):  # type: ignore[misc]
             return
         self._watch(connection, 0)
         self._connections.discard(connection)
+        self._tell()
         util.close(connection.sock)
 
 

@@ -10,11 +10,13 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import httpx
 import numpy as np
+import psutil
 import pyarrow as pa
 import pytest
 
@@ -99,6 +101,43 @@ def test_killed_workers_and_a_killed_master_lose_no_acknowledged_answer(
     assert load.acknowledged <= set(logged), "an acknowledged answer is missing in the log"
     assert len(logged) == len(set(logged)), "an answer is logged twice"
     assert len(logged) - len(load.answers) <= load.cut_off
+
+
+def test_clients_that_come_at_once_are_shared_out(running: Server) -> None:
+    def both_serve() -> bool:
+        with clients(running, 2) as shared:
+            return shared == [1, 1]
+
+    running.until(both_serve)
+    with clients(running, 16) as shared:
+        assert sum(shared) == 16 and max(shared) <= 10
+    os.kill(running.workers()[0], signal.SIGKILL)
+    running.until(both_serve)
+
+
+@contextmanager
+def clients(server: Server, number: int) -> Iterator[list[int]]:
+    """So many idle clients; how many each worker has."""
+    with ExitStack() as stack:
+        for _ in range(number):
+            address = ("127.0.0.1", server.port)
+            stack.enter_context(socket.create_connection(address, timeout=5))
+        deadline = time.monotonic() + 2
+        found = _clients_of(server)
+        while sum(found) < number and time.monotonic() < deadline:
+            time.sleep(0.05)
+            found = _clients_of(server)
+        yield found
+
+
+def _clients_of(server: Server) -> list[int]:
+    return [
+        sum(
+            each.status == psutil.CONN_ESTABLISHED and each.laddr.port == server.port
+            for each in psutil.Process(worker).net_connections("tcp")
+        )
+        for worker in server.workers()
+    ]
 
 
 def _wait_until_gone(process_id: int) -> None:
