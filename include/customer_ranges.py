@@ -71,16 +71,19 @@ def pages(
     """
     types = column_types(engine, contract, names)
     key: sa.ColumnElement[Any] = sa.column(contract.key.name)
-    query = sa.select().select_from(sa.table(TABLE)).order_by(key).limit(rows)
+    last = sa.select(key).select_from(sa.table(TABLE)).order_by(key).limit(1).offset(rows - 1)
+    query = sa.select().select_from(sa.table(TABLE))
     while True:
         with _reading(engine) as connection:
-            found = query.where(keys.condition(key))
+            bound = connection.scalar(last.where(keys.condition(key)))
+            near = KeyRange(keys.after, keys.upto if bound is None else int(bound))
+            found = query.where(near.condition(key))
             page = read_page(connection, found, types, key=contract.key.name)
         if len(page):
             yield page
-        if len(page) < rows:
+        if bound is None:
             return
-        keys = KeyRange(int(page[contract.key.name].iloc[-1]), keys.upto)
+        keys = KeyRange(near.upto, keys.upto)
 
 
 def read_keys(

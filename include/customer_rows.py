@@ -21,6 +21,7 @@ READ_ROWS = 20_000
 WRITE_ROWS = 5000
 PAGE_BYTES_MAX = 2**30  # the server's max_allowed_packet is smaller, and what counts
 NOTHING = "-"  # stands for NULL among hexadecimal texts
+LINE_END = "."  # the last field of a line that is whole
 
 
 def read_rows(
@@ -42,22 +43,21 @@ def read_page(
 ) -> pd.DataFrame:
     """The same, by key, for a query of so few rows that they fit into one packet of some MiB.
 
-    From MySQL they come as one text, four times as fast as row by row.
+    From MySQL they come as one text, three times as fast as row by row.
     """
     if connection.dialect.name == "sqlite":
-        return read_rows(connection, query, types)
-    lines = query.with_only_columns(_line(types).label("line"), sa.column(key)).subquery("page")
-    quoted = connection.dialect.identifier_preparer.quote(key)
-    joined: sa.ColumnElement[str] = sa.literal_column(f"line ORDER BY {quoted} SEPARATOR '\\n'")
-    length = sa.func.sum(sa.func.length(lines.c.line))
-    whole = sa.select(sa.func.count(), length, sa.func.group_concat(joined)).select_from(lines)
+        return read_rows(connection, query, types).sort_values(key, ignore_index=True)
+    line = sa.func.concat_ws(",", *_fields(types), LINE_END)
+    lines = sa.func.group_concat(line.op("SEPARATOR")(sa.literal_column("'\\n'")))
     connection.exec_driver_sql(f"SET SESSION group_concat_max_len = {PAGE_BYTES_MAX}")
-    rows, expected, text = connection.execute(whole).one()
+    rows, text = connection.execute(query.with_only_columns(sa.func.count(), lines)).one()
     if not rows:
         return pd.DataFrame(columns=list(types))
-    if text is None or len(text) != expected + rows - 1:  # the server cut it, and only warns
-        return read_rows(connection, query, types)
-    return _frame([_parsed([text], types)], types)
+    if text is None or not text.endswith(f",{LINE_END}") or text.count("\n") != rows - 1:
+        found = read_rows(connection, query, types)  # the server cut the text, and only warns
+    else:
+        found = _frame([_parsed([text], {**types, LINE_END: sa.String()})], types)
+    return found.sort_values(key, ignore_index=True)
 
 
 def _plain(connection: sa.Connection, query: "sa.Select[Any]", names: list[str]) -> pd.DataFrame:
@@ -80,7 +80,7 @@ def _packed(
     Texts travel in hexadecimal, so that nothing in them can end a field. A million customers take a
     third of the time that they take field by field.
     """
-    rows = connection.execute(query.with_only_columns(_line(types)))
+    rows = connection.execute(query.with_only_columns(sa.func.concat_ws(",", *_fields(types))))
     tables = [_parsed(chunk, types) for chunk in rows.scalars().partitions(READ_ROWS)]
     return _frame(tables, types) if tables else pd.DataFrame(columns=list(types))
 
@@ -90,8 +90,8 @@ def _frame(tables: list[Any], types: "Mapping[str, TypeEngine[Any]]") -> pd.Data
     return pd.DataFrame({name: _column(table.column(name)) for name in types})
 
 
-def _line(types: "Mapping[str, TypeEngine[Any]]") -> "sa.ColumnElement[str]":
-    return sa.func.concat_ws(",", *(_field(name, kind) for name, kind in types.items()))
+def _fields(types: "Mapping[str, TypeEngine[Any]]") -> "list[sa.ColumnElement[str]]":
+    return [_field(name, kind) for name, kind in types.items()]
 
 
 def _field(name: str, kind: "TypeEngine[Any]") -> "sa.ColumnElement[str]":

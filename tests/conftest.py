@@ -176,7 +176,9 @@ def database_daemon(daemon: str, home: Path) -> Iterator[str]:
     as_user = ["--user=mysql"] if os.geteuid() == 0 else []
     if as_user:
         shutil.chown(home, "mysql", "mysql")
-    settings = [f"--datadir={data}", f"--socket={home / 'socket'}", *as_user]
+    # Servers that start remove what they find in a shared directory for temporary files.
+    places = [f"--datadir={data}", f"--socket={home / 'socket'}", f"--tmpdir={home}"]
+    settings = [*places, *as_user]
     _install_database(daemon, settings)
     (home / "init.sql").write_text(
         "CREATE USER churn@127.0.0.1 IDENTIFIED BY 'hush';\nGRANT ALL ON *.* TO churn@127.0.0.1;\n"

@@ -19,6 +19,7 @@ from sqlalchemy import Engine, text
 from include import (
     champion,
     customer_ranges,
+    customer_rows,
     customers,
     night_summary,
     nightly,
@@ -323,6 +324,19 @@ def test_ranges_hold_equal_numbers_and_every_possible_key(
 def test_pages_hold_no_more_than_they_may(bank: Engine, contract: Contract) -> None:
     pages = customer_ranges.pages(bank, contract, ["Gender"], KeyRange(None, None), rows=300)
     assert [len(page) for page in pages] == [300, 300, 300, 100]
+
+
+def test_a_page_that_the_server_cuts_is_read_row_by_row(
+    bank: Engine, contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names, everybody = contract.feature_names, KeyRange(None, None)
+    whole = list(customer_ranges.pages(bank, contract, names, everybody, rows=400))
+    monkeypatch.setattr(customer_rows, "PAGE_BYTES_MAX", 10_000)
+    cut = list(customer_ranges.pages(bank, contract, names, everybody, rows=400))
+    expected = customers.read_customers(bank, contract, labelled_only=False)
+    for found in (whole, cut):
+        frame = pd.concat(found, ignore_index=True)
+        pd.testing.assert_frame_equal(frame, expected[list(frame)])
 
 
 def _scores(night: Night) -> int:
