@@ -1,11 +1,8 @@
-"""Any DAG's run on the stack that is up: triggered, followed task by task, explained if it fails.
-
-`training` does the same for the first champion, with the stack's own services to look after.
-"""
+"""A DAG's run as a person sees it: triggered, followed task by task, explained when it fails."""
 
 import logging
 import time
-from collections import Counter
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from include.settings import Settings
@@ -18,14 +15,22 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS = 0.5
 RUN_SECONDS = 6 * 3600
 GOOD = frozenset({"success", "skipped"})
+TELLING = frozenset({*GOOD, "failed", "up_for_retry"})  # what waits or never began says nothing
+
+Tick = Callable[[], None]
+Shown = set[tuple[str, int, str]]
 
 
 class RunFailed(Exception):
     """A run could not be started or did not end well; the message says what to look at."""
 
 
+def nothing() -> None:
+    """No services to look after meanwhile: the stack's own process does that."""
+
+
 def run_dag(settings: Settings, dag_id: str, conf: dict[str, Any]) -> RunState:
-    """Trigger a DAG, show its progress, and return when it has ended well; else RunFailed."""
+    """Trigger a DAG on the stack that is up, and follow its run to a good end; else RunFailed."""
     places = layout(settings)
     if not places.stack_file.exists():
         raise RunFailed(f"no stack is up here ({places.stack_file}): `make run` first")
@@ -34,9 +39,37 @@ def run_dag(settings: Settings, dag_id: str, conf: dict[str, Any]) -> RunState:
         _check_dag(client, dag_id)
         run_id = client.trigger(dag_id, conf)
         logger.info("%s run %s", dag_id, run_id)
-        return _follow(client, places, dag_id, run_id)
+        return follow(client, places, dag_id, run_id)
     finally:
         client.close()
+
+
+def follow(
+    client: AirflowClient,
+    places: Layout,
+    dag_id: str,
+    run_id: str,
+    tick: Tick = nothing,
+    *,
+    seconds: float = RUN_SECONDS,
+) -> RunState:
+    """Show each task with its time as it finishes; RunFailed when the run does not end well."""
+    shown: Shown = set()
+    deadline = time.monotonic() + seconds
+    while True:
+        # The run before its tasks: the other way round the last of them could be missed.
+        run, tasks = client.run(dag_id, run_id), client.tasks(dag_id, run_id)
+        for line in _news(tasks, shown):
+            logger.info("%s", line)
+        if run.is_finished:
+            break
+        if time.monotonic() > deadline:
+            raise RunFailed(f"{run_id} is still {run.state} after {seconds:g} s")
+        tick()
+        time.sleep(POLL_SECONDS)
+    if run.state != "success":
+        raise RunFailed(_explanation(client, places, dag_id, run, tasks))
+    return run
 
 
 def _check_dag(client: AirflowClient, dag_id: str) -> None:
@@ -48,34 +81,30 @@ def _check_dag(client: AirflowClient, dag_id: str) -> None:
         raise RunFailed(f"{dag_id} is paused: switch it on in the UI")
 
 
-def _follow(client: AirflowClient, places: Layout, dag_id: str, run_id: str) -> RunState:
-    shown: Counter[tuple[str, str]] = Counter()
-    deadline = time.monotonic() + RUN_SECONDS
-    while True:
-        run = client.run(dag_id, run_id)  # before its tasks, so that none is missed at the end
-        tasks = client.tasks(dag_id, run_id)
-        _show(tasks, shown)
-        if run.is_finished:
-            break
-        if time.monotonic() > deadline:
-            raise RunFailed(f"{run_id} has not ended in {RUN_SECONDS} s; it is still {run.state}")
-        time.sleep(POLL_SECONDS)
-    if run.state != "success":
-        raise RunFailed(_explanation(client, places, dag_id, run, tasks))
-    return run
+def _news(tasks: list[TaskState], shown: Shown) -> Iterator[str]:
+    """What was not shown yet; of a mapped task how many are done says more than each of them."""
+    groups: dict[str, list[TaskState]] = {}
+    for task in tasks:
+        groups.setdefault(task.task_id, []).append(task)
+    for task_id, group in groups.items():
+        told = [task for task in group if task.state in TELLING]
+        for task in told if len(group) == 1 else ():
+            if _first(shown, (task_id, task.try_number, task.state)):
+                yield _line(task_id, task.seconds, "" if task.state in GOOD else task.state)
+        done = [task.seconds or 0.0 for task in told if task.state in GOOD]
+        if len(group) > 1 and done and _first(shown, (task_id, len(done), "done")):
+            yield _line(task_id, sum(done), f"{len(done)} of {len(group)}")
 
 
-def _show(tasks: list[TaskState], shown: "Counter[tuple[str, str]]") -> None:
-    """A mapped task has many instances: how many are done says more than each of them."""
-    now = Counter((task.task_id, task.state) for task in tasks if task.is_finished)
-    total = Counter(task.task_id for task in tasks)
-    for (task_id, state), count in now.items():
-        if shown[task_id, state] == count:
-            continue
-        shown[task_id, state] = count
-        of_many = f"  {count} of {total[task_id]}" if total[task_id] > 1 else ""
-        note = "" if state == "success" else f"  {state.replace('_', ' ')}"
-        logger.info("  %-18s%s%s", task_id, of_many, note)
+def _first(shown: Shown, key: tuple[str, int, str]) -> bool:
+    known = key in shown
+    shown.add(key)
+    return not known
+
+
+def _line(task_id: str, seconds: float | None, note: str) -> str:
+    took = "" if seconds is None else f"{seconds:6.1f} s"
+    return f"  {task_id:16} {took:>9}  {note.replace('_', ' ')}".rstrip()
 
 
 def _explanation(
@@ -83,11 +112,15 @@ def _explanation(
 ) -> str:
     failed = [task for task in tasks if task.state == "failed"]
     if not failed:
-        return f"{dag_id} run {run.run_id} is {run.state}, and no task of it failed"
-    folder = places.airflow_home / "logs" / f"dag_id={dag_id}" / f"run_id={run.run_id}"
+        return f"the {dag_id} run {run.run_id} is {run.state}, and no task of it failed"
+    task = failed[0]
     try:
-        errors = client.errors(dag_id, run.run_id, failed[0])
-    except AirflowError:  # the log of a mapped task needs its index: the files have it
-        errors = []
-    cause = "\n  ".join(errors) or "(its log says why)"
-    return f"{failed[0].task_id} failed in {run.run_id}:\n  {cause}\n  its log is below {folder}"
+        errors = client.errors(dag_id, run.run_id, task)
+    except AirflowError as error:
+        errors = [f"(its log cannot be read through Airflow: {error})"]
+    cause = "\n  ".join(errors) or "(no error in its log)"
+    folder = places.airflow_home / "logs" / f"dag_id={dag_id}" / f"run_id={run.run_id}"
+    return (
+        f"{task.task_id} failed in the {dag_id} run {run.run_id}:\n  {cause}\n"
+        f"  its log is below {folder / f'task_id={task.task_id}'}"
+    )

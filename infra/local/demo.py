@@ -58,10 +58,7 @@ def main() -> int:
             demo.run()
         finally:
             demo.close()
-    except (
-        *(StepFailed, ChurnError, AirflowError),
-        *(training.TrainingFailed, dag_runs.RunFailed),
-    ) as error:
+    except (StepFailed, ChurnError, AirflowError, dag_runs.RunFailed) as error:
         logger.error("make demo: %s", error)
         return 1
     return 0
@@ -156,7 +153,7 @@ class Demo:
         logger.info("   Report: %s", found.report_uri)
         logger.info("   It has started %s.\n", decision.run_id)
         logger.info("4. The training run:")
-        run = training.follow(self.airflow, self.places, decision.run_id, lambda: None)
+        run = dag_runs.follow(self.airflow, self.places, training.DAG_ID, decision.run_id)
         logger.info("   ended well after %.1f s.", run.seconds or 0.0)
 
     def _promoted(self, old: Manifest) -> Manifest:

@@ -15,6 +15,7 @@ from include.database import open_engine
 from include.settings import Settings
 from infra.local import airflow, report, training
 from infra.local.airflow_client import AirflowClient, AirflowError
+from infra.local.dag_runs import RunFailed
 from infra.local.files import write_whole
 from infra.local.ports import port_faults
 from infra.local.services import (
@@ -155,7 +156,7 @@ class Operator:
         )
         try:
             run = training.train(client, self.places, self.stack.tick, reason="first champion")
-        except (training.TrainingFailed, AirflowError) as error:
+        except (RunFailed, AirflowError) as error:
             self.failure = str(error)
             return
         finally:

@@ -10,6 +10,7 @@ from include.errors import ChurnError
 from include.settings import PROJECT, load_settings
 from infra.local import airflow, training
 from infra.local.airflow_client import AirflowClient, AirflowError
+from infra.local.dag_runs import RunFailed, nothing
 from infra.local.report import champion, figures
 from infra.local.run import log_to_terminal
 from infra.local.services import layout
@@ -26,7 +27,7 @@ def main() -> int:
     load_dotenv(PROJECT / ".env")
     try:
         return _train(arguments.reason)
-    except (ChurnError, AirflowError, training.TrainingFailed) as error:
+    except (ChurnError, AirflowError, RunFailed) as error:
         logger.error("make train: %s", error)
         return 1
 
@@ -39,7 +40,7 @@ def _train(reason: str) -> int:
         return 1
     before = champion(settings)
     client = AirflowClient(places.airflow.url, user=airflow.USER, password=airflow.password(places))
-    run = training.train(client, places, _nothing, reason=reason)
+    run = training.train(client, places, nothing, reason=reason)
     after = champion(settings)
     logger.info("%.1f s from trigger to success", run.seconds)
     if after is None or (before and after.version == before.version):
@@ -47,10 +48,6 @@ def _train(reason: str) -> int:
     if after:
         logger.info("champion version %s: %s", after.version, figures(after))
     return 0
-
-
-def _nothing() -> None:
-    """Nobody's services to look after: the stack's own process does that."""
 
 
 if __name__ == "__main__":

@@ -1,0 +1,115 @@
+"""A run's progress, against an Airflow that answers from a script."""
+
+from collections.abc import Callable
+
+import pytest
+
+from include.settings import Settings
+from infra.local import airflow_client, dag_runs
+from infra.local.airflow_client import AirflowClient, AirflowError
+from infra.local.dag_runs import RunFailed
+from infra.local.services import Layout
+from tests.infra.scripted_airflow import DAG, RUN, airflow_answering, run_is, task_is, tasks_are
+
+DAG_ID = "churn_training"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Poll without pauses, and keep what is shown."""
+    monkeypatch.setattr(dag_runs, "POLL_SECONDS", 0.01)
+    caplog.set_level("INFO", logger="infra.local")
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What a person saw."""
+    return [record.getMessage() for record in caplog.records if "infra" in record.name]
+
+
+def test_a_failure_names_task_error_and_log(
+    places: Layout, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = {
+        "content": [
+            {"event": "::group::Log message source details"},
+            {"event": "fine", "level": "info"},
+            {
+                "event": "Task failed with exception",
+                "level": "error",
+                "error_detail": [{"exc_type": "DataError", "exc_value": "the table is empty"}],
+            },
+        ]
+    }
+    script = {
+        f"GET {DAG}/dagRuns/{RUN}": [run_is("failed")],
+        f"GET {DAG}/dagRuns/{RUN}/taskInstances": [
+            tasks_are(
+                task_is("ingest_data", "failed", 0.5, tries=3),
+                task_is("train_model", "upstream_failed"),
+            )
+        ],
+        f"GET {DAG}/dagRuns/{RUN}/taskInstances/ingest_data/logs/3": [log],
+    }
+    with (
+        airflow_answering(script) as client,
+        pytest.raises(RunFailed) as caught,
+    ):
+        dag_runs.follow(client, places, DAG_ID, RUN)
+    assert "ingest_data failed in the churn_training run" in str(caught.value)
+    assert "DataError: the table is empty" in str(caught.value)
+    path = f"dag_id=churn_training/run_id={RUN}/task_id=ingest_data"
+    assert f"{places.airflow_home}/logs/{path}" in str(caught.value)
+    assert lines(caplog) == ["  ingest_data          0.5 s  failed"]
+
+
+def test_of_a_mapped_task_is_told_how_many_are_done(
+    places: Layout, caplog: pytest.LogCaptureFixture
+) -> None:
+    waiting, failed = task_is("score_range", "running"), task_is("score_range", "up_for_retry", 9)
+    done = [task_is("score_range", "success", seconds) for seconds in (1.0, 2.0, 3.0)]
+    script = {
+        f"GET {DAG}/dagRuns/{RUN}": [*[run_is("running")] * 3, run_is("success")],
+        f"GET {DAG}/dagRuns/{RUN}/taskInstances": [
+            tasks_are(waiting, waiting, waiting),
+            tasks_are(done[0], done[1], waiting),
+            tasks_are(done[0], done[1], failed),
+            tasks_are(*done),
+        ],
+    }
+    with airflow_answering(script) as client:
+        dag_runs.follow(client, places, DAG_ID, RUN)
+    assert lines(caplog) == [
+        "  score_range          3.0 s  2 of 3",
+        "  score_range          6.0 s  3 of 3",
+    ]
+
+
+def test_without_a_stack_nothing_is_run(settings: Settings) -> None:
+    with pytest.raises(RunFailed, match="no stack is up here .* `make run` first"):
+        dag_runs.run_dag(settings, DAG_ID, {})
+
+
+def test_the_services_are_looked_after_meanwhile(places: Layout) -> None:
+    class Fallen(Exception):
+        pass
+
+    def tick() -> None:
+        raise Fallen
+
+    script = {
+        f"GET {DAG}/dagRuns/{RUN}": [run_is("running")],
+        f"GET {DAG}/dagRuns/{RUN}/taskInstances": [tasks_are()],
+    }
+    with airflow_answering(script) as client, pytest.raises(Fallen):
+        dag_runs.follow(client, places, DAG_ID, RUN, tick)
+
+
+@pytest.mark.parametrize("call", [AirflowClient.dag, AirflowClient.unfinished_run])
+def test_a_silent_airflow_is_an_error(
+    call: Callable[[AirflowClient, str], object], free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(airflow_client, "PAUSE_SECONDS", 0.01)
+    client = AirflowClient(f"http://127.0.0.1:{free_port}", user="a", password="b")
+    with pytest.raises(AirflowError, match="no answer from Airflow to GET"):
+        call(client, "churn_training")
+    client.close()
