@@ -9,7 +9,6 @@ scores. Airflow itself is not in it: it adds its start-up and about a second a t
 import argparse
 import csv
 import multiprocessing
-import resource
 import shutil
 import subprocess
 import sys
@@ -34,6 +33,7 @@ from include.params import Params, load_params
 from include.sample import sample_customers
 from include.settings import Settings
 from include.store import LocalStore, Store
+from tests.bench.memory import peak_mib
 from tests.conftest import database_daemon
 from tests.include.nights import fitted_on, put_champion
 
@@ -101,10 +101,11 @@ def bench(url: str, home: Path, rows: int, memory_rows: int) -> None:
     write(f"two workers take {both.seconds / total:.2f} × the raw parts ({total:.1f} s), one takes")
     write(f"{alone.seconds / total:.2f} ×; peak memory of a worker {alone.peak_mib:.0f} MiB")
     if memory_rows > rows:
+        few = a_night(place, workers=2, day=DAY + timedelta(days=2), ranges_each=1)
         fill(place.url, first=FIRST_KEY + rows, rows=memory_rows - rows)
-        more = a_night(place, workers=2, day=DAY + timedelta(days=2))
-        write(f"{memory_rows:,} customers, two workers: {more.seconds:.1f} s")
-        write(f"peak memory of a worker {more.peak_mib:.0f} MiB against {both.peak_mib:.0f} MiB")
+        many = a_night(place, workers=2, day=DAY + timedelta(days=3), ranges_each=1)
+        write(f"{memory_rows:,} customers, a process for each range: {many.seconds:.1f} s")
+        write(f"peak memory of a process {many.peak_mib:.0f} MiB against {few.peak_mib:.0f} MiB")
 
 
 @dataclass(frozen=True)
@@ -118,12 +119,16 @@ class Measured:
     peak_mib: float
 
 
-def a_night(place: Place, *, workers: int, day: date) -> Measured:
-    """A night by so many worker processes, which have imported everything, as Airflow's have."""
+def a_night(place: Place, *, workers: int, day: date, ranges_each: int | None = None) -> Measured:
+    """A night by so many worker processes, which have imported everything, as Airflow's have.
+
+    Airflow gives each range a process of its own: `ranges_each=1` does so too, with its imports.
+    """
     spawn = multiprocessing.get_context("spawn")
     start_over(place)
-    with ProcessPoolExecutor(workers, mp_context=spawn) as pool:
-        list(pool.map(warmed, range(workers)))
+    with ProcessPoolExecutor(workers, spawn, max_tasks_per_child=ranges_each) as pool:
+        if ranges_each is None:
+            list(pool.map(warmed, range(workers)))
         started = time.perf_counter()
         portions = nightly.plan_ranges(place.night(), day=day, now=datetime.now(UTC))
         planned = time.perf_counter()
@@ -146,7 +151,7 @@ def a_night(place: Place, *, workers: int, day: date) -> Measured:
 def worked(place: Place, portion: Portion) -> tuple[Scored, float]:
     """One range, and the process's peak memory in MiB."""
     scored = nightly.score_range(place.night(), portion)
-    return scored, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return scored, peak_mib()
 
 
 def start_over(place: Place) -> None:
