@@ -15,6 +15,7 @@ import numpy as np
 
 from include.contract import Contract
 from include.errors import DataError
+from include.prediction_objects import Decoding, read_objects
 from include.store import Store
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 
 PREFIX = "predictions"
 BATCH_ROWS = 65_536
-TABLE_BITS, TABLE_LOAD = 17, 0.75  # of the hashes seen: where it begins, when it doubles
+BUCKET = 8  # hashes that lie together, as one line of the processor's cache
+BUCKETS, TABLE_LOAD = 2**16, 0.75  # of the hashes seen: where it begins, when it doubles
+BUCKETS_AT_ONCE = 2**14  # whose hashes fit into a processor's own cache
 OBJECT_NAMES = uuid.UUID(
     "6f1c9a3e-0b0e-4e0e-9d51-3c5b8f3a7f10"
 )  # any constant: names derive from it
@@ -31,6 +34,9 @@ OBJECT_NAMES = uuid.UUID(
 OnUnreadable: TypeAlias = Callable[[str, DataError], None]  # the object's key, and what is wrong
 Columns: TypeAlias = tuple[tuple[str, str], ...]  # the contract's features, each with its type
 _IDENTITY = ("prediction_id", "row")
+_HASH = "hash of the identity"
+_RANDOM_TEXTS = ("prediction_id", "request_id", "customer_key")
+_EACH_DIFFERENT = ("predicted_at", "probability", "latency_seconds")
 
 
 def customer_key(customer_id: float | str, key: bytes) -> str:
@@ -89,6 +95,7 @@ def read_predictions(
     *,
     columns: Sequence[str] | None = None,
     repetitive: Sequence[str] = (),
+    hashed: Sequence[str] = (),
     batch_rows: int = BATCH_ROWS,
     on_unreadable: OnUnreadable | None = None,
 ) -> "Iterator[pa.RecordBatch]":
@@ -96,24 +103,51 @@ def read_predictions(
 
     `columns` chooses and orders what is read (all of them by default); a column that an object does
     not have, because its contract had none such, is null. Texts of `repetitive` columns stay
-    dictionaries, which is faster for who wants each text once. A batch has about `batch_rows`, of
-    one large object or of many small ones. DataError names an object that is no log, unless
-    `on_unreadable` takes it and the others are still read.
+    dictionaries, which is faster for who wants each text once; of `hashed` columns there are only
+    the texts' hashes. A batch has about `batch_rows`, of one large object or of many small ones.
+    DataError names an object that is no log, unless `on_unreadable` takes it and the others are
+    still read.
     """
-    seen = _Seen()
-    batches = _read_objects(store, day, columns, repetitive, batch_rows, on_unreadable)
-    for batch in _gathered(batches, batch_rows):
-        first = seen.first(batch)
+    decoding = Decoding(
+        columns=None if columns is None else frozenset((*columns, *_IDENTITY)),
+        repetitive=repetitive,
+        batch_rows=batch_rows,
+        arrange=_arranging(columns, hashed),
+    )
+    seen = SeenHashes()
+    for batch in _gathered(_read_day(store, day, decoding, on_unreadable), batch_rows):
+        first = seen.first_of(batch.column(_HASH).to_numpy())
         fresh = batch if first.all() else batch.filter(first)
         if fresh.num_rows:
-            yield fresh.select(batch.schema.names[len(_IDENTITY) :])
+            yield fresh.select(batch.schema.names[1:])
+
+
+def encoded(table: "pa.Table") -> bytes:
+    """Rows of the log as parquet: as small as zstd alone makes them, and cheaper to read.
+
+    Only random texts need zstd, which costs a reader more than all else. The other columns repeat
+    their values, so that dictionaries make them small, or have another value in each row.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        table,
+        sink,
+        compression={n: "zstd" if n in _RANDOM_TEXTS else "lz4" for n in table.column_names},
+        use_dictionary=[
+            n for n in table.column_names if n not in {*_RANDOM_TEXTS, *_EACH_DIFFERENT}
+        ],
+    )
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
 
 
 def _write_day(
     store: Store, day: date, rows: list[Mapping[str, Any]], columns: Columns, batch: str | None
 ) -> str:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     schema = log_schema(columns)
     whole = {name for name, kind in columns if kind == "integer"}
@@ -121,11 +155,9 @@ def _write_day(
         pa.array(_values(rows, name, whole=name in whole), type=schema.field(name).type)
         for name in schema.names
     ]
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_arrays(arrays, schema=schema), sink, compression="zstd")
     name = uuid.uuid5(OBJECT_NAMES, f"{day}/{batch}") if batch else uuid.uuid4()
     key = f"{day_prefix(day)}{name}.parquet"
-    store.write(key, sink.getvalue().to_pybytes())
+    store.write(key, encoded(pa.Table.from_arrays(arrays, schema=schema)))
     return key
 
 
@@ -143,65 +175,41 @@ def _utc(moment: Any) -> datetime:
     return parsed if parsed.tzinfo is UTC else parsed.astimezone(UTC)
 
 
-def _read_objects(
-    store: Store,
-    day: date,
-    columns: Sequence[str] | None,
-    repetitive: Sequence[str],
-    batch_rows: int,
-    on_unreadable: OnUnreadable | None,
+def _read_day(
+    store: Store, day: date, decoding: Decoding, on_unreadable: OnUnreadable | None
 ) -> "Iterator[pa.RecordBatch]":
-    """All rows of a day, some perhaps twice, with their identity in the first columns."""
-    for found in store.list(day_prefix(day)):
-        if not found.key.endswith(".parquet"):
-            continue
+    """All rows of a day, some perhaps twice."""
+    for key, batches in read_objects(store, day_prefix(day), decoding):
         try:
-            yield from _read_object(store, found.key, columns, repetitive, batch_rows)
+            yield from batches
         except DataError as error:
             if on_unreadable is None:
                 raise
-            on_unreadable(found.key, error)
+            on_unreadable(key, error)
 
 
-def _read_object(
-    store: Store,
-    key: str,
-    columns: Sequence[str] | None,
-    repetitive: Sequence[str],
-    batch_rows: int,
-) -> "Iterator[pa.RecordBatch]":
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        data = pa.BufferReader(store.read(key).data)
-        present = pq.read_schema(data).names
-        data.seek(0)
-        file = pq.ParquetFile(data, read_dictionary=[n for n in repetitive if n in present])
-        wanted = present if columns is None else list(columns)
-        needed = [name for name in present if name in {*wanted, *_IDENTITY}]
-        for batch in file.iter_batches(batch_size=batch_rows, columns=needed):
-            yield _arranged(batch, wanted)
-    except (pa.ArrowException, KeyError, OSError) as error:
-        raise DataError(
-            f"{key} in {store.uri} is no prediction log ({error}): move it away, its rows are lost"
-        ) from error
-
-
-def _arranged(batch: "pa.RecordBatch", names: Sequence[str]) -> "pa.RecordBatch":
-    """The identity under names of its own, then the wanted columns."""
+def _arranging(
+    columns: Sequence[str] | None, hashed: Sequence[str]
+) -> "Callable[[pa.RecordBatch], pa.RecordBatch]":
+    """What puts the hash of each row's identity first, then the wanted columns."""
     import pyarrow as pa
 
-    types = {field.name: field.type for field in log_schema(())}
-    identity = [batch.column(name) for name in _IDENTITY]
-    arrays = [
-        batch.column(name)
-        if name in batch.schema.names
-        else pa.nulls(batch.num_rows, types.get(name, pa.null()))
-        for name in names
-    ]
-    own_names = [f"identity of {name}" for name in _IDENTITY]
-    return pa.RecordBatch.from_arrays([*identity, *arrays], names=[*own_names, *names])
+    types = {field.name: field.type for field in log_schema(())} | dict.fromkeys(
+        hashed, pa.uint64()
+    )
+
+    def column(batch: "pa.RecordBatch", name: str) -> "pa.Array":
+        if name not in batch.schema.names:
+            return pa.nulls(batch.num_rows, types.get(name, pa.null()))
+        return _hashed(batch.column(name)) if name in hashed else batch.column(name)
+
+    def arrange(batch: "pa.RecordBatch") -> "pa.RecordBatch":
+        names = batch.schema.names if columns is None else columns
+        identity = pa.array(_identity(*(batch.column(name) for name in _IDENTITY)))
+        arrays = [identity, *(column(batch, name) for name in names)]
+        return pa.RecordBatch.from_arrays(arrays, names=[_HASH, *names])
+
+    return arrange
 
 
 def _gathered(batches: "Iterable[pa.RecordBatch]", batch_rows: int) -> "Iterator[pa.RecordBatch]":
@@ -227,21 +235,21 @@ def _joined(batches: "list[pa.RecordBatch]") -> "pa.RecordBatch":
 
 
 class SeenHashes:
-    """Which 64-bit hashes have been seen: a table with open addressing, 11 to 22 bytes for each.
+    """Which 64-bit hashes have been seen: a table of buckets, 11 to 22 bytes for each hash.
 
     Two of ten million rows share a hash once in 150,000 days; one of them would then be left out.
     """
 
     def __init__(self) -> None:
-        self._table = np.zeros(2**TABLE_BITS, dtype=np.uint64)  # zero is an empty place
+        self._table = np.zeros((BUCKETS, BUCKET), dtype=np.uint64)  # zero is an empty place
         self._size = 0
 
     def first_of(self, keys: "NDArray[np.uint64]") -> "NDArray[np.bool_]":
         """True for each hash that was not there before, in these or earlier ones."""
         odd = keys | np.uint64(1)  # so that none is zero
-        ordered = np.sort(odd)
+        ordered = _ascending(odd)
         distinct = ordered[np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]]
-        while self._size + len(distinct) > TABLE_LOAD * len(self._table):
+        while self._size + len(distinct) > TABLE_LOAD * self._table.size:
             self._grow()
         new = self._insert(distinct)
         self._size += int(new.sum())
@@ -251,57 +259,103 @@ class SeenHashes:
         fresh[np.unique(odd, return_index=True)[1][new]] = True
         return fresh
 
+    def _homes(self, keys: "NDArray[np.uint64]") -> "NDArray[np.int64]":
+        """The bucket that each key's leading bits name; sorted keys walk through them in order."""
+        bits = len(self._table).bit_length() - 1
+        return (keys >> np.uint64(64 - bits)).astype(np.int64)
+
     def _grow(self) -> None:
-        old = self._table[self._table != 0]
-        self._table = np.zeros(2 * len(self._table), dtype=np.uint64)
-        for start in range(0, len(old), BATCH_ROWS):
-            self._insert(old[start : start + BATCH_ROWS])
+        """Twice as many buckets, filled part by part: only the few strays are inserted one by one.
+
+        A key strays where its bucket was full and it lies in a later part, or would come to lie so.
+        """
+        old, self._table = self._table, np.zeros((2 * len(self._table), BUCKET), dtype=np.uint64)
+        strays = []
+        for start in range(0, len(old), BUCKETS_AT_ONCE):
+            room = self._table[2 * start : 2 * (start + BUCKETS_AT_ONCE)].reshape(-1)
+            part = old[start : start + BUCKETS_AT_ONCE]
+            keys = np.sort(part[part != 0], kind="stable")  # they nearly are
+            places = BUCKET * (self._homes(keys) - 2 * start)
+            own = (places >= 0) & (places < len(room))
+            ranks = np.arange(np.count_nonzero(own))
+            # The first place of its bucket, or the one behind the key before it.
+            places[own] = ranks + np.maximum.accumulate(places[own] - ranks)
+            own &= places < len(room)
+            room[places[own]] = keys[own]
+            strays.append(keys[~own])
+        self._insert(np.sort(np.concatenate(strays)))
 
     def _insert(self, keys: "NDArray[np.uint64]") -> "NDArray[np.bool_]":
-        """Put distinct keys in, all at once; which of them were new.
+        """Put distinct ascending keys in, all at once; which of them were new.
 
-        Each goes to the place of its leading bits or the next free one, so that sorted keys walk
-        through the table in order. Where two want one place, the last written has it.
+        Each goes to its own bucket, or to the next that is not full.
         """
-        table, last = self._table, len(self._table) - 1
-        places = (keys >> np.uint64(64 - last.bit_length())).astype(np.int64)
-        left, new = np.arange(len(keys)), np.zeros(len(keys), dtype=bool)
+        new, left, homes = np.zeros(len(keys), dtype=bool), np.arange(len(keys)), self._homes(keys)
         while len(left):
-            found = table[places]
-            empty = np.flatnonzero(found == 0)
-            table[places[empty]] = keys[left[empty]]
-            won = empty[table[places[empty]] == keys[left[empty]]]
-            new[left[won]] = True
-            onward = found != keys[left]
-            onward[won] = False
-            left, places = left[onward], (places[onward] + 1) & last
+            buckets = self._table.take(homes, axis=0)
+            absent = np.flatnonzero(_trues(buckets == keys[left, None]) == 0)
+            left, homes = left[absent], homes[absent]
+            places = _trues(buckets != 0)[absent] + _ranks(homes)
+            fits = places < BUCKET
+            self._table.reshape(-1)[(BUCKET * homes + places)[fits]] = keys[left[fits]]
+            new[left[fits]] = True
+            left, homes = left[~fits], (homes[~fits] + 1) % len(self._table)
         return new
-
-
-class _Seen(SeenHashes):
-    """Which rows have been read, as hashes of what identifies them."""
-
-    def first(self, batch: "pa.RecordBatch") -> "NDArray[np.bool_]":
-        """True for each row that was not there before, in this batch or an earlier one."""
-        ids, rows = batch.columns[: len(_IDENTITY)]
-        places = rows.fill_null(-1).to_numpy(zero_copy_only=False)
-        return self.first_of(hashes(ids, places.astype(np.int64).astype(np.uint64)))
 
 
 def hashes(texts: "pa.Array", salt: "NDArray[np.uint64]") -> "NDArray[np.uint64]":
     """A 64-bit hash of each text with its salt; zero bytes at its end make no difference."""
+    mixed = salt
+    for word in _words(texts).T:
+        mixed = _mixed((mixed * np.uint64(0x9E3779B97F4A7C15)) ^ word)
+    return mixed
+
+
+def _words(texts: "pa.Array") -> "NDArray[np.uint64]":
+    """Each text as a row of words, as many as the longest needs."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     plain = texts.cast(pa.string()).fill_null("")
-    longest = pc.max(pc.binary_length(plain)).as_py() or 1
-    words = -(-longest // 8)
-    padded = pc.ascii_rpad(plain, width=8 * words, padding="\0")
-    whole = np.frombuffer(padded.buffers()[2] or b"", np.uint64, count=words * len(padded))
-    mixed = salt
-    for word in whole.reshape(len(padded), words).T:
-        mixed = _mixed((mixed * np.uint64(0x9E3779B97F4A7C15)) ^ word)
-    return mixed
+    lengths = pc.min_max(pc.binary_length(plain)).as_py()
+    words = -(-(lengths["max"] or 1) // 8)
+    if lengths["min"] != 8 * words:
+        plain = pc.ascii_rpad(plain, width=8 * words, padding="\0")
+    _, offsets, data = plain.buffers()
+    start = int(np.frombuffer(offsets, np.int32)[plain.offset]) if len(plain) else 0
+    found = np.frombuffer(data or b"", np.uint64, count=words * len(plain), offset=start)
+    return found.reshape(len(plain), words)
+
+
+def _hashed(texts: "pa.Array") -> "pa.Array":
+    import pyarrow as pa
+
+    found = hashes(texts, np.zeros(len(texts), dtype=np.uint64))
+    return pa.array(found, mask=texts.is_null().to_numpy(zero_copy_only=False))
+
+
+def _identity(ids: "pa.Array", rows: "pa.Array") -> "NDArray[np.uint64]":
+    places = rows.fill_null(-1).to_numpy(zero_copy_only=False)
+    return hashes(ids, places.astype(np.int64).astype(np.uint64))
+
+
+def _ascending(keys: "NDArray[np.uint64]") -> "NDArray[np.uint64]":
+    """The hashes in order: by radix as far as 16 bits go, which leaves little to sort."""
+    rough = np.argsort((keys >> np.uint64(48)).astype(np.uint16), kind="stable")
+    return np.sort(keys[rough], kind="stable")
+
+
+def _trues(rows: "NDArray[np.bool_]") -> "NDArray[np.int64]":
+    """How many of the eight in each row are true: their bytes summed by one multiplication."""
+    ones = np.uint64(0x0101010101010101)
+    return ((rows.view(np.uint64)[:, 0] * ones) >> np.uint64(56)).astype(np.int64)
+
+
+def _ranks(groups: "NDArray[np.int64]") -> "NDArray[np.int64]":
+    """How many of the same group come before each, where equal ones lie side by side."""
+    ranks = np.arange(len(groups))
+    first = np.append(True, groups[1:] != groups[:-1])[: len(groups)]
+    return ranks - np.maximum.accumulate(np.where(first, ranks, 0))
 
 
 def _mixed(words: "NDArray[np.uint64]") -> "NDArray[np.uint64]":

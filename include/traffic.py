@@ -19,7 +19,7 @@ from include import drift, predictions
 from include.contract import Column
 from include.drift import SCORE, Counts
 from include.errors import ChampionError, DataError, StoreError, StoreForbidden, StoreUnavailable
-from include.predictions import SeenHashes, hashes
+from include.predictions import SeenHashes
 from include.reference import Reference, read_reference
 from include.store import Store
 
@@ -30,10 +30,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CUSTOMER = "customer"
-CHUNK_ROWS = 2**17
+CHUNK_ROWS = 2**16
 CHUNK_ROWS_MAX = 2**20  # for a reference of so many values, each of which every chunk looks up
+LARGEST = float(np.finfo(np.float64).max)
 SCORE_COLUMN = Column(name=SCORE, type="float", minimum=0, maximum=1, meaning="P(churn)")
-KEYS = ("model_version", "source", "customer_key")
+CUSTOMER_KEY = "customer_key"
+KEYS = ("model_version", "source", CUSTOMER_KEY)
 REPETITIVE = ("model_version", "source")
 
 
@@ -66,6 +68,8 @@ class Group:
     def check(self, matrix: "NDArray[np.float64]") -> "NDArray[np.bool_]":
         """Which rows keep the contract; the others are counted, by column too."""
         wrong = np.isnan(matrix)
+        if not wrong.any():
+            return np.ones(len(matrix), dtype=bool)
         valid = np.logical_not(wrong.any(axis=1))
         self.at_fault += int((~valid).sum())
         counted = zip(self.names, wrong.sum(axis=0).tolist(), strict=True)
@@ -84,7 +88,8 @@ class Group:
         """Count what is pending."""
         if not self._pending or self.reference is None:
             return
-        matrix = np.concatenate(self._pending)
+        alone = len(self._pending) == 1
+        matrix = self._pending[0] if alone else np.concatenate(self._pending)
         self._pending.clear()
         for place, name in enumerate(self.names):
             found = drift.count(matrix[:, place], self.reference.places[name])
@@ -131,6 +136,7 @@ def read_traffic(store: Store, day: date, *, columns: Sequence[str], sample_rows
         day,
         columns=(*KEYS, SCORE, *columns),
         repetitive=(*REPETITIVE, *columns),
+        hashed=[CUSTOMER_KEY],
         on_unreadable=reading.skip,
     ):
         reading.take(batch)
@@ -176,13 +182,15 @@ def numbers(column: Column, values: "pa.Array") -> "NDArray[np.float64]":
     kind = values.type
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)) or column.categories:
         return _looked_up(column, values)
-    found = np.array(values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
-    low = -np.inf if column.minimum is None else column.minimum
-    high = np.inf if column.maximum is None else column.maximum
-    right = np.isfinite(found) & (found >= low) & (found <= high)
-    if column.type == "integer":
+    found: NDArray[np.float64] = values.cast(pa.float64(), safe=False).to_numpy(
+        zero_copy_only=False
+    )
+    low = -LARGEST if column.minimum is None else column.minimum
+    high = LARGEST if column.maximum is None else column.maximum
+    right = (found >= low) & (found <= high)
+    if column.type == "integer" and not pa.types.is_integer(kind):
         right &= found == np.floor(found)
-    return np.where(right, found, np.nan)
+    return found if right.all() else np.where(right, found, np.nan)
 
 
 def _looked_up(column: Column, values: "pa.Array") -> "NDArray[np.float64]":
@@ -221,11 +229,11 @@ class _Reading:
     def take(self, batch: "pa.RecordBatch") -> None:
         """Split a batch by version."""
         self.traffic.rows += batch.num_rows
-        asked = distinct_texts(batch.column("source")) == CUSTOMER
+        asked = _are(CUSTOMER, *coded_texts(batch.column("source")))
         self.traffic.other_sources += int((~asked).sum())
-        versions = distinct_texts(batch.column("model_version"))
-        for version in sorted({*versions[asked]}):
-            rows = np.flatnonzero(asked & (versions == version))
+        versions, places = coded_texts(batch.column("model_version"))
+        for version in sorted({versions[place] for place in np.unique(places[asked])}):
+            rows = np.flatnonzero(asked & _are(version, versions, places))
             if version:
                 self._take(self._group(version), batch, rows)
             else:
@@ -241,23 +249,19 @@ class _Reading:
         for place, column in enumerate(group.columns):
             matrix[:, place] = numbers(column, chosen.column(column.name))
         kept = group.check(matrix)
-        fresh = self._first(group.version, chosen.column("customer_key"), np.flatnonzero(kept))
+        fresh = self._first(group.version, chosen.column(CUSTOMER_KEY), kept)
         group.repeated += int((~fresh).sum())
         kept[kept] = fresh
         group.add(matrix if kept.all() else matrix[kept], self.random)
 
     def _first(
-        self, version: str, keys: "pa.Array", rows: "NDArray[np.intp]"
+        self, version: str, keys: "pa.Array", rows: "NDArray[np.bool_]"
     ) -> "NDArray[np.bool_]":
         """True for a customer's first row of the day, and for each row of an unknown customer."""
-        import pyarrow as pa
-
-        chosen = keys.take(pa.array(rows))
-        named = chosen.drop_null()
-        salt = np.full(len(named), salted(version), dtype=np.uint64)
-        fresh = np.ones(len(rows), dtype=bool)
-        known = chosen.is_valid().to_numpy(zero_copy_only=False)
-        fresh[known] = self.customers.first_of(hashes(named, salt))
+        known = keys.is_valid().to_numpy(zero_copy_only=False)[rows]
+        hashed = keys.fill_null(0).to_numpy()[rows]
+        fresh = np.ones(len(known), dtype=bool)
+        fresh[known] = self.customers.first_of(hashed[known] ^ salted(version))
         return fresh
 
     def _group(self, version: str) -> Group:
@@ -279,12 +283,23 @@ def _reference(store: Store, version: str) -> Reference | None:
 
 def salted(version: str) -> np.uint64:
     """A number that tells one version's customers from another's."""
-    return np.uint64(zlib.crc32(version.encode()))
+    return np.uint64(zlib.crc32(version.encode()) << 16)
+
+
+def coded_texts(values: "pa.Array") -> "tuple[list[str], NDArray[np.intp]]":
+    """Each text once, and each row's place among them; null is the last, which is empty."""
+    encoded = _encoded(values)
+    texts = [*map(str, encoded.dictionary.to_pylist()), ""]
+    places = encoded.indices.fill_null(len(texts) - 1).to_numpy(zero_copy_only=False)
+    return texts, np.asarray(places, dtype=np.intp)
+
+
+def _are(text: str, texts: list[str], places: "NDArray[np.intp]") -> "NDArray[np.bool_]":
+    """Which rows have this text."""
+    return np.array([each == text for each in texts])[places]
 
 
 def distinct_texts(values: "pa.Array") -> "NDArray[Any]":
     """Texts as an array of objects, each text made once; null is empty."""
-    encoded = _encoded(values)
-    known = np.array([*map(str, encoded.dictionary.to_pylist()), ""], dtype=object)
-    places = encoded.indices.fill_null(len(known) - 1).to_numpy(zero_copy_only=False)
-    return np.asarray(known[places])
+    texts, places = coded_texts(values)
+    return np.asarray(np.array(texts, dtype=object)[places])

@@ -53,6 +53,54 @@ def test_the_statistic_is_scipys(reference: Values, current: Values) -> None:
         assert p_value == pytest.approx(expected.pvalue, abs=1e-12)
 
 
+def many(name: str) -> Values:
+    """Enough values for a radix sort, of shapes that could upset it."""
+    random = np.random.default_rng(7)
+    rows, coin = 9000, random.random(9000) < 0.5
+    shapes: dict[str, Values] = {
+        "even": random.random(rows),
+        "decimals": np.round(random.normal(size=rows), 2),
+        "whole": random.integers(0, 65_536, rows).astype(np.float64),
+        "long tails": random.standard_cauchy(rows),
+        "orders of magnitude": 10 ** random.uniform(-300, 300, rows),
+        "two places far apart": np.where(coin, 0.1, 1e15) + random.random(rows),
+        "infinite": np.where(coin, np.inf, random.random(rows)),
+        "infinite both ways": np.where(coin, np.inf, -np.inf),
+        "as large as can be": np.where(coin, 1.7e308, -1.7e308),
+        "as small as can be": random.integers(-4, 5, rows) * 5e-324,
+        "nearly constant": np.where(np.arange(rows) % 900, 2.5, random.random(rows)),
+        "descending": -np.sort(random.random(rows)),
+    }
+    return shapes[name]
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        *("even", "decimals", "whole", "long tails", "orders of magnitude"),
+        *("two places far apart", "infinite", "infinite both ways", "as large as can be"),
+        *("as small as can be", "nearly constant", "descending"),
+    ],
+)
+def test_the_statistic_is_scipys_for_many_values_of_any_shape(shape: str) -> None:
+    values = many(shape)
+    reference, current = values[:2000], values[2000:]
+    found = drift.ks_statistic(*counted(reference, current))
+    assert found == pytest.approx(ks_2samp(reference, current).statistic, abs=1e-12)
+    shifted = np.append(current[500:], values[:500])
+    places = np.unique(reference)
+    assert (
+        drift.count(shifted, places).at_most == np.searchsorted(np.sort(shifted), places, "right")
+    ).all()
+
+
+def test_one_value_among_many_that_is_no_number_is_refused() -> None:
+    values = np.random.default_rng(0).random(9000)
+    values[4321] = np.nan
+    with pytest.raises(ValueError, match="found NaN"):
+        drift.count(values, np.array([0.5]))
+
+
 @given(VALUES, VALUES, VALUES)
 def test_more_places_than_the_reference_has_change_nothing(
     reference: Values, current: Values, others: Values

@@ -10,9 +10,11 @@ import pytest
 from include.contract import load_contract
 from include.errors import DataError
 from include.predictions import (
+    SeenHashes,
     customer_key,
     day_prefix,
     feature_columns,
+    hashes,
     log_schema,
     read_predictions,
     write_rows,
@@ -140,19 +142,37 @@ def test_an_object_that_is_no_log_is_named(local_store: LocalStore, data: bytes)
         list(read_predictions(local_store, DAY))
 
 
-def test_a_million_rows_are_told_apart(local_store: LocalStore) -> None:
-    from include.predictions import _Seen
+def test_of_hashed_columns_there_are_the_texts_hashes(local_store: LocalStore) -> None:
+    keys = ["one", None, "one", "another", ""]
+    rows = [logged(place, customer_key=key) for place, key in enumerate(keys)]
+    write_rows(local_store, rows, COLUMNS)
+    found = read(local_store, columns=["customer_key"], hashed=["customer_key"])
+    first, none, again, other, empty = found["customer_key"].to_pylist()
+    assert none is None and first == again and len({first, other, empty}) == 3
 
-    seen, batch_rows = _Seen(), 50_000
-    ids = [f"{place:032x}" for place in range(batch_rows)]
+
+@pytest.mark.parametrize("width", [1, 7, 8, 16, 31, 32, 64])
+def test_texts_that_differ_in_one_place_have_other_hashes(width: int) -> None:
+    texts = {"a" * width} | {
+        "a" * place + letter + "a" * (width - place - 1)
+        for place in range(width)
+        for letter in "0123456789bcdef"
+    }
+    array = pa.array(["before", *sorted(texts)], pa.string())[1:]
+    found = hashes(array, np.zeros(len(array), dtype=np.uint64))
+    assert len({*found.tolist()}) == len(texts)
+    apart = pa.array(array.to_pylist())
+    assert (found == hashes(apart, np.zeros(len(array), dtype=np.uint64))).all()
+
+
+def test_a_million_rows_are_told_apart() -> None:
+    seen, batch_rows = SeenHashes(), 50_000
+    ids = pa.array([f"{place:032x}" for place in range(batch_rows)])
     total = 0
     for row in range(20):
-        rows = np.full(batch_rows, row, dtype=np.int32)
-        batch = pa.RecordBatch.from_arrays(
-            [pa.array(ids), pa.array(rows)], names=["prediction_id", "row"]
-        )
-        total += int(seen.first(batch).sum())
-        assert not seen.first(batch).any()
+        found = hashes(ids, np.full(batch_rows, row, dtype=np.uint64))
+        total += int(seen.first_of(found).sum())
+        assert not seen.first_of(found).any()
     assert total == 1_000_000
 
 
