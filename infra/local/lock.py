@@ -15,7 +15,11 @@ HEADER = """\
 # left out (infra/local/overrides.txt says why).
 """
 SOURCES = [
-    f"{room}requirements.txt" for room in ("", "webapp/", "dashboard/", "infra/local/", "tests/")
+    f"{room}requirements.txt"
+    for room in (
+        *("", "webapp/", "dashboard/", "tests/"),
+        *("infra/airflow/", "infra/local/", "infra/mlflow/"),
+    )
 ]
 OLDEST_PYTHON = "3.11"
 
