@@ -41,7 +41,7 @@ def test_the_environment_example_names_only_settings_that_exist() -> None:
     assert set(re.findall(r"CHURN_[A-Z_]+", text)) <= known
 
 
-@pytest.mark.parametrize("script", [".ci/run", "infra/local/setup.sh"])
+@pytest.mark.parametrize("script", [".ci/run", ".ci/containers", "infra/local/setup.sh"])
 def test_scripts_parse(script: str) -> None:
     subprocess.run(["bash", "-n", PROJECT / script], check=True)
 
@@ -59,7 +59,8 @@ def test_every_supported_python_is_tested() -> None:
 
 def test_the_lock_pins_what_is_asked_for() -> None:
     pinned = {_name(line) for line in _lines(PROJECT / "constraints.txt")}
-    for room in (".", "webapp", "dashboard", "infra/local", "tests"):
+    infra = ("infra/local", "infra/airflow", "infra/mlflow")
+    for room in (".", "webapp", "dashboard", *infra, "tests"):
         wanted = {_name(line) for line in _lines(PROJECT / room / "requirements.txt")}
         assert wanted <= pinned, room
 
