@@ -13,6 +13,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from webapp.served import ServedChampion
+from webapp.usage import Usage, usage_of
 
 DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's own; set by gunicorn.conf.py
 ARCHIVE = "dead"  # stands for the process id in the files that hold what dead workers counted
@@ -54,6 +55,7 @@ class Metrics:
             registry=self.registry,
         )
         self._define_gauges()
+        self._define_usage()
         self._bound: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._version: str | None = None
 
@@ -81,6 +83,24 @@ class Metrics:
             multiprocess_mode="livemostrecent",
         )
         self._loaded.set(0)
+
+    def _define_usage(self) -> None:
+        self._cpu = self._counter(
+            "process_cpu_seconds", "CPU time of the workers and the shipper, the dead ones included"
+        )
+        self._resident = Gauge(
+            "process_resident_memory_bytes",
+            "Memory of the workers and the shipper; pages that they share count in each",
+            registry=self.registry,
+            multiprocess_mode="livesum",
+        )
+        self._largest = Gauge(
+            "process_resident_memory_max_bytes",
+            "Memory of the largest of these processes",
+            registry=self.registry,
+            multiprocess_mode="livemax",
+        )
+        self._counted_cpu_seconds = 0.0
 
     def answered(self, *, rows: int, positives: int, seconds: float) -> None:
         """Count an answered prediction request."""
@@ -120,6 +140,17 @@ class Metrics:
     def lost(self, rows: int) -> None:
         """Count answers that the log could not keep."""
         self._lost.inc(rows)
+
+    def measure(self, *, shipper: int | None) -> None:
+        """Look at what this worker and the shipper that it started use; one thread's business."""
+        own, its = usage_of(os.getpid()), usage_of(shipper) if shipper else Usage()
+        # A shipper's time moves to the worker's when it ends: it never counts twice.
+        news = own.cpu_seconds + its.cpu_seconds - self._counted_cpu_seconds
+        if news > 0:
+            self._cpu.inc(news)
+            self._counted_cpu_seconds += news
+        self._resident.set(own.resident_bytes + its.resident_bytes)
+        self._largest.set(max(own.resident_bytes, its.resident_bytes))
 
     def exposition(self, pending_rows: int) -> bytes:
         """Everything in Prometheus' text format."""

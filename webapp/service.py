@@ -115,6 +115,7 @@ class Service:
             try:
                 self.spool.tick()
                 self.shipping.ensure()
+                self.metrics.measure(shipper=self.shipping.process_id)
             except Exception:  # without this thread nothing would reach the store any more
                 logger.exception("keeping the prediction spool failed")
 

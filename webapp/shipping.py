@@ -23,6 +23,11 @@ class Shipping:
         self._ended = ended
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def process_id(self) -> int | None:
+        """The shipper that this worker started, if any."""
+        return self._process.pid if self._process else None
+
     def ensure(self) -> None:
         """Start a shipper if there is something to ship and none runs on this machine."""
         if self._process is not None:

@@ -1,0 +1,169 @@
+"""Grafana's provisioning, and every expression of its dashboards against a real Prometheus."""
+
+import itertools
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from include.settings import PROJECT
+from include.store import LocalStore
+from tests.infra.watched import PROMETHEUS, Watched, watched_stack
+from tests.webapp.champions import make_version, publish, records
+
+GRAFANA = PROJECT / "infra" / "grafana"
+BOARDS = sorted((GRAFANA / "dashboards").glob("*.json"))
+# What is left of an expression when matchers, groupings, ranges and functions are gone.
+MATCHERS = re.compile(r"\{[^}]*\}|\[[^]]*\]|\"[^\"]*\"")
+GROUPING = re.compile(r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)")
+NAME = re.compile(r"(?<![\w.:])[a-zA-Z_:][\w:]*(?!\s*\()(?![\w:])")
+WORDS = {"and", "or", "unless", "offset", "bool", "sum", "min", "max", "count", "avg"}
+
+
+def board(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+def panels() -> list[tuple[str, dict[str, Any]]]:
+    return [
+        (f"{path.stem}: {panel['title']}", panel)
+        for path in BOARDS
+        for panel in board(path)["panels"]
+        if panel["type"] != "row"
+    ]
+
+
+def expressions() -> list[str]:
+    return [target["expr"] for _, panel in panels() for target in panel["targets"]]
+
+
+def rule_expressions() -> list[str]:
+    rules = [yaml.safe_load(path.read_text()) for path in (PROMETHEUS / "rules").glob("*.yml")]
+    return [rule["expr"] for each in rules for group in each["groups"] for rule in group["rules"]]
+
+
+def names_in(expression: str) -> set[str]:
+    bare = GROUPING.sub(" ", MATCHERS.sub(" ", expression))
+    return {name for name in NAME.findall(bare) if name not in WORDS and not _is_duration(name)}
+
+
+def _is_duration(word: str) -> bool:
+    return re.fullmatch(r"(\d+[smhdwy])+", word) is not None
+
+
+def test_names_are_found_in_an_expression() -> None:
+    text = (
+        'sum by (le, route) (rate(a_total{b="c"}[5m] offset 6h)) / on () group_left () x:y unless z'
+    )
+    assert names_in(text) == {"a_total", "x:y", "z"}
+
+
+def test_the_data_source_is_the_one_that_every_panel_asks() -> None:
+    source = yaml.safe_load((GRAFANA / "provisioning/datasources/prometheus.yml").read_text())
+    (prometheus,) = source["datasources"]
+    assert prometheus["url"] == "http://prometheus:9090"
+    for _, panel in panels():
+        for each in (panel, *panel["targets"]):
+            assert each["datasource"] == {"type": "prometheus", "uid": prometheus["uid"]}
+
+
+def test_grafana_finds_the_dashboards_where_they_are_mounted() -> None:
+    provider = yaml.safe_load((GRAFANA / "provisioning/dashboards/churn.yml").read_text())
+    compose = yaml.safe_load((PROJECT / "docker-compose.yaml").read_text())
+    mounts = dict(m.split(":")[:2] for m in compose["services"]["grafana"]["volumes"])
+    assert mounts["./infra/grafana/dashboards"] == provider["providers"][0]["options"]["path"]
+    assert mounts["./infra/grafana/provisioning"] == "/etc/grafana/provisioning"
+
+
+@pytest.mark.parametrize("path", BOARDS, ids=lambda path: str(path.stem))
+def test_a_dashboard_needs_nothing_by_hand_and_its_panels_do_not_overlap(path: Path) -> None:
+    found = board(path)
+    assert found["templating"]["list"] == [] and "$" not in path.read_text()
+    assert len({panel["id"] for panel in found["panels"]}) == len(found["panels"])
+    cells = [cell for panel in found["panels"] for cell in _cells(panel["gridPos"])]
+    assert len(cells) == len(set(cells)) and max(x for x, _ in cells) < 24
+
+
+def _cells(place: dict[str, int]) -> Iterator[tuple[int, int]]:
+    columns = range(place["x"], place["x"] + place["w"])
+    return itertools.product(columns, range(place["y"], place["y"] + place["h"]))
+
+
+@pytest.mark.parametrize(("title", "panel"), panels(), ids=[title for title, _ in panels()])
+def test_a_panel_explains_itself(title: str, panel: dict[str, Any]) -> None:
+    defaults = panel["fieldConfig"]["defaults"]
+    assert len(panel["description"]) > 20 and defaults["unit"]
+    assert defaults["thresholds"]["steps"][0]["value"] is None
+    assert all(target["expr"] for target in panel["targets"])
+
+
+def test_the_dashboards_show_what_operators_ask_about() -> None:
+    shown = set().union(*(names_in(each) for each in expressions()))
+    assert shown >= {
+        *("churn:predictions:rate5m", "churn:prediction_latency_seconds:quantile5m"),
+        *("churn:answers_failed:share5m", "prediction_output_distribution_total"),
+        *("process_cpu_seconds_total", "process_resident_memory_bytes", "champion_info"),
+        *("churn_drift_features", "churn_retrain_guard_total"),
+        *("airflow_dagrun_duration_seconds_sum", "airflow_dagrun_duration_seconds_bucket"),
+    }
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    """A stack in which something of everything has happened."""
+    with watched_stack(tmp_path_factory.mktemp("watched")) as found:
+        publish(LocalStore(found.api.var_dir / "store"), make_version("1"))
+        found.api.start()
+        found.signal("training=accepted", "guard=cool_down", "airflow=churn_training")
+        for record in records(20):
+            assert httpx.post(f"{found.api.url}/predict", json=record).status_code == 200
+        found.until(lambda: found.query("churn:predictions:rate5m > 0"))
+        found.until(lambda: found.query("churn:training:increase6h"))
+        found.until(lambda: found.query("sum(rate(airflow_heartbeat_total[5m]))"))
+        yield found
+
+
+def test_every_panel_has_data(stack: Watched) -> None:
+    empty = [each for each in expressions() if not stack.query(each)]
+    assert empty == []
+
+
+def test_every_metric_that_is_named_exists(stack: Watched) -> None:
+    named = set().union(*(names_in(each) for each in expressions() + rule_expressions()))
+    assert named - stack.names() == set()
+
+
+def test_what_the_dags_say_has_the_names_and_labels_of_the_design(stack: Watched) -> None:
+    found = {
+        tuple(sorted(each["metric"].items())) for each in stack.query('{job="statsd-exporter"}')
+    }
+    said = {(dict(each)["__name__"], _own_labels(dict(each))) for each in found}
+    assert said >= {
+        ("churn_training_total", 'outcome="accepted"'),
+        ("churn_retrain_guard_total", 'reason="cool_down"'),
+        ("churn_drift_features", ""),
+        ("churn_drift_last_success_timestamp_seconds", ""),
+        ("airflow_task_finished_total", 'dag_id="churn_training",state="failed",task_id="a_task"'),
+        (
+            "airflow_dagrun_duration_seconds_sum",
+            'dag_id="churn_training",run_type="manual",state="success"',
+        ),
+    }
+    assert not [name for name, _ in said if "else" in name]
+
+
+def test_times_arrive_in_seconds(stack: Watched) -> None:
+    (run,) = stack.query('airflow_dagrun_duration_seconds_sum{state="success"}')
+    (task,) = stack.query("airflow_task_duration_seconds_sum")
+    assert (float(run["value"][1]), float(task["value"][1])) == (12.0, 5.0)
+
+
+def _own_labels(metric: dict[str, str]) -> str:
+    own = {k: v for k, v in metric.items() if k not in {"__name__", "job", "instance"}}
+    return ",".join(f'{key}="{value}"' for key, value in sorted(own.items()))

@@ -1,0 +1,255 @@
+"""A private stack that is watched: API, StatsD exporter, Prometheus, Alertmanager and its receiver.
+
+Everything listens on loopback. Prometheus has the project's own configuration with other addresses,
+and is in a hurry: it looks each second, and its rules' minutes are seconds.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from tests.infra.dag_signals import airflow_settings
+from tests.ports import free_ports
+from tests.webapp.conftest import PROJECT, Server
+
+PROMETHEUS = PROJECT / "infra" / "prometheus"
+ALERTMANAGER = PROJECT / "infra" / "alertmanager" / "alertmanager.yml"
+MAPPING = PROJECT / "infra" / "statsd" / "mapping.yml"
+STAND_IN = PROJECT / "tests" / "containers" / "standins" / "statsd_exporter.py"
+START_SECONDS = 30.0
+ALERTMANAGERS = ("alertmanager", "prometheus-alertmanager")  # the second is Debian's name
+DATABASE_EXPORTERS = ("mysqld_exporter", "prometheus-mysqld-exporter")
+URL_FILE_SINCE = (0, 26)  # of Alertmanager
+
+
+def program(*names: str) -> str:
+    """The first of these programs that is installed; skips where none is."""
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
+    found = next(filter(None, (shutil.which(name, path=path) for name in names)), None)
+    if found is None:
+        pytest.skip(f"no {names[0]} on this machine: .ci/run installs it where it can")
+    return found
+
+
+def in_a_hurry(rules: str) -> str:
+    """The rules with seconds for minutes; hours and days stay."""
+    return re.sub(r"(for: |\[|offset )(\d+)m\b", r"\1\2s", rules)
+
+
+def alertmanager_configuration(daemon: str, webhook: str, home: Path) -> Path:
+    """The project's file with another receiver, in the words of the version that is installed."""
+    document = yaml.safe_load(ALERTMANAGER.read_text())
+    document["route"] |= {"group_wait": "1s", "group_interval": "1s"}
+    (receiver,) = document["receivers"][0]["webhook_configs"]
+    secret = home / "webhook-url"
+    secret.write_text(webhook)
+    del receiver["url_file"]
+    receiver |= {"url_file": str(secret)} if _knows_url_file(daemon) else {"url": webhook}
+    path = home / "alertmanager.yml"
+    path.write_text(yaml.safe_dump(document))
+    return path
+
+
+def _knows_url_file(daemon: str) -> bool:
+    done = subprocess.run([daemon, "--version"], capture_output=True, text=True, check=True)
+    found = re.search(r"version (\d+)\.(\d+)", done.stdout + done.stderr)
+    return found is not None and (int(found[1]), int(found[2])) >= URL_FILE_SINCE
+
+
+@dataclass
+class Receiver:
+    """Whoever is on call."""
+
+    port: int
+    accepts: bool = True
+    heard: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/alerts"
+
+    def alerts(self, name: str, status: str = "firing") -> list[dict[str, Any]]:
+        """The notifications of one alert."""
+        return [
+            alert
+            for notification in self.heard
+            for alert in notification["alerts"]
+            if alert["labels"]["alertname"] == name and alert["status"] == status
+        ]
+
+
+@dataclass
+class Watched:
+    """The stack, and what may be done to it."""
+
+    home: Path
+    api: Server
+    receiver: Receiver
+    prometheus: str
+    statsd_port: int
+    exporter: "subprocess.Popen[bytes]"
+
+    def query(self, expression: str) -> list[dict[str, Any]]:
+        """What Prometheus answers to an expression."""
+        answer = httpx.post(f"{self.prometheus}/api/v1/query", data={"query": expression})
+        assert answer.status_code == 200, f"{expression}\n{answer.text}"
+        found: list[dict[str, Any]] = answer.json()["data"]["result"]
+        return found
+
+    def names(self) -> set[str]:
+        """Every metric that Prometheus has seen."""
+        answer = httpx.get(f"{self.prometheus}/api/v1/label/__name__/values")
+        return set(answer.json()["data"])
+
+    def until(self, true: Callable[[], Any], *, seconds: float = 60.0) -> None:
+        """Wait for something to become true."""
+        deadline = time.monotonic() + seconds
+        while not true():
+            if time.monotonic() > deadline:
+                firing = [each["metric"]["alertname"] for each in self.query("ALERTS")]
+                raise AssertionError(f"not within {seconds} s; alerts: {sorted(firing)}")
+            time.sleep(0.2)
+
+    def hears(self, alert: str, status: str = "firing", *, seconds: float = 60.0) -> dict[str, Any]:
+        """Wait until the receiver has been told."""
+        self.until(lambda: self.receiver.alerts(alert, status), seconds=seconds)
+        return self.receiver.alerts(alert, status)[-1]
+
+    def signal(self, *signals: str) -> None:
+        """Let the DAGs' own code say something, through Airflow's own StatsD logger."""
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.infra.dag_signals", *signals],
+            cwd=PROJECT,
+            env={**os.environ, **airflow_settings(self.home, self.statsd_port)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@contextmanager
+def watched_stack(home: Path) -> Iterator[Watched]:
+    """The stack without a champion and a database; it lives as long as the block."""
+    prometheus, alertmanager = program("prometheus"), program(*ALERTMANAGERS)
+    database_exporter = program(*DATABASE_EXPORTERS)
+    api_port, hook, web, statsd, alerts, watch, mysql, nobody = free_ports(8)
+    receiver, server = Receiver(hook), Server(api_port, home / "api")
+    with ExitStack() as stack:
+        stack.enter_context(_answering(receiver))
+        exporter = stack.enter_context(_running(_exporter(web, statsd), home / "exporter.log", web))
+        command = _database_exporter(database_exporter, home, port=mysql, database=nobody)
+        stack.enter_context(_running(command, home / "mysqld-exporter.log", mysql))
+        config = alertmanager_configuration(alertmanager, receiver.url, home)
+        command = [
+            *(alertmanager, f"--config.file={config}", f"--storage.path={home / 'alerts'}"),
+            *(f"--web.listen-address=127.0.0.1:{alerts}", "--cluster.listen-address="),
+        ]
+        stack.enter_context(_running(command, home / "alertmanager.log", alerts))
+        targets = {
+            "webapp": api_port,
+            "statsd-exporter": web,
+            "mysqld-exporter": mysql,
+            "alertmanager": alerts,
+            "prometheus": watch,
+        }
+        command = [
+            *(prometheus, f"--config.file={_prometheus_configuration(home, targets)}"),
+            *(f"--storage.tsdb.path={home / 'series'}", f"--web.listen-address=127.0.0.1:{watch}"),
+        ]
+        stack.enter_context(_running(command, home / "prometheus.log", watch))
+        url = f"http://127.0.0.1:{watch}"
+        stack.callback(server.stop)
+        yield Watched(home, server, receiver, url, statsd, exporter)
+
+
+def _exporter(web: int, statsd: int) -> list[str]:
+    real = shutil.which("statsd_exporter")
+    return [
+        *([real] if real else [sys.executable, str(STAND_IN)]),
+        f"--statsd.mapping-config={MAPPING}",
+        *(f"--statsd.listen-udp=127.0.0.1:{statsd}", f"--web.listen-address=127.0.0.1:{web}"),
+        *(["--statsd.listen-tcp="] if real else []),
+    ]
+
+
+def _database_exporter(exporter: str, home: Path, *, port: int, database: int) -> list[str]:
+    login = home / "my.cnf"
+    login.write_text(f"[client]\nuser=exporter\npassword=x\nhost=127.0.0.1\nport={database}\n")
+    return [exporter, f"--config.my-cnf={login}", f"--web.listen-address=127.0.0.1:{port}"]
+
+
+def _prometheus_configuration(home: Path, targets: dict[str, int]) -> Path:
+    document = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())
+    document["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    jobs = [job for job in document["scrape_configs"] if job["job_name"] in targets]
+    for job in jobs:
+        job["static_configs"] = [{"targets": [f"127.0.0.1:{targets[job['job_name']]}"]}]
+    document["scrape_configs"] = jobs
+    managers = [{"targets": [f"127.0.0.1:{targets['alertmanager']}"]}]
+    document["alerting"]["alertmanagers"] = [{"static_configs": managers}]
+    (home / "rules").mkdir()
+    for path in (PROMETHEUS / "rules").glob("*.yml"):
+        (home / "rules" / path.name).write_text(in_a_hurry(path.read_text()))
+    found = home / "prometheus.yml"
+    found.write_text(yaml.safe_dump(document))
+    return found
+
+
+@contextmanager
+def _running(command: list[str], log: Path, port: int) -> "Iterator[subprocess.Popen[bytes]]":
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output)
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while not _healthy(port):
+            assert process.poll() is None and time.monotonic() < deadline, log.read_text()
+            time.sleep(0.1)
+        yield process
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def _healthy(port: int) -> bool:
+    """Whether it listens; the older exporters have no page that says more."""
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/-/healthy").status_code in {200, 404}
+    except httpx.TransportError:
+        return False
+
+
+@contextmanager
+def _answering(receiver: Receiver) -> Iterator[None]:
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if receiver.accepts:
+                receiver.heard.append(body)
+            self.send_response(200 if receiver.accepts else 400)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing of each notification."""
+
+    with ThreadingHTTPServer(("127.0.0.1", receiver.port), Hook) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield
+        finally:
+            server.shutdown()
