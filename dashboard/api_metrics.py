@@ -20,9 +20,10 @@ QUERIES = {
     f"(rate(prediction_request_latency_seconds_bucket[{WINDOW}])))",
     "p99": "histogram_quantile(0.99, sum by (le) "
     f"(rate(prediction_request_latency_seconds_bucket[{WINDOW}])))",
-    "errors": f'sum(rate(http_requests_total{{status=~"5.."}}[{WINDOW}])) '
+    # A status that never occurred has no series, and nothing divided by something is nothing.
+    "errors": f'(sum(rate(http_requests_total{{status=~"5.."}}[{WINDOW}])) or vector(0)) '
     f"/ sum(rate(http_requests_total[{WINDOW}]))",
-    "refused": f'sum(rate(http_requests_total{{status=~"4.."}}[{WINDOW}])) '
+    "refused": f'(sum(rate(http_requests_total{{status=~"4.."}}[{WINDOW}])) or vector(0)) '
     f"/ sum(rate(http_requests_total[{WINDOW}]))",
     "pending": "sum(prediction_log_pending_rows)",
     "lost": "sum(prediction_log_lost_rows_total)",
@@ -44,7 +45,8 @@ class Live:
     refused: float | None
     pending: float | None
     lost: float | None
-    window: str
+    window: str | None  # None at the first reading: nothing to compare it with yet
+    answered: float | None = None  # since the service began
 
 
 def parse_exposition(text: str) -> dict[str, float]:
@@ -82,7 +84,8 @@ def live_from_counters(
         refused=grown.get("http_requests_total|4xx", 0.0) / asked if asked else None,
         pending=now.get("prediction_log_pending_rows"),
         lost=now.get("prediction_log_lost_rows_total", 0.0),
-        window=f"the last {seconds:.0f} s" if seconds > 0 else "the time since its start",
+        window=f"the last {seconds:.0f} s" if seconds > 0 else None,
+        answered=now.get("prediction_requests_total", 0.0),
     )
 
 

@@ -4,9 +4,8 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dash import Dash
-
-from dashboard import downloads, headers, pages, sign_in
+from dashboard import browser_files, downloads, headers, pages, sign_in
+from dashboard.browser_files import LeanDash
 from dashboard.components import shell
 from dashboard.pages import customers, drift, model, score, service
 from dashboard.sign_in import accepted_secrets
@@ -22,20 +21,20 @@ FOLDER = Path(__file__).parent
 TITLE = "Churn"
 
 
-def create_application(settings: Settings | None = None) -> Dash:
+def create_application(settings: Settings | None = None) -> LeanDash:
     """One application with its own sources, pages and sign-in."""
     settings = settings or load_settings()
     logging.getLogger("dashboard").setLevel(settings.log_level)
     sources = open_sources(settings)
-    app = Dash(
+    app = LeanDash(
         __name__,
         title=TITLE,
         update_title="",  # a title that flickers is read out again and again
         assets_folder=str(FOLDER / "assets"),
         assets_ignore="sign-in",
         serve_locally=True,
+        use_async=False,  # or each answer would go through an event loop of its own
         suppress_callback_exceptions=True,  # each page brings its components along
-        compress=False,
     )
     app.index_string = app.index_string.replace("<html>", '<html lang="en">')
     server: Flask = app.server
@@ -48,6 +47,7 @@ def create_application(settings: Settings | None = None) -> Dash:
     for room in rooms:
         room.register(app, sources)
     headers.register(server, app.csp_hashes())
+    browser_files.register(server)
 
     @server.get("/health")
     def health() -> dict[str, str]:

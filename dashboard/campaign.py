@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from dashboard.labels import feature_label
+from dashboard.labels import short_label
 from include.contacts import Mark, mark
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -101,4 +101,4 @@ def _cell(name: str, value: Any) -> Any:
 
 def reasons_text(reasons: Sequence[tuple[str, float]]) -> str:
     """What speaks for leaving, in words; what speaks against it is left to the customer's page."""
-    return "; ".join(feature_label(name) for name, contribution in reasons if contribution > 0)
+    return "; ".join(short_label(name) for name, contribution in reasons if contribution > 0)

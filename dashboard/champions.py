@@ -5,11 +5,12 @@ import json
 import logging
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from dashboard.columns import Values, column_values
 from include.champion import (
     EVALUATION_FILE,
     MANIFEST_FILE,
@@ -26,14 +27,12 @@ from include.contract import Column
 from include.errors import ChampionError, ChurnError
 from include.store import Store
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 logger = logging.getLogger(__name__)
 
 GATE_SUFFIX = "/evaluate_model/gate.json"
 GATES_SHOWN = 30
 BINS = 24
+SUMMARIES_KEPT = 8
 
 
 class Evaluation(BaseModel):
@@ -128,19 +127,21 @@ def read_gates(store: Store) -> list[GateRecord]:
 
 
 class ReferenceReader:
-    """The champion's reference customers, summarised once for each version."""
+    """The reference customers of the versions asked for, summarised once for each."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._lock = threading.Lock()
-        self._found: tuple[str, Summary] | None = None
+        self._found: dict[str, Summary] = {}
 
     def summary(self, manifest: Manifest) -> "Summary":
         """The version's reference by column; empty where it has none."""
         with self._lock:  # one reader at a time: the file may be large
-            if self._found is None or self._found[0] != manifest.version:
-                self._found = manifest.version, self._summarise(manifest)
-            return self._found[1]
+            if manifest.version not in self._found:
+                if len(self._found) >= SUMMARIES_KEPT:
+                    self._found.clear()
+                self._found[manifest.version] = self._summarise(manifest)
+            return self._found[manifest.version]
 
     def _summarise(self, manifest: Manifest) -> "Summary":
         import pyarrow.parquet as pq
@@ -150,12 +151,12 @@ class ReferenceReader:
         data = read_files(self._store, manifest, [REFERENCE_FILE])[REFERENCE_FILE]
         file = pq.ParquetFile(io.BytesIO(data))
         target = manifest.contract.target
-        stayed = file.read(columns=[target.name]).to_pandas()[target.name] != target.positive
+        stayed = column_values(file.read(columns=[target.name]), target.name) != target.positive
         typical, bins = {}, {}
         for column in manifest.contract.features:
             if column.name not in file.schema_arrow.names or not len(stayed):
                 continue
-            values = file.read(columns=[column.name]).to_pandas()[column.name]
+            values = column_values(file.read(columns=[column.name]), column.name)
             typical[column.name] = typical_of(values[stayed], column)
             bins[column.name] = histogram_of(values, column)
         return Summary(typical, bins)
@@ -169,18 +170,18 @@ class Summary:
     bins: dict[str, tuple[list[Any], list[float]]]
 
 
-def typical_of(values: "pd.Series[Any]", column: Column) -> Typical:
+def typical_of(values: Values, column: Column) -> Typical:
     """The median and middle half of numbers, the most frequent of categories."""
     if column.categories:
-        return Typical(str(values.mode().iloc[0]))
-    low, middle, high = values.quantile([0.25, 0.5, 0.75]).tolist()
+        names, counts = np.unique(values.astype(str), return_counts=True)
+        return Typical(str(names[counts.argmax()]))
+    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75]).tolist()
     return Typical(round(middle) if column.type == "integer" else round(middle, 3), low, high)
 
 
-def histogram_of(values: "pd.Series[Any]", column: Column) -> tuple[list[Any], list[float]]:
+def histogram_of(values: Values, column: Column) -> tuple[list[Any], list[float]]:
     """Shares of customers: by category, or between equally wide edges for numbers."""
     if column.categories:
-        shares = values.value_counts(normalize=True)
-        return list(column.categories), [float(shares.get(n, 0.0)) for n in column.categories]
-    counts, edges = np.histogram(values.to_numpy(dtype=float), bins=BINS)
+        return list(column.categories), [float(np.mean(values == n)) for n in column.categories]
+    counts, edges = np.histogram(values, bins=BINS)
     return edges.tolist(), (counts / counts.sum()).tolist()

@@ -11,7 +11,9 @@ from dashboard.rules import CallRules
 from dashboard.theme import BLUE, FIGURE_LAYOUT, GREY, ORANGE
 
 Figure = dict[str, Any]
+CLEAR_TICKS = {"ticks": "outside", "ticklen": 5, "tickcolor": "rgba(0,0,0,0)"}
 SHARE_AXIS = {
+    **CLEAR_TICKS,  # two axes' labels of nought would touch
     "tickformat": ".0%",
     "rangemode": "tozero",
     "zeroline": False,
@@ -121,7 +123,7 @@ def importance(shares: Mapping[str, float], *, most: int = 12) -> Chart:
         "hovertemplate": "%{y}: %{x:.1%}<extra></extra>",
     }
     figure = _figure([bars], "Share of the trees' gain", "")
-    figure["layout"]["yaxis"] = {"automargin": True, "tickfont": {"size": 12}}
+    figure["layout"]["yaxis"] = {**CLEAR_TICKS, "automargin": True, "tickfont": {"size": 12}}
     figure["layout"]["showlegend"] = False
     return Chart("What the model looks at", told, figure)
 

@@ -4,17 +4,15 @@ import io
 import logging
 from collections.abc import Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from dashboard.columns import Values, column_values, present
 from include.champion import Manifest
 from include.errors import ChurnError, ObjectNotFound
 from include.store import Store
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 logger = logging.getLogger(__name__)
 
@@ -111,8 +109,9 @@ def read_report(store: Store, day: str) -> bytes | None:
     return data if len(data) <= REPORT_BYTES_MAX else None
 
 
-def read_logged(store: Store, day: date, feature: str, *, version: str) -> "pd.Series[Any] | None":
+def read_logged(store: Store, day: date, feature: str, *, version: str) -> Values | None:
     """What customers' records held in one column on a day; None where the log has no such rows."""
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     parts = []
@@ -125,27 +124,21 @@ def read_logged(store: Store, day: date, feature: str, *, version: str) -> "pd.S
         except (ChurnError, ValueError, OSError):
             logger.warning("%s cannot be read", each.key, exc_info=True)
             continue
-        frame = table.to_pandas()
-        chosen = (frame["source"] == "customer") & (frame["model_version"] == version)
-        parts.append(frame.loc[chosen, feature])
-    if not parts:
-        return None
-    import pandas as pd
-
-    values: pd.Series[Any] = pd.concat(parts, ignore_index=True).dropna()
-    return values
+        asked = pc.equal(table["source"], "customer")
+        answered = pc.equal(table["model_version"], version)
+        parts.append(column_values(table.filter(pc.and_(asked, answered)), feature))
+    return present(np.concatenate(parts)) if parts else None
 
 
 def shares_like(
-    values: "pd.Series[Any]", places: Sequence[Any], *, manifest: Manifest, feature: str
+    values: Values, places: Sequence[Any], *, manifest: Manifest, feature: str
 ) -> list[float]:
     """The share of values in each of the reference's bins; the outer ones take what is outside."""
     if not len(values):
         return []
     if manifest.contract.column(feature).categories:
-        counted = values.astype(str).value_counts(normalize=True)
-        return [float(counted.get(str(place), 0.0)) for place in places]
+        return [float(np.mean(values == place)) for place in places]
     edges = np.asarray(places, dtype=float)
-    inside = np.clip(values.to_numpy(dtype=float), edges[0], edges[-1])
+    inside = np.clip(values, edges[0], edges[-1])
     counts, _ = np.histogram(inside, bins=edges)
     return (counts / max(counts.sum(), 1)).tolist()  # type: ignore[no-any-return]

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from flask import Flask, Response, request
+from flask import Flask, Response
 
-STATIC_PREFIXES = ("/_dash-component-suites/", "/assets/")
 # Evidently's page carries its scripts in itself and evaluates some; it may reach nothing.
 REPORT_POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
@@ -36,6 +35,4 @@ def register(server: Flask, script_hashes: Sequence[str]) -> None:
         answer.headers.setdefault("Content-Security-Policy", policy)
         answer.headers["X-Content-Type-Options"] = "nosniff"
         answer.headers["Referrer-Policy"] = "same-origin"
-        if not request.path.startswith(STATIC_PREFIXES):
-            answer.headers["Cache-Control"] = "no-store"
         return answer

@@ -26,16 +26,27 @@ FEATURES = {
 }
 DOLLARS = {"Credit_Limit", "Total_Revolving_Bal", "Avg_Open_To_Buy", "Total_Trans_Amt"}
 TIMES = {"Total_Amt_Chng_Q4_Q1", "Total_Ct_Chng_Q4_Q1"}  # ratios of the fourth quarter to the first
+SHORT = {  # within a sentence, where a comma would part them
+    "Months_Inactive_12_mon": "Months inactive",
+    "Contacts_Count_12_mon": "Contacts",
+    "Total_Trans_Amt": "Spend",
+    "Total_Trans_Ct": "Transactions",
+}
 UNITS = {
     "Customer_Age": "years",
     **dict.fromkeys(DOLLARS, "$"),
-    **dict.fromkeys(TIMES, "Q4 ÷ Q1"),
+    **dict.fromkeys(TIMES, "×"),
 }
 
 
 def feature_label(name: str) -> str:
     """A column or an engineered feature in words."""
     return FEATURES.get(name) or name.replace("_", " ").capitalize()
+
+
+def short_label(name: str) -> str:
+    """The same for a list of several."""
+    return SHORT.get(name) or feature_label(name)
 
 
 def value_text(name: str, value: Any) -> str:
@@ -45,7 +56,7 @@ def value_text(name: str, value: Any) -> str:
     if name in DOLLARS:
         return money(value)
     if name == "Avg_Utilization_Ratio":
-        return f"{value:.0%}"
+        return percent(value)
     if name in TIMES:
         return f"{value:.2f}×"
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.3g}"

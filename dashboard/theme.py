@@ -35,7 +35,7 @@ FIGURE_LAYOUT: dict[str, Any] = {
     "margin": {"l": 56, "r": 12, "t": 8, "b": 46},
     "colorway": [BLUE, ORANGE, GREY, SAND],
     "hovermode": "closest",
-    "legend": {"orientation": "h", "y": 1.12, "x": 0},
+    "legend": {"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0},
     "dragmode": False,
 }
 FIGURE_CONFIG = {"displayModeBar": False, "responsive": True, "displaylogo": False}

@@ -104,15 +104,15 @@ def _record(
 ) -> tuple[dict[str, Any], list[RowFault]]:
     record: dict[str, Any] = {}
     faults = []
+    customer = row.get(CUSTOMER_ID, row.get(contract.key.name, "")).strip()
+    if customer:
+        record[CUSTOMER_ID] = int(customer) if customer.isdecimal() else customer
     for column in contract.features:
         text = row.get(column.name, "").strip()
         value = parse_value(text, column)
         if column.number(value) is None:
             faults.append(RowFault(line, column.name, column.expected, text or "nothing"))
         record[column.name] = value
-    customer = row.get(CUSTOMER_ID, row.get(contract.key.name, "")).strip()
-    if customer:
-        record[CUSTOMER_ID] = int(customer) if customer.isdecimal() else customer
     return record, faults
 
 

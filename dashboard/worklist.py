@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 SCORES = "churn_scores"
 LOOK_SECONDS = 5.0
+LOOK_DELAY_SECONDS = 1.0  # a page that is being made comes first
 BUILD_ROWS = 100_000  # in one transaction, so that nobody waits long for SQLite's lock
 BUILD_LEASE = timedelta(minutes=15)  # after which a builder counts as dead
 FIRST_WAIT_SECONDS = 8.0
@@ -60,6 +61,9 @@ class Worklist:
     scored_at: str
     model_version: str
     bands: tuple[str, ...]  # the riskiest first
+    counts: dict[str, int] = field(
+        default_factory=dict, compare=False
+    )  # by query: it never changes
 
 
 @cache
@@ -130,6 +134,7 @@ class WorklistKeeper:
         self._pause_seconds = LOOK_SECONDS
         self._builder: threading.Thread | None = None
         self._prepared = False
+        self._counts: tuple[str, dict[str, int]] = ("", {})
 
     def current(self) -> Worklist | None:
         """The worklist in use; None where nobody was ever scored. DataError without a database."""
@@ -158,6 +163,8 @@ class WorklistKeeper:
             self._builder.start()
 
     def _renew(self, found: Worklist | None) -> None:
+        if found is not None:
+            time.sleep(LOOK_DELAY_SECONDS)
         started = time.monotonic()
         # Its own engine: SQLite's connections do not like to change threads while they write.
         engine = open_engine(self._engine.url.render_as_string(hide_password=False))
@@ -188,15 +195,17 @@ class WorklistKeeper:
                 row = connection.execute(sa.select(state).where(state.c.id == 1)).first()
         if row is None or not row.active:
             return None
-        table = list_table(row.active)
+        if self._counts[0] != row.stamp:
+            self._counts = row.stamp, {}
         return Worklist(
-            table=table,
+            table=list_table(row.active),
             stamp=row.stamp,
             rows=row.row_count,
             built_at=row.built_at,
             scored_at=row.scored_at,
             model_version=row.model_version,
             bands=tuple(band for band in row.bands.split(",") if band),
+            counts=self._counts[1],
         )
 
 

@@ -5,6 +5,7 @@
   const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
   const text = (value, divide) => (value === null || value === undefined || value === "" ? null
     : String(divide ? Number(value) / divide : value));
+  const sortText = (model) => (model || []).map((s) => s.colId + ":" + s.sort).join(",");
   const withoutEmpty = (values) => Object.fromEntries(
     Object.entries(values).filter(([, v]) => v !== null && v !== undefined && v !== ""));
 
@@ -35,7 +36,7 @@
     composeQuery(view, request, customer, before) {
       const query = { ...(view || {}) };
       if (request) {
-        const sort = (request.sortModel || []).map((s) => s.colId + ":" + s.sort).join(",");
+        const sort = sortText(request.sortModel);
         if (sort && sort !== "call_value:desc") query.sort = sort; else delete query.sort;
         const filters = request.filterModel || {};
         if (Object.keys(filters).length) query.filters = JSON.stringify(filters);
@@ -51,9 +52,32 @@
       return [same(listed, before) ? none() : listed, href];
     },
 
+    /* On a phone: whom, how likely, and what a call is worth, side by side. */
+    fitPhone(_id, columns) {
+      if (!window.matchMedia("(max-width: 48em)").matches) return none();
+      const widths = { customer: 116, risk: 78, call_value: 112 };
+      return columns.map((column) => (widths[column.field] ? {
+        ...column, width: widths[column.field], minWidth: 80, suppressHeaderFilterButton: true,
+        headerName: column.field === "risk" ? "Risk" : column.headerName,
+      } : column));
+    },
+
+    /* The page brought its first rows along; every later question goes to the server. */
+    answerFirst(request, first) {
+      const asked = first && first.request;
+      if (asked && request && request.startRow === asked.startRow
+        && sortText(request.sortModel) === sortText(asked.sortModel)
+        && same(request.filterModel || {}, asked.filterModel)) return [first.response, null, none()];
+      return [none(), null, request];
+    },
+
     refreshGrid() {
       if (window.dash_ag_grid) {
-        window.dash_ag_grid.getApiAsync("risk-grid").then((api) => api.purgeInfiniteCache());
+        const marked = window.dash_clientside.callback_context.triggered_id === "marked";
+        window.dash_ag_grid.getApiAsync("risk-grid").then((api) => {
+          if (marked) api.deselectAll();  // who was marked is mostly off the list
+          api.purgeInfiniteCache();
+        });
       }
     },
 
@@ -72,15 +96,19 @@
       return Number(clicked.rowId);
     },
 
-    openDrawer(customer) {
-      if (customer === null || customer === undefined) return [false, none(), none()];
+    openDrawer(customer, opened) {
+      if (customer === null || customer === undefined) {
+        return [opened ? false : none(), none(), none(), none()];
+      }
       return [true, "Customer " + customer, {
         namespace: "dash_html_components", type: "Div",
         props: { children: "Reading the customer…", className: "drawer-wait", role: "status" },
-      }];
+      }, customer];
     },
 
-    closeDrawer(opened) { return opened ? none() : null; },
+    closeDrawer(opened, customer) {
+      return opened || customer === null || customer === undefined ? none() : null;
+    },
 
     linkBudget(number, slider) {
       const by = window.dash_clientside.callback_context.triggered_id;
@@ -101,8 +129,18 @@
       window.history.replaceState(window.history.state, "", window.location.pathname + "?" + query);
     },
 
+    chooseCell(cell) {
+      if (!cell) return;
+      const id = JSON.stringify({ day: cell.day, feature: cell.feature, type: "drift-cell" });
+      document.querySelectorAll(".heat .chosen").forEach((each) => each.classList.remove("chosen"));
+      const button = document.getElementById(id);
+      if (button) button.classList.add("chosen");
+      churn.keepQuery(cell);
+    },
+
     showReport(day) {
       window.dash_clientside.set_props("report-frame", { src: "/drift/report/" + day });
+      window.dash_clientside.set_props("report-link", { href: "/drift/report/" + day });
       churn.keepQuery({ report: day });
     },
 

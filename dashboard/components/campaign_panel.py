@@ -16,19 +16,21 @@ from dashboard.sources import Sources
 from include.errors import ChurnError
 
 BUDGET_SHOWN_MAX = 20_000
+BUDGET_MARKS = range(0, BUDGET_SHOWN_MAX + 1, 5000)
 EXPLAINED = (
     "Value of a call = risk of leaving × yearly revenue × years kept × success rate − cost. "
     "Yearly revenue is estimated from spend and balance."
 )
 
 
-def create_panel(rules: CallRules) -> Component:
+def create_panel(calls: CallList, rules: CallRules) -> Component:
     """Budget and rules on one side, what they promise on the other."""
+    promise = create_promise(calls.campaign_sum(), rules)
     return dmc.Paper(
         dmc.Grid(
             [
                 dmc.GridCol(_create_budget(rules), span={"base": 12, "md": 5}),
-                dmc.GridCol(_create_promise(), span={"base": 12, "md": 7}),
+                dmc.GridCol(_create_start(promise), span={"base": 12, "md": 7}),
             ],
             gutter="xl",
         ),
@@ -46,7 +48,9 @@ def _create_budget(rules: CallRules) -> Component:
         updatemode="mouseup",
         label=None,
         thumbLabel="Budget in dollars",
-        marks=[{"value": v, "label": f"${v // 1000}k"} for v in range(0, 20_001, 5000)],
+        marks=[
+            {"value": v, "label": f"${v // 1000}k" if v else "$0"} for v in range(0, 20_001, 5000)
+        ],
         mb="xl",
     )
     budget = _number("rule-budget", "Budget", rules.budget, prefix="$", step=500, high=1_000_000)
@@ -83,7 +87,7 @@ def _number(name: str, label: str, value: float, **limits: Any) -> Component:
     )
 
 
-def _create_promise() -> Component:
+def _create_start(promise: Component) -> Component:
     buttons = dmc.Group(
         [
             dmc.Button("Start campaign", id="start-campaign", size="sm"),
@@ -100,7 +104,7 @@ def _create_promise() -> Component:
     )
     return dmc.Stack(
         [
-            html.Div(id="promise", **{"aria-live": "polite"}),
+            html.Div(promise, id="promise", **{"aria-live": "polite"}),
             buttons,
             html.Div(id="started", **{"aria-live": "polite"}),
             dmc.Text(EXPLAINED, size="xs", c="dimmed"),
@@ -164,7 +168,10 @@ def register(app: Dash, sources: Sources) -> None:
     )
 
     @app.callback(
-        Output("promise", "children"), Input("risk-query", "data"), Input("marked", "data")
+        Output("promise", "children"),
+        Input("risk-query", "data"),
+        Input("marked", "data"),
+        prevent_initial_call=True,
     )
     def promise(query: dict[str, str] | None, _marked: Any) -> Any:
         try:
@@ -173,9 +180,13 @@ def register(app: Dash, sources: Sources) -> None:
                 return ""
             found = calls.campaign_sum()
         except ChurnError as error:
-            return dmc.Text(str(error), c="orange")
+            return dmc.Text(str(error), className="warning")
         return create_promise(found, ListView.from_values(query or {}).rules)
 
+    _register_start(app, sources)
+
+
+def _register_start(app: Dash, sources: Sources) -> None:
     @app.callback(
         Output("started", "children"),
         Output("marked", "data", allow_duplicate=True),

@@ -10,8 +10,11 @@ from dashboard.theme import FIGURE_CONFIG
 HEIGHT = 300
 
 
-def create_chart(chart: Chart, *, height: int = HEIGHT) -> Component:
-    """The card; for a screen reader the figure is an image that the sentence describes."""
+def create_chart(chart: Chart, *, height: int = HEIGHT, in_row: bool = False) -> Component:
+    """The card; for a screen reader the figure is an image that the sentence describes.
+
+    Charts `in_row` leave room for three lines of words, so that their figures are level.
+    """
     graph = dcc.Graph(
         figure=chart.figure,
         config=FIGURE_CONFIG,
@@ -21,10 +24,11 @@ def create_chart(chart: Chart, *, height: int = HEIGHT) -> Component:
     image = html.Div(
         graph, role="img", className="chart", **{"aria-label": f"{chart.title}. {chart.sentence}"}
     )
+    room = {"base": 0, "sm": 62} if in_row else 0
     return dmc.Paper(
         [
             dmc.Title(chart.title, order=3, size="h5"),
-            dmc.Text(chart.sentence, size="sm", c="dimmed", mb="xs", mih=42),
+            dmc.Text(chart.sentence, size="sm", c="dimmed", mb="xs", mih=room),
             image,
         ]
     )

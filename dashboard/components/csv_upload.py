@@ -9,13 +9,13 @@ from dash.development.base_component import Component
 
 from dashboard import uploads
 from dashboard.components.states import create_failure, error_text
+from dashboard.components.tables import create_scroll, create_table
 from dashboard.labels import percent
 from dashboard.sources import Sources
 from dashboard.uploads import RowFault, Upload
 from include.errors import ChurnError
 
 PREVIEW_ROWS = 5
-PREVIEW_COLUMNS = 8
 FAULTS_SHOWN = 500
 
 
@@ -64,7 +64,7 @@ def create_preview(name: str, upload: Upload, token: str | None) -> Component:
     )
     count = len(upload.records)
     parts = [
-        dmc.Text(f"{name}: {count:,} rows.", fw=600),
+        dmc.Text(f"{name}: {count:,} rows, the first {min(count, PREVIEW_ROWS)}:", fw=600),
         ignored,
         _create_table(upload.records[:PREVIEW_ROWS]),
     ]
@@ -77,15 +77,8 @@ def create_preview(name: str, upload: Upload, token: str | None) -> Component:
 def create_faults(faults: Sequence[RowFault]) -> Component:
     """Every fault by its line in the file."""
     rows = [
-        html.Tr(
-            [
-                html.Th(f"{f.line:,}", scope="row"),
-                html.Td(f.column),
-                html.Td(f.expected),
-                html.Td(f.found),
-            ]
-        )
-        for f in faults[:FAULTS_SHOWN]
+        (f"{fault.line:,}", fault.column, fault.expected, fault.found)
+        for fault in faults[:FAULTS_SHOWN]
     ]
     lines = len({fault.line for fault in faults})
     more = f" The first {FAULTS_SHOWN} are shown." if len(faults) > FAULTS_SHOWN else ""
@@ -93,25 +86,17 @@ def create_faults(faults: Sequence[RowFault]) -> Component:
         f"{len(faults):,} values in {lines:,} rows are not right, so nothing was scored. Correct "
         f"them and upload the file again.{more}"
     )
-    head = html.Thead(
-        html.Tr([html.Th(t, scope="col") for t in ("Line", "Column", "Expected", "Found")])
-    )
-    table = html.Table([head, html.Tbody(rows)], className="plain", id="upload-faults")
-    return html.Div(
-        [dmc.Alert(told, color="orange", variant="light", mb="sm"), _scroll(table, "Faults")]
-    )
+    names = ("Line", "Column", "Expected", "Found")
+    table = create_table(names, rows, "Faults", id="upload-faults")
+    return html.Div([dmc.Alert(told, color="orange", variant="light", mb="sm"), table])
 
 
 def _create_table(records: Sequence[dict[str, Any]]) -> Component:
-    names = list(records[0])[:PREVIEW_COLUMNS]
+    names = list(records[0])
     head = html.Thead(html.Tr([html.Th(name, scope="col") for name in names]))
     rows = [html.Tr([html.Td(str(record.get(name, ""))) for name in names]) for record in records]
-    return _scroll(html.Table([head, html.Tbody(rows)], className="plain"), "The first rows")
-
-
-def _scroll(table: Component, name: str) -> Component:
-    # Reachable by keyboard, or nobody without a mouse could scroll it.
-    return html.Div(table, className="scroll", tabIndex=0, role="region", **{"aria-label": name})
+    table = html.Table([head, html.Tbody(rows)], className="plain preview")
+    return create_scroll(table, "The first rows")
 
 
 def create_progress(state: dict[str, Any]) -> Component:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import dash_mantine_components as dmc
-from dash import ClientsideFunction, Dash, Input, Output, dcc, html, no_update
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
 from dashboard.champions import Typical
@@ -22,6 +22,7 @@ def create_drawer() -> Component:
     return html.Div(
         [
             dcc.Store(id="open-customer"),
+            dcc.Store(id="wanted-customer"),
             dmc.Drawer(
                 [html.Div(id="customer-body", className="customer-body")],
                 id="customer-drawer",
@@ -133,19 +134,22 @@ def register(app: Dash, sources: Sources) -> None:
         Output("customer-drawer", "opened"),
         Output("customer-drawer", "title"),
         Output("customer-body", "children"),
+        Output("wanted-customer", "data"),
         Input("open-customer", "data"),
+        State("customer-drawer", "opened"),
     )
     app.clientside_callback(
         ClientsideFunction("churn", "closeDrawer"),
         Output("open-customer", "data", allow_duplicate=True),
         Input("customer-drawer", "opened"),
+        State("open-customer", "data"),
         prevent_initial_call=True,
     )
 
     @app.callback(
         Output("customer-body", "children", allow_duplicate=True),
-        Input("open-customer", "data"),
-        prevent_initial_call="initial_duplicate",
+        Input("wanted-customer", "data"),
+        prevent_initial_call=True,
     )
     def show_customer(customer: int | None) -> Any:
         if customer is None:

@@ -13,6 +13,7 @@ from dashboard.components.states import create_failure
 from dashboard.drift_days import DriftDay, Verdict
 from dashboard.labels import feature_label, percent
 from dashboard.sources import Sources
+from include.champion import read_version
 from include.errors import ChurnError
 
 # Cividis, light end first: even to the eye and safe for colour blindness (Nuñez et al. 2018).
@@ -22,8 +23,8 @@ DARK_FROM = 4  # from this step on the text is white
 MARK = "●"
 
 
-def create_heat_map(days: Sequence[DriftDay]) -> Component:
-    """The table, its scale, and where a cell's distributions appear."""
+def create_heat_map(days: Sequence[DriftDay], chosen: tuple[str, str]) -> Component:
+    """The table, its scale, and where a cell's distributions appear; `chosen` is marked."""
     features = list(dict.fromkeys(v.feature for d in days if d.group for v in d.group.verdicts))
     head = html.Thead(
         html.Tr([html.Th(html.Span("Feature", className="hidden"), scope="col"), *_heads(days)])
@@ -32,7 +33,7 @@ def create_heat_map(days: Sequence[DriftDay]) -> Component:
         html.Tr(
             [
                 html.Th(feature_label(feature), scope="row"),
-                *(html.Td(_create_cell(day, feature)) for day in days),
+                *(html.Td(_create_cell(day, feature, chosen)) for day in days),
             ]
         )
         for feature in features
@@ -52,7 +53,7 @@ def _heads(days: Sequence[DriftDay]) -> list[Component]:
     return [html.Th(f"{day.date:%d %b}", scope="col") for day in days]
 
 
-def _create_cell(day: DriftDay, feature: str) -> Component:
+def _create_cell(day: DriftDay, feature: str, chosen: tuple[str, str]) -> Component:
     verdict = day.verdict(feature)
     if verdict is None:
         return html.Span(className="void", title=f"{day.date:%d %b}: not tested")
@@ -64,6 +65,7 @@ def _create_cell(day: DriftDay, feature: str) -> Component:
         id={"type": "drift-cell", "day": day.date.isoformat(), "feature": feature},
         title=told,
         style=style,
+        className="chosen" if chosen == (day.date.isoformat(), feature) else "",
         **{"aria-label": told},
     )
 
@@ -106,6 +108,11 @@ def _create_scale() -> Component:
     )
 
 
+def significance(q_value: float) -> str:
+    """How surely the difference is none of chance."""
+    return "q < 0.001" if q_value < 0.001 else f"q = {q_value:.2g}"
+
+
 def create_cell_detail(sources: Sources, day_text: str, feature: str) -> Component:
     """The distributions behind a cell: what was asked that day against the reference."""
     days = drift_days.read_days(sources.store)
@@ -113,20 +120,27 @@ def create_cell_detail(sources: Sources, day_text: str, feature: str) -> Compone
     verdict = day.verdict(feature) if day else None
     if day is None or verdict is None or day.group is None:
         return dmc.Text("This cell has no test behind it.", c="dimmed")
-    champion = sources.champion()
-    told = cell_text(day, verdict) + f" (significance q = {verdict.q_value:.2g})."
-    if champion is None or feature not in champion.manifest.contract.feature_names:
+    told = f"{cell_text(day, verdict)} ({significance(verdict.q_value)})."
+    # The day was tested against its own version's customers, whoever is the champion by now.
+    manifest, _ = read_version(sources.store, day.group.version)
+    if feature not in manifest.contract.feature_names:
         return dmc.Text(told)
-    places, reference = sources.references.summary(champion.manifest).bins.get(feature, ([], []))
+    places, reference = sources.references.summary(manifest).bins.get(feature, ([], []))
     logged = drift_days.read_logged(sources.store, day.date, feature, version=day.group.version)
     current: list[float] = []
     if logged is not None and places:
-        current = drift_days.shares_like(
-            logged, places, manifest=champion.manifest, feature=feature
-        )
+        current = drift_days.shares_like(logged, places, manifest=manifest, feature=feature)
     if not current:
         told += " The day's log is no longer in the store, so only the reference is drawn."
     return create_chart(charts.distribution(feature, places, reference, current, sentence=told))
+
+
+def show_cell_detail(sources: Sources, day: str, feature: str) -> Component:
+    """The same, or why it cannot be shown."""
+    try:
+        return create_cell_detail(sources, day, feature)
+    except ChurnError as error:
+        return create_failure(error)
 
 
 def register(app: Dash, sources: Sources) -> None:
@@ -142,14 +156,10 @@ def register(app: Dash, sources: Sources) -> None:
         if not any(clicks) or not ctx.triggered_id:
             return no_update, no_update
         day, feature = ctx.triggered_id["day"], ctx.triggered_id["feature"]
-        try:
-            detail = create_cell_detail(sources, day, feature)
-        except ChurnError as error:
-            detail = create_failure(error)
-        return detail, {"day": day, "feature": feature}
+        return show_cell_detail(sources, day, feature), {"day": day, "feature": feature}
 
     app.clientside_callback(
-        ClientsideFunction("churn", "keepQuery"),
+        ClientsideFunction("churn", "chooseCell"),
         Input("drift-cell", "data"),
         prevent_initial_call=True,
     )

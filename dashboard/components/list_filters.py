@@ -35,7 +35,7 @@ def create_filters(view: ListView, known_bands: Sequence[str]) -> Component:
         value=view.status,
         allowDeselect=False,
         size="sm",
-        w=190,
+        w=165,
         **{"aria-label": "Status"},
     )
     find = dmc.TextInput(
@@ -44,7 +44,7 @@ def create_filters(view: ListView, known_bands: Sequence[str]) -> Component:
         placeholder="Customer number",
         debounce=400,
         size="sm",
-        w=160,
+        w=165,
         **{"aria-label": "Find a customer by number"},
     )
     which = dmc.SegmentedControl(
@@ -60,11 +60,11 @@ def create_filters(view: ListView, known_bands: Sequence[str]) -> Component:
         id="filter-left", label="Also who already left", checked=view.with_left, size="sm"
     )
     risk = html.Div(
-        dmc.Group([dmc.Text("Risk", size="sm", fw=600), bands], gap=8),
+        dmc.Group([dmc.Text("Risk", size="sm", fw=600), bands], gap=6),
         role="group",
         **{"aria-label": "Risk bands"},
     )
-    return dmc.Group([which, risk, status, find, left], gap="md", className="filters")
+    return dmc.Group([which, risk, status, find, left], gap="sm", className="filters")
 
 
 def create_state(values: Mapping[str, str]) -> Component:

@@ -7,7 +7,7 @@ import dash_mantine_components as dmc
 from dash import html
 from dash.development.base_component import Component
 
-from dashboard.labels import feature_label, percent, value_text
+from dashboard.labels import feature_label, percent, short_label, value_text
 
 BARS_SHOWN = 10
 
@@ -40,8 +40,8 @@ def create_bars(explanation: Mapping[str, Any]) -> Component:
 
 def reason_sentence(contributions: Sequence[Mapping[str, Any]], probability: float) -> str:
     """The chart in plain words."""
-    towards = [feature_label(c["feature"]).lower() for c in contributions if c["contribution"] > 0]
-    away = [feature_label(c["feature"]).lower() for c in contributions if c["contribution"] < 0]
+    towards = [short_label(c["feature"]).lower() for c in contributions if c["contribution"] > 0]
+    away = [short_label(c["feature"]).lower() for c in contributions if c["contribution"] < 0]
     told = f"The model gives {percent(probability, decimals=1)}."
     if towards:
         told += f" Most towards leaving: {_listed(towards[:3])}."

@@ -21,6 +21,7 @@ def create_form(
     contract: Contract, typical: Mapping[str, Typical], query: Mapping[str, str]
 ) -> Component:
     """A field for each column; a URL's values go before the typical ones."""
+    filled = "Filled in: the typical customer." if typical else "Every field is needed."
     fields = [_create_field(column, typical, query) for column in contract.features]
     return dmc.Grid(
         [
@@ -31,7 +32,7 @@ def create_form(
                         dmc.Group(
                             [
                                 dmc.Button("Score this customer", id="score-one"),
-                                dmc.Text("Filled in: the typical customer.", size="sm", c="dimmed"),
+                                dmc.Text(filled, size="sm", c="dimmed"),
                             ],
                             mt="md",
                         ),
@@ -75,6 +76,8 @@ def _create_field(
         value=_number(value),
         description=None,
         thousandSeparator=",",
+        min=column.minimum,
+        max=column.maximum,
         allowDecimal=column.type == "float",
         clampBehavior="none",  # a wrong number is shown as wrong, not changed
         size="sm",
@@ -148,7 +151,7 @@ def register(app: Dash, sources: Sources) -> None:
             answer = sources.api.predict(record, source="what-if")
         except ApiProblem as problem:
             note = (
-                dmc.Text("Some fields are not right: see beside them.", c="orange.9")
+                dmc.Text("Some fields are not right: see beside them.", className="warning")
                 if problem.faults
                 else create_failure(problem)
             )

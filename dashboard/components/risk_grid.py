@@ -6,7 +6,7 @@ from typing import Any
 
 import dash_ag_grid as dag
 import dash_mantine_components as dmc
-from dash import ClientsideFunction, Dash, Input, Output, State, html, no_update
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
 from dashboard.call_list import CallList, ListView
@@ -40,6 +40,7 @@ def create_grid(view: ListView) -> Component:
             "maxBlocksInCache": 6,
             "infiniteInitialRowCount": 1,
             "rowHeight": 44,
+            "rowBuffer": 4,
             "rowSelection": {"mode": "multiRow", "headerCheckbox": False},
             "selectionColumnDef": {"pinned": "left", "width": 46, "maxWidth": 46},
             "suppressCellFocus": False,
@@ -57,24 +58,24 @@ def column_definitions(view: ListView) -> list[dict[str, Any]]:
     order = {name: (place, direction) for place, (name, direction) in enumerate(view.sort)}
     columns = [
         _column("customer", "Customer", width=128, cellClass="customer-cell", pinned="left"),
-        _column("risk", "Risk of leaving", width=190, minWidth=150, cellRenderer="ChurnRisk"),
-        _column("call_value", "Value of a call", width=150, valueFormatter=DOLLARS),
-        _column("value", "At stake", width=120, valueFormatter=DOLLARS),
+        _column("risk", "Risk of leaving", width=190, minWidth=90, cellRenderer="ChurnRisk"),
+        _column("call_value", "Call value", width=150, valueFormatter=DOLLARS),
+        _column("value", "At stake", width=118, valueFormatter=DOLLARS),
         _column(
             "reasons",
             "Why",
-            width=290,
+            width=280,
             sortable=False,
             filter=False,
             flex=1,
             tooltipField="reasons",
         ),
-        _column("status", "Status", width=120, sortable=False, filter=False),
-        _column("spend", "Spend, 12 m", width=135, valueFormatter=DOLLARS),
-        _column("balance", "Balance", width=120, valueFormatter=DOLLARS),
-        _column("card", "Card", width=100, filter="agTextColumnFilter"),
-        _column("months_inactive", "Months inactive", width=160),
-        _column("transactions", "Transactions", width=140),
+        _column("status", "Status", width=110, sortable=False, filter=False),
+        _column("spend", "Spend", width=120, valueFormatter=DOLLARS),
+        _column("balance", "Balance", width=125, valueFormatter=DOLLARS),
+        _column("card", "Card", width=110, filter="agTextColumnFilter"),
+        _column("months_inactive", "Months inactive", width=175),
+        _column("transactions", "Transactions", width=155),
     ]
     for column in columns:
         if column["field"] in order:
@@ -95,6 +96,26 @@ def _column(field: str, name: str, *, width: int, **more: Any) -> dict[str, Any]
         "filterParams": NUMBER_FILTER,
     }
     return {**base, **kind, **more}
+
+
+def create_first_rows(sources: Sources, worklist: Worklist, values: Mapping[str, str]) -> Component:
+    """The first rows, sent with the page so that the grid need not ask for them."""
+    view = ListView.from_values(values)
+    known = {column["field"] for column in column_definitions(view)}
+    request = {
+        "startRow": 0,
+        "endRow": PAGE_ROWS,
+        "filterModel": dict(view.filters),
+        "sortModel": [{"colId": name, "sort": way} for name, way in view.sort if name in known],
+    }
+    found = rows_answer(CallList(sources.engine, worklist, request_view(values, request)), request)
+    return html.Div(
+        [
+            dcc.Store(id="first-rows", data={"request": request, "response": found}),
+            dcc.Store(id="rows-request"),
+            html.Div("" if found["rowCount"] else NOBODY, id="list-fault", role="status"),
+        ]
+    )
 
 
 def create_marking() -> Component:
@@ -147,12 +168,32 @@ def shown_row(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def register(app: Dash, sources: Sources) -> None:
-    """Answer the grid's requests."""
+    """Answer the grid's requests, and follow what is done in it."""
+    _register_rows(app, sources)
+    _register_selection(app)
+    app.clientside_callback(
+        ClientsideFunction("churn", "fitPhone"),
+        Output("risk-grid", "columnDefs"),
+        Input("risk-grid", "id"),
+        State("risk-grid", "columnDefs"),
+    )
+
+
+def _register_rows(app: Dash, sources: Sources) -> None:
+    app.clientside_callback(
+        ClientsideFunction("churn", "answerFirst"),
+        Output("risk-grid", "getRowsResponse"),
+        Output("first-rows", "data"),
+        Output("rows-request", "data"),
+        Input("risk-grid", "getRowsRequest"),
+        State("first-rows", "data"),
+        prevent_initial_call=True,
+    )
 
     @app.callback(
-        Output("risk-grid", "getRowsResponse"),
+        Output("risk-grid", "getRowsResponse", allow_duplicate=True),
         Output("list-fault", "children"),
-        Input("risk-grid", "getRowsRequest"),
+        Input("rows-request", "data"),
         State("risk-view", "data"),
         prevent_initial_call=True,
     )
@@ -163,11 +204,14 @@ def register(app: Dash, sources: Sources) -> None:
             worklist = sources.worklists.current()
             if worklist is None:
                 return {"rowData": [], "rowCount": 0}, no_update
-            found = rows_answer(sources, worklist, view or {}, request)
+            calls = CallList(sources.engine, worklist, request_view(view or {}, request))
+            found = rows_answer(calls, request)
             return found, "" if found["rowCount"] else NOBODY
         except ChurnError as error:
             return {"rowData": [], "rowCount": 0}, f"The list cannot be read: {error}"
 
+
+def _register_selection(app: Dash) -> None:
     app.clientside_callback(
         ClientsideFunction("churn", "countSelected"),
         Output("selected-text", "children"),
@@ -194,13 +238,10 @@ def register(app: Dash, sources: Sources) -> None:
     )
 
 
-def rows_answer(
-    sources: Sources, worklist: Worklist, view: Mapping[str, str], request: Mapping[str, Any]
-) -> dict[str, Any]:
+def rows_answer(calls: CallList, request: Mapping[str, Any]) -> dict[str, Any]:
     """One block of rows, and how many there are in all."""
-    calls = CallList(sources.engine, worklist, request_view(view, request))
-    rows = calls.page(int(request["startRow"]), int(request["endRow"]))
-    start, asked = int(request["startRow"]), int(request["endRow"]) - int(request["startRow"])
+    start, end = int(request["startRow"]), int(request["endRow"])
+    rows = calls.page(start, end)
     # A short block is the last one: counting would only repeat what is known.
-    total = start + len(rows) if 0 < len(rows) < asked else calls.count()
+    total = start + len(rows) if 0 < len(rows) < end - start else calls.count()
     return {"rowData": [shown_row(row) for row in rows], "rowCount": total}

@@ -44,7 +44,6 @@ def create_shell(*, signed_in: bool) -> Component:
         [
             dcc.Location(id="url", refresh="callback-nav"),
             html.A("Skip to the content", href="#page", className="skip-link"),
-            dmc.NotificationContainer(id="notices", position="bottom-right"),
             frame,
         ],
         theme=THEME,

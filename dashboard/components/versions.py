@@ -1,12 +1,14 @@
 """The history of versions, and what the gate decided on each and why."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import dash_mantine_components as dmc
 from dash import html
 from dash.development.base_component import Component
 
 from dashboard.champions import GateRecord
+from dashboard.components.tables import create_table
 from include.champion import Manifest
 
 OUTCOMES = {
@@ -19,13 +21,17 @@ OUTCOMES = {
 def create_versions(manifests: Sequence[Manifest], *, champion: str, mlflow_url: str) -> Component:
     """Every version that the store keeps, the newest first."""
     rows = [_version_row(each, champion, mlflow_url) for each in manifests]
-    names = ("Version", "Made", "ROC-AUC", "Brier score", "Gate", "Why", "MLflow")
-    return _table(names, rows, "Versions")
+    names = ("Version", "Made (UTC)", "ROC-AUC", "Brier score", "Gate", "Why", "MLflow")
+    return create_table(names, rows, "Versions")
 
 
-def _version_row(manifest: Manifest, champion: str, mlflow_url: str) -> Component:
+def _version_row(manifest: Manifest, champion: str, mlflow_url: str) -> tuple[Any, ...]:
     gate = manifest.gate
-    serving = [" ", dmc.Badge("serving", size="sm")] if manifest.version == champion else []
+    serving = (
+        [" ", dmc.Badge("serving", size="sm", className="badge")]
+        if manifest.version == champion
+        else []
+    )
     link = html.A(
         "run",
         href=f"{mlflow_url.rstrip('/')}/#/runs/{manifest.run_id}",
@@ -33,37 +39,33 @@ def _version_row(manifest: Manifest, champion: str, mlflow_url: str) -> Componen
         rel="noopener noreferrer",
         **{"aria-label": f"MLflow run of version {manifest.version}"},
     )
-    return html.Tr(
-        [
-            html.Th([manifest.version, *serving], scope="row"),
-            html.Td(f"{manifest.created_at:%d %b %Y %H:%M}"),
-            html.Td(_figure(manifest.metrics.get("roc_auc"))),
-            html.Td(_figure(manifest.metrics.get("brier"))),
-            html.Td(_outcome(str(gate.get("outcome", "")))),
-            html.Td("; ".join(map(str, gate.get("reasons", ())))),
-            html.Td(link),
-        ]
+    return (
+        [manifest.version, *serving],
+        f"{manifest.created_at:%Y-%m-%d %H:%M}",
+        _figure(manifest.metrics.get("roc_auc")),
+        _figure(manifest.metrics.get("brier")),
+        _outcome(str(gate.get("outcome", ""))),
+        "; ".join(map(str, gate.get("reasons", ()))),
+        link,
     )
 
 
 def create_decisions(gates: Sequence[GateRecord]) -> Component:
     """The latest candidates, those that were refused too."""
     rows = [
-        html.Tr(
-            [
-                html.Th(each.challenger, scope="row"),
-                html.Td(each.decided_at[:16].replace("T", " ")),
-                html.Td("–" if each.champion is None else f"against version {each.champion}"),
-                html.Td(_figure(each.challenger_metrics.get("roc_auc"))),
-                html.Td("–" if each.gain is None else f"{each.gain:+.4f}"),
-                html.Td(_outcome(each.outcome)),
-                html.Td("; ".join(each.reasons)),
-            ]
+        (
+            each.challenger,
+            each.decided_at[:16].replace("T", " "),
+            "–" if each.champion is None else f"against version {each.champion}",
+            _figure(each.challenger_metrics.get("roc_auc")),
+            "–" if each.gain is None else f"{each.gain:+.4f}",
+            _outcome(each.outcome),
+            "; ".join(each.reasons),
         )
         for each in gates
     ]
     names = ("Candidate", "Decided (UTC)", "Judged", "ROC-AUC", "Gain", "Gate", "Why")
-    return _table(names, rows, "Decisions of the gate")
+    return create_table(names, rows, "Decisions of the gate")
 
 
 def _outcome(outcome: str) -> str:
@@ -72,9 +74,3 @@ def _outcome(outcome: str) -> str:
 
 def _figure(value: float | None) -> str:
     return "–" if value is None else f"{value:.4f}"
-
-
-def _table(names: Sequence[str], rows: Sequence[Component], label: str) -> Component:
-    head = html.Thead(html.Tr([html.Th(name, scope="col") for name in names]))
-    table = html.Table([head, html.Tbody(rows)], className="plain")
-    return html.Div(table, className="scroll", tabIndex=0, role="region", **{"aria-label": label})

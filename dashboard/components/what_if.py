@@ -62,7 +62,7 @@ def _create_slider(column: Column, record: Mapping[str, Any], typical: Typical |
     unit = UNITS.get(column.name, "")
     return html.Div(
         [
-            dmc.Text(f"{name}{f' ({unit})' if unit else ''}", size="sm", fw=500),
+            dmc.Text(f"{name}{f' ({unit})' if unit else ''}", size="sm", fw=500, mb=22),
             dmc.Slider(
                 id={"type": "what-if", "name": column.name},
                 min=low,
@@ -158,5 +158,5 @@ def register(app: Dash, sources: Sources) -> None:
         try:
             found = sources.api.predict(changed_record(record, changes, contract), source="what-if")
         except ChurnError as error:
-            return dmc.Text(error_text(error), c="orange.9", size="sm")
+            return dmc.Text(error_text(error), className="warning", size="sm")
         return create_answer(found["probabilities"][0], before, found["model_version"])

@@ -4,17 +4,20 @@ from collections.abc import Mapping
 from typing import Any
 
 import dash_mantine_components as dmc
-from dash import Dash, html
+from dash import Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
-from dashboard.call_list import ListView
+from dashboard.call_list import CallList, ListView
 from dashboard.components import campaign_panel, customer_drawer, list_filters, risk_grid
 from dashboard.components.shell import create_heading
 from dashboard.components.states import create_empty
+from dashboard.rules import query_values
 from dashboard.sources import Sources
 from dashboard.worklist import Worklist
+from include.errors import ChurnError
 
 PATH = "/"
+WAIT_MILLISECONDS = 3000
 RULES = ("years", "success", "cost", "budget", "control")
 KNOWN = (*RULES, "bands", "status", "find", "left", "view", "sort", "filters", "customer")
 
@@ -33,12 +36,13 @@ def create_page(sources: Sources, query: Mapping[str, str]) -> Component:
         [
             create_heading("Whom to call today", _told(worklist)),
             list_filters.create_state(values),
-            campaign_panel.create_panel(view.rules),
+            campaign_panel.create_panel(CallList(sources.engine, worklist, view), view.rules),
             list_filters.create_filters(view, worklist.bands),
             risk_grid.create_marking(),
-            html.Div(id="list-fault", role="status"),
+            risk_grid.create_first_rows(sources, worklist, values),
             risk_grid.create_grid(view),
             drawer,
+            dmc.NotificationContainer(id="notices", position="bottom-right"),
         ]
     )
 
@@ -50,6 +54,20 @@ def register(app: Dash, sources: Sources) -> None:
     risk_grid.register(app, sources)
     customer_drawer.register(app, sources)
 
+    @app.callback(
+        Output("page", "children", allow_duplicate=True),
+        Input("list-wait", "n_intervals"),
+        State("url", "search"),
+        prevent_initial_call=True,
+    )
+    def look_again(_ticks: int | None, search: str | None) -> Any:
+        try:
+            if sources.worklists.current() is None:
+                return no_update
+            return create_page(sources, query_values(search))
+        except ChurnError:
+            return no_update
+
 
 def _open(drawer: Any, customer: str) -> None:
     if customer.isascii() and customer.isdigit() and len(customer) < 17:
@@ -59,7 +77,7 @@ def _open(drawer: Any, customer: str) -> None:
 def _told(worklist: Worklist) -> str:
     return (
         f"{worklist.rows:,} customers, scored {worklist.scored_at[:16]} UTC by model "
-        f"{worklist.model_version}. Select a row to see why."
+        f"{worklist.model_version}. Open a row to see why."
     )
 
 
@@ -67,7 +85,7 @@ def _create_waiting(*, building: bool) -> Component:
     heading = create_heading("Whom to call today")
     if building:
         note = create_empty(
-            "The list is being prepared", "New scores have arrived. Look again in a minute."
+            "The list is being prepared", "New scores have arrived. It appears here by itself."
         )
     else:
         note = create_empty(
@@ -75,4 +93,4 @@ def _create_waiting(*, building: bool) -> Component:
             "The nightly run churn_scoring fills this list. To have it now, train a first model "
             "(churn_training) and start churn_scoring in Airflow.",
         )
-    return dmc.Box([heading, note])
+    return dmc.Box([heading, note, dcc.Interval(id="list-wait", interval=WAIT_MILLISECONDS)])

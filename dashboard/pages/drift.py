@@ -9,7 +9,9 @@ from dash.development.base_component import Component
 from dashboard.components import heat_map
 from dashboard.components.shell import create_heading
 from dashboard.components.states import create_empty, sentence
+from dashboard.components.tables import create_table
 from dashboard.drift_days import DriftDay, read_days
+from dashboard.labels import percent, short_label
 from dashboard.sources import Sources
 
 PATH = "/drift"
@@ -37,12 +39,13 @@ def create_page(sources: Sources, query: Mapping[str, str]) -> Component:
         )
     shown = next((d for d in days if d.date.isoformat() == query.get("report")), days[-1])
     detail = None
-    if query.get("day") and query.get("feature"):
-        detail = heat_map.create_cell_detail(sources, query["day"], query["feature"])
+    chosen = query.get("day", ""), query.get("feature", "")
+    if all(chosen):
+        detail = heat_map.show_cell_detail(sources, *chosen)
     return html.Div(
         [
             create_heading("Drift", told(days)),
-            dmc.Paper(heat_map.create_heat_map(days[::-1]), mb="md"),
+            dmc.Paper(heat_map.create_heat_map(days[::-1], chosen), mb="md"),
             html.Div(detail, id="drift-detail", **{"aria-live": "polite"}),
             _section("What followed", create_consequences(days)),
             _section("Evidently report", create_report(days, shown)),
@@ -54,10 +57,20 @@ def told(days: Sequence[DriftDay]) -> str:
     """The page in a sentence."""
     drifted = [day for day in days if day.drifted]
     last = days[-1]
-    latest = f"Latest, {last.date:%d %b %Y}: {last.explanation.rstrip('.')}."
+    latest = f"Latest, {last.date:%d %b %Y}: {finding(last)}."
     if not drifted:
         return f"No drift on the last {len(days)} days. {latest}"
     return f"Drift on {len(drifted)} of the last {len(days)} days. {latest}"
+
+
+def finding(day: DriftDay) -> str:
+    """What a day found, in an analyst's words."""
+    changed = [v for v in (day.group.verdicts if day.group else ()) if v.drifted]
+    if not changed:
+        return day.explanation.rstrip(".")
+    changed = sorted(changed, key=lambda verdict: -verdict.effect)
+    parts = [f"{short_label(v.feature).lower()} ({percent(v.effect)})" for v in changed]
+    return f"customers differ from those of the training in {', '.join(parts)}"
 
 
 def create_consequences(days: Sequence[DriftDay]) -> Component:
@@ -65,26 +78,26 @@ def create_consequences(days: Sequence[DriftDay]) -> Component:
     rows = []
     for day in reversed(days):
         guards = [
-            html.Li(f"{'✓' if guard.passed else '✕'} {sentence(guard.explanation)}")
+            html.Li(
+                [
+                    html.Span("✓ " if guard.passed else "✕ ", **{"aria-hidden": "true"}),
+                    html.Span("Passed: " if guard.passed else "Stopped it: ", className="hidden"),
+                    sentence(guard.explanation),
+                ]
+            )
             for guard in day.retraining.guards
         ]
         outcome = day.retraining.explanation or "–"
         rows.append(
-            html.Tr(
-                [
-                    html.Th(f"{day.date:%d %b %Y}", scope="row"),
-                    html.Td(STATUS_NAMES.get(day.status, day.status)),
-                    html.Td(f"{day.rows:,}"),
-                    html.Td([sentence(outcome), html.Ul(guards) if guards else None]),
-                ]
+            (
+                f"{day.date:%d %b %Y}",
+                STATUS_NAMES.get(day.status, day.status),
+                f"{day.rows:,}",
+                html.Div([sentence(outcome), html.Ul(guards, className="guards")]),
             )
         )
-    head = html.Thead(
-        html.Tr([html.Th(t, scope="col") for t in ("Day", "Status", "Answers", "Training")])
-    )
-    table = html.Table([head, html.Tbody(rows)], className="plain")
-    region = {"aria-label": "What followed each day"}
-    return dmc.Paper(html.Div(table, className="scroll", tabIndex=0, role="region", **region))
+    names = ("Day", "Status", "Answers", "Training")
+    return dmc.Paper(create_table(names, rows, "What followed each day"))
 
 
 def create_report(days: Sequence[DriftDay], shown: DriftDay) -> Component:
@@ -103,7 +116,13 @@ def create_report(days: Sequence[DriftDay], shown: DriftDay) -> Component:
         value=shown.date.isoformat(),
         allowDeselect=False,
         w=260,
-        mb="sm",
+    )
+    link = html.A(
+        "Open it in a tab of its own",
+        id="report-link",
+        href=f"/drift/report/{shown.date.isoformat()}",
+        target="_blank",
+        rel="noopener noreferrer",
     )
     frame = html.Iframe(
         id="report-frame",
@@ -112,7 +131,11 @@ def create_report(days: Sequence[DriftDay], shown: DriftDay) -> Component:
         className="report",
         sandbox="allow-scripts",
     )
-    return html.Div([choice, frame])
+    # Evidently's tables need room: a narrow screen scrolls sideways rather than losing columns.
+    room = html.Div(
+        frame, className="scroll", tabIndex=0, role="region", **{"aria-label": "Evidently report"}
+    )
+    return html.Div([dmc.Group([choice, link], align="end", mb="sm", className="links"), room])
 
 
 def register(app: Dash, sources: Sources) -> None:

@@ -83,21 +83,19 @@ def _create_evaluation(sources: Sources, champion: Champion, rules: CallRules) -
         revenue = typical_revenue(sources, champion)
     except ChurnError as error:
         return create_failure(error)
+    shown = evaluation_charts(found, rules, revenue)
     return html.Div(
         [
             _create_figures(found),
             dmc.SimpleGrid(
-                [create_chart(chart) for chart in evaluation_charts(found, rules, revenue)],
+                [
+                    *(create_chart(each, in_row=True) for each in shown),
+                    create_confusion(found),
+                ],
                 cols={"base": 1, "sm": 2, "xl": 3},
                 mb="md",
             ),
-            dmc.SimpleGrid(
-                [
-                    create_chart(charts.importance(found.importance), height=380),
-                    create_confusion(found),
-                ],
-                cols={"base": 1, "md": 2},
-            ),
+            create_chart(charts.importance(found.importance), height=380),
         ]
     )
 
@@ -188,22 +186,33 @@ def campaign_sentence(listed: Group, control: Group) -> str:
             "a random part of the list is then left alone, and the two are compared here."
         )
     first, second = (g.left / g.customers for g in (listed, control))
-    variance = first * (1 - first) / listed.customers + second * (1 - second) / control.customers
-    half = NORMAL_95 * math.sqrt(variance)
-    gap = second - first
+    low, high = interval(control, listed)
     verdict = (
         "the calls helped"
-        if gap - half > 0
+        if low > 0
         else "the calls did harm"
-        if gap + half < 0
+        if high < 0
         else "too early to say whether the calls help"
     )
     return (
         f"Of {listed.customers:,} customers on the lists {percent(first, decimals=1)} have left "
         f"since, of {control.customers:,} in the control groups {percent(second, decimals=1)}. "
-        f"Difference {100 * gap:+.1f} points (95 % interval {100 * (gap - half):+.1f} to "
-        f"{100 * (gap + half):+.1f}): {verdict}."
+        f"Difference {100 * (second - first):+.1f} points (95 % interval {100 * low:+.1f} to "
+        f"{100 * high:+.1f}): {verdict}."
     )
+
+
+def interval(more: Group, fewer: Group) -> tuple[float, float]:
+    """The 95 % interval of the difference between two shares who left.
+
+    One leaver and one stayer are added to each group, so that small groups in which nobody or
+    everybody left do not seem certain (Agresti and Caffo 2000).
+    """
+    sizes = more.customers + 2, fewer.customers + 2
+    first, second = (more.left + 1) / sizes[0], (fewer.left + 1) / sizes[1]
+    variance = first * (1 - first) / sizes[0] + second * (1 - second) / sizes[1]
+    half = NORMAL_95 * math.sqrt(variance)
+    return first - second - half, first - second + half
 
 
 def _create_history(sources: Sources, champion: Champion) -> Component:
@@ -216,7 +225,9 @@ def _create_history(sources: Sources, champion: Champion) -> Component:
     gates = read_gates(sources.store)
     if gates:
         title = dmc.Title("Latest decisions of the gate", order=3, size="h5", mt="lg", mb="xs")
-        parts += [title, versions.create_decisions(gates)]
+        note = "Candidates are counted by themselves; an accepted one becomes the next version."
+        told = dmc.Text(note, size="sm", c="dimmed", mb="xs")
+        parts += [title, told, versions.create_decisions(gates)]
     return dmc.Paper(parts)
 
 

@@ -1,7 +1,7 @@
 """How the prediction service is at the moment."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dash_mantine_components as dmc
@@ -22,6 +22,7 @@ from include.errors import ChurnError
 
 PATH = "/service"
 REFRESH_MILLISECONDS = 5000
+WINDOW_SECONDS = 60.0
 
 
 def create_page(sources: Sources, query: Mapping[str, str]) -> Component:
@@ -83,13 +84,15 @@ def service_sentence(health: Mapping[str, Any], live: Live) -> str:
     """The state in a sentence."""
     if not health.get("model_loaded"):
         return "The service runs, but has no model to answer with."
-    parts = [f"The service answers with model {health.get('model_version')}"]
-    if live.rate:
-        parts.append(f", {live.rate:.1f} times a second over {live.window}")
+    told = f"The service answers with model {health.get('model_version')}"
+    if live.window is None:
+        told += f"; {live.answered or 0:,.0f} answers since it began"
+    elif live.rate:
+        told += f", {live.rate:.1f} times a second over {live.window}"
     else:
-        parts.append(f"; nobody asked in {live.window}")
+        told += f"; nobody asked in {live.window}"
     troubled = (live.errors or 0) > 0 or (live.lost or 0) > 0
-    return "".join(parts) + (". Look at its errors." if troubled else ". All is well.")
+    return told + (". Look at its errors." if troubled else ". All is well.")
 
 
 def register(app: Dash, sources: Sources) -> None:
@@ -101,7 +104,7 @@ def register(app: Dash, sources: Sources) -> None:
         Input("service-tick", "n_intervals"),
         State("service-before", "data"),
     )
-    def refresh(_ticks: int | None, before: dict[str, Any] | None) -> Any:
+    def refresh(_ticks: int | None, before: list[dict[str, Any]] | None) -> Any:
         try:
             health = sources.api.health()
             live, reading = read_live(sources, before)
@@ -111,17 +114,22 @@ def register(app: Dash, sources: Sources) -> None:
 
 
 def read_live(
-    sources: Sources, before: Mapping[str, Any] | None
-) -> tuple[Live, dict[str, Any] | None]:
-    """The figures, and what the next reading is to be compared with."""
+    sources: Sources, before: Sequence[Mapping[str, Any]] | None
+) -> tuple[Live, list[Mapping[str, Any]] | None]:
+    """The figures of the last minute, and the readings that the next is to be compared with."""
     if sources.settings.prometheus_url:
         return live_from_prometheus(sources.settings.prometheus_url), None
     counters = parse_exposition(sources.api.metrics())
-    reading = {"at": time.time(), "counters": counters}
-    if before is None:
-        return live_from_counters(counters, {}, seconds=0.0), reading
-    seconds = max(reading["at"] - before["at"], 0.1)
-    return live_from_counters(counters, before["counters"], seconds=seconds), reading
+    reading: Mapping[str, Any] = {"at": time.time(), "counters": counters}
+    kept = [each for each in before or [] if reading["at"] - each["at"] <= WINDOW_SECONDS]
+    if not kept:
+        return live_from_counters(counters, {}, seconds=0.0), [reading]
+    first, last = kept[0], kept[-1]
+    seconds = max(reading["at"] - first["at"], 0.1)
+    live = live_from_counters(counters, first["counters"], seconds=seconds)
+    # A few readings are enough for a window that slides: each travels with every question.
+    apart = reading["at"] - last["at"] >= WINDOW_SECONDS / 3
+    return live, [*kept, reading] if apart else kept
 
 
 def _number(value: float | None, pattern: str) -> str:

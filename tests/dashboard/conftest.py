@@ -27,7 +27,7 @@ ARGUMENTS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
-WAIT_MILLISECONDS = 15_000
+WAIT_MILLISECONDS = 60_000  # of a machine that does other things too
 
 
 @dataclass

@@ -2,9 +2,12 @@
 
 import csv
 import io
+import json
 import re
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import httpx
 import pandas as pd
@@ -15,8 +18,13 @@ from dashboard.components.what_if import changed_record
 from include.contacts import Mark, contacts_table, create_contacts, mark
 from include.contract import load_contract
 from include.settings import Settings
+from tests.dashboard import bank
 from tests.dashboard.conftest import Dashboard, OpenPage, until
+from tests.ports import free_ports
 from tests.webapp.conftest import Server
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 YEARS, SUCCESS, COST = 2.0, 0.30, 12.0
 PER_SPEND, PER_BALANCE = 0.015, 0.18
@@ -73,7 +81,7 @@ def test_grid_shows_the_same_list(
     dashboard: Dashboard, open_page: OpenPage, expected: pd.DataFrame
 ) -> None:
     page, looked = open_page(dashboard.url + "/")
-    page.locator(".risk-bar").first.wait_for()
+    page.locator('.ag-row[row-index="4"] .risk-bar').wait_for()
     for place in range(5):
         cells = page.locator(f'.ag-row[row-index="{place}"] [role="gridcell"]')
         text = " ".join(cells.all_inner_texts())
@@ -109,6 +117,49 @@ def test_sorting_goes_through_the_database(
     assert int(first or 0) == fewest["customer"].min()
 
 
+def test_filters_of_the_url_reach_grid_and_file(
+    dashboard: Dashboard, open_page: OpenPage, expected: pd.DataFrame
+) -> None:
+    gold = expected[expected["Card_Category"] == "Gold"]
+    filters = json.dumps({"card": {"filterType": "text", "type": "equals", "filter": "gold"}})
+    page, _ = open_page(f"{dashboard.url}/?{urlencode({'filters': filters})}")
+    page.locator(".ag-paging-row-summary-panel", has_text=f"of {len(gold):,}").wait_for()
+    assert row_ids(page, 3) == gold["customer"].head(3).tolist()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download this list").click()
+    cards = {line["Card"] for line in lines_of(download.value.path().read_text("utf-8"))}
+    assert cards == {"Gold"}
+
+
+def row_ids(page: "Page", count: int) -> list[int]:
+    """The customers of the grid's first rows, once they are there."""
+    rows = [page.locator(f'.ag-row[row-index="{place}"][row-id]').first for place in range(count)]
+    return [int(row.get_attribute("row-id") or 0) for row in rows]
+
+
+def test_a_view_that_is_sent_opens_the_same(dashboard: Dashboard, open_page: OpenPage) -> None:
+    page, _ = open_page(dashboard.url + "/")
+    page.locator(".risk-bar").first.wait_for()
+    page.get_by_text("Only this campaign").click()
+    page.get_by_text("Medium", exact=True).click()
+    page.get_by_label("Cost per call").fill("15")
+    page.locator(".ag-header-cell[col-id=balance] .ag-header-cell-label").click()
+    until(
+        page,
+        "['view=campaign','bands=medium','cost=15','sort=balance'].every("
+        "part => location.search.includes(part))",
+    )
+    page.locator(".ag-header-cell[col-id=balance][aria-sort=ascending]").wait_for()
+    other, _ = open_page(page.url)
+    other.locator('.ag-row[row-index="2"] .risk-bar').wait_for()
+    assert other.get_by_label("Cost per call").input_value() == "$15"
+    assert set(other.locator(".risk-band").all_inner_texts()) == {"medium"}
+    told = other.locator("#promise-text").inner_text()
+    page.locator("#promise-text", has_text=told).wait_for()
+    first = row_ids(other, 1)[0]
+    page.locator(f'.ag-row[row-index="0"][row-id="{first}"]').first.wait_for()
+
+
 def test_marks_take_customers_off_the_list(
     dashboard: Dashboard, open_page: OpenPage, expected: pd.DataFrame, engine: sa.Engine
 ) -> None:
@@ -140,6 +191,36 @@ def test_campaign_keeps_a_random_control_group(
         key for key, kind in kinds.items() if kind == "listed"
     )
     assert sum(kind == "control" for kind in kinds.values()) == 10
+
+
+def test_list_appears_when_the_first_scores_do(open_page: OpenPage, tmp_path: Path) -> None:
+    server = Dashboard(free_ports(1)[0], tmp_path, api_url="http://127.0.0.1:9").start()
+    try:
+        page, looked = open_page(server.url + "/")
+        page.get_by_text("Nobody was scored yet").wait_for()
+        bank.open_bank(Settings(var_dir=tmp_path), rows=500)
+        page.locator(".risk-bar").first.wait_for()
+        assert looked.errors == []
+    finally:
+        server.stop()
+
+
+def test_row_opens_closes_and_opens_again(
+    dashboard: Dashboard, open_page: OpenPage, expected: pd.DataFrame
+) -> None:
+    page, looked = open_page(dashboard.url + "/")
+    cell = page.locator('.ag-row[row-index="0"] [col-id="customer"]')
+    drawer = page.get_by_role("dialog", name=f"Customer {expected['customer'].iloc[0]}")
+    cell.click()
+    drawer.get_by_text("Most towards").wait_for()
+    until(page, "location.search.includes('customer=')")
+    page.keyboard.press("Escape")
+    drawer.wait_for(state="hidden")
+    until(page, "!location.search.includes('customer=')")
+    cell.focus()
+    page.keyboard.press("Enter")
+    drawer.get_by_text("Most towards").wait_for()
+    assert looked.errors == []
 
 
 def test_what_if_is_the_apis_own_answer(

@@ -1,11 +1,20 @@
 """Each page in a real browser, on real data: it loads, it is quiet, and axe has no objection."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
+from dashboard.components.heat_map import create_cell_detail
+from dashboard.pages.model import campaign_sentence
+from dashboard.sources import open_sources
+from include.contacts import Group
+from include.settings import Settings
+from include.store import LocalStore
+from tests.dashboard import bank
 from tests.dashboard.conftest import Dashboard, OpenPage, until
+from tests.webapp.champions import make_version, publish
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -39,9 +48,35 @@ def test_page_is_quiet_and_usable(dashboard: Dashboard, open_page: OpenPage, pat
 
 
 def objections(page: "Page") -> list[str]:
-    """What axe finds serious or worse."""
+    """What axe finds serious or worse, once colours have stopped changing."""
+    until(page, "document.getAnimations().every(each => each.playState !== 'running')")
     found = Axe().run(page).response["violations"]
     return [violation["id"] for violation in found if violation["impact"] in SERIOUS]
+
+
+def test_a_cell_is_compared_with_its_own_version(tmp_path: Path) -> None:
+    settings, store = Settings(var_dir=tmp_path), LocalStore(tmp_path / "store")
+    publish(store, bank.whole_version("1"))
+    publish(store, make_version("2"))  # the champion since; it has no reference
+    day = bank.write_drift_days(store)
+    detail = create_cell_detail(open_sources(settings), day.isoformat(), "Customer_Age")
+    assert "Training customers" in repr(detail)
+
+
+@pytest.mark.parametrize(
+    ("listed", "control", "verdict"),
+    [
+        (Group(900, 90), Group(100, 10), "too early to say"),
+        (Group(45, 0), Group(5, 0), "too early to say"),
+        (Group(900, 90), Group(300, 75), "the calls helped"),
+        (Group(900, 225), Group(300, 30), "the calls did harm"),
+        (Group(900, 90), Group(0, 0), "No campaign with a control group"),
+    ],
+)
+def test_calls_are_judged_by_their_control_group(
+    listed: Group, control: Group, verdict: str
+) -> None:
+    assert verdict in campaign_sentence(listed, control)
 
 
 def test_evidently_report_is_shut_in(dashboard: Dashboard, open_page: OpenPage) -> None:

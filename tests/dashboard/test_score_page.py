@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 
 import httpx
+import pyarrow.parquet as pq
 import pytest
 
 from dashboard import uploads
-from dashboard.campaign import neutral
+from dashboard.campaign import CSV_COLUMNS, campaign_csv, neutral
 from include.contract import load_contract
 from include.settings import Settings
+from include.store import Store, open_store
 from tests.dashboard import bank
 from tests.dashboard.conftest import Dashboard, OpenPage
 from tests.ports import free_ports
@@ -73,6 +75,41 @@ def test_upload_is_scored_through_the_api(
     assert looked.errors == []
 
 
+def test_the_log_says_where_questions_came_from(
+    dashboard: Dashboard, api: Server, bank_settings: Settings, open_page: OpenPage, tmp_path: Path
+) -> None:
+    page, _ = open_page(dashboard.url + "/score")
+    page.get_by_role("button", name="Score this customer").click()
+    page.locator("#one-probability").wait_for()
+    page.get_by_role("tab", name="CSV file").click()
+    page.locator("#upload input").set_input_files(csv_file(tmp_path / "two.csv", people(2)))
+    page.get_by_role("button", name="Score 2 customers").click()
+    page.get_by_text("2 rows scored").wait_for()
+    store = open_store(bank_settings.resolved_store_uri)
+    api.until(lambda: {"bulk", "what-if"} <= logged_sources(store), seconds=60)
+
+
+def logged_sources(store: Store) -> set[str]:
+    """Every source in the prediction log."""
+    keys = [each.key for each in store.list("predictions/") if each.key.endswith(".parquet")]
+    tables = [pq.read_table(io.BytesIO(store.read(key).data), columns=["source"]) for key in keys]
+    return {source for table in tables for source in table["source"].to_pylist()}
+
+
+def test_what_was_uploaded_comes_back_without_formulas(
+    dashboard: Dashboard, open_page: OpenPage, tmp_path: Path
+) -> None:
+    rows = people(2)
+    rows[0]["customer_id"] = '=HYPERLINK("http://127.0.0.1")'
+    page, _ = open_page(dashboard.url + "/score?tab=file")
+    page.locator("#upload input").set_input_files(csv_file(tmp_path / "people.csv", rows))
+    page.get_by_role("button", name="Score 2 customers").click()
+    with page.expect_download() as download:
+        page.locator("#result-link").click()
+    lines = list(csv.DictReader(io.StringIO(download.value.path().read_text("utf-8-sig"))))
+    assert [line["customer_id"] for line in lines] == ['\'=HYPERLINK("http://127.0.0.1")', "1001"]
+
+
 def test_form_shows_a_fault_beside_its_field(dashboard: Dashboard, open_page: OpenPage) -> None:
     page, _ = open_page(dashboard.url + "/score")
     page.get_by_label("Age (years)").fill("7")
@@ -128,6 +165,15 @@ def test_empty_states_and_sign_in(open_page: OpenPage, tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1"])
 def test_formulas_are_neutralised(text: str) -> None:
     assert neutral(text) == "'" + text
+
+
+def test_a_call_list_has_no_formulas() -> None:
+    numbers = dict.fromkeys(CSV_COLUMNS, -3.25)
+    row = {**numbers, "band": "+high", "card": "=1+1", "reasons": [("@sum(a1)", 1.0)]}
+    text = campaign_csv([row]).decode("utf-8-sig")
+    (line,) = csv.DictReader(io.StringIO(text))
+    assert (line["Risk band"], line["Card"], line["Why"]) == ("'+high", "'=1+1", "'@sum(a1)")
+    assert float(line["Expected value of a call ($)"]) == -3.25
 
 
 @pytest.mark.parametrize("value", [-12.5, 3, "Blue", "60 %", ""])

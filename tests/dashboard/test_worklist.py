@@ -65,6 +65,14 @@ def test_a_marked_customer_is_on_another_list(engine: sa.Engine) -> None:
     assert [row["customer"] for row in called.page(0, 9)] == [first]
 
 
+def test_counts_follow_marks(engine: sa.Engine) -> None:
+    worklist = built(engine)
+    whole = CallList(engine, worklist, ListView()).count()
+    for place, row in enumerate(CallList(engine, worklist, ListView()).page(0, 3), start=1):
+        contacts.mark(engine, [Mark(row["customer"], "called")], now=datetime.now(UTC))
+        assert CallList(engine, worklist, ListView()).count() == whole - place
+
+
 def test_new_scores_make_a_new_list(engine: sa.Engine) -> None:
     before = built(engine)
     with engine.begin() as connection:

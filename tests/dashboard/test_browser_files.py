@@ -1,0 +1,76 @@
+"""What the browser fetches: little, packed, kept; and no question that the page has answered."""
+
+import gzip
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from flask.testing import FlaskClient
+
+from dashboard import create_server
+from include.settings import Settings
+from tests.dashboard.conftest import Dashboard, OpenPage
+
+if TYPE_CHECKING:
+    from werkzeug.test import TestResponse
+
+PACKED = {"Accept-Encoding": "gzip"}
+
+
+@pytest.fixture(scope="module")
+def client(bank_settings: Settings) -> FlaskClient:
+    """The dashboard in this process."""
+    return create_server(bank_settings).test_client()
+
+
+def scripts(client: FlaskClient) -> list[str]:
+    """The scripts of the page that loads everything."""
+    return re.findall(r'<script src="([^"]+)"', client.get("/").text)
+
+
+def packed_file(client: FlaskClient, path: str) -> "TestResponse":
+    """A file as browsers get it."""
+    return client.get(path, headers=PACKED, buffered=True)
+
+
+def test_scripts_are_packed_and_kept(client: FlaskClient) -> None:
+    for path in scripts(client):
+        plain, packed = client.get(path, buffered=True), packed_file(client, path)
+        assert "immutable" in packed.headers["Cache-Control"]
+        assert plain.headers.get("Content-Encoding") is None
+        if len(plain.data) < 1400:
+            continue
+        assert gzip.decompress(packed.data) == plain.data
+        assert len(packed.data) < len(plain.data) / 2
+        assert packed.headers["Vary"] == "Accept-Encoding"
+
+
+def test_only_scripts_in_use_are_sent(client: FlaskClient) -> None:
+    found = scripts(client)
+    assert not [path for path in found if "dash_table" in path]
+    assert len([path for path in found if "dash_ag_grid/async-community" in path]) == 1
+
+
+def test_data_is_never_kept(client: FlaskClient) -> None:
+    for path in ("/", "/_dash-layout", "/campaign.csv"):
+        assert client.get(path, headers=PACKED).headers["Cache-Control"] == "no-store"
+
+
+def test_changed_files_are_asked_for_again(client: FlaskClient) -> None:
+    answer = client.get("/assets/sign-in.css", buffered=True)
+    assert "immutable" not in answer.headers["Cache-Control"]
+    known = {"If-None-Match": answer.headers["ETag"]}
+    again = client.get("/assets/sign-in.css", headers=known, buffered=True)
+    assert again.status_code == 304
+
+
+def test_first_page_asks_once(dashboard: Dashboard, open_page: OpenPage) -> None:
+    page, _ = open_page("about:blank")
+    asked: list[str] = []
+    page.on("request", lambda r: asked.append(r.post_data or "") if r.method == "POST" else None)
+    page.goto(dashboard.url + "/?sort=balance:desc")
+    page.locator('.ag-row[row-index="0"] .risk-bar').wait_for()
+    assert [each for each in asked if '"page.children"' not in each] == []
+    page.get_by_label("Next Page").click()
+    page.locator('.ag-row[row-index="50"] .risk-bar').wait_for()
+    assert any("getRowsResponse" in each for each in asked)

@@ -1,0 +1,122 @@
+"""The Service page: figures from /metrics alone, and from a real Prometheus."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from dashboard.api_metrics import (
+    PrometheusDown,
+    live_from_counters,
+    live_from_prometheus,
+    parse_exposition,
+)
+from include.settings import Settings
+from tests.dashboard.conftest import Dashboard, OpenPage
+from tests.ports import free_ports
+from tests.webapp.champions import records
+from tests.webapp.conftest import Server
+
+SCRAPE = """
+global: {{scrape_interval: 1s}}
+scrape_configs:
+  - job_name: api
+    static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
+"""
+
+
+def ask(api: Server, *, times: int) -> None:
+    """Questions, each of ten customers, that nobody counts as traffic."""
+    for _ in range(times):
+        question = {"records": [dict(each) for each in records(10)]}
+        answer = httpx.post(
+            api.url + "/predict_batch", json=question, headers={"X-Churn-Source": "test"}
+        )
+        assert answer.status_code == 200
+
+
+@pytest.fixture
+def prometheus(api: Server, tmp_path: Path) -> Iterator[str]:
+    """A Prometheus of its own that reads the bank's API every second."""
+    path = shutil.which("prometheus")
+    if path is None:
+        pytest.skip("no prometheus on this machine: apt-get install prometheus to run this")
+    (port,) = free_ports(1)
+    (tmp_path / "prometheus.yml").write_text(SCRAPE.format(port=api.port))
+    command = [
+        path,
+        f"--config.file={tmp_path / 'prometheus.yml'}",
+        f"--storage.tsdb.path={tmp_path / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+    ]
+    with (tmp_path / "prometheus.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    yield f"http://127.0.0.1:{port}"
+    process.terminate()
+    process.wait(30)
+
+
+def test_quantiles_and_rates_of_two_readings() -> None:
+    name = "prediction_request_latency_seconds_bucket"
+    before = parse_exposition("prediction_requests_total 5\n")
+    after = parse_exposition(
+        f'{name}{{le="0.01"}} 50\n{name}{{le="0.1"}} 100\n{name}{{le="+Inf"}} 100\n'
+        'http_requests_total{route="/predict",status="200"} 3\n'
+        'http_requests_total{route="/predict",status="503"} 1\n'
+        "prediction_requests_total 25\n"
+    )
+    live = live_from_counters(after, before, seconds=10)
+    assert (live.rate, live.errors, live.window) == (2.0, 0.25, "the last 10 s")
+    assert live.p50 == pytest.approx(0.01)
+    assert live.p99 == pytest.approx(0.01 + 0.09 * 49 / 50)
+
+
+def test_page_counts_what_is_asked(dashboard: Dashboard, api: Server, open_page: OpenPage) -> None:
+    page, looked = open_page(dashboard.url + "/service")
+    page.get_by_text("answers since it began").wait_for()
+    ask(api, times=3)
+    page.get_by_text("times a second over the last").wait_for()
+    assert looked.errors == []
+
+
+def test_page_reads_prometheus(
+    prometheus: str, api: Server, bank_settings: Settings, open_page: OpenPage, tmp_path: Path
+) -> None:
+    environment = {
+        "CHURN_PROMETHEUS_URL": prometheus,
+        "CHURN_STORE_URI": bank_settings.resolved_store_uri,
+    }
+    server = Dashboard(free_ports(1)[0], tmp_path, environment, api_url=api.url).start()
+    try:
+        page, looked = open_page(server.url + "/service")
+        page.get_by_text("Live figures from Prometheus").wait_for()
+        server.until(lambda: asked_again(api, prometheus), seconds=60)
+        page.get_by_text("times a second over the last 5 minutes").wait_for()
+        assert looked.errors == []
+    finally:
+        server.stop()
+
+
+def asked_again(api: Server, prometheus: str) -> bool:
+    """Ask once more; whether Prometheus has seen it grow."""
+    ask(api, times=1)
+    try:
+        found = live_from_prometheus(prometheus)
+    except PrometheusDown:  # it is still starting
+        return False
+    return bool(found.rate and found.p99 is not None and found.errors == 0)
+
+
+def test_page_says_that_prometheus_is_down(
+    api: Server, open_page: OpenPage, tmp_path: Path
+) -> None:
+    nobody = {"CHURN_PROMETHEUS_URL": f"http://127.0.0.1:{free_ports(1)[0]}"}
+    server = Dashboard(free_ports(1)[0], tmp_path, nobody, api_url=api.url).start()
+    try:
+        page, _ = open_page(server.url + "/service")
+        page.get_by_text("did not answer").wait_for()
+    finally:
+        server.stop()
