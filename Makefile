@@ -5,9 +5,14 @@ BIN := .venv/bin
 export DO_NOT_TRACK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export ORT_DISABLE_TELEMETRY := 1
+# A dozen processes import the same gigabyte of packages: without bytecode on disk each would compile it anew.
+export PYTHONDONTWRITEBYTECODE :=
+
+# Compose in whichever form this machine has it; asked only where a target needs it.
+COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run train demo score rollback promote airflow test bench bench-api bench-training bench-scoring bench-model bench-drift bench-alarms lint format mwaa lock clean
+.PHONY: help setup run train demo score rollback promote airflow test bench bench-api bench-training bench-scoring bench-model bench-drift bench-alarms lint format mwaa lock clean env up down logs backup restore test-containers
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +78,27 @@ mwaa: setup ## pack dags/, plugins.zip and requirements.txt for Amazon MWAA into
 
 lock: setup ## resolve constraints.txt anew (ARGS=--upgrade takes newer versions)
 	@$(BIN)/python -m infra.local.lock $(ARGS)
+
+env: ## write .env with random secrets for the containers, once
+	@exec python3 -m infra.compose.environment
+
+up: ## start everything in containers and wait until it is ready (ARGS=--build)
+	@exec python3 -m infra.compose.up $(ARGS)
+
+down: ## stop the containers (ARGS=--volumes deletes their data, too)
+	@exec $(COMPOSE) down $(ARGS)
+
+logs: ## follow the containers' logs (ARGS="webapp mlflow")
+	@exec $(COMPOSE) logs --follow --tail=100 $(ARGS)
+
+backup: ## databases and object store of the running containers into backups/ (ARGS="--to DIRECTORY --tar")
+	@exec python3 -m infra.compose.backup $(ARGS)
+
+restore: ## fill empty containers from a backup (FROM=backups/… ARGS=--replace deletes what is there)
+	@exec python3 -m infra.compose.restore "$(FROM)" $(ARGS)
+
+test-containers: setup ## build, start and break the containers, for real (ARGS="-k first_start" is the short form)
+	@CHURN_TEST_CONTAINERS=1 $(BIN)/python -m pytest tests/containers $(ARGS)
 
 clean: ## delete caches and the environment; var/ with its data stays
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""The containers: their settings, their first start, their backup."""

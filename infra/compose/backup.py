@@ -1,0 +1,162 @@
+"""`make backup`: the databases and the object store of the running stack, into one directory.
+
+python3 -m infra.compose.backup [--to DIRECTORY] [--tar]
+
+It holds customers.sql.gz, airflow.dump, mlflow.dump, store.tar, and manifest.json with the SHA-256
+of each. Not in it: .env (keep that where you keep secrets), metrics, and answers that the API has
+not shipped yet; those stay on its volume and are in the next backup.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import hashlib
+import json
+import shutil
+import sys
+import tarfile
+import time
+from pathlib import Path
+from typing import IO, cast
+
+from infra.compose.command import CHUNK_BYTES, PROJECT, Compose, ComposeError, say
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+STORE_JOB = (
+    "run",
+    "--rm",
+    "-T",
+    "--no-deps",
+    "store-init",
+    "python",
+    "-m",
+    "infra.compose.objects",
+)
+POINTER = "champion/current.json"
+
+# Over TCP and as the databases' own users, which every server of either kind understands.
+MYSQLDUMP = (
+    'MYSQL_PWD="$MYSQL_PASSWORD" exec mysqldump --protocol=tcp -h 127.0.0.1 -u churn '
+    "--single-transaction --no-tablespaces churn"
+)
+PG_DUMP = 'PGPASSWORD="${upper}_PASSWORD" exec pg_dump -h 127.0.0.1 -U {name} -Fc {name}'
+DUMPS = {
+    "airflow.dump": ("postgres", PG_DUMP.format(upper="AIRFLOW", name="airflow")),
+    "mlflow.dump": ("postgres", PG_DUMP.format(upper="MLFLOW", name="mlflow")),
+    "customers.sql.gz": ("mysql", MYSQLDUMP),
+}
+
+
+def main() -> int:
+    """The command line; 1 when there is no whole backup."""
+    parser = argparse.ArgumentParser(prog="make backup", description=__doc__)
+    stamp = time.strftime("%Y-%m-%dT%H-%M-%SZ", time.gmtime())
+    parser.add_argument("--to", type=Path, default=PROJECT / "backups" / stamp)
+    parser.add_argument("--tar", action="store_true", help="one file instead of a directory")
+    options = parser.parse_args()
+    try:
+        written = back_up(Compose(), options.to.resolve(), tar=options.tar)
+    except (ComposeError, OSError) as error:
+        sys.stderr.write(f"make backup: {error}\n")
+        return 1
+    say(f"backup in {written}")
+    return 0
+
+
+def back_up(compose: Compose, target: Path, *, tar: bool = False) -> Path:
+    """Write a backup under another name and rename it when it is whole; returns where it is."""
+    final = target.with_name(f"{target.name}.tar") if tar else target
+    if final.exists():
+        raise ComposeError(f"{final} is there already: choose another --to")
+    draft = target.with_name(f".{target.name}.part")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True, mode=0o700)
+    try:
+        _write(compose, draft)
+        if tar:
+            write_tar(draft, final)
+        else:
+            draft.rename(final)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return final
+
+
+def write_tar(folder: Path, path: Path) -> None:
+    """A folder's files as one tar, for its owner alone: it holds customers."""
+    draft = path.with_name(f".{path.name}.part")
+    draft.unlink(missing_ok=True)
+    draft.touch(mode=0o600)
+    with tarfile.open(draft, "w") as archive:
+        for each in sorted(folder.iterdir()):
+            archive.add(each, arcname=each.name)
+    draft.rename(path)
+
+
+def sha256_of(path: Path) -> str:
+    """A file's hash."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def key_mark(compose: Compose) -> str:
+    """What tells whether CHURN_ID_KEY is the one under which the logs were written."""
+    return hashlib.sha256(compose.setting("CHURN_ID_KEY").encode()).hexdigest()
+
+
+def _write(compose: Compose, folder: Path) -> None:
+    before = compose.run(*STORE_JOB, "champions")
+    for name, (service, script) in DUMPS.items():
+        _save(compose, folder / name, "exec", "-T", service, "sh", "-c", script)
+    _save(compose, folder / "store.tar", *STORE_JOB, "pack")
+    if compose.run(*STORE_JOB, "champions") != before:
+        # The registry would know other versions than the store, and number the next one again.
+        raise ComposeError("a champion was promoted while the backup was made: make another")
+    champion, objects = _look_at_store(folder / "store.tar")
+    manifest = {
+        "format": FORMAT,
+        "made_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "champion": champion,
+        "objects": objects,
+        "id_key_sha256": key_mark(compose),
+        "files": {
+            path.name: {"sha256": sha256_of(path), "size": path.stat().st_size}
+            for path in sorted(folder.iterdir())
+        },
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+    say(f"  champion {champion or 'none'}, {objects} objects in the store")
+
+
+def _save(compose: Compose, path: Path, *arguments: str) -> None:
+    """A command's output as a file, packed where its name ends in .gz."""
+    began = time.monotonic()
+    with path.open("wb") as raw:
+        if path.suffix == ".gz":
+            with gzip.GzipFile(fileobj=raw, mode="wb", mtime=0) as packed:
+                compose.read(*arguments, into=cast(IO[bytes], packed))
+        else:
+            compose.read(*arguments, into=raw)
+    say(f"  {path.name:18} {path.stat().st_size:>12,} bytes  {time.monotonic() - began:5.1f} s")
+
+
+def _look_at_store(path: Path) -> tuple[str | None, int]:
+    """The version in production and the number of objects; an unreadable tar is an error."""
+    champion, objects = None, 0
+    with tarfile.open(path) as archive:
+        for entry in archive:
+            objects += 1
+            if entry.name == POINTER:
+                content = archive.extractfile(entry)
+                assert content is not None
+                champion = str(json.load(content)["version"])
+    return champion, objects
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,125 @@
+"""The first start of the containers: customers where there are none, and a first champion.
+
+It ends when both are there, and finds nothing to do the next time.
+"""
+
+import logging
+import sys
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import sqlalchemy as sa
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from include import customers
+from include.customer_table import TABLE, published_contract
+from include.database import database_errors
+from include.errors import ChurnError, DataError
+from include.sample import sample_customers
+from include.settings import Settings, load_settings
+from infra.compose.airflow_login import USER
+from infra.local import report, training
+from infra.local.airflow_client import AirflowClient, AirflowError
+from infra.local.dag_runs import RunFailed, nothing
+from infra.local.operator import SAMPLE_ROWS, SAMPLE_SEED
+from infra.local.services import layout
+
+logger = logging.getLogger("bootstrap")
+
+CSV = Path("/opt/customers/customers.csv")  # where compose mounts CHURN_CUSTOMERS_CSV
+HOME = Path("/opt")  # the image's AIRFLOW_HOME is /opt/airflow: where an error's log lies
+ATTEMPTS = 3
+PAUSE_SECONDS = 10
+
+
+class Place(BaseSettings):
+    """Where this stack's Airflow is, and how to sign in."""
+
+    model_config = SettingsConfigDict(env_prefix="CHURN_", frozen=True)
+
+    airflow_url: str = Field(description="Airflow's API server")
+    airflow_password: SecretStr = Field(description="of its user admin")
+
+
+def main() -> int:
+    """The command line; 1 and one message when the stack has no customers or no champion."""
+    logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", stream=sys.stdout)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        settings = load_settings()
+        load_customers(settings, CSV)
+        train_if_needed(settings, Place())
+    except (ChurnError, AirflowError, RunFailed) as error:
+        logger.error("%s", error)
+        return 1
+    return 0
+
+
+def load_customers(settings: Settings, csv: Path) -> None:
+    """Fill an empty table from the CSV file, or with made-up customers where there is no file."""
+    engine = customers.open_engine(settings.resolved_database_url)
+    try:
+        rows = count_customers(engine)
+        if rows:
+            logger.info("%s customers are in the table", f"{rows:,}")
+            return
+        if csv.is_dir():
+            raise DataError("CHURN_CUSTOMERS_CSV names a directory: expected a CSV file")
+        if csv.is_file():
+            frame = customers.read_csv_customers(csv, published_contract())
+        else:
+            frame = sample_customers(SAMPLE_ROWS, seed=SAMPLE_SEED)
+        customers.create_table(engine)
+        summary = customers.load_customers(engine, frame, now=datetime.now(UTC))
+        logger.info("loaded %s", summary)
+    finally:
+        engine.dispose()
+
+
+def count_customers(engine: sa.Engine) -> int:
+    """How many customers the table has; none where there is no table."""
+    with database_errors(engine, f"look for the table {TABLE}"), engine.connect() as connection:
+        if not sa.inspect(connection).has_table(TABLE):
+            return 0
+        return int(connection.scalar(sa.select(sa.func.count()).select_from(sa.table(TABLE))) or 0)
+
+
+def train_if_needed(settings: Settings, place: Place) -> None:
+    """Have Airflow train a first champion, unless there is one."""
+    if manifest := report.champion(settings):
+        logger.info("champion %s is in production", manifest.version)
+        return
+    client = AirflowClient(
+        place.airflow_url, user=USER, password=place.airflow_password.get_secret_value()
+    )
+    places = replace(layout(settings), var=HOME)
+    try:
+        _wait_for_login(client)
+        run = training.train(client, places, nothing, reason="first champion")
+    finally:
+        client.close()
+    manifest = report.champion(settings)
+    if manifest is None:
+        raise RunFailed(
+            f"{run.run_id} ended well and promoted nothing: read its gate.json in the store"
+        )
+    logger.info("champion %s in %s s", manifest.version, f"{run.seconds or 0:.1f}")
+
+
+def _wait_for_login(client: AirflowClient) -> None:
+    """The first calls meet a server that is still busy with its own start."""
+    for left in reversed(range(ATTEMPTS)):
+        try:
+            client.import_errors()
+            return
+        except AirflowError:
+            if not left:
+                raise
+            time.sleep(PAUSE_SECONDS)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,140 @@
+"""Compose in whichever of its two forms this machine has, from Python alone.
+
+What runs on the host (`make env`, up, backup, restore) needs no package and Python 3.9.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+PROJECT = Path(__file__).resolve().parent.parent.parent
+CHUNK_BYTES = 2**20
+# A busy machine answers docker-compose 1.29 later than that expects.
+ENVIRONMENT = {"COMPOSE_HTTP_TIMEOUT": "300", **os.environ}
+
+
+class ComposeError(Exception):
+    """Compose, or what it ran, failed; the message has its last words."""
+
+
+def find_compose() -> list[str]:
+    """`docker compose`, else docker-compose; ComposeError when this machine has neither."""
+    if shutil.which("docker"):
+        asked = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False)
+        if asked.returncode == 0:
+            return ["docker", "compose"]
+        if shutil.which("docker-compose"):
+            return ["docker-compose"]
+    raise ComposeError(
+        "neither `docker compose` nor docker-compose is on this machine: install Docker with its "
+        "compose plugin"
+    )
+
+
+class Compose:
+    """One project's containers; `options` come before each command, such as --env-file."""
+
+    def __init__(self, options: list[str] | None = None, *, env_file: Path | None = None) -> None:
+        self.env_file = env_file or PROJECT / ".env"
+        if not self.env_file.exists():
+            raise ComposeError(f"there is no {self.env_file}: `make env` writes one with secrets")
+        chosen = ["--env-file", str(env_file)] if env_file else []
+        self._command = [*find_compose(), *chosen, *(options or [])]
+
+    def run(self, *arguments: str) -> bytes:
+        """Run a command to its end; what it printed, ComposeError when it failed."""
+        done = subprocess.run(
+            [*self._command, *arguments],
+            cwd=PROJECT,
+            env=ENVIRONMENT,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
+        self._check(arguments, done.returncode, done.stderr)
+        return done.stdout
+
+    def show(self, *arguments: str) -> None:
+        """Run a command in the terminal of whoever called."""
+        command = [*self._command, *arguments]
+        code = subprocess.run(command, cwd=PROJECT, env=ENVIRONMENT, check=False).returncode
+        self._check(arguments, code, b"")
+
+    def read(self, *arguments: str, into: IO[bytes]) -> None:
+        """Run a command and write what it prints to a file, however long it is."""
+        self._pump(arguments, lambda process: _copy(process.stdout, into), stdout=subprocess.PIPE)
+
+    def feed(self, *arguments: str, source: IO[bytes]) -> None:
+        """Run a command that is given a file as its input."""
+        self._pump(arguments, lambda process: _copy(source, process.stdin), stdin=subprocess.PIPE)
+
+    def _pump(
+        self,
+        arguments: tuple[str, ...],
+        pump: Callable[[subprocess.Popen[bytes]], None],
+        *,
+        stdin: int = subprocess.DEVNULL,
+        stdout: int = subprocess.DEVNULL,
+    ) -> None:
+        command = [*self._command, *arguments]
+        with (
+            tempfile.TemporaryFile() as said,
+            subprocess.Popen(
+                command, cwd=PROJECT, env=ENVIRONMENT, stdin=stdin, stdout=stdout, stderr=said
+            ) as process,
+        ):
+            try:
+                pump(process)
+            except BrokenPipeError:  # its own words tell more
+                pass
+            process.communicate()
+            said.seek(0)
+            self._check(arguments, process.returncode, said.read())
+
+    def services(self) -> list[str]:
+        """The services that the files and profiles in force name."""
+        return self.run("config", "--services").decode().split()
+
+    def containers(self) -> list[dict[str, Any]]:
+        """Every container of the project, as `docker inspect` tells of it."""
+        ids = self.run("ps", "--all", "-q").decode().split()
+        if not ids:
+            return []
+        asked = subprocess.run(["docker", "inspect", *ids], capture_output=True, check=False)
+        # One that was removed in the meantime is no fault.
+        return list(json.loads(asked.stdout or b"[]"))
+
+    def setting(self, name: str, default: str = "") -> str:
+        """A variable as compose sees it: the shell's, else that of the .env file."""
+        if name in os.environ:
+            return os.environ[name]
+        for line in self.env_file.read_text().splitlines():
+            key, found, value = line.partition("=")
+            if found and key.strip() == name:
+                return value.strip().strip("\"'")
+        return default
+
+    @staticmethod
+    def _check(arguments: tuple[str, ...], code: int, said: bytes) -> None:
+        if code != 0:
+            words = said.decode(errors="replace").strip()[-2000:]
+            raise ComposeError(f"`compose {' '.join(arguments)}` ended with code {code}\n{words}")
+
+
+def _copy(source: IO[bytes] | None, target: IO[bytes] | None) -> None:
+    assert source is not None and target is not None
+    shutil.copyfileobj(source, target, CHUNK_BYTES)
+
+
+def say(line: str) -> None:
+    """One line for whoever watches."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()

@@ -1,0 +1,83 @@
+"""The whole object store as one tar, in and out: runs in a container of the stack.
+
+python -m infra.compose.objects pack > store.tar
+python -m infra.compose.objects unpack < store.tar
+python -m infra.compose.objects count | champions | clear
+"""
+
+import io
+import sys
+import tarfile
+from collections.abc import Callable
+
+from include.errors import ChurnError
+from include.settings import load_settings
+from include.store import Store, open_store
+
+
+def pack(store: Store) -> None:
+    """Every object to standard output, its key as the name."""
+    with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as archive:
+        for each in store.list(""):
+            data = store.read(each.key).data
+            entry = tarfile.TarInfo(each.key)
+            entry.size, entry.mtime = len(data), int(each.modified)
+            archive.addfile(entry, io.BytesIO(data))
+
+
+def unpack(store: Store) -> None:
+    """Every object of the tar on standard input into the store, the champion pointer last."""
+    pointer = []
+    with tarfile.open(fileobj=sys.stdin.buffer, mode="r|") as archive:
+        for entry in archive:
+            content = archive.extractfile(entry)
+            if content is None:
+                continue
+            data = content.read()
+            if entry.name == "champion/current.json":
+                pointer.append((entry.name, data))
+            else:
+                store.write(entry.name, data)
+    for key, data in pointer:
+        store.write(key, data)
+
+
+def count(store: Store) -> None:
+    """How many objects there are."""
+    sys.stdout.write(f"{sum(1 for _ in store.list(''))}\n")
+
+
+def champions(store: Store) -> None:
+    """A line for each object of every champion and for the pointer: it changes when they do."""
+    for each in sorted(store.list("champion/"), key=lambda found: found.key):
+        sys.stdout.write(f"{each.key} {each.size} {each.modified}\n")
+
+
+def clear(store: Store) -> None:
+    """Remove every object, the champion pointer first."""
+    store.delete("champion/current.json")
+    for each in list(store.list("")):
+        store.delete(each.key)
+
+
+COMMANDS: dict[str, Callable[[Store], None]] = {
+    "pack": pack,
+    "unpack": unpack,
+    "count": count,
+    "champions": champions,
+    "clear": clear,
+}
+
+
+def main() -> int:
+    """The command line; 1 and one message when the store does not do it."""
+    try:
+        COMMANDS[sys.argv[1]](open_store(load_settings().resolved_store_uri))
+    except ChurnError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

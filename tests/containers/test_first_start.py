@@ -1,0 +1,106 @@
+"""The short form: from nothing to a logged prediction, without a hand."""
+
+import json
+import os
+
+import httpx
+import pytest
+
+from include import champion
+from tests.containers.stack import RunningStack, ask, eventually, inspect_network, records, today
+
+START_SECONDS = 15 * 60
+LOGGED_SECONDS = 60
+
+pytestmark = pytest.mark.timeout(1800)
+
+
+def test_everything_becomes_healthy_without_a_hand(
+    stack: RunningStack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert stack.ready_seconds < START_SECONDS
+    with capsys.disabled():
+        print(f"\nfrom `up` to ready: {stack.ready_seconds:.0f} s; memory by service:")  # noqa: T201
+        for service, used in sorted(stack.memory().items()):
+            print(f"  {service:22} {used}")  # noqa: T201
+
+
+def test_a_first_champion_was_trained(stack: RunningStack) -> None:
+    store = stack.store()
+    found = champion.read_pointer(store)
+    assert found is not None and found[0].version == "1"
+    manifest = champion.read_manifest(store, found[0])
+    assert (manifest.metrics["roc_auc"] or 0) > 0.95
+    assert champion.read_files(store, manifest, manifest.files)
+
+
+def test_the_published_port_predicts_and_the_store_knows_it(stack: RunningStack) -> None:
+    with stack.api() as client:
+        answer = ask(client, records(1)[0])
+    assert answer is not None and answer["model_version"] == "1"
+    asked = answer["request_id"]
+    eventually(
+        lambda: asked in stack.logged_requests(today()),
+        f"the log in the store has request {asked}",
+        seconds=LOGGED_SECONDS,
+    )
+
+
+def test_without_a_key_nobody_is_answered(stack: RunningStack) -> None:
+    url = stack.url("API")
+    assert httpx.post(f"{url}/predict", json={}, trust_env=False).status_code == 401
+    assert httpx.get(f"{url}/health", trust_env=False).json()["model_loaded"] is True
+
+
+def test_the_dashboard_asks_for_its_password(stack: RunningStack) -> None:
+    with httpx.Client(base_url=stack.url("DASHBOARD"), trust_env=False, timeout=60) as client:
+        assert client.get("/_dash-layout").status_code == 401
+        password = stack.secret("CHURN_DASHBOARD_PASSWORD")
+        client.post("/sign-in", data={"password": password})
+        assert client.get("/_dash-layout").status_code == 200
+
+
+def test_mlflow_has_the_champion_in_the_store(stack: RunningStack) -> None:
+    answer = httpx.get(
+        f"{stack.url('MLFLOW')}/api/2.0/mlflow/registered-models/alias",
+        params={"name": "prod.churn_model", "alias": "champion"},
+        trust_env=False,
+        timeout=30,
+    )
+    assert answer.json()["model_version"]["version"] == "1"
+    kept = [each.key for each in stack.store().list("mlflow/")]
+    assert any(key.endswith("model.onnx") for key in kept)
+
+
+def test_a_second_start_finds_nothing_to_do(stack: RunningStack) -> None:
+    before = champion.read_pointer(stack.store())
+    stack.compose.run("up", "-d", "--no-build", *stack.services)
+    stack.wait()
+    assert champion.read_pointer(stack.store()) == before
+    said = stack.compose.run("logs", "--no-color", "bootstrap").decode()
+    assert "champion 1 is in production" in said
+
+
+def test_databases_are_on_a_network_without_a_way_out(stack: RunningStack) -> None:
+    for service in ("mysql", "postgres", "s3"):
+        networks = stack.container(service)["NetworkSettings"]["Networks"]
+        assert [inspect_network(name)["Internal"] for name in networks] == [True], service
+
+
+def test_nothing_listens_beyond_loopback(stack: RunningStack) -> None:
+    for each in stack.compose.containers():
+        bindings = each["HostConfig"]["PortBindings"] or {}
+        addresses = {to["HostIp"] for published in bindings.values() for to in published}
+        assert addresses <= {"127.0.0.1"}, json.dumps(bindings)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root sees the processes")
+@pytest.mark.parametrize(
+    "service", ["webapp", "dashboard", "mlflow", "airflow-scheduler", "airflow-api-server"]
+)
+def test_our_processes_are_not_root_and_cannot_become_it(stack: RunningStack, service: str) -> None:
+    status = (stack.process(service) / "status").read_text()
+    fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    assert fields["Uid"].split()[1] != "0"
+    assert int(fields["CapEff"], 16) == 0
+    assert fields["NoNewPrivs"] == "1"

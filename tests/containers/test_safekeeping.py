@@ -1,0 +1,78 @@
+"""Backup, wipe, restore: the same champion answers the same, and every log is there."""
+
+from pathlib import Path
+
+import pytest
+
+from include import champion
+from infra.compose import backup, restore
+from infra.compose.command import ComposeError
+from tests.containers.stack import RunningStack, ask, eventually, records, today
+
+LOGGED_SECONDS = 60
+
+pytestmark = pytest.mark.timeout(1800)
+
+
+@pytest.fixture(scope="module")
+def kept(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A backup of the running stack, as one tar."""
+    stack.wait()
+    target = tmp_path_factory.mktemp("backups") / "kept"
+    return backup.back_up(stack.compose, target, tar=True)
+
+
+def test_a_stack_that_holds_data_is_not_restored_over(
+    stack: RunningStack, kept: Path, tmp_path: Path
+) -> None:
+    before = champion.read_pointer(stack.store())
+    with pytest.raises(ComposeError, match="the stack is not empty"):
+        restore.restore(stack.compose, restore.unpacked(kept, tmp_path))
+    assert champion.read_pointer(stack.store()) == before
+
+
+def test_backup_wipe_restore(stack: RunningStack, tmp_path: Path) -> None:
+    asked = records(20)
+    with stack.api() as client:
+        before = [ask(client, record) for record in asked]
+    ids = {answer["request_id"] for answer in before if answer}
+    assert len(ids) == len(asked)
+    eventually(
+        lambda: ids <= stack.logged_requests(today()), "the log has them", seconds=LOGGED_SECONDS
+    )
+    pointer = champion.read_pointer(stack.store())
+    assert pointer is not None
+    kept = backup.back_up(stack.compose, tmp_path / "kept")
+    stack.compose.run("down", "--volumes")
+    restore.restore(stack.compose, kept)
+    stack.compose.run("up", "-d", "--no-build", *stack.services)
+    stack.wait()
+    again = champion.read_pointer(stack.store())
+    assert again is not None and again[0] == pointer[0]
+    with stack.api() as client:
+        eventually(lambda: client.get("/ready").status_code == 200, "ready", seconds=60)
+        after = [ask(client, record) for record in asked]
+    assert [_answer(each) for each in after] == [_answer(each) for each in before]
+    assert ids <= stack.logged_requests(today())
+    run = stack.run_dag("churn_training", {"trigger_reason": "after the restore"})
+    assert run.state == "success"  # customers, registry and Airflow fit together
+
+
+def test_what_the_stack_holds_is_replaced_when_told(
+    stack: RunningStack, kept: Path, tmp_path: Path
+) -> None:
+    store = stack.store()
+    store.write("monitoring/later.json", b"{}")
+    restore.restore(stack.compose, restore.unpacked(kept, tmp_path), replace=True)
+    stack.compose.run("up", "-d", "--no-build", *stack.services)
+    stack.wait()
+    store = stack.store()
+    assert "monitoring/later.json" not in {each.key for each in store.list("monitoring/")}
+    with stack.api() as client:
+        eventually(lambda: client.get("/ready").status_code == 200, "ready", seconds=60)
+        assert ask(client, records(1)[0])
+
+
+def _answer(answer: dict[str, object] | None) -> tuple[object, object]:
+    assert answer is not None
+    return answer["probabilities"], answer["model_version"]

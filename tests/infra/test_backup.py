@@ -1,0 +1,107 @@
+"""Restoring begins with a look at the backup: what is damaged touches nothing."""
+
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from infra.compose.backup import FORMAT, sha256_of, write_tar
+from infra.compose.command import Compose, ComposeError
+from infra.compose.restore import check, unpacked
+from infra.compose.up import state
+
+
+@pytest.fixture
+def backup(tmp_path: Path) -> Path:
+    """A backup of two small files."""
+    folder = tmp_path / "backup"
+    folder.mkdir()
+    for name in ("mlflow.dump", "store.tar"):
+        (folder / name).write_bytes(name.encode())
+    files = {path.name: {"sha256": sha256_of(path)} for path in sorted(folder.iterdir())}
+    manifest = {"format": FORMAT, "files": files, "champion": "3"}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+def test_a_whole_backup_is_taken(backup: Path) -> None:
+    assert check(backup)["champion"] == "3"
+
+
+@pytest.mark.parametrize("name", ["mlflow.dump", "store.tar"])
+def test_one_changed_byte_is_found(backup: Path, name: str) -> None:
+    data = bytearray((backup / name).read_bytes())
+    data[0] ^= 1
+    (backup / name).write_bytes(data)
+    with pytest.raises(ComposeError, match=f"{name} has SHA-256 .* nothing was restored"):
+        check(backup)
+
+
+def test_a_missing_file_is_found(backup: Path) -> None:
+    (backup / "store.tar").unlink()
+    with pytest.raises(ComposeError, match="store.tar has SHA-256 nothing"):
+        check(backup)
+
+
+def test_a_backup_without_a_manifest_is_not_whole(backup: Path) -> None:
+    (backup / "manifest.json").unlink()
+    with pytest.raises(ComposeError, match="it has no manifest.json"):
+        check(backup)
+
+
+def test_a_backup_of_another_format_is_refused(backup: Path) -> None:
+    manifest = json.loads((backup / "manifest.json").read_text()) | {"format": 99}
+    (backup / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ComposeError, match="has format 99"):
+        check(backup)
+
+
+def test_a_tar_is_the_same_backup_for_its_owner_alone(backup: Path, tmp_path: Path) -> None:
+    path, scratch = tmp_path / "backup.tar", tmp_path / "scratch"
+    write_tar(backup, path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    scratch.mkdir()
+    assert check(unpacked(path, scratch))["champion"] == "3"
+
+
+@pytest.mark.parametrize("name", ["../outside", "/etc/outside", "folder/file"])
+def test_a_tar_cannot_write_elsewhere(backup: Path, tmp_path: Path, name: str) -> None:
+    path, scratch = tmp_path / "backup.tar", tmp_path / "scratch"
+    scratch.mkdir()
+    with tarfile.open(path, "w") as archive:
+        archive.add(backup / "store.tar", arcname=name)
+    with pytest.raises(ComposeError, match="is no backup"):
+        unpacked(path, scratch)
+    assert list(scratch.iterdir()) == []
+
+
+def test_without_an_environment_it_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(ComposeError, match="`make env` writes one"):
+        Compose(env_file=tmp_path / ".env")
+
+
+def _up(health: str) -> dict[str, object]:
+    return {"Status": "running", "Running": True, "ExitCode": 0, "Health": {"Status": health}}
+
+
+def _job(status: str, *, code: int = 0) -> dict[str, object]:
+    return {"Status": status, "Running": status in {"running", "restarting"}, "ExitCode": code}
+
+
+@pytest.mark.parametrize(
+    ("service", "found", "told"),
+    [
+        ("webapp", _up("healthy"), "healthy"),
+        ("webapp", _up("starting"), "starting"),
+        ("webapp", _job("exited"), "exited"),
+        ("bootstrap", _job("running"), "running"),
+        ("bootstrap", _job("restarting", code=1), "running"),
+        ("bootstrap", _job("created"), "waiting"),
+        ("bootstrap", _job("exited"), "done"),
+        ("bootstrap", _job("exited", code=1), "failed with code 1"),
+    ],
+)
+def test_what_a_container_is_in_a_word(service: str, found: dict[str, object], told: str) -> None:
+    labels = {"com.docker.compose.service": service}
+    assert state({"State": found, "Config": {"Labels": labels}}) == told

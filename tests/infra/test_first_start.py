@@ -1,0 +1,122 @@
+"""What the containers' jobs do, without containers: the store's check, customers, the login."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from include.customers import open_engine
+from include.errors import DataError, StoreError, StoreUnavailable
+from include.sample import sample_customers
+from include.settings import PROJECT, Settings
+from include.store import LocalStore, S3Store, Store, open_store, s3_config
+from infra.compose import airflow_login, bootstrap
+from infra.compose.store_init import check_conditions, make_bucket
+from tests.conftest import AWS_DUMMY
+
+
+class Forgetful(LocalStore):
+    """A store that writes whatever the condition says, as some servers do."""
+
+    def replace(self, key: str, data: bytes, *, etag: str | None) -> None:
+        self.write(key, data)
+
+
+def test_a_store_that_writes_on_a_condition_is_taken(store: Store) -> None:
+    check_conditions(store)
+    assert list(store.list("")) == []
+
+
+def test_a_store_that_ignores_conditions_is_refused(tmp_path: Path) -> None:
+    store = Forgetful(tmp_path)
+    with pytest.raises(StoreError, match=r"ignores If-None-Match: \* on a write"):
+        check_conditions(store)
+    assert list(store.list("")) == []
+
+
+@pytest.mark.usefixtures("s3_environment")
+def test_the_bucket_is_made_once() -> None:
+    store = open_store("s3://churn-first-start/prefix")
+    assert isinstance(store, S3Store)
+    make_bucket(store)
+    store.write("kept", b"this")
+    make_bucket(store)
+    assert store.read("kept").data == b"this"
+
+
+def test_a_store_that_never_answers_is_named(free_port: int) -> None:
+    import boto3
+
+    client = boto3.client(
+        "s3",
+        endpoint_url=f"http://127.0.0.1:{free_port}",
+        region_name="us-east-1",
+        aws_access_key_id=AWS_DUMMY["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=AWS_DUMMY["AWS_SECRET_ACCESS_KEY"],
+        config=s3_config(),
+    )
+    with pytest.raises(StoreUnavailable, match="can be neither used nor made"):
+        make_bucket(S3Store(client, "churn"), wait_seconds=0)
+
+
+def test_customers_are_made_up_where_there_is_no_file(sqlite_url: str) -> None:
+    settings = Settings(database_url=sqlite_url, _env_file=None)
+    bootstrap.load_customers(settings, Path("/dev/null"))
+    assert bootstrap.count_customers(open_engine(sqlite_url)) == bootstrap.SAMPLE_ROWS
+
+
+def test_customers_come_from_the_file_and_only_into_an_empty_table(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    settings = Settings(database_url=sqlite_url, _env_file=None)
+    csv = tmp_path / "customers.csv"
+    sample_customers(50, seed=1).to_csv(csv, index=False)
+    bootstrap.load_customers(settings, csv)
+    sample_customers(70, seed=2).to_csv(csv, index=False)
+    bootstrap.load_customers(settings, csv)
+    assert bootstrap.count_customers(open_engine(sqlite_url)) == 50
+
+
+def test_a_directory_in_the_place_of_the_file_is_refused(sqlite_url: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="names a directory"):
+        bootstrap.load_customers(Settings(database_url=sqlite_url, _env_file=None), tmp_path)
+
+
+def test_the_login_is_written_for_its_owner_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "run" / "passwords.json"
+    monkeypatch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE", str(path))
+    monkeypatch.setenv("CHURN_AIRFLOW_PASSWORD", "hush")
+    airflow_login.main()
+    assert json.loads(path.read_text()) == {"admin": "hush"}
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_store_packs_and_unpacks_whole(tmp_path: Path) -> None:
+    full, empty = LocalStore(tmp_path / "full"), LocalStore(tmp_path / "empty")
+    kept = {"champion/current.json": b"{}", "a/b.bin": bytes(range(256)) * 5000, "a.txt": b""}
+    for key, data in kept.items():
+        full.write(key, data)
+    archive = _objects(full, "pack")
+    _objects(empty, "unpack", given=archive)
+    assert {each.key: empty.read(each.key).data for each in empty.list("")} == kept
+    assert _objects(empty, "count") == b"3\n"
+    _objects(empty, "clear")
+    assert list(empty.list("")) == []
+
+
+def _objects(store: LocalStore, command: str, given: bytes = b"") -> bytes:
+    done = subprocess.run(
+        [sys.executable, "-m", "infra.compose.objects", command],
+        cwd=PROJECT,
+        env={**os.environ, "CHURN_STORE_URI": store.uri},
+        input=given,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
