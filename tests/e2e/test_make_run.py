@@ -256,7 +256,7 @@ def test_what_a_killed_start_left_is_stopped_first(killed: Killed, hopeless: Sta
 
 def test_a_failed_training_is_explained_and_the_stack_stays_up(hopeless: Started) -> None:
     assert hopeless.stack["state"] == "failed"
-    assert "ingest_data failed in the training run" in hopeless.stack["failure"]
+    assert "ingest_data failed in the churn_training run" in hopeless.stack["failure"]
     assert "none with a label" in hopeless.said
     log = hopeless.stack["failure"].rpartition("its log: ")[2]
     assert Path(log).read_text()
