@@ -131,13 +131,17 @@ def clients(server: Server, number: int) -> Iterator[list[int]]:
 
 
 def _clients_of(server: Server) -> list[int]:
-    return [
-        sum(
-            each.status == psutil.CONN_ESTABLISHED and each.laddr.port == server.port
-            for each in psutil.Process(worker).net_connections("tcp")
-        )
-        for worker in server.workers()
-    ]
+    return [_clients_at(worker, server.port) for worker in server.workers()]
+
+
+def _clients_at(worker: int, port: int) -> int:
+    try:
+        connections = psutil.Process(worker).net_connections("tcp")
+    except psutil.NoSuchProcess:  # killed a moment ago, and not yet off the master's list
+        return 0
+    return sum(
+        each.status == psutil.CONN_ESTABLISHED and each.laddr.port == port for each in connections
+    )
 
 
 def _wait_until_gone(process_id: int) -> None:
