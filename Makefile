@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run train demo score rollback promote airflow test bench bench-api bench-training bench-scoring bench-model bench-drift bench-alarms lint format mwaa lock clean env up down logs backup restore test-containers
+.PHONY: help setup run train demo score rollback promote airflow test bench bench-api bench-training bench-scoring bench-model bench-drift bench-alarms bench-dashboard lint format mwaa lock clean env up down logs backup restore test-containers
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,7 +44,7 @@ airflow: setup ## Airflow's own command line for this stack (ARGS="dags list")
 test: setup ## run the tests (ARGS="tests/include -x")
 	@$(BIN)/python -m pytest $(ARGS)
 
-bench: bench-api bench-training bench-scoring bench-drift ## every benchmark that needs no real customers, as ratios
+bench: bench-api bench-training bench-scoring bench-drift bench-dashboard ## every benchmark that needs no real customers, as ratios
 
 bench-api: setup ## requests a second against a do-nothing route and the usual way of serving
 	@exec $(BIN)/python -W ignore -m tests.bench.bench_api --workers-compared $(ARGS)
@@ -54,6 +54,9 @@ bench-training: setup ## a training run from trigger to success (CSV=path to rea
 
 bench-scoring: setup ## a million customers from the database to parquet and table
 	@exec $(BIN)/python -m tests.bench.bench_scoring $(ARGS)
+
+bench-dashboard: setup ## the first page with a million customers, in a real browser (ARGS="--rows 100000")
+	@exec $(BIN)/python -m tests.bench.bench_dashboard $(ARGS)
 
 bench-model: setup ## how good the models are, over 20 splits (CSV=path to real customers)
 	@exec $(BIN)/python -m tests.bench.bench_model "$(CSV)" $(ARGS)

@@ -41,9 +41,13 @@ def create_application(settings: Settings | None = None) -> LeanDash:
     server.template_folder = str(FOLDER / "templates")
     sign_in.register(server, settings)
     downloads.register(server, sources)
-    app.layout = shell.create_shell(signed_in=bool(accepted_secrets(settings)))
     rooms = (customers, score, model, drift, service)
-    shell.register(app, {room.PATH: room.create_page for room in rooms}, sources)
+    shell.register(
+        app,
+        {room.PATH: room.create_page for room in rooms},
+        sources,
+        signed_in=bool(accepted_secrets(settings)),
+    )
     for room in rooms:
         room.register(app, sources)
     headers.register(server, app.csp_hashes())

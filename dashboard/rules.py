@@ -49,6 +49,7 @@ class CallRules:
         return cls(**found)
 
 
+FIELDS_MAX = 50
 LIMITS: dict[str, tuple[float, float]] = {
     "years": (0.1, 20.0),
     "success": (0.01, 1.0),
@@ -59,8 +60,11 @@ LIMITS: dict[str, tuple[float, float]] = {
 
 
 def query_values(search: str | None) -> dict[str, str]:
-    """A URL's query as a plain dictionary, the last value of each name."""
-    pairs = parse_qs((search or "").removeprefix("?"), max_num_fields=50)
+    """A URL's query as a plain dictionary, the last value of each name; {} if it has too many."""
+    try:
+        pairs = parse_qs((search or "").removeprefix("?"), max_num_fields=FIELDS_MAX)
+    except ValueError:
+        return {}
     return {name: values[-1] for name, values in pairs.items()}
 
 

@@ -222,6 +222,7 @@ def _register_selection(app: Dash) -> None:
         Output({"type": "mark", "what": "not_reached"}, "disabled"),
         Output({"type": "mark", "what": "reopened"}, "disabled"),
         Input("risk-grid", "selectedRows"),
+        prevent_initial_call=True,
     )
     app.clientside_callback(
         ClientsideFunction("churn", "openCustomer"),

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
 from dash.development.base_component import Component
+from flask import request
 
 from dashboard.components.states import create_empty, create_failure, create_loading
 from dashboard.rules import query_values
@@ -25,15 +27,13 @@ SIGNS = {"/": "☎", "/score": "✎", "/model": "◔", "/drift": "▦", "/servic
 CreatePage = Callable[[Sources, Mapping[str, str]], Component]
 
 
-def create_shell(*, signed_in: bool) -> Component:
-    """The frame; `signed_in` where there is something to sign out of."""
+def create_shell(location: dcc.Location, page: Component, *, signed_in: bool) -> Component:
+    """The frame around a page; `signed_in` where there is something to sign out of."""
     frame = dmc.AppShell(
         [
             create_header(signed_in=signed_in),
             create_navigation(),
-            dmc.AppShellMain(
-                html.Div(create_loading(), id="page", tabIndex=-1), id="main", className="main"
-            ),
+            dmc.AppShellMain(html.Div(page, id="page", tabIndex=-1), id="main", className="main"),
         ],
         id="frame",
         header={"height": 56},
@@ -42,7 +42,7 @@ def create_shell(*, signed_in: bool) -> Component:
     )
     return dmc.MantineProvider(
         [
-            dcc.Location(id="url", refresh="callback-nav"),
+            location,
             html.A("Skip to the content", href="#page", className="skip-link"),
             frame,
         ],
@@ -100,11 +100,12 @@ def create_heading(title: str, subtitle: Any = None) -> Component:
     return dmc.Stack(parts, gap=2, mb="md")
 
 
-def register(app: Dash, rooms: Mapping[str, CreatePage], sources: Sources) -> None:
-    """Show the page that the URL names."""
+def register(
+    app: Dash, rooms: Mapping[str, CreatePage], sources: Sources, *, signed_in: bool
+) -> None:
+    """Show the page that the URL names: the first one with the frame, later ones alone."""
 
-    @app.callback(Output("page", "children"), Input("url", "pathname"), State("url", "search"))
-    def show_page(path: str | None, search: str | None) -> Component:
+    def page_at(path: str | None, search: str | None) -> Component:
         create_page = rooms.get((path or "/").rstrip("/") or "/")
         if create_page is None:
             return create_empty("There is no such page", "Choose one from the menu.")
@@ -112,6 +113,24 @@ def register(app: Dash, rooms: Mapping[str, CreatePage], sources: Sources) -> No
             return create_page(sources, query_values(search))
         except ChurnError as error:
             return create_failure(error)
+
+    def create_layout() -> Component:
+        asked = _asked_for()
+        location = dcc.Location(id="url", refresh="callback-nav", **asked)
+        page = page_at(asked["pathname"], asked["search"]) if asked else create_loading()
+        return create_shell(location, page, signed_in=signed_in)
+
+    app.layout = create_layout
+
+    # Not called at first where the location is known already: the layout brings that page along.
+    @app.callback(
+        Output("page", "children"),
+        Input("url", "pathname"),
+        State("url", "search"),
+        prevent_initial_call=True,
+    )
+    def show_page(path: str | None, search: str | None) -> Component:
+        return page_at(path, search)
 
     app.clientside_callback(
         ClientsideFunction("churn", "markPage"),
@@ -121,3 +140,14 @@ def register(app: Dash, rooms: Mapping[str, CreatePage], sources: Sources) -> No
         Input("burger", "opened"),
         State("frame", "navbar"),
     )
+
+
+def _asked_for() -> dict[str, str]:
+    """Which page asks for its layout, where the browser says so; {} where it does not.
+
+    Who knows it can send page and frame together: one question less until the first rows are there.
+    """
+    split = urlsplit(request.referrer or "")
+    if split.netloc != request.host:
+        return {}
+    return {"pathname": split.path, "search": f"?{split.query}" if split.query else ""}

@@ -13,7 +13,7 @@ import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psutil
@@ -31,7 +31,11 @@ from include.settings import Settings
 from tests.dashboard.conftest import ARGUMENTS, Dashboard
 from tests.ports import free_ports
 
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext
+
 BATCH_ROWS = 100_000
+VISITS = 9
 REASONS = '[{"feature": "Total_Trans_Ct", "contribution": 1.2}]'
 QUESTIONS = {
     "default order": {},
@@ -133,33 +137,44 @@ def look(settings: Settings) -> None:
 
 
 def look_with(path: str, url: str) -> None:
-    """Time until the rows are there and the page is idle; of it, its main thread's own work.
-
-    On a machine that does other things too only the second figure can be compared.
-    """
+    """Medians over visits with an empty cache, and with what the visit before left in it."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
-        context = browser.new_context(viewport={"width": 1440, "height": 900})
-        for name in ("first visit", "second visit", "third visit"):
-            page = context.new_page()
-            session = context.new_cdp_session(page)
-            session.send("Performance.enable", {"timeDomain": "threadTicks"})
-            started = time.perf_counter()
-            page.goto(url, wait_until="commit")
-            page.locator(".risk-bar").first.wait_for()
-            page.evaluate("new Promise(done => requestIdleCallback(done))")
-            seconds = time.perf_counter() - started
-            metrics = session.send("Performance.getMetrics")["metrics"]
-            work = {each["name"]: each["value"] for each in metrics}["TaskDuration"]
-            write(
-                f"first page interactive, {name}: {seconds:.2f} s, of which {work:.2f} s work "
-                f"of the browser's main thread (load {os.getloadavg()[0]:.1f} on "
-                f"{os.cpu_count()} cores)"
-            )
-            page.close()
+        found: dict[str, list[tuple[float, float]]] = {"first visit": [], "second visit": []}
+        for _ in range(VISITS):
+            context = browser.new_context(viewport={"width": 1440, "height": 900})
+            for visits in found.values():
+                visits.append(visit(context, url))
+            context.close()
         browser.close()
+    machine = f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+    for name, visits in found.items():
+        seconds, work = (np.array(column) for column in zip(*visits, strict=True))
+        write(
+            f"first page interactive, {name}: {np.median(seconds):.2f} s (of {VISITS}: "
+            f"{seconds.min():.2f} to {seconds.max():.2f}), of which {np.median(work):.2f} s "
+            f"the work of the browser's main thread ({machine})"
+        )
+
+
+def visit(context: "BrowserContext", url: str) -> tuple[float, float]:
+    """Seconds until the rows are there and the page is idle; of them, its main thread's own work.
+
+    On a machine that does other things too only the second figure can be compared.
+    """
+    page = context.new_page()
+    session = context.new_cdp_session(page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+    started = time.perf_counter()
+    page.goto(url, wait_until="commit")
+    page.locator(".risk-bar").first.wait_for()
+    page.evaluate("new Promise(done => requestIdleCallback(done))")
+    seconds = time.perf_counter() - started
+    metrics = session.send("Performance.getMetrics")["metrics"]
+    page.close()
+    return seconds, {each["name"]: each["value"] for each in metrics}["TaskDuration"]
 
 
 def timed(ask: Any, *, times: int = 5) -> float:
