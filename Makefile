@@ -15,7 +15,7 @@ COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose 
 .PHONY: help setup run train demo score rollback promote airflow test bench bench-api bench-training bench-scoring bench-model bench-drift bench-alarms bench-dashboard lint format mwaa lock clean env up down logs backup restore test-containers
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## build .venv (PYTHON=python3.12 chooses another Python of 3.11 to 3.13)
 	@sh infra/local/setup.sh
