@@ -36,7 +36,7 @@ rollback: setup ## put an earlier version back into production (VERSION=2 REASON
 	@exec $(BIN)/python -m infra.local.rollback "$(VERSION)" --reason "$(REASON)"
 
 promote: setup ## put an approved version into production, where promotion is manual (VERSION=2 REASON="why")
-	@exec $(BIN)/python -m include.promotion "$(VERSION)" --reason "$(REASON)"
+	@exec $(BIN)/python -m infra.local.promote "$(VERSION)" --reason "$(REASON)"
 
 airflow: setup ## Airflow's own command line for this stack (ARGS="dags list")
 	@exec $(BIN)/python -m infra.local.airflow_command $(ARGS)

@@ -1,6 +1,7 @@
 """Questions to the worklist, each answered by the database: a page, a count, a campaign."""
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -309,16 +310,17 @@ def _condition(expression: Any, name: str, model: Mapping[str, Any]) -> Any:
     if conditions:
         join = sa.or_ if model.get("operator") == "OR" else sa.and_
         return join(*(_condition(expression, name, each) for each in conditions))
-    kind, low, high = model.get("type"), model.get("filter"), model.get("filterTo")
+    kind = str(model.get("type"))
     if name in TEXTS:
-        return _text_condition(expression, name, str(kind), str(low or ""))
+        return _text_condition(expression, name, kind, str(model.get("filter") or ""))
+    low, high = _finite(model.get("filter")), _finite(model.get("filterTo"))
     half = SHOWN_HALF.get(name, 0.0)
     if kind == "blank":
         return sa.false()
-    if kind == "notBlank" or not isinstance(low, int | float):
+    if kind == "notBlank" or low is None:
         return sa.true()
     if kind == "inRange":
-        return expression.between(low, high) if isinstance(high, int | float) else sa.true()
+        return sa.true() if high is None else expression.between(low, high)
     same = expression.between(low - half, low + half)
     known = {
         "equals": same,
@@ -328,7 +330,18 @@ def _condition(expression: Any, name: str, model: Mapping[str, Any]) -> Any:
         "lessThan": expression < low,
         "lessThanOrEqual": expression <= low,
     }
-    return known.get(str(kind), sa.true())
+    return known.get(kind, sa.true())
+
+
+def _finite(value: Any) -> float | None:
+    """A number as every database takes it: SQLite's driver refuses integers beyond 64 bits."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _text_condition(expression: Any, name: str, kind: str, wanted: str) -> Any:
@@ -343,10 +356,20 @@ def _text_condition(expression: Any, name: str, kind: str, wanted: str) -> Any:
 def _filters(text: str) -> dict[str, Any]:
     try:
         found = json.loads(text or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     known = found.items() if isinstance(found, dict) else ()
-    return {n: m for n, m in known if n in (*NUMBERS, *TEXTS) and isinstance(m, dict)}
+    return {n: m for n, m in known if n in (*NUMBERS, *TEXTS) and _is_filter(m)}
+
+
+def _is_filter(model: Any) -> bool:
+    """Whether it is a filter as AG Grid makes them: plain, or joined of plain ones."""
+    if not isinstance(model, dict):
+        return False
+    conditions = model.get("conditions") or []
+    return isinstance(conditions, list) and all(
+        isinstance(each, dict) and "conditions" not in each for each in conditions
+    )
 
 
 def _sort(text: str) -> tuple[tuple[str, str], ...]:

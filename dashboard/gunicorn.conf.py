@@ -7,11 +7,12 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from dashboard.sign_in import refuse_open_door  # noqa: E402
+from include.addresses import host_and_port  # noqa: E402
 from include.settings import load_settings  # noqa: E402
 
 settings = load_settings()
 
-bind = f"{settings.dashboard_host}:{settings.dashboard_port}"
+bind = host_and_port(settings.dashboard_host, settings.dashboard_port)
 workers = settings.dashboard_workers
 worker_class = "gthread"
 threads = 8

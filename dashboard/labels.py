@@ -50,7 +50,9 @@ def short_label(name: str) -> str:
 
 
 def value_text(name: str, value: Any) -> str:
-    """A column's value with its unit."""
+    """A column's value with its unit; a dash where there is none."""
+    if value is None:
+        return "–"
     if not isinstance(value, int | float) or isinstance(value, bool):
         return str(value)
     if name in DOLLARS:

@@ -25,8 +25,17 @@ class CallRules:
 
     @property
     def calls(self) -> int:
-        """How many calls the budget pays for."""
-        return min(int(self.budget / self.cost + 1e-9), CALLS_MAX)
+        """How many calls the budget pays for, within what one campaign may have."""
+        return min(self._paid_calls, CALLS_MAX)
+
+    @property
+    def is_capped(self) -> bool:
+        """Whether the budget pays for more calls than one campaign may have."""
+        return self._paid_calls > CALLS_MAX
+
+    @property
+    def _paid_calls(self) -> int:
+        return int(self.budget / self.cost + 1e-9)
 
     @property
     def weight(self) -> float:

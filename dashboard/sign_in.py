@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, redirect, render_template, request, session
 from werkzeug.wrappers import Response as AnyResponse
 
+from include.addresses import is_loopback
 from include.errors import ConfigurationError
 from include.settings import Settings
 
@@ -46,9 +47,7 @@ def accepted_secrets(settings: Settings) -> list[bytes]:
 
 def refuse_open_door(settings: Settings, address: str) -> None:
     """ConfigurationError for an address that others can reach while nobody is asked to sign in."""
-    if not accepted_secrets(settings) and not address.startswith(
-        ("127.", "localhost", "::1", "[::1]", "unix:")
-    ):
+    if not accepted_secrets(settings) and not is_loopback(address):
         raise ConfigurationError(
             f"the dashboard would listen on {address} without asking anybody to sign in: set "
             "CHURN_DASHBOARD_PASSWORD or CHURN_API_KEYS, or bind loopback with "

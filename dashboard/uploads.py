@@ -9,7 +9,7 @@ import math
 import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from include.contract import Column, Contract
 from include.errors import DataError
 
 CUSTOMER_ID = "customer_id"
+CUSTOMER_ID_CHARACTERS = 128  # both limits are the API's
+CUSTOMER_ID_INTEGER_MAX = 2**53 - 1
 ROWS_MAX = 100_000
 BYTES_MAX = 30 * 2**20
 PART_ROWS = 1000
@@ -73,8 +75,9 @@ def decode(contents: str) -> str:
 
 def read_upload(text: str, contract: Contract) -> Upload:
     """Read and check a file; DataError when it has no rows or lacks columns as a whole."""
-    rows = csv.reader(io.StringIO(text), delimiter=_delimiter(text))
-    header = [name.strip() for name in next(rows, [])]
+    rows = _rows(text)
+    _, first = next(rows, (1, []))
+    header = [name.strip() for name in first]
     keys = {CUSTOMER_ID, contract.key.name}
     # Labels are the answer: the API would refuse them, so they are left out, and it is said so.
     known = [*contract.feature_names, *keys]
@@ -86,7 +89,7 @@ def read_upload(text: str, contract: Contract) -> Upload:
         )
     records: list[dict[str, Any]] = []
     faults: list[RowFault] = []
-    for line, row in enumerate(rows, start=2):
+    for line, row in rows:
         if not any(cell.strip() for cell in row):
             continue
         if len(records) >= ROWS_MAX:
@@ -99,14 +102,35 @@ def read_upload(text: str, contract: Contract) -> Upload:
     return Upload(records, faults, [name for name in header if name and name not in known])
 
 
+def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Each row with its line, as a spreadsheet counts; DataError where a row cannot be read."""
+    # Excel's "CSV (Macintosh)" ends its lines with CR alone, which csv.reader refuses.
+    lines = io.StringIO(text, newline=None)
+    delimiter = _delimiter(lines.readline())
+    lines.seek(0)
+    line = 0
+    try:
+        for line, row in enumerate(csv.reader(lines, delimiter=delimiter), start=1):
+            yield line, row
+    except csv.Error as error:
+        raise DataError(
+            f"line {line + 1} cannot be read as CSV ({error}): look for a quote that is never "
+            "closed, there or after it"
+        ) from error
+
+
 def _record(
     row: dict[str, str], line: int, contract: Contract
 ) -> tuple[dict[str, Any], list[RowFault]]:
     record: dict[str, Any] = {}
     faults = []
-    customer = row.get(CUSTOMER_ID, row.get(contract.key.name, "")).strip()
-    if customer:
-        record[CUSTOMER_ID] = int(customer) if customer.isdecimal() else customer
+    key = CUSTOMER_ID if CUSTOMER_ID in row else contract.key.name
+    customer = row.get(key, "").strip()
+    if len(customer) > CUSTOMER_ID_CHARACTERS:
+        expected = f"at most {CUSTOMER_ID_CHARACTERS} characters"
+        faults.append(RowFault(line, key, expected, f"{len(customer):,} characters"))
+    elif customer:
+        record[CUSTOMER_ID] = _customer_id(customer)
     for column in contract.features:
         text = row.get(column.name, "").strip()
         value = parse_value(text, column)
@@ -114,6 +138,20 @@ def _record(
             faults.append(RowFault(line, column.name, column.expected, text or "nothing"))
         record[column.name] = value
     return record, faults
+
+
+def _customer_id(text: str) -> int | str:
+    """A number as such while every JSON reader keeps it exact, else the text."""
+    if not text.isdecimal():
+        return text
+    number = int(text)
+    return number if number <= CUSTOMER_ID_INTEGER_MAX else text
+
+
+def column_names(records: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Every name in the records, the customer first: some rows may have one and others none."""
+    names = dict.fromkeys(name for record in records for name in record)
+    return sorted(names, key=lambda name: name != CUSTOMER_ID)
 
 
 def parse_value(text: str, column: Column) -> Any:
@@ -163,7 +201,7 @@ def read_result(folder: Path, token: str) -> bytes | None:
         return None
     records = _read(room / f"{token}.jsonl")
     scores = _read(room / f"{token}.scores")
-    header = list(dict.fromkeys(name for record in records[:100] for name in record))
+    header = column_names(records)
     rows = (
         [
             *(record.get(name, "") for name in header),
@@ -210,9 +248,8 @@ def _sweep(room: Path) -> None:
             continue
 
 
-def _delimiter(text: str) -> str:
+def _delimiter(header: str) -> str:
     """Spreadsheets of many countries write semicolons."""
-    header = text.partition("\n")[0]
     return max(",;\t", key=header.count)
 
 

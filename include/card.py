@@ -39,7 +39,6 @@ def model_card(
     threshold: float,
     metrics: Mapping[str, float],
     slices: Sequence[Mapping[str, Any]],
-    decision: str,
 ) -> str:
     """The card in Markdown."""
     used = ", ".join(f"`{name}`" for name in columns)
@@ -53,7 +52,7 @@ def model_card(
         f"- Customers as of {snapshot_at}: {rows}; {attrited_share:.1%} of them left\n"
         f"- Input: {used}\n- Engineered from them: {added}\n"
         f"- Counts a customer as leaving from P(churn) ≥ {threshold:g}\n"
-        f"- Gate: {decision}\n\n"
+        "- What the gate decided, and why: `gate` in the manifest\n\n"
         f"## On the hold-out\n\n{_metric_table(metrics)}\n"
         f"## By slice\n\n{_slice_table(slices)}\n{LIMITS}"
     )

@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import AwareDatetime, Field, model_validator
 
+from include.calibration import Calibration
 from include.contract import Contract
 from include.documents import Document, parse_document, sha256
 from include.errors import ChampionError, ObjectNotFound
@@ -24,13 +25,14 @@ SELF_CHECK_FILE = "self_check.json"
 EVALUATION_FILE = "evaluation.json"
 CARD_FILE = "model_card.md"
 MANIFEST_FILE = "manifest.json"
+VERSION_PATTERN = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"  # one part of an object key
 SELF_CHECK_TOLERANCE = 1e-5
 
 
 class Pointer(Document):
     """`champion/current.json`: what is in production."""
 
-    version: str
+    version: str = Field(pattern=VERSION_PATTERN)
     manifest_key: str
     manifest_sha256: str
     promoted_at: AwareDatetime
@@ -38,19 +40,19 @@ class Pointer(Document):
     previous: str | None = Field(description="the version before this one, if any")
     reason: str
 
+    @model_validator(mode="after")
+    def _manifest_of_the_version(self) -> Self:
+        expected = version_key(self.version, MANIFEST_FILE)
+        if self.manifest_key != expected:
+            raise ValueError(f"manifest_key must be {expected}, found {self.manifest_key[:80]!r}")
+        return self
+
 
 class FileEntry(Document):
     """One file of a version."""
 
     sha256: str
     size: int = Field(ge=0)
-
-
-class Calibration(Document):
-    """Platt scaling: P(churn) = 1 / (1 + exp(-(slope · margin + intercept)))."""
-
-    slope: float
-    intercept: float
 
 
 class SplitRecord(Document):

@@ -155,7 +155,9 @@ def _outcomes(kind: str, campaigns: "sa.Select[Any]") -> "sa.Select[Any]":
         *(sa.column(c.name) for c in (contract.key, contract.target, contract.labelled_at)),
     )
     label, labelled_at = people.c[contract.target.name], people.c[contract.labelled_at.name]
-    left = sa.and_(label == contract.target.positive, labelled_at > table.c.marked_at)
+    # A label that is not dated yet is younger than any mark.
+    fresh = sa.or_(labelled_at > table.c.marked_at, labelled_at.is_(None))
+    left = sa.and_(label == contract.target.positive, fresh)
     both = table.outerjoin(people, people.c[contract.key.name] == table.c.customer)
     return (
         sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(sa.case((left, 1), else_=0)), 0))

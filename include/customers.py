@@ -131,13 +131,18 @@ def read_customers(engine: sa.Engine, contract: Contract, *, labelled_only: bool
 
 
 def count_newly_labelled(engine: sa.Engine, since: datetime) -> int:
-    """How many customers have a label that became known after `since`."""
+    """How many customers have a label that became known after `since`.
+
+    One without a date, from a bank's own INSERT or UPDATE, is as new as can be: `stamp_labels`
+    dates it when the next training reads it.
+    """
     contract = published_contract()
-    _column_types(engine, contract)
+    dated = contract.labelled_at.name in _column_types(engine, contract)
+    moment: sa.ColumnElement[Any] = sa.column(contract.labelled_at.name) if dated else sa.null()
     newer = (
         sa.select(sa.func.count())
         .select_from(sa.table(TABLE))
-        .where(sa.column(contract.labelled_at.name) > stored_moment(since))
+        .where(sa.or_(moment > stored_moment(since), moment.is_(None)))
         .where(sa.column(contract.target.name).is_not(None))
     )
     with database_errors(engine, f"read the table {TABLE}"), engine.connect() as connection:

@@ -119,10 +119,10 @@ def status_of(groups: Sequence[GroupDrift]) -> DayStatus:
 
 def explain(status: str, groups: tuple[GroupDrift, ...], rules: DriftRules) -> str:
     """The day in one sentence."""
-    if status == "no_predictions":
+    if not groups:
         return "no customer was asked about on this day: nothing to compare"
-    asked = ", ".join(f"{group.rows:,} of version {group.version}" for group in groups)
-    if status == "too_few_rows":
+    asked = ", ".join(_asked(group) for group in groups)
+    if status in {"no_predictions", "too_few_rows"}:
         return f"too few customers to decide anything: {asked}; a day needs {rules.rows_min:,}"
     if status == "quiet":
         return f"no drift: {asked}"
@@ -132,6 +132,14 @@ def explain(status: str, groups: tuple[GroupDrift, ...], rules: DriftRules) -> s
         if group.status == "drifted"
     ]
     return "; ".join(parts)
+
+
+def _asked(group: GroupDrift) -> str:
+    found = f"{group.rows:,} of version {group.version}"
+    if group.status == "no_reference":
+        return f"{found}, whose reference cannot be read"
+    at_fault = f"{group.rows_at_fault:,} more rows break the contract"
+    return f"{found} ({at_fault})" if group.rows_at_fault else found
 
 
 def _features(group: GroupDrift) -> str:

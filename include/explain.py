@@ -4,14 +4,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from include.champion import Calibration, Manifest
+from include.champion import Manifest
 from include.errors import ConfigurationError
 from include.features import engineer, engineered_for
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-LARGEST_LOG_ODDS = 700.0  # beyond it the exponential overflows; float64 says 0 or 1 long before
 
 
 def feature_names(manifest: Manifest) -> tuple[str, ...]:
@@ -31,11 +29,3 @@ def trees_input(manifest: Manifest, matrix: "NDArray[np.float64]") -> "NDArray[n
     engineered = engineer(matrix, manifest.columns)
     scaled = (engineered - np.array(manifest.scaler_mean)) / np.array(manifest.scaler_scale)
     return np.ascontiguousarray(scaled, dtype=np.float32)
-
-
-def calibrated(margins: "NDArray[np.float32]", calibration: Calibration) -> "NDArray[np.float64]":
-    """P(churn) of the trees' margins."""
-    log_odds = margins.astype(np.float64) * calibration.slope + calibration.intercept
-    bounded = np.clip(log_odds, -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS)
-    answers: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-bounded))
-    return answers

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from include import champion, customers, drift, drift_day, retraining
+from include.champion import Pointer
 from include.contract import Contract
 from include.documents import parse_document
 from include.drift import SCORE
@@ -113,7 +114,8 @@ def collect_predictions(run: DriftRun) -> Collected:
 
 def detect_drift(run: DriftRun, collected: Collected) -> Detected:
     """Test each version's traffic, decide whether drift starts a training run, write drift.json."""
-    groups = tuple(_judged(run, group) for group in collected.versions())
+    pointer = _pointer(run)
+    groups = tuple(_judged(run, group, pointer) for group in collected.versions())
     tested = any(group.verdicts for group in groups)
     report_uri = _uri(run, drift_day.REPORT_PAGE) if tested else None
     before = _earlier_findings(run)
@@ -122,12 +124,13 @@ def detect_drift(run: DriftRun, collected: Collected) -> Detected:
     key = drift_day.day_key(run.day, drift_day.DRIFT_FILE)
     run.store.write(key, found.to_bytes())
     logger.info("%s: %s; %s", run.day, found.explanation, decision.explanation)
+    overtaken = decision.triggered and _overtaken(run, decision, pointer)
     return Detected(
         drift=key,
         drifted=found.drifted,
         drifted_features=found.num_drifted_features,
-        triggered=decision.triggered,
-        reason=decision.reason,
+        triggered=decision.triggered and not overtaken,
+        reason=retraining.OLDER if overtaken else decision.reason,
         explanation=f"{found.explanation}; {decision.explanation}",
         run_id=decision.run_id,
         conf=decision.conf,
@@ -206,7 +209,22 @@ def _write_group(run: DriftRun, group: Group) -> CollectedGroup:
     )
 
 
-def _judged(run: DriftRun, group: CollectedGroup) -> GroupDrift:
+def _pointer(run: DriftRun) -> Pointer | None:
+    found = champion.read_pointer(run.store)
+    return found[0] if found else None
+
+
+def _overtaken(run: DriftRun, decision: Retraining, pointer: Pointer | None) -> bool:
+    """Whether a later champion stands where this day's earlier run has started a training.
+
+    What the day said then stays in drift.json; Airflow may have forgotten its training run.
+    """
+    if pointer is None or run.day >= pointer.promoted_at.date():
+        return False
+    return decision.run_id != retraining.run_id_of(run.day, pointer.version)
+
+
+def _judged(run: DriftRun, group: CollectedGroup, pointer: Pointer | None) -> GroupDrift:
     facts: dict[str, Any] = {
         "version": group.version,
         "rows": group.rows,
@@ -219,19 +237,29 @@ def _judged(run: DriftRun, group: CollectedGroup) -> GroupDrift:
         "verdicts": (),
         "drifted_features": (),
     }
+    in_production = pointer is not None and pointer.version == group.version
+    if group.counts is None and in_production:
+        raise ChampionError(
+            f"the reference of version {group.version}, the champion, cannot be read from "
+            f"{run.store.uri}, so its {group.rows:,} rows cannot be tested: the log of "
+            "collect_predictions says why; restore the object, or train a new champion, then "
+            "clear this run"
+        )
     if group.counts is None:
         return GroupDrift(status="no_reference", **facts)
     if group.rows < run.rules.rows_min:
         return GroupDrift(status="too_few_rows", **facts)
-    return GroupDrift(**(facts | _tested(run, group, group.counts)))
+    return GroupDrift(**(facts | _tested(run, group, group.counts, in_production)))
 
 
-def _tested(run: DriftRun, group: CollectedGroup, counts_key: str) -> dict[str, Any]:
+def _tested(
+    run: DriftRun, group: CollectedGroup, counts_key: str, in_production: bool
+) -> dict[str, Any]:
     reference = read_reference(run.store, group.version)
     current = counts_of(_read_frame(run.store, counts_key))
     mix, verdicts = drift_day.compare_group(reference, current, run.rules)
     unknown = set(run.rules.rule.any_of) - {verdict.feature for verdict in verdicts}
-    if unknown:
+    if unknown and in_production:  # an earlier version may have had other columns
         raise ConfigurationError(
             f"drift.rule.any_of names {', '.join(sorted(unknown))}, which version {group.version} "
             f"does not use: it uses {', '.join(v.feature for v in verdicts)}"

@@ -153,8 +153,17 @@ def plan_ranges(night: Night, *, day: date, now: datetime) -> list[Portion]:
 
 
 def score_range(night: Night, portion: Portion) -> Scored:
-    """Stream a range through the pinned champion into its part and the table."""
+    """Stream a range through the pinned champion into its part and the table.
+
+    DataError where a later run has scored the range: an older night, cleared, would overwrite it.
+    """
     tally = Tally()
+    later = score_table.later_moment(night.engine, portion.keys, than=portion.moment)
+    if later is not None:
+        raise DataError(
+            f"this run pinned its champion at {portion.scored_at}, and churn_scores has scores of "
+            f"{later}: those stay; start a new run instead of clearing this one"
+        )
     scorer = pinned_scorer(night.store, portion)
     tally.lap("load")
     chunks = customer_ranges.pages(

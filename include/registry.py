@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from include.documents import sha256
 from include.errors import RegistryError
 
 if TYPE_CHECKING:
@@ -25,7 +26,9 @@ CHAMPION = "champion"
 MODEL_NAME = "model"
 DAG_RUN_TAG = "dag_run_id"
 RUN_TAG = "training_run"
+MODEL_TAG = "model_sha256"
 CANDIDATE_TAG = "candidate_version"
+PARAMS_TAG = "params_sha256"
 STATUS_TAG = "validation_status"
 ABSENT = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 
@@ -42,10 +45,15 @@ class Registry:
         self._client: MlflowClient = mlflow.MlflowClient(tracking_uri)
 
     def ensure_run(self, dag_run_id: str, tags: Mapping[str, str]) -> str:
-        """The MLflow run of a DAG run, made at the first call; returns its id."""
+        """The MLflow run of a DAG run under these parameters, made at the first call; its id.
+
+        A DAG run that is cleared after its parameters changed gets another one: MLflow keeps a
+        parameter's first value.
+        """
+        marks = {DAG_RUN_TAG: dag_run_id, PARAMS_TAG: tags[PARAMS_TAG]}
         with self._errors():
             experiment = self._experiment()
-            wanted = f"tags.{DAG_RUN_TAG} = '{dag_run_id}'"
+            wanted = " and ".join(f"tags.{name} = '{value}'" for name, value in marks.items())
             for run in self._client.search_runs([experiment], wanted, max_results=1):
                 return str(run.info.run_id)
             made = self._client.create_run(
@@ -94,8 +102,14 @@ class Registry:
     def register_candidate(
         self, run_id: str, model: bytes, example: "pd.DataFrame", tags: Mapping[str, str]
     ) -> str:
-        """Log the ONNX graph to the run and register it, once; returns the candidate's version."""
-        found = self._version_of(CANDIDATES, f"tags.`{RUN_TAG}` = '{run_id}'")
+        """Log the ONNX graph to the run and register it, once; returns the candidate's version.
+
+        A run that was cleared after the table had changed fits another graph: another candidate.
+        """
+        marks = {RUN_TAG: run_id, MODEL_TAG: sha256(model)}
+        found = self._version_of(
+            CANDIDATES, " and ".join(f"tags.`{name}` = '{value}'" for name, value in marks.items())
+        )
         if found is not None:
             return found
         with self._errors():
@@ -106,7 +120,7 @@ class Registry:
                 logged.model_uri,
                 run_id=run_id,
                 model_id=logged.model_id,
-                tags={RUN_TAG: run_id, **tags},
+                tags={**marks, **tags},
             )
             return str(made.version)
 

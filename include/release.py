@@ -11,8 +11,9 @@ import pandas as pd
 from pydantic import Field
 
 from include import champion, evaluation, gate, promotion
+from include.calibration import Calibration
 from include.card import model_card
-from include.champion import Calibration, Manifest, SelfCheck, SplitRecord
+from include.champion import Manifest, SelfCheck, SplitRecord
 from include.documents import Document, parse_document
 from include.errors import NeedsPerson, ObjectChanged
 from include.features import SplitRule, engineered_for
@@ -91,7 +92,7 @@ def evaluate_model(run: TrainingRun, history: History) -> Evaluated:
         champion.REFERENCE_FILE: frame_bytes(_reference(run, frame, everyone)),
         champion.SELF_CHECK_FILE: _self_check(columns, fitted["made_up_rows"], scorer).to_bytes(),
         champion.EVALUATION_FILE: report.to_bytes(),
-        champion.CARD_FILE: _card(run, history, decision, report).encode(),
+        champion.CARD_FILE: _card(run, history, report).encode(),
     }
     for name, data in files.items():
         run.write(TASK, name, data)
@@ -265,7 +266,8 @@ def _self_check(columns: tuple[str, ...], rows: list[list[float]], scorer: Score
     )
 
 
-def _card(run: TrainingRun, history: History, decision: gate.Decision, report: Evaluation) -> str:
+def _card(run: TrainingRun, history: History, report: Evaluation) -> str:
+    """The model card; without the decision, which a race for the pointer can change."""
     columns = run.contract.chosen(run.params.model.columns)
     return model_card(
         family=run.params.model.family,
@@ -282,7 +284,6 @@ def _card(run: TrainingRun, history: History, decision: gate.Decision, report: E
         threshold=run.params.model.threshold,
         metrics=report.metrics,
         slices=report.slices,
-        decision=f"{decision.outcome}, {'; '.join(decision.reasons)}",
     )
 
 

@@ -8,6 +8,8 @@ from typing import Any
 from include.drift_day import GroupDrift, Guard, Retraining, StartedRun
 from include.params import DriftRules
 
+OLDER = "older_than_champion"
+
 
 @dataclass(frozen=True)
 class Production:
@@ -98,7 +100,7 @@ def _guards(own: GroupDrift | None, situation: Situation, rules: DriftRules) -> 
         return
     promoted = production.promoted_at.date()
     yield Guard(
-        name="older_than_champion",
+        name=OLDER,
         passed=situation.day >= promoted,
         explanation=f"the day is {situation.day}, the champion is of {promoted}",
     )

@@ -14,7 +14,7 @@ import pandas as pd
 
 from include.contract import Contract
 from include.params import Params
-from include.registry import Registry
+from include.registry import PARAMS_TAG, Registry
 from include.settings import PROJECT
 from include.store import Store
 
@@ -36,6 +36,12 @@ class TrainingRun:
     params: Params
     trigger: Mapping[str, Any]
     git_commit: str
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What MLflow keeps beside the run and its candidate."""
+        found = {"git_commit": self.git_commit, PARAMS_TAG: self.params.sha256()}
+        return found | {k: str(value) for k, value in self.trigger.items() if value is not None}
 
     def key(self, task_id: str, name: str) -> str:
         """Where a task of this run keeps a file."""
@@ -74,11 +80,11 @@ def now() -> datetime:
 
 
 def safe_key(run_id: str) -> str:
-    """A run id as one part of an object key: Airflow's hold ':' and '+', a person's anything.
+    """A run id as one part of an object key: Airflow's own as it is, a person's may hold anything.
 
-    Two ids that differ only in such characters stay apart by a short hash.
+    Two ids that differ only in other characters stay apart by a short hash.
     """
-    cleaned = re.sub(r"[^A-Za-z0-9._-]", "-", run_id).strip(".") or "run"
+    cleaned = re.sub(r"[^A-Za-z0-9._:+-]", "-", run_id).strip(".") or "run"
     if cleaned == run_id:
         return cleaned
     return f"{cleaned}-{hashlib.sha256(run_id.encode()).hexdigest()[:8]}"

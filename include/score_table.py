@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, sqlite
 
+from include.customer_ranges import KeyRange
 from include.customer_table import TABLE as CUSTOMERS
 from include.customer_table import stored_moment
 from include.database import database_errors
@@ -66,6 +67,17 @@ def count_scores(engine: sa.Engine, *, scored_at: datetime, model_version: str) 
     )
     with database_errors(engine, f"read the table {TABLE}"), engine.connect() as connection:
         return int(connection.scalar(query) or 0)
+
+
+def later_moment(engine: sa.Engine, keys: KeyRange, *, than: datetime) -> str | None:
+    """When a later run scored a customer of the range; None where none did."""
+    table = score_table()
+    moment: sa.ColumnElement[str] = sa.type_coerce(table.c.scored_at, sa.String())
+    later = moment > sa.literal(stored_moment(than), sa.String())
+    query = sa.select(moment).where(keys.condition(table.c.customer), later).limit(1)
+    with database_errors(engine, f"read the table {TABLE}"), engine.connect() as connection:
+        found = connection.scalar(query)
+        return None if found is None else str(found)
 
 
 def unscored_customers(

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xgboost as xgb
 
+from include.calibration import calibrated
 from include.champion import (
     MODEL_FILE,
     SELF_CHECK_FILE,
@@ -23,7 +24,7 @@ from include.champion import (
 from include.contributions import ContributionTables, TooDeep, contribution_tables
 from include.documents import parse_document
 from include.errors import ChampionError, ConfigurationError
-from include.explain import calibrated, feature_names, trees_input
+from include.explain import feature_names, trees_input
 from include.params import Band
 from include.scorer import Scorer, check_answers
 

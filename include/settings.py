@@ -5,7 +5,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AliasChoices,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from include.errors import ConfigurationError
@@ -130,10 +137,14 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("id_key", mode="before")
+    @field_validator(
+        *("var_dir", "spool_dir", "champion_dir", "tracking_uri", "id_key", "dashboard_secret"),
+        mode="before",
+    )
     @classmethod
-    def _no_empty_key(cls, value: object) -> object:
-        return value or None  # as a variable that docker compose passes on unset
+    def _empty_is_unset(cls, value: object, info: ValidationInfo) -> object:
+        # As docker compose passes a variable on. Not for all: an empty schedule means never.
+        return value or cls.model_fields[str(info.field_name)].default
 
     @cached_property
     def resolved_store_uri(self) -> str:

@@ -79,7 +79,7 @@ def ingest_data(run: TrainingRun) -> Ingested:
             f"the table churners has {total} customers and none with a label: load customers whose "
             f"{run.contract.target.name} is known; nothing is trained on an empty table"
         )
-    mlflow_run_id = run.registry.ensure_run(run.dag_run_id, _run_tags(run))
+    mlflow_run_id = run.registry.ensure_run(run.dag_run_id, run.tags)
     run.registry.log(
         mlflow_run_id,
         params={
@@ -156,10 +156,7 @@ def train_model(
     made_up = made_up_rows(run, prepared)
     gains = fitted.trees.get_booster().get_score(importance_type="total_gain")
     candidate = run.registry.register_candidate(
-        ingested.mlflow_run_id,
-        model,
-        made_up.head(EXAMPLE_ROWS),
-        _run_tags(run),
+        ingested.mlflow_run_id, model, made_up.head(EXAMPLE_ROWS), run.tags
     )
     return Trained(
         model=run.write("train_model", "model.onnx", model),
@@ -205,11 +202,6 @@ def made_up_rows(
         tidy = np.round(values, 0 if column.type == "integer" else DECIMALS)
         drawn[name] = np.clip(tidy, column.minimum, column.maximum)
     return pd.DataFrame(drawn, dtype=np.float64)
-
-
-def _run_tags(run: TrainingRun) -> dict[str, str]:
-    found = {"git_commit": run.git_commit, "params_sha256": run.params.sha256()}
-    return found | {name: str(value) for name, value in run.trigger.items() if value is not None}
 
 
 def _refuse(run: TrainingRun, frame: pd.DataFrame, check: FrameCheck, faults: pd.DataFrame) -> None:

@@ -87,6 +87,8 @@ class LocalStore:
             raise StoreForbidden(
                 f"may not read {self._path(key)}: check its owner and mode"
             ) from error
+        except OSError as error:
+            raise StoreUnavailable(f"could not read {self._path(key)}: {error.strerror}") from error
         return StoredObject(data, _digest(data))
 
     def read_if_changed(self, key: str, etag: str | None) -> StoredObject | None:

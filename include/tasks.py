@@ -91,7 +91,7 @@ def close_failed_run(context: Mapping[str, Any]) -> None:
     _count("needs_person" if isinstance(cause, NeedsPerson) else "failed")
     try:
         run = _training_run(context)
-        run.registry.finish(run.registry.ensure_run(run.dag_run_id, {}), succeeded=False)
+        run.registry.finish(run.registry.ensure_run(run.dag_run_id, run.tags), succeeded=False)
     except Exception:  # a callback must not hide the error that it is called for
         logger.exception("could not mark the MLflow run as failed")
 
@@ -112,9 +112,17 @@ def _training_run(context: Mapping[str, Any]) -> "TrainingRun":
         registry=Registry(settings.tracking_uri),
         contract=load_contract(),
         params=load_params(settings.params_file),
-        trigger=dict(context["params"]),
+        trigger=_trigger(context),
         git_commit=git_commit(settings.git_commit),
     )
+
+
+def _trigger(context: Mapping[str, Any]) -> dict[str, Any]:
+    """The run's parameters; one that the schedule started says so itself."""
+    given = dict(context["params"])
+    if context["dag_run"].run_type == "scheduled" and given.get("trigger_reason") == "manual":
+        return given | {"trigger_reason": "schedule"}
+    return given
 
 
 def _history(context: Mapping[str, Any]) -> Any:

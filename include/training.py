@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from include.champion import Calibration
+from include.calibration import Calibration
 from include.contract import Contract
 from include.errors import DataError
 from include.features import engineer, engineered_for

@@ -10,10 +10,11 @@ from include.settings import load_settings
 def create_views() -> list[dict[str, Any]]:
     """The entries of Airflow's navigation; addresses as a browser reaches them."""
     settings = load_settings()
+    dashboard = settings.dashboard_public_url or f"http://127.0.0.1:{settings.dashboard_port}"
     links = {
         "MLflow: runs and models": settings.mlflow_public_url or settings.tracking_uri,
-        "Customers at risk": settings.dashboard_public_url
-        or f"http://127.0.0.1:{settings.dashboard_port}",
+        "Customers at risk": dashboard,
+        "Latest drift report": f"{dashboard}/drift",
         "Churn API": f"{settings.api_public_url or settings.api_url}/docs",
     }
     return [

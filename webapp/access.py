@@ -5,16 +5,17 @@ import hmac
 import math
 import time
 from collections.abc import Sequence
+from urllib.parse import quote
 
 from flask import Flask, Request, Response, request
 from pydantic import SecretStr
 
+from include.addresses import is_loopback
 from include.errors import ConfigurationError
 from include.settings import Settings
 from webapp.problems import TooManyRequests, Unauthorized, answer_problem
 
 OPEN_ENDPOINTS = frozenset({"status.health", "status.ready", "status.metrics"})
-LOOPBACK = ("127.", "localhost", "::1", "[::1]", "unix:")
 
 
 def register(app: Flask, settings: Settings) -> None:
@@ -28,7 +29,7 @@ def register(app: Flask, settings: Settings) -> None:
 
 def refuse_open_door(settings: Settings, address: str) -> None:
     """ConfigurationError for an address that others can reach while no key is asked for."""
-    if not settings.api_keys and not address.startswith(LOOPBACK):
+    if not settings.api_keys and not is_loopback(address):
         raise ConfigurationError(
             f"CHURN_API_KEYS is empty and the API would listen on {address}: set keys "
             "(comma-separated), or bind loopback with CHURN_API_HOST=127.0.0.1"
@@ -74,11 +75,13 @@ def _limit(app: Flask, settings: Settings) -> None:
         raise ConfigurationError(
             f"CHURN_RATE_LIMIT must look like 600/minute, found {settings.rate_limit!r}"
         ) from error
+    counts = (settings.resolved_spool_dir / "rate_limit.slots").resolve()
     limiter = Limiter(
-        _asker,
+        # A key that nobody checks could be another one in each request.
+        _key if settings.api_keys else _address,
         app=app,
         application_limits=[settings.rate_limit],
-        storage_uri=f"slots://{settings.resolved_spool_dir / 'rate_limit.slots'}",
+        storage_uri=f"slots://{quote(str(counts))}",
         strategy="fixed-window",
     )
     limiter.request_filter(lambda: request.endpoint in OPEN_ENDPOINTS)
@@ -91,9 +94,12 @@ def _limit(app: Flask, settings: Settings) -> None:
         return answer_problem(TooManyRequests(detail, Retry_After=str(wait)))
 
 
-def _asker() -> str:
-    key = presented_key(request)
-    return _digest(key).hex() if key else request.remote_addr or "unknown"
+def _key() -> str:
+    return _digest(presented_key(request)).hex()
+
+
+def _address() -> str:
+    return request.remote_addr or "unknown"
 
 
 def _digest(key: str) -> bytes:

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 
 HEAD_END = b"\r\n\r\n"
 MAX_HEAD_BYTES = 64 * 1024  # above gunicorn's own limits, so that it is gunicorn that refuses
-_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r\n", re.IGNORECASE)
-_CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
+_LENGTH = re.compile(rb"\r\ncontent-length:([^\r]*)", re.IGNORECASE)
+_CODING = re.compile(rb"\r\ntransfer-encoding:([^\r]*)", re.IGNORECASE)
 _EXPECTS = re.compile(rb"\r\nexpect:[ \t]*100-continue", re.IGNORECASE)
 _CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,15})[ \t]*(?:;[^\r\n]*)?")
 _MAX_SIZE_LINE = 256
+_MAX_DIGITS = 18
+_ABSURD_LENGTH = 10**18
 
 
 @dataclass(slots=True)
@@ -28,7 +30,7 @@ class Frame:
     chunked: bool = False
     next_chunk: int = 0
     body_size: int = 0
-    chunks: list[tuple[int, int]] = field(default_factory=list)  # where a chunked body's data lies
+    content: bytearray = field(default_factory=bytearray)  # what a chunked body's chunks hold
 
     def complete(self, data: bytearray, *, max_body: int) -> bool:
         """Whether a whole request has come, or as much as anybody will read of it."""
@@ -40,9 +42,7 @@ class Frame:
 
     def body(self, data: bytes) -> bytes:
         """The body of a complete request, put together again if it came in chunks."""
-        if self.chunked:
-            return b"".join(data[start:end] for start, end in self.chunks)
-        return data[self.head :]
+        return bytes(self.content) if self.chunked else data[self.head :]
 
     def _find_head(self, data: bytearray, max_body: int) -> bool:
         end = data.find(HEAD_END)
@@ -52,18 +52,24 @@ class Frame:
                 self._stop(data)
             return self.cut
         self.head = self.next_chunk = end + len(HEAD_END)
-        self.chunked = _CHUNKED.search(data, 0, self.head) is not None
+        self.chunked = _CODING.search(data, 0, self.head) is not None
+        found = _LENGTH.search(data, 0, self.head)
         if not self.chunked:
-            found = _LENGTH.search(data, 0, self.head)
-            length = int(found[1]) if found else 0
+            length = _length(found[1]) if found else 0
             self.cut = length > max_body
             self.size = self.head + (0 if self.cut else length)
+        elif found or not _only_chunked(_CODING.findall(data, 0, self.head)):
+            self._break(data)
         if self.chunked or len(data) < self.size:
             self.expects = _EXPECTS.search(data, 0, self.head) is not None
         return True
 
     def _follow_chunks(self, data: bytearray, max_body: int) -> None:
         while not self.size:
+            # Chunks of one byte have long headers: what they hold does not limit what is sent.
+            if self.next_chunk - self.head > 2 * max_body + MAX_HEAD_BYTES:
+                self._break(data)
+                return
             end = data.find(b"\r\n", self.next_chunk, self.next_chunk + _MAX_SIZE_LINE)
             if end < 0:
                 if len(data) - self.next_chunk >= _MAX_SIZE_LINE:
@@ -87,18 +93,18 @@ class Frame:
                 return False
             self.size = stop + len(HEAD_END)
             return True
-        self.body_size += length
+        self.body_size = len(self.content) + length
         if self.body_size > max_body:
             self._stop(data)
             return True
-        if len(data) < start + length + 2:
-            self.body_size -= length
+        end = start + length
+        if len(data) < end + 2:
             return False
-        if data[start + length : start + length + 2] != b"\r\n":
+        if data[end : end + 2] != b"\r\n":
             self._break(data)
             return True
-        self.chunks.append((start, start + length))
-        self.next_chunk = start + length + 2
+        self.content += memoryview(data)[start:end]
+        self.next_chunk = end + 2
         return True
 
     def _stop(self, data: bytearray) -> None:
@@ -107,3 +113,20 @@ class Frame:
     def _break(self, data: bytearray) -> None:
         self.broken = True
         self._stop(data)
+
+
+def _length(value: bytes) -> int:
+    """What a Content-Length says; more than anybody takes if that is absurd, or no number.
+
+    What follows an unreadable length must never be taken for the next request.
+    """
+    digits = value.strip(b" \t")
+    significant = digits.lstrip(b"0")
+    if not digits.isdigit() or len(significant) > _MAX_DIGITS:
+        return _ABSURD_LENGTH
+    return int(significant or b"0")
+
+
+def _only_chunked(codings: list[bytes]) -> bool:
+    """Whether a body's end is beyond doubt (RFC 9112, 6.1): chunked, once, and nothing else."""
+    return [coding.strip(b" \t").lower() for coding in codings] == [b"chunked"]

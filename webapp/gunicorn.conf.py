@@ -2,6 +2,7 @@
 
 import gc
 import os
+import resource
 import shutil
 import sys
 import tempfile
@@ -11,17 +12,18 @@ from typing import Any
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT))
 
+from include.addresses import host_and_port  # noqa: E402
 from include.settings import load_settings  # noqa: E402
 from webapp import logs, shipping  # noqa: E402
 from webapp.access import refuse_open_door  # noqa: E402
-from webapp.seats import Seats  # noqa: E402
+from webapp.seats import Seats, clients_max  # noqa: E402
 
 settings = load_settings()
 
-bind = f"{settings.api_host}:{settings.api_port}"
+bind = host_and_port(settings.api_host, settings.api_port)
 workers = settings.api_workers or os.cpu_count() or 1
 worker_class = "webapp.worker.WholeRequestWorker"
-worker_connections = 1000
+worker_connections = clients_max(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 SETTLE_SECONDS = 5.0
 seats = Seats(2 * workers + 8)  # with room for those that a reload replaces
 preload_app = False  # each worker has its own threads, sessions and clients

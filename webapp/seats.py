@@ -5,8 +5,18 @@ clients that come at once often all went to the worker that was awake, and the o
 """
 
 import mmap
+import resource
 
 ABSENT = -1
+CLIENTS_MAX, CLIENTS_MIN = 1000, 16
+OTHER_FILES = 100  # a worker's own: the listener, the spool, the store, libraries, metrics
+
+
+def clients_max(open_files: int) -> int:
+    """How many clients a worker may have that may hold so many files open at once."""
+    if open_files == resource.RLIM_INFINITY:
+        return CLIENTS_MAX
+    return max(CLIENTS_MIN, min(CLIENTS_MAX, open_files - OTHER_FILES))
 
 
 class Seats:

@@ -15,7 +15,7 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,7 +71,9 @@ class Spool:
                 self._append(line, rows, columns)
             except OSError as error:
                 self._lost(rows)
-                self._complain(str(error))
+                self._complain(
+                    "answers are given but not logged, see prediction_log_lost_rows_total", error
+                )
 
     def _append(self, line: bytes, rows: int, columns: Columns) -> None:
         if len(line) > self._room:
@@ -92,20 +94,11 @@ class Spool:
             self._segment = None
 
     def _turn(self, columns: Columns) -> _Segment:
-        """A fresh segment; its first line says which columns its records have."""
         if self._segment is not None:
             self._full.append(self._segment)
             self._segment = None
-        name = uuid.uuid4().hex
-        hidden = self.directory / f".{name}"
         self.directory.mkdir(parents=True, exist_ok=True)
-        handle = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_EXCL, 0o600)
-        # Locked before it has a name that the shipper looks for, or it would pass for an orphan.
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        size = os.write(handle, orjson.dumps({"columns": columns}) + b"\n")
-        path = hidden.with_name(name + OPEN)
-        hidden.rename(path)
-        self._segment = _Segment(path, handle, columns, time.monotonic(), size=size)
+        self._segment = _begin(self.directory, columns)
         return self._segment
 
     def tick(self) -> None:
@@ -116,8 +109,7 @@ class Spool:
                 self._full.append(segment)
                 self._segment = segment = None
             full, self._full = self._full, []
-        for each in full:
-            _seal(each)
+        self._seal_all(full)
         if segment is not None and segment.dirty:
             segment.dirty = False
             os.fdatasync(segment.handle)
@@ -128,8 +120,21 @@ class Spool:
         with self._lock:
             full = [*self._full, *([self._segment] if self._segment else [])]
             self._full, self._segment = [], None
-        for segment in full:
-            _seal(segment)
+        self._seal_all(full)
+
+    def _seal_all(self, segments: Sequence[_Segment]) -> None:
+        """Seal each; one that the disk refuses is in nobody's way, and tried again later."""
+        for segment in segments:
+            try:
+                _seal(segment)
+            except FileNotFoundError:  # somebody emptied the spool: trying again would not help
+                self._lost(segment.rows)
+            except OSError as error:
+                with self._lock:
+                    self._full.append(segment)
+                self._complain("a segment of the spool could not be sealed yet", error)
+                continue
+            os.close(segment.handle)
 
     def pending_rows(self) -> int:
         """Rows that are not in the store yet, of all workers, the dead ones included."""
@@ -141,13 +146,11 @@ class Spool:
         except FileNotFoundError:
             return []
 
-    def _complain(self, reason: str) -> None:
+    def _complain(self, trouble: str, error: OSError) -> None:
         now = time.monotonic()
         if now - self._complained >= COMPLAIN_SECONDS:
             self._complained = now
-            logger.error(
-                "answers are given but not logged, see prediction_log_lost_rows_total: %s", reason
-            )
+            logger.error("%s: %s", trouble, error)
 
 
 def rows_in(path: Path) -> int:
@@ -169,10 +172,29 @@ def sealed_path(path: Path, rows: int) -> Path:
     return path.with_name(f"{path.name.split('.')[0]}.{rows}{SEALED}")
 
 
+def _begin(directory: Path, columns: Columns) -> _Segment:
+    """A fresh segment; its first line says which columns its records have."""
+    hidden = directory / f".{uuid.uuid4().hex}"
+    handle = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_EXCL, 0o600)
+    try:
+        # Locked before it has a name that the shipper looks for, or it would pass for an orphan.
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        head = orjson.dumps({"columns": columns}) + b"\n"
+        if os.write(handle, head) != len(head):
+            raise OSError("the disk took only part of a line")
+        path = hidden.with_name(hidden.name[1:] + OPEN)
+        hidden.rename(path)
+    except OSError:
+        # On a full disk each request comes here: what it left would use up the worker's handles.
+        os.close(handle)
+        hidden.unlink(missing_ok=True)
+        raise
+    return _Segment(path, handle, columns, time.monotonic(), size=len(head))
+
+
 def _seal(segment: _Segment) -> None:
     os.fsync(segment.handle)
     segment.path.rename(sealed_path(segment.path, segment.rows))
-    os.close(segment.handle)
 
 
 def _size(path: Path) -> int:

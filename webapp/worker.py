@@ -49,9 +49,11 @@ LONG_PATHS = (b"POST /explain", b"GET /metrics", b"GET /docs", b"GET /openapi.js
 THREADS = 2
 LINGER_SECONDS = 2.0  # for a client to read an answer that came before it had sent everything
 QUIET = {errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED, errno.EINTR}
+EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 UNLIMITED = 2**40
 PATIENCE_SECONDS = 0.002  # that a new client waits for a worker with fewer clients
+COMPLAIN_SECONDS = 60.0
 
 
 class Outbox:
@@ -110,6 +112,8 @@ class WholeRequestWorker(Worker):  # type: ignore[misc]
         self._done: deque[tuple[Connection, bytes, bool]] = deque()
         self._now = time.monotonic()
         self._patient_until = 0.0  # new clients are left to the other workers
+        self._full = False  # they are because there is no place for them
+        self._complained = -COMPLAIN_SECONDS
         super().init_process()
 
     def run(self) -> None:
@@ -141,7 +145,7 @@ class WholeRequestWorker(Worker):  # type: ignore[misc]
         self._now = time.monotonic()
         if 0 < self._patient_until <= self._now:
             self._open()
-            for listener in self.sockets:  # nobody else took the client
+            for listener in self.sockets:  # perhaps nobody else took the client
                 self._accept(listener)
         for key, _ in events:
             if key.data is None:
@@ -160,7 +164,7 @@ class WholeRequestWorker(Worker):  # type: ignore[misc]
         """Take no more clients, answer the requests that are here, and leave."""
         if not self._patient_until:
             self._shut()
-        self._patient_until = 0.0
+        self._patient_until, self._full = 0.0, False
         for listener in self.sockets:
             listener.close()
         if self.seat:
@@ -185,13 +189,22 @@ class WholeRequestWorker(Worker):  # type: ignore[misc]
                 self._hang_up(connection)
 
     def _open(self) -> None:
-        self._patient_until = 0.0
+        self._patient_until, self._full = 0.0, False
         for listener in self.sockets:
             self._selector.register(listener, READ, self._welcome)
 
     def _shut(self) -> None:
         for listener in self.sockets:
             self._selector.unregister(listener)
+
+    def _rest(self) -> None:
+        """Take no clients until one has left, or for a moment.
+
+        While a client waits that nobody takes, the selector never does.
+        """
+        if not self._patient_until:
+            self._shut()
+        self._patient_until, self._full = self._now + TICK_SECONDS, True
 
     def _tell(self) -> None:
         if self.seat:
@@ -207,12 +220,12 @@ class WholeRequestWorker(Worker):  # type: ignore[misc]
 
     def _accept(self, listener: socket.socket) -> None:
         if len(self._connections) >= self.cfg.worker_connections:
+            self._rest()
             return
         try:
             sock, address = listener.accept()
         except OSError as error:
-            if error.errno not in QUIET:
-                raise
+            self._bear(error)
             return
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -222,6 +235,20 @@ class WholeRequestWorker(Worker):  # type: ignore[misc]
         self._watch(connection, READ)
         # Mostly the request is here already.
         self._receive(connection)
+
+    def _bear(self, error: OSError) -> None:
+        """What keeps one client out must not cost all the others their worker."""
+        if error.errno in EXHAUSTED:
+            self._rest()
+            if self._now - self._complained >= COMPLAIN_SECONDS:
+                self._complained = self._now
+                logger.warning(
+                    "new clients wait, for no file descriptor is left: raise the limit of open "
+                    "files (ulimit -n), or lower worker_connections: %s",
+                    error.strerror,
+                )
+        elif error.errno not in QUIET:
+            raise error
 
     def _attend(self, connection: Connection) -> None:
         if connection not in self._connections:
@@ -365,6 +392,8 @@ class WholeRequestWorker(Worker):  # type: ignore[misc]
         self._connections.discard(connection)
         self._tell()
         util.close(connection.sock)
+        if self._full:
+            self._patient_until = self._now  # there is a place again
 
 
 def _refusal(error: Exception) -> bytes:

@@ -145,11 +145,11 @@
     },
 
     keepScoreQuery(record, tab) {
-      const query = tab === "file" ? { tab: "file" } : { ...(record || {}) };
-      const search = new URLSearchParams(query).toString();
-      if (record || tab === "file") {
-        window.history.replaceState(window.history.state, "", window.location.pathname + "?" + search);
-      }
+      const query = new URLSearchParams(
+        tab === "file" ? { tab: "file" } : record || window.location.search);
+      if (tab !== "file") query.delete("tab");  // a link's values stay until something is scored
+      const search = query.toString();
+      window.history.replaceState(window.history.state, "", window.location.pathname + (search ? "?" + search : ""));
     },
   };
   window.dash_clientside = Object.assign({}, window.dash_clientside, { churn });

@@ -1,8 +1,10 @@
 """The campaign: what a call costs and saves, how far the budget reaches, and whom it reaches."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, State, html, no_update
@@ -121,9 +123,8 @@ def create_promise(found: CampaignSum, rules: CallRules) -> Component:
             "lower the cost of a call.",
             fw=500,
         )
-    limit = "the budget's limit" if found.calls >= rules.calls else "every call that pays"
     told = (
-        f"Call {found.calls:,} customers for {money(found.spent)} ({limit}). About "
+        f"Call {found.calls:,} customers for {money(found.spent)} ({_limit(found, rules)}). About "
         f"{found.leavers:,.0f} of them would leave; the calls should bring {money(found.value)} "
         "more than they cost."
     )
@@ -141,15 +142,23 @@ def create_promise(found: CampaignSum, rules: CallRules) -> Component:
     )
 
 
-def create_started(started: campaign.Started) -> Component:
-    """That a campaign began, and where its list is."""
+def _limit(found: CampaignSum, rules: CallRules) -> str:
+    if found.calls < rules.calls:
+        return "every call that pays"
+    if rules.is_capped:
+        return "the most that one campaign may have; the budget pays for more"
+    return "the budget's limit"
+
+
+def create_started(started: campaign.Started, rules: CallRules) -> Component:
+    """That a campaign began, and where its list is, reckoned by the rules that chose it."""
     told = (
         f"Campaign started: {started.listed:,} customers to call, {started.control:,} drawn at "
         "random and kept as the control group. "
     )
     link = dmc.Anchor(
         "Download its list (CSV)",
-        href=f"/campaign.csv?campaign={started.name.replace(' ', '+')}",
+        href="/campaign.csv?" + urlencode({"campaign": started.name, **asdict(rules)}),
         refresh=True,
         **{"data-download": "started"},
     )
@@ -197,6 +206,7 @@ def _register_start(app: Dash, sources: Sources) -> None:
     )
     def start_campaign(_clicks: int | None, query: dict[str, str] | None) -> Any:
         now = datetime.now(UTC)
+        rules = ListView.from_values(query or {}).rules
         try:
             calls, worklist = open_calls(sources, query or {}), sources.worklists.current()
             rows = calls.campaign_rows() if calls else []
@@ -205,13 +215,13 @@ def _register_start(app: Dash, sources: Sources) -> None:
             started = campaign.start(
                 sources.engine,
                 rows,
-                control_share=ListView.from_values(query or {}).rules.control,
+                control_share=rules.control,
                 model_version=worklist.model_version,
                 now=now,
             )
         except ChurnError as error:
             return dmc.Alert(str(error), color="orange"), no_update
-        return create_started(started), now.isoformat()
+        return create_started(started, rules), now.isoformat()
 
 
 def open_calls(sources: Sources, query: Mapping[str, str]) -> CallList | None:

@@ -17,6 +17,10 @@ from include.errors import ChurnError
 
 PREVIEW_ROWS = 5
 FAULTS_SHOWN = 500
+LIMITS = (
+    f"CSV in UTF-8, one row for each customer: at most {uploads.ROWS_MAX:,} rows and "
+    f"{uploads.BYTES_MAX // 2**20} MB"
+)
 
 
 def create_upload() -> Component:
@@ -25,12 +29,11 @@ def create_upload() -> Component:
         html.Div(
             [
                 html.Strong("Drop a CSV file here, or press to choose one"),
-                dmc.Text("One row for each customer, at most 100,000", size="sm", c="dimmed"),
+                dmc.Text(LIMITS, size="sm", c="dimmed"),
             ]
         ),
         id="upload",
-        accept=".csv,text/csv",
-        max_size=uploads.BYTES_MAX,
+        max_size=-1,  # what Dash refuses it drops in silence: uploads.decode says why instead
         className="upload",
         className_active="upload",
     )
@@ -92,7 +95,7 @@ def create_faults(faults: Sequence[RowFault]) -> Component:
 
 
 def _create_table(records: Sequence[dict[str, Any]]) -> Component:
-    names = list(records[0])
+    names = uploads.column_names(records)
     head = html.Thead(html.Tr([html.Th(name, scope="col") for name in names]))
     rows = [html.Tr([html.Td(str(record.get(name, ""))) for name in names]) for record in records]
     table = html.Table([head, html.Tbody(rows)], className="plain preview")

@@ -100,7 +100,8 @@ def record_of(values: Mapping[str, Any], contract: Contract) -> dict[str, Any]:
         if value is None or value == "":
             continue
         if not column.categories and isinstance(value, str):
-            value = _number(value.replace(",", "")) or value
+            number = _number(value.replace(",", ""))
+            value = value if number == "" else number
         found[column.name] = value
     return found
 

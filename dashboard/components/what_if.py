@@ -31,11 +31,13 @@ def create_what_if(
     record: Mapping[str, Any], contract: Contract, typical: Mapping[str, Typical]
 ) -> Component:
     """A slider for each changeable feature, beginning at what it is."""
-    columns = [contract.column(name) for name in CHANGEABLE if name in contract.feature_names]
+    names = [name for name in CHANGEABLE if record.get(name) is not None]
+    columns = [contract.column(name) for name in names if name in contract.feature_names]
     sliders = [_create_slider(column, record, typical.get(column.name)) for column in columns]
     return dmc.Stack(
         [
             dcc.Store(id="what-if-record", data=dict(record)),
+            _create_gaps([name for name in contract.feature_names if record.get(name) is None]),
             html.Div(
                 dmc.Text("Move a slider to ask the model.", size="sm"),
                 id="what-if-answer",
@@ -53,6 +55,17 @@ def create_what_if(
         ],
         gap="sm",
     )
+
+
+def _create_gaps(names: Sequence[str]) -> Component | None:
+    """What the record lacks: the model may refuse it, and there is nothing to move."""
+    if not names:
+        return None
+    told = (
+        "The record is incomplete, and the model may refuse it. The customer table has no value "
+        f"for: {'; '.join(feature_label(name) for name in names)}."
+    )
+    return dmc.Text(told, id="what-if-gaps", className="warning", size="sm")
 
 
 def _create_slider(column: Column, record: Mapping[str, Any], typical: Typical | None) -> Component:

@@ -76,6 +76,17 @@ CHOICES = """
 #CHURN_RATE_LIMIT=600/minute
 #CHURN_API_WORKERS=2
 #CHURN_TRAINING_SCHEDULE=@weekly
+# How often the API looks for a new champion; when its log goes to the store, how much may wait.
+#CHURN_CHAMPION_POLL_SECONDS=5
+#CHURN_LOG_FLUSH_SECONDS=10
+#CHURN_LOG_FLUSH_ROWS=5000
+#CHURN_SPOOL_MAX_BYTES=1073741824
+# The largest request: records, and bytes.
+#CHURN_MAX_BATCH_ROWS=10000
+#CHURN_MAX_BODY_BYTES=16777216
+# What the bank earns in a year from a dollar that is spent, and from a dollar of balance.
+#CHURN_REVENUE_PER_SPEND=0.015
+#CHURN_REVENUE_PER_BALANCE=0.18
 # Who hears of an alert: a file that holds the URL of a webhook, and nothing else.
 #CHURN_ALERT_WEBHOOK_FILE=
 # Logs of tasks go to the store, too.

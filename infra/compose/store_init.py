@@ -11,6 +11,7 @@ import uuid
 from typing import Any
 
 from include.errors import ChurnError, ObjectChanged, StoreError, StoreUnavailable
+from include.run import RUNS_PREFIX
 from include.settings import load_settings
 from include.store import S3Store, Store, open_store
 
@@ -18,6 +19,7 @@ logger = logging.getLogger("store-init")
 
 WAIT_SECONDS = 180
 PAUSE_SECONDS = 2
+RUNS_DAYS = 30  # long enough to clear a task and to read why a gate refused
 
 
 def main() -> int:
@@ -73,6 +75,25 @@ def _make_bucket(store: S3Store) -> None:
     options: Any = {"CreateBucketConfiguration": where} if where else {}
     store.client.create_bucket(Bucket=store.bucket, **options)
     logger.info("made the bucket %s", store.bucket)
+    _let_runs_expire(store)
+
+
+def _let_runs_expire(store: S3Store) -> None:
+    """What stages hand to each other is of no use later; in a bucket of ours alone."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    rule = {
+        "ID": "churn-runs",
+        "Status": "Enabled",
+        "Filter": {"Prefix": f"{store.prefix}{RUNS_PREFIX}/"},
+        "Expiration": {"Days": RUNS_DAYS},
+    }
+    try:
+        store.client.put_bucket_lifecycle_configuration(
+            Bucket=store.bucket, LifecycleConfiguration={"Rules": [rule]}
+        )
+    except (ClientError, BotoCoreError) as error:
+        logger.warning("what is below %s/ stays for ever: %s", RUNS_PREFIX, error)
 
 
 def check_conditions(store: Store) -> None:

@@ -45,6 +45,7 @@ def wait_until_ready(
 ) -> None:
     """Wait for every service's health and every job's end; ComposeError says who did not come."""
     shown: dict[str, str] = {}
+    deadline = time.monotonic() + seconds  # from now: images were pulled and built before
     while True:
         now = {name(each): state(each) for each in compose.containers()}
         for service, told in sorted(now.items()):
@@ -57,7 +58,7 @@ def wait_until_ready(
         waiting = [service for service, told in now.items() if told not in ("healthy", "done")]
         if now and not waiting:
             return
-        if time.monotonic() - began > seconds:
+        if time.monotonic() > deadline:
             raise ComposeError(f"not ready after {seconds:.0f} s: {', '.join(waiting) or 'all'}")
         time.sleep(POLL_SECONDS)
 

@@ -83,19 +83,24 @@ def triggerer(environment: Mapping[str, str]) -> Service:
 
 
 def connection(database_url: str) -> str:
-    """A SQLAlchemy URL as an Airflow connection; for SQLite the host is the file."""
+    """A SQLAlchemy URL as an Airflow connection; for SQLite the host is the file.
+
+    What the URL says after its ? (TLS, a socket) goes along as the connection's extra.
+    """
     url = make_url(database_url)
     if url.get_backend_name() == "sqlite":
         return json.dumps({"conn_type": "sqlite", "host": url.database})
+    backend = url.get_backend_name()
     found = {
-        "conn_type": url.get_backend_name(),
+        "conn_type": "mysql" if backend == "mariadb" else backend,
         "host": url.host,
         "port": url.port,
         "login": url.username,
         "password": url.password,
         "schema": url.database,
+        "extra": dict(url.query),
     }
-    return json.dumps({name: value for name, value in found.items() if value is not None})
+    return json.dumps({name: value for name, value in found.items() if value})
 
 
 def _airflow(*arguments: str) -> tuple[str, ...]:

@@ -49,10 +49,17 @@ def describe(
             "airflow": {"user": airflow.USER, "file": str(places.passwords)},
             "api": {"variable": "CHURN_API_KEYS"} if settings.api_keys else None,
             "mlflow": None,
+            "dashboard": _dashboard_password(settings),
         },
         "champion": manifest and {"version": manifest.version, "metrics": manifest.metrics},
         "logs": str(places.log("*").parent),
     }
+
+
+def _dashboard_password(settings: Settings) -> dict[str, str] | None:
+    if settings.dashboard_password is not None:
+        return {"variable": "CHURN_DASHBOARD_PASSWORD"}
+    return {"variable": "CHURN_API_KEYS"} if settings.api_keys else None
 
 
 def summary(

@@ -15,7 +15,7 @@ PAUSE_SECONDS = 0.1
 SERVICES = [
     *("webapp", "s3", "mysql", "postgres", "mlflow", "dashboard"),
     *("airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"),
-    *("prometheus", "alertmanager", "statsd-exporter", "mysqld-exporter"),
+    *("prometheus", "alertmanager", "grafana", "statsd-exporter", "mysqld-exporter"),
 ]
 
 pytestmark = [

@@ -4,11 +4,12 @@ import json
 import secrets
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
-from include import champion, customers
+from include import champion, customers, tasks
 from include.registry import CANDIDATES, PRODUCTION, Registry
 from include.sample import sample_customers
 from include.store import S3Store
@@ -187,3 +188,17 @@ def test_a_dead_database_is_named_without_its_password(
     found = answers_of(RUN, **dead)
     assert found["tasks"]["ingest_data"] == "failed"
     assert hush not in "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize(
+    ("run_type", "given", "reason"),
+    [
+        ("scheduled", "manual", "schedule"),
+        ("manual", "manual", "manual"),
+        ("manual", "drift", "drift"),
+    ],
+)
+def test_a_run_says_what_started_it(run_type: str, given: str, reason: str) -> None:
+    run = SimpleNamespace(run_type=run_type)
+    context = {"params": {"trigger_reason": given, "drift_date": None}, "dag_run": run}
+    assert tasks._trigger(context) == {"trigger_reason": reason, "drift_date": None}

@@ -2,20 +2,18 @@
 
 import csv
 import io
-import json
 from pathlib import Path
 
 import httpx
 import pyarrow.parquet as pq
 import pytest
 
-from dashboard import uploads
 from dashboard.campaign import CSV_COLUMNS, campaign_csv, neutral
 from include.contract import load_contract
 from include.settings import Settings
 from include.store import Store, open_store
 from tests.dashboard import bank
-from tests.dashboard.conftest import Dashboard, OpenPage
+from tests.dashboard.conftest import Dashboard, OpenPage, until
 from tests.ports import free_ports
 from tests.webapp.champions import records
 from tests.webapp.conftest import Server
@@ -110,6 +108,26 @@ def test_what_was_uploaded_comes_back_without_formulas(
     assert [line["customer_id"] for line in lines] == ['\'=HYPERLINK("http://127.0.0.1")', "1001"]
 
 
+def test_a_workbook_is_refused_with_a_reason(
+    dashboard: Dashboard, open_page: OpenPage, tmp_path: Path
+) -> None:
+    workbook = tmp_path / "people.xlsx"
+    workbook.write_bytes(b"PK\x03\x04\xff\xfe")
+    page, _ = open_page(dashboard.url + "/score?tab=file")
+    page.locator("#upload input").set_input_files(workbook)
+    page.get_by_text("save it as CSV (UTF-8), not as a workbook").wait_for()
+
+
+def test_the_url_follows_the_tabs(dashboard: Dashboard, open_page: OpenPage) -> None:
+    page, _ = open_page(dashboard.url + "/score?Customer_Age=50")
+    page.get_by_role("tab", name="CSV file").wait_for()
+    assert page.url.endswith("?Customer_Age=50")
+    page.get_by_role("tab", name="CSV file").click()
+    until(page, "location.search === '?tab=file'")
+    page.get_by_role("tab", name="One customer").click()
+    until(page, "location.search === ''")
+
+
 def test_form_shows_a_fault_beside_its_field(dashboard: Dashboard, open_page: OpenPage) -> None:
     page, _ = open_page(dashboard.url + "/score")
     page.get_by_label("Age (years)").fill("7")
@@ -179,13 +197,3 @@ def test_a_call_list_has_no_formulas() -> None:
 @pytest.mark.parametrize("value", [-12.5, 3, "Blue", "60 %", ""])
 def test_other_cells_stay_as_they_are(value: object) -> None:
     assert neutral(value) == value
-
-
-def test_semicolons_and_unused_columns_are_understood() -> None:
-    names = [*CONTRACT.feature_names, "Attrition_Flag"]
-    record = records(1)[0]
-    cells = [str(record.get(name, "Existing Customer")) for name in names]
-    found = uploads.read_upload("\n".join([";".join(names), ";".join(cells)]), CONTRACT)
-    assert found.ignored == ["Attrition_Flag"]
-    assert found.faults == []
-    assert json.loads(json.dumps(found.records[0])) == record

@@ -1,5 +1,6 @@
 """The worklist on SQLite and on a MySQL-compatible server: built, renewed, asked."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -48,12 +49,35 @@ def built(engine: sa.Engine) -> Worklist:
         {"status": "all", "filters": '{"card": {"type": "contains", "filter": "blue"}}'},
         {"filters": '{"spend": {"type": "inRange", "filter": 1000, "filterTo": 4000}}'},
         {"view": "campaign"},
+        {"filters": '{"spend": {"type": "lessThan", "filter": 99999999999999999999}}'},
+        {"filters": '{"spend": {"type": "lessThan", "filter": 1' + 400 * "0" + "}}"},
+        {"filters": '{"spend": {"type": "lessThan", "filter": Infinity}}'},
+        {"filters": '{"risk": {"conditions": [1]}}'},
+        {"filters": '{"risk": {"conditions": 5}}'},
+        {"filters": 9999 * '{"risk":'},
     ],
 )
 def test_pages_and_count_agree(engine: sa.Engine, values: dict[str, str]) -> None:
     calls = CallList(engine, built(engine), ListView.from_values(values))
     rows = [*calls.page(0, 300), *calls.page(300, 700)]
     assert len({row["customer"] for row in rows}) == len(rows) == calls.count() > 0
+
+
+def test_joined_conditions_narrow_a_list(engine: sa.Engine) -> None:
+    above, below = ({"type": kind, "filter": 50} for kind in ("greaterThan", "lessThan"))
+    worklist = built(engine)
+    counts = {
+        operator: CallList(engine, worklist, view_of(operator, [above, below])).count()
+        for operator in ("AND", "OR")
+    }
+    everybody = CallList(engine, worklist, ListView()).count()
+    assert 0 == counts["AND"] < counts["OR"] < everybody
+
+
+def view_of(operator: str, conditions: list[dict[str, object]]) -> ListView:
+    """A view with one filter of two conditions."""
+    filters = {"transactions": {"operator": operator, "conditions": conditions}}
+    return ListView.from_values({"filters": json.dumps(filters)})
 
 
 def test_a_marked_customer_is_on_another_list(engine: sa.Engine) -> None:

@@ -8,7 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from include import champion, predictions
-from include.champion import Calibration, Manifest, SplitRecord
+from include.calibration import Calibration
+from include.champion import Manifest, SplitRecord
 from include.contract import load_contract
 from include.features import SplitRule
 from include.run import frame_bytes

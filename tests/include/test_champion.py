@@ -9,7 +9,8 @@ import pytest
 
 from include import champion
 from include import store as store_module
-from include.champion import Calibration, Manifest, Pointer, SelfCheck, SplitRecord
+from include.calibration import Calibration
+from include.champion import Manifest, Pointer, SelfCheck, SplitRecord
 from include.contract import Contract
 from include.documents import Document, parse_document, sha256
 from include.errors import ChampionError, ObjectChanged, ObjectExists, StoreError, StoreUnavailable

@@ -523,6 +523,22 @@ def test_only_labels_after_the_moment_are_new(engine: sa.Engine) -> None:
     assert customers.count_newly_labelled(engine, LATER) == 0
 
 
+def test_a_label_that_nobody_has_dated_yet_is_new(engine: sa.Engine) -> None:
+    load(engine, customer(1), customer(2), customer(3, Attrition_Flag=""))
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE churners SET labelled_at = NULL WHERE CLIENTNUM > 1"))
+    assert customers.count_newly_labelled(engine, LATER) == 1
+    customers.stamp_labels(engine, LATER)
+    assert customers.count_newly_labelled(engine, LATER) == 0
+
+
+def test_without_dates_every_label_is_new(sqlite_url: str) -> None:
+    engine = customers.open_engine(sqlite_url)
+    pd.DataFrame([customer(1), customer(2)]).to_sql("churners", engine, index=False)
+    assert customers.count_newly_labelled(engine, LATER) == 2
+    engine.dispose()
+
+
 def test_a_moment_without_a_time_zone_is_refused(engine: sa.Engine) -> None:
     with pytest.raises(ValueError, match="time zone"):
         customers.count_newly_labelled(engine, datetime(2026, 1, 1))

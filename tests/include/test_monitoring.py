@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -14,7 +14,7 @@ from hypothesis import given
 from scipy import stats
 from sqlalchemy import Engine
 
-from include import customers, drift_day, monitoring, predictions, retraining
+from include import champion, customers, drift_day, monitoring, predictions, retraining
 from include.drift import SCORE
 from include.drift_day import DriftDay, GroupDrift, day_key
 from include.errors import ChampionError, ConfigurationError
@@ -201,6 +201,27 @@ def test_answers_of_a_version_that_is_gone_are_counted_and_not_tested(
     log(local_store, people(2500), version="7")
     day, _ = detect(make_run())
     assert (only(day).status, only(day).rows) == ("no_reference", 2500)
+    assert "2,500 of version 7, whose reference cannot be read" in day.explanation
+
+
+def test_a_champion_without_its_reference_is_an_error(
+    make_run: MakeRun, local_store: LocalStore
+) -> None:
+    publish(local_store, people=TRAINED)
+    log(local_store, people(2500))
+    local_store.delete(champion.version_key("1", champion.REFERENCE_FILE))
+    with pytest.raises(ChampionError, match="reference of version 1, the champion"):
+        detect(make_run())
+
+
+def test_a_day_of_faults_alone_is_not_called_empty(
+    make_run: MakeRun, local_store: LocalStore
+) -> None:
+    publish(local_store, people=TRAINED)
+    log(local_store, people(30).assign(Customer_Age=-1.0))
+    day, _ = detect(make_run())
+    assert day.status == "no_predictions"
+    assert "0 of version 1 (30 more rows break the contract)" in day.explanation
 
 
 def test_a_rerun_writes_the_same_bytes_and_starts_the_same_run(
@@ -215,8 +236,9 @@ def test_a_rerun_writes_the_same_bytes_and_starts_the_same_run(
     later = make_run("later", now=NOW + timedelta(hours=3))
     assert detect(later)[1] == first
     assert local_store.read(key).data == before
-    publish(local_store, "2", people=people(5000, seed=11))
-    assert detect(make_run("much later", now=NOW + timedelta(30)))[1] == first
+    publish(local_store, "2", people=people(5000, seed=11), at=NOW)
+    overtaken = detect(make_run("much later", now=NOW + timedelta(30)))[1]
+    assert overtaken == replace(first, triggered=False, reason="older_than_champion")
     assert local_store.read(key).data == before
 
 
@@ -271,6 +293,18 @@ def test_a_day_older_than_the_champion_never_starts_a_training(
     log(local_store, people(2500, drift=BUSY_SHIFT))
     day, _ = detect(make_run(now=NOW + timedelta(7)))
     assert day.retraining.reason == "older_than_champion"
+
+
+def test_a_rule_may_name_a_feature_that_only_an_earlier_version_lacks(
+    make_run: MakeRun, local_store: LocalStore
+) -> None:
+    rules = {"rule": DayRule(count=None, any_of=("Shoe_Size",))}
+    publish(local_store, people=TRAINED)
+    log(local_store, people(2500))
+    with pytest.raises(ConfigurationError, match="any_of names Shoe_Size"):
+        detect(make_run(rules=rules))
+    publish(local_store, "2", people=people(5000, seed=11))
+    assert only(detect(make_run("later", rules))[0]).status == "quiet"
 
 
 def test_the_day_of_the_promotion_itself_counts(make_run: MakeRun, local_store: LocalStore) -> None:

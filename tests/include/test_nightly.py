@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -217,6 +217,13 @@ def test_the_champion_stays_the_one_of_the_plan(
     put_champion(night.store, fitted, contract, params, version="2")
     summary = night_summary.summarise_scores(night, portions, scored(night, portions))
     assert summary.model_version == "1" and set(table_of(night)["model_version"]) == {"1"}
+
+
+def test_an_older_night_does_not_write_over_a_newer_one(night: Night) -> None:
+    old = plan(night)
+    whole_night(night, day=DAY + timedelta(1))
+    with pytest.raises(DataError, match="start a new run instead of clearing"):
+        scored(night, old)
 
 
 def test_without_a_champion_there_is_nothing_to_plan(

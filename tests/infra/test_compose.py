@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from include.settings import PROJECT
+from include.settings import PROJECT, Settings
 from infra.compose.environment import environment_text, write_environment
 
 BASE = PROJECT / "docker-compose.yaml"
@@ -146,6 +146,15 @@ def test_metrics_are_refused_on_every_public_site() -> None:
 def test_every_variable_that_is_needed_is_made() -> None:
     needed = set(re.findall(r"\$\{([A-Z0-9_]+):\?run make env\}", "".join(TEXTS.values())))
     assert needed == set(re.findall(r"^(CHURN_[A-Z0-9_]+)=.", environment_text(), re.MULTILINE))
+
+
+def test_the_defaults_of_settings_are_those_of_the_code() -> None:
+    fields, found = Settings.model_fields, dict[str, Any]()
+    for name, default in re.findall(r"CHURN_(\w+): \$\{CHURN_\w+:-([0-9.]+)\}", TEXTS[BASE.name]):
+        if name.lower() in fields:
+            found[name] = float(default) == fields[name.lower()].default
+    assert found.pop("API_WORKERS") is False  # of one container, not of the machine
+    assert found and all(found.values()), found
 
 
 def test_every_choice_that_is_offered_is_one() -> None:

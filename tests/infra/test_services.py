@@ -84,6 +84,15 @@ def test_only_the_scheduler_preloads(of_airflow: Mapping[str, str]) -> None:
             },
         ),
         ("mysql://db/bank", {"conn_type": "mysql", "host": "db", "schema": "bank"}),
+        (
+            "mariadb+pymysql://db/bank?ssl_ca=/etc/ca.pem",
+            {
+                "conn_type": "mysql",
+                "host": "db",
+                "schema": "bank",
+                "extra": {"ssl_ca": "/etc/ca.pem"},
+            },
+        ),
     ],
 )
 def test_a_database_url_becomes_a_connection(url: str, wanted: dict[str, object]) -> None:

@@ -17,6 +17,7 @@ import httpx
 import pytest
 from flask.testing import FlaskClient
 
+from include.addresses import host_and_port
 from include.settings import Settings
 from include.store import LocalStore
 from tests.webapp.champions import Version, make_version, publish, records
@@ -85,10 +86,11 @@ class Server:
     var_dir: Path
     environment: dict[str, str] = field(default_factory=dict)
     process: "subprocess.Popen[bytes] | None" = None
+    host: str = "127.0.0.1"
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{host_and_port(self.host, self.port)}"
 
     @property
     def log(self) -> str:

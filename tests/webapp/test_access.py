@@ -59,12 +59,20 @@ def test_everything_else_does(locked: FlaskClient, path: str) -> None:
     assert locked.get(path).status_code == 401
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "localhost", "::1", "127.0.0.5"])
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1", "localhost", "LocalHost", "::1", "[::1]", "127.0.0.5"]
+)
 def test_loopback_needs_no_keys(address: str) -> None:
     refuse_open_door(Settings(), address)
 
 
-@pytest.mark.parametrize("address", ["0.0.0.0", "::", "10.0.0.1", "", "example.org"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("0.0.0.0", "::", "10.0.0.1", "", "example.org", "localhost.example.com"),
+        *("127.example.com", "127.", "::1.example.com", "[::1", "unix:/tmp/api.sock"),
+    ],
+)
 def test_any_other_address_does(address: str) -> None:
     with pytest.raises(ConfigurationError, match="CHURN_API_KEYS is empty"):
         refuse_open_door(Settings(), address)
@@ -85,6 +93,27 @@ def test_each_key_has_its_own_limit(
     assert 1 <= int(answer.headers["Retry-After"]) <= 61
     assert answer.content_type == "application/problem+json" and "3 per 1 minute" in answer.text
     assert all(client.get("/health").status_code == 200 for _ in range(10))
+
+
+def test_without_keys_an_invented_one_is_no_way_round_the_limit(
+    settings: Settings, version_1: Version
+) -> None:
+    client = guarded(settings, version_1, rate_limit="3/minute")
+    found = [client.get("/model", headers={"X-API-Key": str(n)}).status_code for n in range(5)]
+    assert found == [200] * 3 + [429] * 2
+
+
+@pytest.mark.parametrize("name", ["spool", "a#b", "a?b", "a%20b", "a b", "a/../b"])
+def test_the_counts_lie_in_the_spool_whatever_its_name(
+    settings: Settings,
+    version_1: Version,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    guarded(settings, version_1, rate_limit="3/minute", spool_dir=Path(name))
+    assert (tmp_path / name).resolve().joinpath("rate_limit.slots").is_file()
 
 
 def test_workers_share_one_count(settings: Settings, version_1: Version) -> None:

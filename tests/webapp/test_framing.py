@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webapp.framing import Frame
+from webapp.framing import MAX_HEAD_BYTES, Frame
 
 PLAIN = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 SIZED = b"POST / HTTP/1.1\r\ncontent-LENGTH:  5 \r\nHost: x\r\n\r\nhello"
@@ -46,6 +46,45 @@ def test_a_body_that_is_too_large_is_cut_at_once(request_bytes: bytes, body: int
     frame = Frame()
     assert frame.complete(bytearray(request_bytes), max_body=4)
     assert frame.cut
+
+
+@pytest.mark.parametrize("length", [b"9" * 19, b"9" * 5000, b"\xb2", b"+5", b"5, 5", b""])
+def test_a_length_that_nobody_will_read_ends_the_connection(length: bytes) -> None:
+    frame = Frame()
+    data = bytearray(b"POST / HTTP/1.1\r\nContent-Length: %s\r\n\r\n" % length + PLAIN)
+    assert frame.complete(data, max_body=100) and frame.cut
+
+
+def test_leading_zeros_do_not_make_a_body_large() -> None:
+    frame, data = Frame(), bytearray(SIZED.replace(b"5", b"0" * 30 + b"5"))
+    assert frame.complete(data, max_body=100)
+    assert not frame.cut and frame.body(bytes(data)) == b"hello"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        b"Transfer-Encoding: identity\r\nContent-Length: 5",
+        b"Transfer-Encoding: identity",
+        b"Transfer-Encoding: gzip, chunked",
+        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+        b"Transfer-Encoding: chunked\r\nContent-Length: 5",
+        b"Content-Length: 5\r\ntransfer-encoding:chunked",
+    ],
+)
+def test_a_body_that_could_be_read_in_two_ways_is_refused_at_once(headers: bytes) -> None:
+    frame = Frame()
+    data = bytearray(b"POST / HTTP/1.1\r\n%s\r\n\r\nhello" % headers)
+    assert frame.complete(data, max_body=100) and frame.broken
+
+
+def test_small_chunks_with_long_extensions_are_not_collected_for_ever() -> None:
+    frame, max_body, sent = Frame(), 10_000, 0
+    data = bytearray(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+    while not frame.complete(data, max_body=max_body):
+        data += b"1;%s\r\nx\r\n" % (b"e" * 200)
+        sent += 1
+    assert frame.broken and sent < max_body and len(data) <= 2 * max_body + MAX_HEAD_BYTES + 500
 
 
 @pytest.mark.parametrize("chunks", [b"x\r\n", b"-1\r\n", b"5\r\nhelloworld\r\n", b"1" * 300])

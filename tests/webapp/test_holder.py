@@ -89,6 +89,41 @@ def test_a_promotion_is_followed_and_so_is_a_rollback(
     assert watched.outcomes == ["loaded"] * 3
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"manifest_key": f"champion/versions/{'9' * 300}/manifest.json"},
+        {"manifest_key": "champion/versions/2/manifest.json"},
+        {"manifest_key": "runs/1/manifest.json"},
+        {"version": "9" * 300, "manifest_key": f"champion/versions/{'9' * 300}/manifest.json"},
+        {"version": "../1", "manifest_key": "champion/versions/../1/manifest.json"},
+    ],
+)
+def test_a_pointer_that_leads_elsewhere_is_refused_once_and_remembered(
+    watched: Watched,
+    version_1: Version,
+    changes: dict[str, str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    publish(watched.store, version_1)
+    holder = watched.open()
+    holder.look()
+    path = watched.store.root / POINTER_KEY
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    for _ in range(3):
+        holder.look()
+    assert serving(holder) == "1" and watched.outcomes == ["loaded", "refused"]
+    assert caplog.text.count("is not a Pointer") == 1
+
+
+def test_a_disk_that_cannot_be_read_is_trouble_with_the_store(
+    watched: Watched, version_1: Version
+) -> None:
+    publish(watched.store, version_1)
+    with pytest.raises(StoreUnavailable, match="could not read .*: File name too long"):
+        watched.store.read("champion/" + "x" * 300)
+
+
 def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
 

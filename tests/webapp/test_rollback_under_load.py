@@ -25,7 +25,7 @@ def registry(mlflow_server: str) -> Registry:
     registry = Registry(mlflow_server)
     clear_models(registry, CANDIDATES, PRODUCTION)
     registry._client.create_registered_model(PRODUCTION)
-    run_id = registry.ensure_run("rollback under load", {})
+    run_id = registry.ensure_run("rollback under load", {"params_sha256": "0"})
     source = f"{registry._client.get_run(run_id).info.artifact_uri}/model"
     for _ in ("1", "2"):
         registry._client.create_model_version(PRODUCTION, source, run_id=run_id)

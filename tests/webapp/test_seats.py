@@ -1,8 +1,10 @@
 """Which worker has fewer clients."""
 
+import resource
+
 import pytest
 
-from webapp.seats import Seats
+from webapp.seats import Seats, clients_max
 
 
 def test_a_worker_is_crowded_while_another_has_fewer() -> None:
@@ -35,3 +37,13 @@ def test_a_place_is_given_again_when_its_worker_has_ended() -> None:
     assert seats.seat(2) is None
     seats.leave(1)
     assert seats.seat(3) is not None
+
+
+@pytest.mark.parametrize(
+    ("open_files", "clients"),
+    [(64, 16), (256, 156), (1024, 924), (20_000, 1000), (resource.RLIM_INFINITY, 1000)],
+)
+def test_a_worker_takes_no_more_clients_than_it_may_open_files(
+    open_files: int, clients: int
+) -> None:
+    assert clients_max(open_files) == clients

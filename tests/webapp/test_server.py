@@ -31,6 +31,7 @@ from tests.webapp.faults import Proxy
 from tests.webapp.load import Load
 
 PROMOTIONS = 20
+PLACES = 6
 
 
 def answers_of(version: Version, rows: int = 8) -> list[float]:
@@ -290,6 +291,67 @@ def test_a_client_that_does_not_take_its_answer_is_in_nobodys_way(running: Serve
         sock.close()
 
 
+@pytest.fixture
+def alone(server: Server, server_store: LocalStore, version_1: Version) -> Server:
+    """One worker, with room for a few clients."""
+    publish(server_store, version_1)
+    server.environment["CHURN_API_WORKERS"] = "1"
+    server.environment["GUNICORN_CMD_ARGS"] = f"--worker-connections={PLACES}"
+    return server.start()
+
+
+def crowd(server: Server, stack: ExitStack, number: int) -> list[socket.socket]:
+    address = ("127.0.0.1", server.port)
+    return [
+        stack.enter_context(socket.create_connection(address, timeout=5)) for _ in range(number)
+    ]
+
+
+def health(client: socket.socket) -> bytes:
+    client.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+    return client.recv(4096)[:15]
+
+
+def test_a_full_worker_rests_until_a_client_leaves(alone: Server) -> None:
+    worker = psutil.Process(alone.workers()[0])
+    with ExitStack() as stack:
+        first, *others = crowd(alone, stack, PLACES)
+        assert health(first) == b"HTTP/1.1 200 OK"
+        late = stack.enter_context(socket.create_connection(("127.0.0.1", alone.port), timeout=5))
+        time.sleep(0.2)
+        before = worker.cpu_times()
+        time.sleep(1.5)
+        after = worker.cpu_times()
+        assert after.user + after.system - before.user - before.system < 0.5
+        others[0].close()
+        started = time.monotonic()
+        assert health(late) == b"HTTP/1.1 200 OK" and time.monotonic() - started < 0.5
+
+
+def test_a_worker_without_file_descriptors_lives_on(alone: Server) -> None:
+    worker = psutil.Process(alone.workers()[0])
+    with ExitStack() as stack:
+        (first,) = crowd(alone, stack, 1)
+        assert health(first) == b"HTTP/1.1 200 OK"
+        allowed = worker.rlimit(psutil.RLIMIT_NOFILE)
+        worker.rlimit(psutil.RLIMIT_NOFILE, (worker.num_fds(), allowed[1]))
+        (late,) = crowd(alone, stack, 1)
+        time.sleep(1.5)
+        assert health(first) == b"HTTP/1.1 200 OK"
+        worker.rlimit(psutil.RLIMIT_NOFILE, allowed)
+        assert health(late) == b"HTTP/1.1 200 OK"
+    assert alone.workers() == [worker.pid] and alone.log.count("no file descriptor is left") == 1
+
+
+def test_a_full_worker_still_stops_gently(alone: Server) -> None:
+    with ExitStack() as stack:
+        clients_too_many = crowd(alone, stack, PLACES + 2)
+        assert health(clients_too_many[0]) == b"HTTP/1.1 200 OK"
+        started = time.monotonic()
+        alone.stop()
+        assert time.monotonic() - started < 10 and '"level":"error"' not in alone.log
+
+
 def exchange(server: Server, data: bytes, *, seconds: float = 10.0) -> bytes:
     """Send bytes, close the sending side, and take what comes."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=seconds) as sock:
@@ -322,6 +384,8 @@ MALFORMED = {
     b"POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n": b"400",
     b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n\r\n": b"400",
     b"POST / HTTP/1.1\r\nTransfer-Encoding: cow\r\n\r\n0\r\n\r\n": b"400",
+    b"POST / HTTP/1.1\r\nTransfer-Encoding: identity\r\nContent-Length: 2\r\n\r\n{}": b"400",
+    b"POST / HTTP/1.1\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n": b"400",
     b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n": b"415",
 }
 
@@ -331,6 +395,14 @@ def test_malformed_http_is_refused(running_once: Server, data: bytes) -> None:
     answer = exchange(running_once, data)
     assert answer.startswith(b"HTTP/1.1 " + MALFORMED[data]), answer[:200]
     assert b"application/problem+json" in answer
+
+
+@pytest.mark.parametrize("digits", [b"9" * 18, b"9" * 19, b"9" * 4000])
+def test_the_body_after_an_absurd_length_is_no_request(running_once: Server, digits: bytes) -> None:
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    hidden = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+    answer = exchange(running_once, head + b"Content-Length: " + digits + b"\r\n\r\n" + hidden)
+    assert answer.startswith(b"HTTP/1.1 413") and answer.count(b"HTTP/1.1") == 1
 
 
 def test_requests_in_one_packet_are_answered_in_their_order(running_once: Server) -> None:
@@ -386,6 +458,15 @@ def running_once(tmp_path_factory: pytest.TempPathFactory, version_1: Version) -
     log = server.log
     server.stop()
     assert '"level":"error"' not in log, log
+
+
+def test_it_serves_where_loopback_is_ipv6(
+    server: Server, server_store: LocalStore, version_1: Version
+) -> None:
+    publish(server_store, version_1)
+    server.environment["CHURN_API_HOST"] = server.host = "::1"
+    server.start()
+    assert httpx.post(server.url + "/predict", json=records(1)[0]).status_code == 200
 
 
 @pytest.mark.parametrize("bind", ["0.0.0.0:0", "[::]:0"])

@@ -1,7 +1,9 @@
 """The spool and its shipper: nothing acknowledged is lost, what is lost is counted."""
 
+import errno
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import orjson
@@ -127,6 +129,59 @@ def test_a_disk_that_takes_half_a_line_keeps_whole_lines_only(
     found = read_segment(path)
     assert [row["prediction_id"][-1] for row in found.rows] == ["1", "3"]
     assert lost.rows == 1 and found.damaged == 0
+
+
+def full_disk(handle: int, data: bytes) -> int:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def half_a_disk(handle: int, data: bytes) -> int:
+    return len(data) // 2
+
+
+@pytest.mark.parametrize("write", [full_disk, half_a_disk])
+def test_a_segment_that_cannot_be_begun_leaves_nothing_behind(
+    spool: Spool, lost: Lost, monkeypatch: pytest.MonkeyPatch, write: Callable[[int, bytes], int]
+) -> None:
+    handles = len(os.listdir("/proc/self/fd"))
+    monkeypatch.setattr(os, "write", write)
+    for number in range(5):
+        spool.append(line(number), rows=1, columns=COLUMNS)
+    monkeypatch.undo()
+    assert lost.rows == 5 and list(spool.directory.iterdir()) == []
+    assert len(os.listdir("/proc/self/fd")) == handles
+    spool.append(line(5), rows=1, columns=COLUMNS)
+    assert spool.pending_rows() == 1 and lost.rows == 5
+
+
+def test_a_segment_that_cannot_be_sealed_waits_for_the_next_tick(
+    tmp_path: Path, lost: Lost, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    spool = spool_in(tmp_path, lost, rows=1)
+    for number in range(3):
+        spool.append(line(number), rows=1, columns=COLUMNS)
+    sync, calls = os.fsync, iter([OSError(errno.EIO, "the disk is ill")])
+
+    def sync_after_a_failure(handle: int) -> None:
+        for error in calls:
+            raise error
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", sync_after_a_failure)
+    spool.tick()
+    assert names(spool) == [".open", ".sealed", ".sealed"] and "the disk is ill" in caplog.text
+    spool.tick()
+    assert names(spool) == [".sealed"] * 3 and lost.rows == 0
+
+
+def test_a_segment_that_somebody_removed_is_counted_once(tmp_path: Path, lost: Lost) -> None:
+    spool = spool_in(tmp_path, lost, rows=2)
+    for number in range(2):
+        spool.append(line(number), rows=1, columns=COLUMNS)
+    next(tmp_path.iterdir()).unlink()
+    spool.tick()
+    spool.tick()
+    assert lost.rows == 2
 
 
 def test_shipping_removes_what_the_store_has(

@@ -1,0 +1,69 @@
+"""The campaign's promise in words, and the list of a campaign that was started."""
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask.testing import FlaskClient
+
+from dashboard import create_server
+from dashboard.call_list import CampaignSum
+from dashboard.campaign import Started
+from dashboard.components.campaign_panel import create_promise, create_started
+from dashboard.rules import CALLS_MAX, CallRules
+from include.contacts import Mark, contacts_table, create_contacts, mark
+from include.settings import Settings
+
+CAMPAIGN = "2026-11-23 10:00 a+b&c"
+
+
+@pytest.fixture
+def client(bank_settings: Settings) -> FlaskClient:
+    """The dashboard in this process."""
+    return create_server(bank_settings).test_client()
+
+
+@pytest.fixture
+def engine(bank_settings: Settings) -> Iterator[sa.Engine]:
+    """The bank's database, whose marks go with the test."""
+    engine = sa.create_engine(bank_settings.resolved_database_url)
+    create_contacts(engine)
+    yield engine
+    with engine.begin() as connection:
+        connection.execute(sa.delete(contacts_table()))
+    engine.dispose()
+
+
+def lines_at(client: FlaskClient, href: str, **query: Any) -> list[dict[str, str]]:
+    """A CSV file of the dashboard, by line."""
+    text = client.get(href, query_string=query or None).data.decode("utf-8-sig")
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_a_started_campaigns_file_keeps_its_rules(client: FlaskClient, engine: sa.Engine) -> None:
+    rules = CallRules(years=5.0, success=0.5, cost=20.0, budget=200.0)
+    promised = lines_at(client, "/campaign.csv", **asdict(rules))
+    marks = [Mark(int(line["Customer"]), "listed", campaign=CAMPAIGN) for line in promised]
+    mark(engine, marks, now=datetime.now(UTC))
+    alert: Any = create_started(Started(CAMPAIGN, len(marks), 0), rules)
+    assert len(promised) == 10
+    assert lines_at(client, alert.children[1].href) == promised
+
+
+@pytest.mark.parametrize(
+    ("calls", "budget", "words"),
+    [
+        (5, 120.0, "every call that pays"),
+        (10, 120.0, "the budget's limit"),
+        (CALLS_MAX, 12.0 * CALLS_MAX, "the budget's limit"),
+        (CALLS_MAX, 1_000_000.0, "the most that one campaign may have; the budget pays for more"),
+    ],
+)
+def test_the_promise_names_what_limits_it(calls: int, budget: float, words: str) -> None:
+    found = CampaignSum(calls=calls, leavers=1.0, value=9.0, spent=12.0 * calls)
+    assert f"({words})" in str(create_promise(found, CallRules(budget=budget)))
