@@ -84,6 +84,14 @@ def airflow(dag_id: str) -> None:
     stats.incr("something.else.of.airflow")
 
 
+def task_failed(name: str) -> None:
+    """What Airflow itself says of a task, dag_id.task_id, that fails for good."""
+    from airflow.sdk.observability import stats
+
+    dag_id, _, task_id = name.partition(".")
+    stats.incr("ti.finish", tags={"dag_id": dag_id, "task_id": task_id, "state": "failed"})
+
+
 def main() -> None:
     """Say all that the command line asks for."""
     from airflow.sdk.configuration import conf
@@ -92,7 +100,10 @@ def main() -> None:
 
     legacy = conf.getboolean("metrics", "legacy_names_on")
     stats.initialize(factory=get_stats_factory(), export_legacy_names=legacy)
-    said = {"training": training, "drift": drift, "guard": guard, "late": late, "airflow": airflow}
+    said = {
+        **{"training": training, "drift": drift, "guard": guard, "late": late},
+        **{"airflow": airflow, "task_failed": task_failed},
+    }
     for argument in sys.argv[1:]:
         what, _, value = argument.partition("=")
         said[what](value)

@@ -143,6 +143,8 @@ def test_dags_tell_of_drift_and_failures(stack: Watched) -> None:
     stack.hears("ChurnTrainingFailed")
     told = stack.hears("ChurnDagRunFailed")
     assert "churn_scoring" in told["annotations"]["summary"]
+    stack.signal("task_failed=churn_drift.publish_report")
+    stack.hears("ChurnDriftReportFailed")
     assert not stack.receiver.alerts("ChurnDriftCheckMissing")
 
 
