@@ -1,5 +1,6 @@
 """The prediction log: what is written is what is read, once, in pages, by day."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -99,9 +100,10 @@ def test_the_same_request_id_is_no_duplicate(local_store: LocalStore) -> None:
 def test_more_objects_than_one_listing_holds_are_all_read(s3_store: S3Store) -> None:
     (key,) = write_rows(s3_store, [logged(0)], COLUMNS)
     data = s3_store.read(key).data
-    for place in range(1_000):
-        # The same object under other names: its row is a duplicate, and read all the same.
-        s3_store.write(f"{day_prefix(DAY)}0{place:04}.parquet", data)
+    # The same object under other names: its row is a duplicate, and read all the same.
+    names = [f"{day_prefix(DAY)}0{place:04}.parquet" for place in range(1_000)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda name: s3_store.write(name, data), names))
     (last,) = write_rows(s3_store, [logged(7)], COLUMNS)
     s3_store.write(f"{day_prefix(DAY)}z.parquet", s3_store.read(last).data)
     s3_store.delete(last)
