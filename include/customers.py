@@ -227,9 +227,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         engine = open_engine(load_settings().resolved_database_url)
-        customers = _customers(options)
-        create_table(engine)
-        summary = load_customers(engine, customers, now=datetime.now(UTC))
+        try:
+            customers = _customers(options)
+            create_table(engine)
+            summary = load_customers(engine, customers, now=datetime.now(UTC))
+        finally:
+            engine.dispose()
     except ChurnError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return 1

@@ -455,6 +455,7 @@ def test_a_missing_sqlite_file_is_named_and_not_made(tmp_path: Path) -> None:
     engine = customers.open_engine(f"sqlite:///{tmp_path / 'none.db'}")
     with pytest.raises(DataError, match="no database sqlite:.*none.db: load customers with"):
         table(engine)
+    engine.dispose()
     assert not (tmp_path / "none.db").exists()
 
 
@@ -473,6 +474,7 @@ def test_a_server_that_does_not_answer_is_named_without_its_password(
     engine = customers.open_engine(f"mysql+pymysql://churn:hush@127.0.0.1:{free_port}/churn")
     with pytest.raises(DataError, match=r"churn:\*\*\*@127.0.0.1.*CHURN_DATABASE_URL") as failed:
         table(engine)
+    engine.dispose()
     assert "hush" not in str(failed.value)
 
 

@@ -1,7 +1,7 @@
 """A day's log becomes a verdict: which rows count, what is reported, what starts a training."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -33,13 +33,14 @@ MakeRun = Callable[..., DriftRun]
 
 
 @pytest.fixture
-def engine(sqlite_url: str) -> Engine:
+def engine(sqlite_url: str) -> Iterator[Engine]:
     """A customer database with 600 labels that are newer than the champion."""
     engine = customers.open_engine(sqlite_url)
     customers.create_table(engine)
     labelled_at = bank_days.SNAPSHOT + timedelta(days=1, microseconds=1)
     customers.load_customers(engine, people(600, seed=2), now=labelled_at)
-    return engine
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture

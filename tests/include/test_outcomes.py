@@ -1,6 +1,6 @@
 """Realised performance: whose outcome counts, when, and what is said before it is known."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -31,11 +31,12 @@ MakeRun = Callable[..., DriftRun]
 
 
 @pytest.fixture
-def engine(sqlite_url: str) -> Engine:
+def engine(sqlite_url: str) -> Iterator[Engine]:
     """A customer table that is empty."""
     engine = customers.open_engine(sqlite_url)
     customers.create_table(engine)
-    return engine
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture

@@ -66,10 +66,19 @@ def test_a_store_that_never_answers_is_named(free_port: int) -> None:
         make_bucket(S3Store(client, "churn"), wait_seconds=0)
 
 
+def count(url: str) -> int:
+    """How many customers a database has."""
+    engine = open_engine(url)
+    try:
+        return bootstrap.count_customers(engine)
+    finally:
+        engine.dispose()
+
+
 def test_customers_are_made_up_where_there_is_no_file(sqlite_url: str) -> None:
     settings = Settings(database_url=sqlite_url, _env_file=None)
     bootstrap.load_customers(settings, Path("/dev/null"))
-    assert bootstrap.count_customers(open_engine(sqlite_url)) == bootstrap.SAMPLE_ROWS
+    assert count(sqlite_url) == bootstrap.SAMPLE_ROWS
 
 
 def test_customers_come_from_the_file_and_only_into_an_empty_table(
@@ -81,7 +90,7 @@ def test_customers_come_from_the_file_and_only_into_an_empty_table(
     bootstrap.load_customers(settings, csv)
     sample_customers(70, seed=2).to_csv(csv, index=False)
     bootstrap.load_customers(settings, csv)
-    assert bootstrap.count_customers(open_engine(sqlite_url)) == 50
+    assert count(sqlite_url) == 50
 
 
 def test_a_directory_in_the_place_of_the_file_is_refused(sqlite_url: str, tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from tests.webapp.champions import Version, publish, records
 from tests.webapp.conftest import PROJECT, Server, body, loopback_port
 from tests.webapp.faults import Proxy
 from tests.webapp.load import Load
+from webapp.impatience import READ_TIMEOUT_SECONDS
 
 PROMOTIONS = 20
 PLACES = 6
@@ -187,7 +188,7 @@ def test_a_faulty_store_delays_no_answer_and_loses_none(
     with Load(on_s3, records(8), clients=2) as load:
         time.sleep(3.0)
     assert load.refused == [] and load.cut_off == 0 and len(load.answers) > 100
-    assert load.slowest_seconds < 1.0
+    assert load.slowest_seconds < READ_TIMEOUT_SECONDS / 2  # no answer waited for the store
     if fault != "slow":
         assert on_s3.metric("prediction_log_pending_rows") >= 0.5 * len(load.answers)
     proxy.set("pass")
