@@ -19,8 +19,8 @@ from airflow.providers.standard.operators.python import PythonOperator, ShortCir
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, Param
 
-from include import drift_tasks
-from include.drift_links import DriftReportLink
+from include.tasks import drift as drift_tasks
+from include.tasks.links import DriftReportLink
 
 DETECTED = "ti.xcom_pull(task_ids='detect_drift')"
 

@@ -16,7 +16,7 @@ from datetime import timedelta
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG, Param
 
-from include import rollback_tasks
+from include.tasks import rollback as rollback_tasks
 
 with DAG(
     dag_id="churn_rollback",

@@ -18,8 +18,8 @@ from datetime import timedelta
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG, Param
 
-from include import scoring_tasks
 from include.settings import load_settings
+from include.tasks import scoring as scoring_tasks
 
 with DAG(
     dag_id="churn_scoring",

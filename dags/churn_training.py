@@ -15,8 +15,8 @@ from datetime import timedelta
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG, Param
 
-from include import tasks
 from include.settings import load_settings
+from include.tasks import training as training_tasks
 
 with DAG(
     dag_id="churn_training",
@@ -30,7 +30,7 @@ with DAG(
     default_args={
         "retries": 2,
         "retry_delay": timedelta(seconds=10),
-        "on_failure_callback": tasks.close_failed_run,
+        "on_failure_callback": training_tasks.close_failed_run,
     },
     params={
         "trigger_reason": Param("manual", type="string", description="Why this run was started"),
@@ -48,15 +48,15 @@ with DAG(
         ),
     },
 ):
-    ingest = PythonOperator(task_id="ingest_data", python_callable=tasks.ingest_data)
+    ingest = PythonOperator(task_id="ingest_data", python_callable=training_tasks.ingest_data)
     validate = PythonOperator(
         task_id="validate_data",
-        python_callable=tasks.validate_data,
+        python_callable=training_tasks.validate_data,
         op_kwargs={"ingested": ingest.output},
     )
     transform = PythonOperator(
         task_id="transform_data",
-        python_callable=tasks.transform_data,
+        python_callable=training_tasks.transform_data,
         op_kwargs={"validated": validate.output},
     )
     history = {
@@ -65,16 +65,16 @@ with DAG(
         "transformed": transform.output,
     }
     train = PythonOperator(
-        task_id="train_model", python_callable=tasks.train_model, op_kwargs=history
+        task_id="train_model", python_callable=training_tasks.train_model, op_kwargs=history
     )
     evaluate = PythonOperator(
         task_id="evaluate_model",
-        python_callable=tasks.evaluate_model,
+        python_callable=training_tasks.evaluate_model,
         op_kwargs={**history, "trained": train.output},
     )
     promote = PythonOperator(
         task_id="promote_model",
-        python_callable=tasks.promote_model,
+        python_callable=training_tasks.promote_model,
         op_kwargs={**history, "trained": train.output, "evaluated": evaluate.output},
     )
     ingest >> validate >> transform >> train >> evaluate >> promote

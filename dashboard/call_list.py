@@ -11,9 +11,9 @@ import sqlalchemy as sa
 
 from dashboard.rules import CallRules
 from dashboard.worklist import COPIED, SCORES, Worklist
-from include.contacts import contacts_table, utc
-from include.customer_table import published_contract
-from include.database import database_errors
+from include.customers.contacts import contacts_table, utc
+from include.customers.database import database_errors
+from include.customers.table import published_contract
 
 STATUSES = ("open", "listed", "called", "snoozed", "control", "all")
 NUMBERS = (

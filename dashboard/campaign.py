@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from dashboard.labels import short_label
-from include.contacts import Mark, mark
+from include.customers.contacts import Mark, mark
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 CSV_COLUMNS = {

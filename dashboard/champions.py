@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from dashboard.columns import Values, column_values
-from include.champion import (
+from include.champion.versions import (
     EVALUATION_FILE,
     MANIFEST_FILE,
     REFERENCE_FILE,

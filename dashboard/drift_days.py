@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from dashboard.columns import Values, column_values, present
-from include.champion import Manifest
+from include.champion.versions import Manifest
 from include.errors import ChurnError, ObjectNotFound
 from include.store import Store
 

@@ -7,8 +7,8 @@ import sqlalchemy as sa
 
 from dashboard.worklist import SCORES
 from include.contract import Contract
-from include.customer_table import TABLE
-from include.database import database_errors
+from include.customers.database import database_errors
+from include.customers.table import TABLE
 from include.errors import DataError
 
 

@@ -7,9 +7,9 @@ import sqlalchemy as sa
 from dashboard.api_client import ChurnApi
 from dashboard.champions import Champion, ReferenceReader, read_champion
 from dashboard.worklist import Revenue, WorklistKeeper
-from include.contacts import create_contacts
 from include.contract import Contract, load_contract
-from include.database import open_engine
+from include.customers.contacts import create_contacts
+from include.customers.database import open_engine
 from include.errors import ChurnError
 from include.settings import Settings
 from include.store import Store, open_store

@@ -18,10 +18,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, sqlite
 
-from include.contacts import utc
-from include.customer_table import TABLE as CHURNERS
-from include.customer_table import published_contract
-from include.database import database_errors, open_engine
+from include.customers.contacts import utc
+from include.customers.database import database_errors, open_engine
+from include.customers.table import TABLE as CHURNERS
+from include.customers.table import published_contract
 from include.errors import ChurnError
 
 logger = logging.getLogger(__name__)

@@ -25,7 +25,7 @@ from scipy.stats import rankdata
 from sklearn.cluster import KMeans
 
 from include.contract import Contract, load_contract
-from include.sample import (
+from include.customers.sample import (
     BALANCE_SHARE,
     DECIMALS,
     LARGEST_BALANCE,

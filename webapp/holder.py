@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from include.champion import POINTER_KEY, Pointer, parse_pointer
+from include.champion.versions import POINTER_KEY, Pointer, parse_pointer
 from include.errors import ChampionError, ChurnError, ObjectNotFound, StoreError
 from include.store import Store, StoredObject
 from webapp.last_good import LastGood

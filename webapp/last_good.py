@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from include.champion import (
+from include.champion.versions import (
     POINTER_KEY,
     VERSIONS_PREFIX,
     Manifest,

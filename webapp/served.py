@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 
-from include.champion import (
+from include.champion.onnx_scorer import Scorer, check_answers
+from include.champion.versions import (
     MODEL_FILE,
     SELF_CHECK_FILE,
     SELF_CHECK_TOLERANCE,
@@ -23,8 +24,7 @@ from include.champion import (
 from include.documents import parse_document
 from include.errors import ChampionError, ChurnError, ConfigurationError
 from include.features import engineer, engineered_for
-from include.predictions import Columns, feature_columns
-from include.scorer import Scorer, check_answers
+from include.predictions.log import Columns, feature_columns
 from include.store import Store
 from webapp.records import RecordReader
 from webapp.trees import NativeTrees

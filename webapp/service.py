@@ -8,7 +8,7 @@ from time import perf_counter
 
 import orjson
 
-from include.predictions import customer_key
+from include.predictions.log import customer_key
 from include.settings import Settings
 from webapp.holder import ChampionHolder
 from webapp.impatience import impatient_store

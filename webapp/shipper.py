@@ -23,7 +23,7 @@ from typing import IO, Any
 import orjson
 
 from include.errors import ChurnError
-from include.predictions import Columns, write_rows
+from include.predictions.log import Columns, write_rows
 from include.settings import Settings, load_settings
 from include.store import Store
 from webapp import logs

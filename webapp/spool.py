@@ -21,7 +21,7 @@ from pathlib import Path
 
 import orjson
 
-from include.predictions import Columns
+from include.predictions.log import Columns
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from include.champion import TREES_FILE
+from include.champion.versions import TREES_FILE
 from include.errors import ChampionError, ConfigurationError
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
 from dash.development.base_component import Component
 
 from dashboard.sources import Sources
-from include import contacts
-from include.contacts import Mark
+from include.customers import contacts
+from include.customers.contacts import Mark
 from include.errors import ChurnError
 
 MARKS_MAX = 5000  # at once

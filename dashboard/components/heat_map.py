@@ -13,7 +13,7 @@ from dashboard.components.states import create_failure
 from dashboard.drift_days import DriftDay, Verdict
 from dashboard.labels import feature_label, percent
 from dashboard.sources import Sources
-from include.champion import read_version
+from include.champion.versions import read_version
 from include.errors import ChurnError
 
 # Cividis, light end first: even to the eye and safe for colour blindness (Nuñez et al. 2018).

@@ -9,7 +9,7 @@ from dash.development.base_component import Component
 
 from dashboard.champions import GateRecord
 from dashboard.components.tables import create_table
-from include.champion import Manifest
+from include.champion.versions import Manifest
 
 OUTCOMES = {
     "accepted": "✓ accepted",

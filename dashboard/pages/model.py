@@ -23,8 +23,8 @@ from dashboard.components.states import create_empty, create_failure
 from dashboard.labels import percent
 from dashboard.rules import CallRules
 from dashboard.sources import Sources
-from include.champion import CARD_FILE, read_files
-from include.contacts import Group, compare_groups
+from include.champion.versions import CARD_FILE, read_files
+from include.customers.contacts import Group, compare_groups
 from include.errors import ChurnError
 
 PATH = "/model"

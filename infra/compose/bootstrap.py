@@ -14,11 +14,12 @@ import sqlalchemy as sa
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from include import customers
-from include.customer_table import TABLE, published_contract
-from include.database import database_errors
+from include.customers import loading
+from include.customers.csv_file import read_csv_customers
+from include.customers.database import database_errors, open_engine
+from include.customers.sample import sample_customers
+from include.customers.table import TABLE, published_contract
 from include.errors import ChurnError, DataError
-from include.sample import sample_customers
 from include.settings import Settings, load_settings
 from infra.compose.airflow_login import USER
 from infra.local import report, training
@@ -60,7 +61,7 @@ def main() -> int:
 
 def load_customers(settings: Settings, csv: Path) -> None:
     """Fill an empty table from the CSV file, or with made-up customers where there is no file."""
-    engine = customers.open_engine(settings.resolved_database_url)
+    engine = open_engine(settings.resolved_database_url)
     try:
         rows = count_customers(engine)
         if rows:
@@ -69,11 +70,11 @@ def load_customers(settings: Settings, csv: Path) -> None:
         if csv.is_dir():
             raise DataError("CHURN_CUSTOMERS_CSV names a directory: expected a CSV file")
         if csv.is_file():
-            frame = customers.read_csv_customers(csv, published_contract())
+            frame = read_csv_customers(csv, published_contract())
         else:
             frame = sample_customers(SAMPLE_ROWS, seed=SAMPLE_SEED)
-        customers.create_table(engine)
-        summary = customers.load_customers(engine, frame, now=datetime.now(UTC))
+        loading.create_table(engine)
+        summary = loading.load_customers(engine, frame, now=datetime.now(UTC))
         logger.info("loaded %s", summary)
     finally:
         engine.dispose()

@@ -17,16 +17,18 @@ from typing import Any
 import pandas as pd
 from dotenv import load_dotenv
 
-from include import connections, customers
-from include.champion import Manifest
+from include.champion.versions import Manifest
 from include.contract import load_contract
-from include.drift_day import DriftDay
+from include.customers import loading
+from include.customers.database import open_engine
+from include.drift.findings import DriftDay
+from include.drift.guards import run_id_of
+from include.drift.stages import read_day
 from include.errors import ChurnError
 from include.features import SplitRule
-from include.monitoring import read_day
-from include.retraining import run_id_of
 from include.settings import PROJECT, Settings, load_settings
 from include.store import open_store
+from include.tasks import connections
 from infra.local import airflow, dag_runs, demo_traffic, report, training
 from infra.local.airflow_client import AirflowClient, AirflowError
 from infra.local.demo_traffic import Answers, Api, Trickle
@@ -73,7 +75,7 @@ class Demo:
             raise StepFailed(f"no stack is up here ({self.places.stack_file}): `make run` first")
         self.contract = load_contract()
         self.store = open_store(settings.resolved_store_uri)
-        self.engine = customers.open_engine(connections.with_driver(settings.resolved_database_url))
+        self.engine = open_engine(connections.with_driver(settings.resolved_database_url))
         self.api = Api(settings, self.places.api.url, self.contract)
         self.airflow = AirflowClient(
             self.places.airflow.url, user=airflow.USER, password=airflow.password(self.places)
@@ -131,7 +133,7 @@ class Demo:
             abs(drift.shift_sd),
         )
         answers = self._send(old, newcomers)
-        loaded = customers.load_customers(self.engine, newcomers, now=datetime.now(UTC))
+        loaded = loading.load_customers(self.engine, newcomers, now=datetime.now(UTC))
         lost = demo_traffic.auc(self.contract.labels(newcomers), answers.probabilities)
         known = old.metrics["roc_auc"] or 0.0
         if loaded.inserted != len(newcomers) or lost >= known:

@@ -14,9 +14,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from sqlalchemy import Engine
 
-from include import customers, predictions
 from include.contract import Contract
-from include.sample import Drift, sample_customers
+from include.customers import loading
+from include.customers.sample import Drift, sample_customers
+from include.predictions import log as prediction_log
 from include.settings import Settings
 from include.store import Store
 
@@ -124,7 +125,7 @@ class Trickle:
 
 def batches_so_far(engine: Engine, contract: Contract) -> int:
     """How many times the demonstration has put customers into this table."""
-    frame = customers.read_customers(engine, contract, labelled_only=False)
+    frame = loading.read_customers(engine, contract, labelled_only=False)
     keys = frame[contract.key.name].astype("int64")
     latest = keys[keys >= FIRST_DEMO_KEY].max()
     return 0 if pd.isna(latest) else int((latest - FIRST_DEMO_KEY) // KEYS_PER_BATCH) + 1
@@ -132,7 +133,7 @@ def batches_so_far(engine: Engine, contract: Contract) -> int:
 
 def ordinary_customers(engine: Engine, contract: Contract, *, rows: int, seed: int) -> pd.DataFrame:
     """Customers whom the bank has: those of the table who stayed."""
-    frame = customers.read_customers(engine, contract, labelled_only=True)
+    frame = loading.read_customers(engine, contract, labelled_only=True)
     stayed = frame[contract.labels(frame) == 0]
     chosen: pd.DataFrame = stayed.sample(min(rows, len(stayed)), random_state=seed)
     return chosen
@@ -154,7 +155,7 @@ def logged_keys(store: Store, day: date, version: str) -> set[str]:
     """The customers whom a version's log of the day knows."""
     columns = ["model_version", "customer_key"]
     found: set[str] = set()
-    for batch in predictions.read_predictions(store, day, columns=columns):
+    for batch in prediction_log.read_predictions(store, day, columns=columns):
         rows = zip(*(column.to_pylist() for column in batch.columns), strict=True)
         found.update(key for answered_by, key in rows if answered_by == version and key)
     return found
@@ -162,7 +163,7 @@ def logged_keys(store: Store, day: date, version: str) -> set[str]:
 
 def keys_in_log(people: pd.DataFrame, contract: Contract, id_key: bytes) -> set[str]:
     """Under which keys the log knows these customers."""
-    return {predictions.customer_key(key, id_key) for key in people[contract.key.name]}
+    return {prediction_log.customer_key(key, id_key) for key in people[contract.key.name]}
 
 
 def auc(labels: NDArray[np.int64], answers: Sequence[float] | NDArray[np.float64]) -> float:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from include.customer_table import TABLE
-from include.database import open_engine
+from include.customers.database import open_engine
+from include.customers.table import TABLE
 from include.settings import Settings
 from infra.local import airflow, report, training
 from infra.local.airflow_client import AirflowClient, AirflowError
@@ -106,7 +106,7 @@ class Operator:
             arguments = ["sample", "--rows", str(SAMPLE_ROWS), "--seed", str(SAMPLE_SEED)]
         else:
             return None
-        command = (sys.executable, "-m", "include.customers", *arguments)
+        command = (sys.executable, "-m", "include.customers.loading", *arguments)
         job = Service("customers", command, self.environment, ends=True)
         self.stack.start(job)
         return job

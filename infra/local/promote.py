@@ -5,14 +5,14 @@ import sys
 
 from dotenv import load_dotenv
 
-from include import promotion
+from include.champion import promotion
 from include.errors import ConfigurationError
 from include.settings import PROJECT, load_settings
 from infra.local.services import layout
 
 
 def main() -> int:
-    """`python -m include.promotion` with this stack's settings and its MLflow server."""
+    """`python -m include.champion.promotion` with this stack's settings and its MLflow server."""
     load_dotenv(PROJECT / ".env")
     try:
         os.environ.setdefault("MLFLOW_TRACKING_URI", layout(load_settings()).mlflow.url)

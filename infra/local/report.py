@@ -6,7 +6,7 @@ import shlex
 from datetime import UTC, datetime
 from typing import Any
 
-from include.champion import (
+from include.champion.versions import (
     SELF_CHECK_FILE,
     Manifest,
     SelfCheck,

@@ -8,8 +8,8 @@ from datetime import UTC, date, datetime
 from dotenv import load_dotenv
 
 from include.errors import ChurnError
-from include.night_summary import described, read_summary
 from include.params import load_params
+from include.scoring.summarise_scores import described, read_summary
 from include.settings import PROJECT, load_settings
 from include.store import open_store
 from infra.local.airflow_client import AirflowError

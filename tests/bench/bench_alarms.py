@@ -16,12 +16,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from include import drift, training
 from include.contract import load_contract
-from include.drift import SCORE, Comparison, Verdict
+from include.drift import statistics
+from include.drift.statistics import SCORE, Comparison, Verdict
 from include.features import SplitRule
 from include.params import DriftRules, Params, load_params
 from include.settings import Settings
+from include.training import fit
 
 ROWS = (500, 1000, 2000, 5000)
 SHIFTS_SD = (0.2, 0.5, 1.0)
@@ -36,7 +37,7 @@ NAMES = (*CONTRACT.feature_names, SCORE)
 CATEGORICAL = {column.name for column in CONTRACT.features if column.categories}
 
 Columns = dict[str, NDArray[np.float64]]
-References = dict[str, dict[str, drift.Counts]]
+References = dict[str, dict[str, statistics.Counts]]
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Bank:
     places: Columns
     others: NDArray[np.float64]
     existing: NDArray[np.bool_]
-    fitted: training.Fitted
+    fitted: fit.Fitted
     deviations: NDArray[np.float64]
 
     def answers(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -59,9 +60,9 @@ class Bank:
     ) -> dict[str, tuple[Verdict, ...]]:
         """The verdicts against each mix."""
         columns = dict(zip(NAMES, np.column_stack([day, self.answers(day)]).T, strict=True))
-        current = {name: drift.count(columns[name], self.places[name]) for name in NAMES}
+        current = {name: statistics.count(columns[name], self.places[name]) for name in NAMES}
         return {
-            mix: drift.judge({n: _pair(n, own[n], current[n]) for n in NAMES}, rules)
+            mix: statistics.judge({n: _pair(n, own[n], current[n]) for n in NAMES}, rules)
             for mix, own in self.references.items()
         }
 
@@ -87,7 +88,7 @@ def make_bank(frame: pd.DataFrame, params: Params) -> Bank:
     half = SplitRule(salt="halves", calibration_share=0.1, holdout_share=0.5)
     out = half.sides(keys) == "holdout"
     known, others = frame[~out].reset_index(drop=True), frame[out].reset_index(drop=True)
-    fitted = training.fit(training.prepare(known, CONTRACT, params), params.model)
+    fitted = fit.fit(fit.prepare(known, CONTRACT, params), params.model)
     matrix = CONTRACT.matrix(known, CONTRACT.feature_names)
     trained = params.split.sides(known[CONTRACT.key.name].tolist()) == "training"
     stayed = CONTRACT.labels(known) == 0
@@ -100,7 +101,7 @@ def make_bank(frame: pd.DataFrame, params: Params) -> Bank:
         chosen = trained & (stayed | (mix == "all"))
         scored = unseen[(stayed | (mix == "all"))[~trained]]
         values = dict(zip(NAMES, (*matrix[chosen].T, scored), strict=True))
-        references[mix] = {name: drift.count(values[name], places[name]) for name in NAMES}
+        references[mix] = {name: statistics.count(values[name], places[name]) for name in NAMES}
     day_rows = CONTRACT.matrix(others, CONTRACT.feature_names)
     return Bank(
         references, places, day_rows, CONTRACT.labels(others) == 0, fitted, matrix.std(axis=0)
@@ -138,11 +139,11 @@ HEADINGS = ("nearest", "all", "existing", "no floor", "any p<0.05")
 def alarms(bank: Bank, day: NDArray[np.float64], rules: DriftRules) -> tuple[bool, ...]:
     """Whether the day rings, under each of the rules in HEADINGS."""
     found = bank.compare(day, rules)
-    nearest = min(found.values(), key=drift.mean_effect)
+    nearest = min(found.values(), key=statistics.mean_effect)
     return (
-        drift.day_drifted(nearest, rules),
-        drift.day_drifted(found["all"], rules),
-        drift.day_drifted(found["existing"], rules),
+        statistics.day_drifted(nearest, rules),
+        statistics.day_drifted(found["all"], rules),
+        statistics.day_drifted(found["existing"], rules),
         any(verdict.significant for verdict in nearest),
         any(verdict.p_value < 0.05 for verdict in found["all"]),
     )
@@ -171,7 +172,7 @@ def shifted(
     return moved
 
 
-def _pair(name: str, reference: drift.Counts, current: drift.Counts) -> Comparison:
+def _pair(name: str, reference: statistics.Counts, current: statistics.Counts) -> Comparison:
     return Comparison("categorical" if name in CATEGORICAL else "numeric", reference, current)
 
 

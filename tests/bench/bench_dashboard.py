@@ -21,12 +21,13 @@ import sqlalchemy as sa
 
 from dashboard.call_list import CallList, ListView
 from dashboard.worklist import Revenue, WorklistKeeper, build, scores_stamp
-from include import customers
-from include.contacts import create_contacts
 from include.contract import load_contract
-from include.customer_rows import upsert_rows
-from include.sample import sample_customers
-from include.score_table import score_table
+from include.customers import loading
+from include.customers.contacts import create_contacts
+from include.customers.database import open_engine
+from include.customers.rows import upsert_rows
+from include.customers.sample import sample_customers
+from include.scoring.table import score_table
 from include.settings import Settings
 from tests.dashboard.conftest import ARGUMENTS, Dashboard
 from tests.ports import free_ports
@@ -65,7 +66,7 @@ def main() -> None:
 
 def measure(settings: Settings, rows: int) -> None:
     """Everything, on a bank of that many customers."""
-    engine = customers.open_engine(settings.resolved_database_url)
+    engine = open_engine(settings.resolved_database_url)
     fill(engine, rows)
     revenue = Revenue(settings.revenue_per_spend, settings.revenue_per_balance)
     started = time.perf_counter()
@@ -87,7 +88,7 @@ def measure(settings: Settings, rows: int) -> None:
 
 def fill(engine: sa.Engine, rows: int) -> None:
     """Customers and scores; the scores are drawn, for only their number matters here."""
-    customers.create_table(engine)
+    loading.create_table(engine)
     create_contacts(engine)
     score_table().metadata.create_all(engine)
     contract, random = load_contract(), np.random.default_rng(1)

@@ -23,12 +23,14 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from include import drift, monitoring, predictions
-from include.drift import SCORE
-from include.monitoring import DriftRun
+from include.drift import stages as drift_stages
+from include.drift import statistics
+from include.drift.reference import read_reference
+from include.drift.stages import DriftRun
+from include.drift.statistics import SCORE
 from include.params import load_params
-from include.predictions import BATCH_ROWS
-from include.reference import read_reference
+from include.predictions import log as prediction_log
+from include.predictions.log import BATCH_ROWS
 from include.settings import Settings
 from include.store import LocalStore
 from tests.bench.memory import peak_mib
@@ -147,7 +149,7 @@ def whole(store: LocalStore) -> Callable[[], Any]:
     )
 
     def step() -> None:
-        found = monitoring.detect_drift(run, monitoring.collect_predictions(run))
+        found = drift_stages.detect_drift(run, drift_stages.collect_predictions(run))
         assert not found.drifted
 
     return step
@@ -159,7 +161,7 @@ def reading(store: LocalStore) -> Callable[[], Any]:
     repetitive = ["model_version", "source", *CONTRACT.feature_names]
     return lambda: sum(
         batch.num_rows
-        for batch in predictions.read_predictions(
+        for batch in prediction_log.read_predictions(
             store, DAY, columns=columns, repetitive=repetitive, hashed=["customer_key"]
         )
     )
@@ -195,10 +197,10 @@ def counts(store: LocalStore) -> Callable[[], Any]:
     def step() -> None:
         for reference, values in pairs:
             places = np.unique(reference)
-            own, found = drift.count(reference, places), drift.nothing(places)
+            own, found = statistics.count(reference, places), statistics.nothing(places)
             for start in range(0, len(values), BATCH_ROWS):
-                found += drift.count(values[start : start + BATCH_ROWS], places)
-            drift.ks_p_value(drift.ks_statistic(own, found), own.rows, found.rows)
+                found += statistics.count(values[start : start + BATCH_ROWS], places)
+            statistics.ks_p_value(statistics.ks_statistic(own, found), own.rows, found.rows)
 
     return step
 
@@ -241,13 +243,13 @@ def numeric_columns(store: LocalStore) -> list[tuple[NDArray[np.float64], NDArra
 
 def log_frame(store: LocalStore, columns: list[str] = COLUMNS) -> pd.DataFrame:
     """A day's log in one frame, object by object."""
-    files = sorted((store.root / predictions.day_prefix(DAY)).glob("*.parquet"))
+    files = sorted((store.root / prediction_log.day_prefix(DAY)).glob("*.parquet"))
     return pd.concat([pd.read_parquet(f, columns=columns) for f in files], ignore_index=True)
 
 
 def folder_frame(store: LocalStore) -> pd.DataFrame:
     """A day's log in one frame, its folder read as one data set."""
-    return pd.read_parquet(store.root / predictions.day_prefix(DAY), columns=COLUMNS)
+    return pd.read_parquet(store.root / prediction_log.day_prefix(DAY), columns=COLUMNS)
 
 
 def reference_frame(store: LocalStore) -> pd.DataFrame:
@@ -264,13 +266,13 @@ def write_day(home: Path, rows: int, objects: int) -> None:
     pool = pa.Table.from_pandas(
         asked[list(CONTRACT.feature_names)].assign(**{SCORE: score(asked)}), preserve_index=False
     )
-    schema = predictions.log_schema(predictions.feature_columns(CONTRACT))
+    schema = prediction_log.log_schema(prediction_log.feature_columns(CONTRACT))
     random = np.random.default_rng(rows)
-    folder = home / predictions.day_prefix(DAY)
+    folder = home / prediction_log.day_prefix(DAY)
     folder.mkdir(parents=True)
     for place in range(objects):
         table = log_table(pool, schema, rows // objects, random, DAY)
-        (folder / f"{place:06}.parquet").write_bytes(predictions.encoded(table))
+        (folder / f"{place:06}.parquet").write_bytes(prediction_log.encoded(table))
 
 
 def log_table(

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from include import evaluation, training
 from include.contract import Contract, load_contract
+from include.customers.sample import sample_customers
 from include.params import ModelParams, Params, load_params
-from include.sample import sample_customers
 from include.settings import Settings
+from include.training import evaluation, fit
 
 EIGHT = (
     "Total_Relationship_Count",
@@ -78,8 +78,8 @@ def salted(params: Params, model: ModelParams, salt: int) -> Params:
 
 def holdout_scores(frame: pd.DataFrame, contract: Contract, params: Params) -> dict[str, float]:
     """Fit on one split and score its hold-out."""
-    prepared = training.prepare(frame, contract, params)
-    fitted = training.fit(prepared, params.model)
+    prepared = fit.prepare(frame, contract, params)
+    fitted = fit.fit(prepared, params.model)
     held = frame[params.split.sides(frame[contract.key.name].tolist()) == "holdout"]
     answers = fitted.probabilities(contract.matrix(held, fitted.columns))
     return evaluation.scores(contract.labels(held), answers, threshold=params.model.threshold)
@@ -87,7 +87,7 @@ def holdout_scores(frame: pd.DataFrame, contract: Contract, params: Params) -> d
 
 def cross_auc(drawn: pd.DataFrame, real: pd.DataFrame, contract: Contract, params: Params) -> float:
     """ROC-AUC on real customers of a model trained on drawn ones."""
-    fitted = training.fit(training.prepare(drawn, contract, params), params.model)
+    fitted = fit.fit(fit.prepare(drawn, contract, params), params.model)
     answers = fitted.probabilities(contract.matrix(real, fitted.columns))
     labels = contract.labels(real)
     return evaluation.scores(labels, answers, threshold=params.model.threshold)["roc_auc"]

@@ -25,14 +25,19 @@ import numpy as np
 import sqlalchemy as sa
 import xgboost as xgb
 
-from include import champion, customers, night_summary, nightly, score_table, training
+from include.champion import versions
+from include.champion.native_trees import trees_input
 from include.contract import load_contract
-from include.explain import trees_input
-from include.nightly import Night, Portion, Scored
+from include.customers import loading
+from include.customers.database import open_engine
+from include.customers.sample import sample_customers
 from include.params import Params, load_params
-from include.sample import sample_customers
+from include.scoring import score_range, summarise_scores
+from include.scoring import table as score_table
+from include.scoring.score_range import Night, Portion, Scored
 from include.settings import Settings
 from include.store import LocalStore, Store
+from include.training import fit
 from tests.bench.memory import peak_mib
 from tests.conftest import database_daemon
 from tests.include.nights import fitted_on, put_champion
@@ -64,7 +69,7 @@ class Place:
 
     def night(self) -> Night:
         """A night there, with its own connections."""
-        engine = customers.open_engine(self.url)
+        engine = open_engine(self.url)
         share = self.params.validation.rejected_share_max
         return Night("bench", self.store, engine, self.params.scoring, share)
 
@@ -130,11 +135,11 @@ def a_night(place: Place, *, workers: int, day: date, ranges_each: int | None = 
         if ranges_each is None:
             list(pool.map(warmed, range(workers)))
         started = time.perf_counter()
-        portions = nightly.plan_ranges(place.night(), day=day, now=datetime.now(UTC))
+        portions = score_range.plan_ranges(place.night(), day=day, now=datetime.now(UTC))
         planned = time.perf_counter()
         found = list(pool.map(worked, [place] * len(portions), portions))
         done = time.perf_counter()
-        summary = night_summary.summarise_scores(
+        summary = summarise_scores.summarise_scores(
             place.night(), portions, [scored for scored, _ in found]
         )
         ended = time.perf_counter()
@@ -150,13 +155,13 @@ def a_night(place: Place, *, workers: int, day: date, ranges_each: int | None = 
 
 def worked(place: Place, portion: Portion) -> tuple[Scored, float]:
     """One range, and the process's peak memory in MiB."""
-    scored = nightly.score_range(place.night(), portion)
+    scored = score_range.score_range(place.night(), portion)
     return scored, peak_mib()
 
 
 def start_over(place: Place) -> None:
     """An empty table, as it is for LOAD DATA."""
-    engine = customers.open_engine(place.url)
+    engine = open_engine(place.url)
     with engine.begin() as connection:
         connection.exec_driver_sql("DROP TABLE IF EXISTS churn_scores")
     engine.dispose()
@@ -178,7 +183,7 @@ def compare(found: Measured, raw: dict[str, float], rows: int) -> None:
     write(f"scoring reaches {score:.2f} of raw inplace_predict")
 
 
-def raw_seconds(place: Place, home: Path, fitted: training.Fitted, rows: int) -> dict[str, float]:
+def raw_seconds(place: Place, home: Path, fitted: fit.Fitted, rows: int) -> dict[str, float]:
     """The limits, each measured once."""
     return {
         "client dump": timed(lambda: dump(place, home)),
@@ -201,9 +206,9 @@ def dump(place: Place, home: Path) -> None:
         subprocess.run(command, stdout=output, check=True)
 
 
-def predict_seconds(place: Place, fitted: training.Fitted, rows: int) -> float:
+def predict_seconds(place: Place, fitted: fit.Fitted, rows: int) -> float:
     """`inplace_predict` of so many rows in memory, on one thread, as each worker has."""
-    manifest, _ = champion.read_version(place.store, "1")
+    manifest, _ = versions.read_version(place.store, "1")
     contract = load_contract()
     sample = sample_customers(100_000, seed=9)
     features = trees_input(manifest, contract.matrix(sample, fitted.columns))
@@ -229,7 +234,7 @@ def load_data(place: Place, home: Path, rows: int) -> float:
             lines.writerow(
                 [FIRST_KEY + place_in, probability, "medium", reasons + reasons, "1", "2026-11-22"]
             )
-    engine = customers.open_engine(place.url)
+    engine = open_engine(place.url)
     with engine.begin() as connection:
         connection.exec_driver_sql("DROP TABLE IF EXISTS raw_scores")
         score_table.create_score_table(engine)
@@ -240,7 +245,7 @@ def load_data(place: Place, home: Path, rows: int) -> float:
         return timed(lambda: connection.exec_driver_sql(statement))
 
 
-def prepared(url: str, home: Path, rows: int) -> tuple[Place, training.Fitted]:
+def prepared(url: str, home: Path, rows: int) -> tuple[Place, fit.Fitted]:
     """Customers in the database, and a champion of the project's own parameters."""
     engine = sa.create_engine(url)
     with engine.begin() as connection:
@@ -255,12 +260,12 @@ def prepared(url: str, home: Path, rows: int) -> tuple[Place, training.Fitted]:
 
 def fill(url: str, *, first: int, rows: int) -> None:
     """Load sample customers."""
-    engine = customers.open_engine(url)
-    customers.create_table(engine)
+    engine = open_engine(url)
+    loading.create_table(engine)
     for start in range(0, rows, LOADED_AT_ONCE):
         some = min(LOADED_AT_ONCE, rows - start)
         frame = sample_customers(some, seed=first + start, first_key=first + start)
-        customers.load_customers(engine, frame, now=datetime.now(UTC))
+        loading.load_customers(engine, frame, now=datetime.now(UTC))
     engine.dispose()
 
 

@@ -14,7 +14,7 @@ from urllib.request import urlopen
 
 import psutil
 
-from include.champion import MODEL_FILE
+from include.champion.versions import MODEL_FILE
 from tests.webapp.champions import Version
 from tests.webapp.conftest import loopback_port
 

@@ -17,9 +17,9 @@ from typing import Any
 import httpx
 import yaml
 
-from include import predictions
 from include.contract import load_contract
-from include.sample import sample_customers
+from include.customers.sample import sample_customers
+from include.predictions import log as prediction_log
 from include.store import S3Store, s3_config
 from infra.compose.airflow_login import USER
 from infra.compose.command import PROJECT, Compose
@@ -155,7 +155,7 @@ class RunningStack:
     def logged_requests(self, day: date) -> set[str]:
         """The request ids in the prediction log of a day."""
         found: set[str] = set()
-        for batch in predictions.read_predictions(self.store(), day, columns=["request_id"]):
+        for batch in prediction_log.read_predictions(self.store(), day, columns=["request_id"]):
             found.update(batch.column("request_id").to_pylist())
         return found
 

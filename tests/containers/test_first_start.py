@@ -6,7 +6,7 @@ import os
 import httpx
 import pytest
 
-from include import champion
+from include.champion import versions
 from tests.containers.stack import RunningStack, ask, eventually, inspect_network, records, today
 
 START_SECONDS = 15 * 60
@@ -27,11 +27,11 @@ def test_everything_becomes_healthy_without_a_hand(
 
 def test_a_first_champion_was_trained(stack: RunningStack) -> None:
     store = stack.store()
-    found = champion.read_pointer(store)
+    found = versions.read_pointer(store)
     assert found is not None and found[0].version == "1"
-    manifest = champion.read_manifest(store, found[0])
+    manifest = versions.read_manifest(store, found[0])
     assert (manifest.metrics["roc_auc"] or 0) > 0.95
-    assert champion.read_files(store, manifest, manifest.files)
+    assert versions.read_files(store, manifest, manifest.files)
 
 
 def test_the_published_port_predicts_and_the_store_knows_it(stack: RunningStack) -> None:
@@ -73,10 +73,10 @@ def test_mlflow_has_the_champion_in_the_store(stack: RunningStack) -> None:
 
 
 def test_a_second_start_finds_nothing_to_do(stack: RunningStack) -> None:
-    before = champion.read_pointer(stack.store())
+    before = versions.read_pointer(stack.store())
     stack.compose.run("up", "-d", "--no-build", *stack.services)
     stack.wait()
-    assert champion.read_pointer(stack.store()) == before
+    assert versions.read_pointer(stack.store()) == before
     said = stack.compose.run("logs", "--no-color", "bootstrap").decode()
     assert "champion 1 is in production" in said
 

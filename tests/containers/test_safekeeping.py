@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from include import champion
+from include.champion import versions
 from infra.compose import backup, restore
 from infra.compose.command import ComposeError
 from tests.containers.stack import RunningStack, ask, eventually, records, today
@@ -25,10 +25,10 @@ def kept(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_stack_that_holds_data_is_not_restored_over(
     stack: RunningStack, kept: Path, tmp_path: Path
 ) -> None:
-    before = champion.read_pointer(stack.store())
+    before = versions.read_pointer(stack.store())
     with pytest.raises(ComposeError, match="the stack is not empty"):
         restore.restore(stack.compose, restore.unpacked(kept, tmp_path))
-    assert champion.read_pointer(stack.store()) == before
+    assert versions.read_pointer(stack.store()) == before
 
 
 def test_backup_wipe_restore(stack: RunningStack, tmp_path: Path) -> None:
@@ -40,14 +40,14 @@ def test_backup_wipe_restore(stack: RunningStack, tmp_path: Path) -> None:
     eventually(
         lambda: ids <= stack.logged_requests(today()), "the log has them", seconds=LOGGED_SECONDS
     )
-    pointer = champion.read_pointer(stack.store())
+    pointer = versions.read_pointer(stack.store())
     assert pointer is not None
     kept = backup.back_up(stack.compose, tmp_path / "kept")
     stack.compose.run("down", "--volumes")
     restore.restore(stack.compose, kept)
     stack.compose.run("up", "-d", "--no-build", *stack.services)
     stack.wait()
-    again = champion.read_pointer(stack.store())
+    again = versions.read_pointer(stack.store())
     assert again is not None and again[0] == pointer[0]
     with stack.api() as client:
         eventually(lambda: client.get("/ready").status_code == 200, "ready", seconds=60)

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from include import customers
-from include.drift_day import DriftDay
-from include.monitoring import read_day
+from include.customers import loading
+from include.customers.database import open_engine
+from include.drift.findings import DriftDay
+from include.drift.stages import read_day
 from include.store import LocalStore
 from tests.dags.conftest import AnswersOf
 from tests.dags.conftest import _run as run_script
@@ -121,10 +122,10 @@ def week(airflow_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Week:
     home = tmp_path_factory.mktemp("bank")
     store, url = LocalStore(home / "store"), f"sqlite:///{home / 'churn.db'}"
     publish(store, people=people(5000, seed=1))
-    engine = customers.open_engine(url)
-    customers.create_table(engine)
+    engine = open_engine(url)
+    loading.create_table(engine)
     labelled_at = SNAPSHOT + timedelta(days=1, microseconds=1)
-    customers.load_customers(engine, people(600, seed=2), now=labelled_at)
+    loading.load_customers(engine, people(600, seed=2), now=labelled_at)
     engine.dispose()
     for day in (STOPPED, DAY, AFTER):
         log(store, people(2500, drift=BUSY_SHIFT), day=day)

@@ -8,14 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from include import champion, customers, promotion
+from include.champion import promotion, versions
+from include.champion.registry import CANDIDATES, PRODUCTION, Registry
 from include.contract import load_contract
+from include.customers import loading
+from include.customers.database import open_engine
+from include.customers.sample import sample_customers
 from include.params import load_params
-from include.registry import CANDIDATES, PRODUCTION, Registry
-from include.run import TrainingRun
-from include.sample import sample_customers
 from include.settings import Settings
 from include.store import LocalStore
+from include.training.run import TrainingRun
 from tests.dags.conftest import AnswersOf
 from tests.include.conftest import STRONG, WEAK, changed, clear_models, promote
 
@@ -55,9 +57,9 @@ print(json.dumps({{"state": str(run.state), "tasks": states}}))
 @pytest.fixture
 def run(tmp_path: Path, mlflow_server: str) -> Iterator[TrainingRun]:
     """A training run behind which version 2 is in production, and version 1 before it."""
-    engine = customers.open_engine(f"sqlite:///{tmp_path / 'churn.db'}")
-    customers.create_table(engine)
-    customers.load_customers(engine, sample_customers(2000, seed=3), now=datetime.now(UTC))
+    engine = open_engine(f"sqlite:///{tmp_path / 'churn.db'}")
+    loading.create_table(engine)
+    loading.load_customers(engine, sample_customers(2000, seed=3), now=datetime.now(UTC))
     registry = Registry(mlflow_server)
     clear_models(registry, CANDIDATES, PRODUCTION)
     base = load_params(Settings().params_file)
@@ -100,5 +102,5 @@ def test_airflow_rolls_back_and_refuses_what_is_not_there(
     assert roll_back("1") == {"check_version": "success", "move_champion": "success"}
     production = promotion.read_production(run.store, run.registry)
     assert (production.version, production.alias) == ("1", "1")
-    pointer, _ = champion.read_pointer(run.store) or (None, "")
+    pointer, _ = versions.read_pointer(run.store) or (None, "")
     assert pointer is not None and pointer.reason.startswith("rollback by ")

@@ -7,10 +7,12 @@ import pandas as pd
 import pytest
 from sqlalchemy import create_engine, text
 
-from include import customers, night_summary
 from include.contract import load_contract
+from include.customers import loading
+from include.customers.database import open_engine
+from include.customers.sample import sample_customers
 from include.params import load_params
-from include.sample import sample_customers
+from include.scoring import summarise_scores
 from include.settings import Settings
 from include.store import S3Store
 from tests.conftest import AWS_DUMMY
@@ -76,9 +78,9 @@ def small_ranges(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def load(url: str, frame: pd.DataFrame) -> None:
-    engine = customers.open_engine(url)
-    customers.create_table(engine)
-    customers.load_customers(engine, frame, now=datetime.now(UTC))
+    engine = open_engine(url)
+    loading.create_table(engine)
+    loading.load_customers(engine, frame, now=datetime.now(UTC))
     engine.dispose()
 
 
@@ -117,7 +119,7 @@ def test_airflow_scores_everybody_in_mapped_ranges(
     found = answers_of(script(date="2026-11-05"), **world, CHURN_PARAMS_FILE=small_ranges)
     expected = [["plan_ranges", -1], *[["score_range", i] for i in range(3)]]
     assert found["tasks"] == [[*t, "success"] for t in [*expected, ["summarise_scores", -1]]]
-    summary = night_summary.read_summary(s3_store, "2026-11-05")
+    summary = summarise_scores.read_summary(s3_store, "2026-11-05")
     assert summary is not None and (summary.scored, len(summary.parts)) == (1500, 3)
     with create_engine(mariadb_url).connect() as connection:
         distinct = "SELECT COUNT(DISTINCT customer) FROM churn_scores"

@@ -9,10 +9,13 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from include import champion, customers, tasks
-from include.registry import CANDIDATES, PRODUCTION, Registry
-from include.sample import sample_customers
+from include.champion import versions
+from include.champion.registry import CANDIDATES, PRODUCTION, Registry
+from include.customers import loading
+from include.customers.database import open_engine
+from include.customers.sample import sample_customers
 from include.store import S3Store
+from include.tasks import training as training_tasks
 from infra.aws import mwaa
 from tests.conftest import AWS_DUMMY
 from tests.dags.conftest import AnswersOf
@@ -156,9 +159,9 @@ def world(
 
 def load(url: str, frame: pd.DataFrame) -> None:
     """Put customers into a database."""
-    engine = customers.open_engine(url)
-    customers.create_table(engine)
-    customers.load_customers(engine, frame, now=datetime.now(UTC))
+    engine = open_engine(url)
+    loading.create_table(engine)
+    loading.load_customers(engine, frame, now=datetime.now(UTC))
     engine.dispose()
 
 
@@ -168,9 +171,9 @@ def test_airflow_trains_the_first_champion_from_mariadb_into_s3(
     load(mariadb_url, sample_customers(2000, seed=2))
     found = answers_of(RUN, **world)
     assert found["tasks"] == dict.fromkeys(STAGES, "success")
-    pointer, _ = champion.read_pointer(s3_store) or (None, "")
+    pointer, _ = versions.read_pointer(s3_store) or (None, "")
     assert pointer is not None and pointer.version == "1"
-    assert champion.read_manifest(s3_store, pointer).trigger["trigger_reason"] == "test"
+    assert versions.read_manifest(s3_store, pointer).trigger["trigger_reason"] == "test"
 
 
 def test_an_empty_table_fails_the_first_task_and_nothing_follows(
@@ -204,4 +207,4 @@ def test_a_dead_database_is_named_without_its_password(
 def test_a_run_says_what_started_it(run_type: str, given: str, reason: str) -> None:
     run = SimpleNamespace(run_type=run_type)
     context = {"params": {"trigger_reason": given, "drift_date": None}, "dag_run": run}
-    assert tasks._trigger(context) == {"trigger_reason": reason, "drift_date": None}
+    assert training_tasks._trigger(context) == {"trigger_reason": reason, "drift_date": None}

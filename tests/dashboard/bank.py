@@ -9,14 +9,17 @@ import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
-from include import champion, customers, evaluation
+from include.champion import versions
+from include.champion.onnx_scorer import Scorer
 from include.contract import load_contract
-from include.run import frame_bytes
-from include.sample import sample_customers
-from include.score_table import score_table
-from include.scorer import Scorer
+from include.customers import loading
+from include.customers.database import open_engine
+from include.customers.sample import sample_customers
+from include.scoring.table import score_table
 from include.settings import Settings
 from include.store import LocalStore, open_store
+from include.training import evaluation
+from include.training.run import frame_bytes
 from tests.webapp.champions import Version, make_version, publish
 
 ROWS = 4000
@@ -40,7 +43,7 @@ def whole_version(version: str = "1") -> Version:
     manifest, files = make_version(version)
     frame = sample_customers(3000, seed=11)
     contract = manifest.contract
-    answers = Scorer(files[champion.MODEL_FILE]).score(contract.matrix(frame, manifest.columns))
+    answers = Scorer(files[versions.MODEL_FILE]).score(contract.matrix(frame, manifest.columns))
     labels = contract.labels(frame)
     metrics = evaluation.scores(labels, answers, threshold=manifest.threshold)
     shares = np.linspace(len(manifest.columns), 1, len(manifest.columns))
@@ -55,20 +58,20 @@ def whole_version(version: str = "1") -> Version:
     reference = frame[[*contract.feature_names, contract.target.name]]
     files = {
         **files,
-        champion.EVALUATION_FILE: json.dumps(report).encode(),
-        champion.REFERENCE_FILE: frame_bytes(reference.assign(split="train", probability=answers)),
+        versions.EVALUATION_FILE: json.dumps(report).encode(),
+        versions.REFERENCE_FILE: frame_bytes(reference.assign(split="train", probability=answers)),
     }
     gate = {"outcome": "accepted", "reasons": ["there is no champion yet"], "gain": None}
-    update = {"files": champion.file_entries(files), "gate": gate, "metrics": metrics}
+    update = {"files": versions.file_entries(files), "gate": gate, "metrics": metrics}
     return manifest.model_copy(update=update), files
 
 
 def open_bank(settings: Settings, *, rows: int = ROWS, scored: bool = True) -> None:
     """Fill the database and the store that the settings name."""
     publish(open_store(settings.resolved_store_uri), whole_version())
-    engine = customers.open_engine(settings.resolved_database_url)
-    customers.create_table(engine)
-    customers.load_customers(engine, people(rows), now=datetime.now(UTC))
+    engine = open_engine(settings.resolved_database_url)
+    loading.create_table(engine)
+    loading.load_customers(engine, people(rows), now=datetime.now(UTC))
     if scored:
         score_everybody(engine, people(rows))
     engine.dispose()
@@ -78,7 +81,7 @@ def score_everybody(engine: sa.Engine, frame: pd.DataFrame) -> None:
     """What the nightly run leaves in `churn_scores`."""
     manifest, files = whole_version()
     matrix = manifest.contract.matrix(frame, manifest.columns)
-    answers = Scorer(files[champion.MODEL_FILE]).score(matrix)
+    answers = Scorer(files[versions.MODEL_FILE]).score(matrix)
     reasons = _reasons(matrix, manifest.columns)
     moment = datetime.now(UTC).replace(tzinfo=None)
     score_table().metadata.create_all(engine)

@@ -16,7 +16,7 @@ from dashboard.call_list import CampaignSum
 from dashboard.campaign import Started
 from dashboard.components.campaign_panel import create_promise, create_started
 from dashboard.rules import CALLS_MAX, CallRules
-from include.contacts import Mark, contacts_table, create_contacts, mark
+from include.customers.contacts import Mark, contacts_table, create_contacts, mark
 from include.settings import Settings
 
 CAMPAIGN = "2026-11-23 10:00 a+b&c"

@@ -15,8 +15,8 @@ import pytest
 import sqlalchemy as sa
 
 from dashboard.components.what_if import changed_record
-from include.contacts import Mark, contacts_table, create_contacts, mark
 from include.contract import load_contract
+from include.customers.contacts import Mark, contacts_table, create_contacts, mark
 from include.settings import Settings
 from tests.dashboard import bank
 from tests.dashboard.conftest import Dashboard, OpenPage, until

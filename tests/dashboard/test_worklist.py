@@ -9,9 +9,10 @@ import sqlalchemy as sa
 
 from dashboard.call_list import CallList, ListView
 from dashboard.worklist import Revenue, Worklist, WorklistKeeper, build, scores_stamp
-from include import contacts, customers
-from include.contacts import Mark
-from include.score_table import score_table
+from include.customers import contacts, loading
+from include.customers.contacts import Mark
+from include.customers.database import open_engine
+from include.scoring.table import score_table
 from tests.dashboard import bank
 
 REVENUE = Revenue(per_spend=0.015, per_balance=0.18)
@@ -21,10 +22,10 @@ ROWS = 600
 @pytest.fixture
 def engine(database_url: str) -> Iterator[sa.Engine]:
     """Scored customers in a database of either kind."""
-    engine = customers.open_engine(database_url)
-    customers.create_table(engine)
+    engine = open_engine(database_url)
+    loading.create_table(engine)
     contacts.create_contacts(engine)
-    customers.load_customers(engine, bank.people(ROWS), now=datetime.now(UTC))
+    loading.load_customers(engine, bank.people(ROWS), now=datetime.now(UTC))
     bank.score_everybody(engine, bank.people(ROWS))
     yield engine
     engine.dispose()

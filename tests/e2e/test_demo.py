@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from include import champion
-from include.monitoring import read_day
+from include.champion import versions
+from include.drift.stages import read_day
 from include.settings import PROJECT
 from include.store import LocalStore
 from tests.e2e.test_make_run import Started, environment, start
@@ -45,9 +45,9 @@ def demo(environment: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
 
 def assert_closed(store: LocalStore, said: str, *, old: str, new: str) -> None:
     """What the story tells is what the store holds."""
-    pointer, _ = champion.read_pointer(store) or (None, "")
+    pointer, _ = versions.read_pointer(store) or (None, "")
     assert pointer is not None and (pointer.version, pointer.previous) == (new, old)
-    manifest = champion.read_manifest(store, pointer)
+    manifest = versions.read_manifest(store, pointer)
     day = manifest.trigger["drift_date"]
     assert manifest.trigger["trigger_reason"] == "drift"
     assert manifest.dag_run_id == f"drift__{day}__v{old}"

@@ -7,14 +7,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from include import champion, predictions
-from include.calibration import Calibration
-from include.champion import Manifest, SplitRecord
+from include.champion import versions
+from include.champion.calibration import Calibration
+from include.champion.versions import Manifest, SplitRecord
 from include.contract import load_contract
+from include.customers.sample import NO_DRIFT, Drift, sample_customers
 from include.features import SplitRule
-from include.run import frame_bytes
-from include.sample import NO_DRIFT, Drift, sample_customers
+from include.predictions import log as prediction_log
 from include.store import Store
+from include.training.run import frame_bytes
 
 CONTRACT = load_contract()
 DAY = date(2026, 5, 4)
@@ -40,12 +41,12 @@ def publish(
     store: Store, version: str = "1", *, people: pd.DataFrame, at: datetime = SNAPSHOT
 ) -> Manifest:
     """Put a version into production that has a reference and nothing else."""
-    files = {champion.REFERENCE_FILE: frame_bytes(reference(people))}
+    files = {versions.REFERENCE_FILE: frame_bytes(reference(people))}
     manifest = _manifest(version, files)
-    found = champion.read_pointer(store)
-    champion.move_pointer(
+    found = versions.read_pointer(store)
+    versions.move_pointer(
         store,
-        champion.write_version(store, manifest, files),
+        versions.write_version(store, manifest, files),
         etag=found[1] if found else None,
         previous=found[0].version if found else None,
         reason="test",
@@ -83,7 +84,7 @@ def log(
             **facts,
             "prediction_id": f"{request}-{version}-{source}-{key}",
             "row": 0,
-            "customer_key": predictions.customer_key(key, b"k") if known else None,
+            "customer_key": prediction_log.customer_key(key, b"k") if known else None,
             "probability": answer,
             **record,
             **values,
@@ -92,10 +93,10 @@ def log(
             keys, answers, people[list(CONTRACT.feature_names)].to_dict("records"), strict=True
         )
     ]
-    columns = predictions.feature_columns(CONTRACT)
+    columns = prediction_log.feature_columns(CONTRACT)
     for start in range(0, len(rows), object_rows):
         name = f"{request}-{version}-{source}-{keys[start]}"
-        predictions.write_rows(store, rows[start : start + object_rows], columns, batch=name)
+        prediction_log.write_rows(store, rows[start : start + object_rows], columns, batch=name)
 
 
 def people(rows: int, seed: int = 5, *, drift: Drift = NO_DRIFT) -> pd.DataFrame:
@@ -136,5 +137,5 @@ def _manifest(version: str, files: dict[str, bytes]) -> Manifest:
         params_sha256="",
         git_commit="",
         contract=CONTRACT,
-        files=champion.file_entries(files),
+        files=versions.file_entries(files),
     )

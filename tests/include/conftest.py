@@ -9,14 +9,16 @@ import pandas as pd
 import pytest
 from sqlalchemy import Engine
 
-from include import customers, release, stages
+from include.champion.registry import CANDIDATES, PRODUCTION, Registry
 from include.contract import Contract, load_contract
+from include.customers import loading
+from include.customers.database import open_engine
+from include.customers.sample import sample_customers
 from include.params import Params, load_params
-from include.registry import CANDIDATES, PRODUCTION, Registry
-from include.run import TrainingRun
-from include.sample import sample_customers
 from include.settings import Settings
 from include.store import Store
+from include.training import release, stages
+from include.training.run import TrainingRun
 
 ROWS = 3000
 WEAK = {"n_estimators": 3, "max_depth": 1}
@@ -46,9 +48,9 @@ def params() -> Params:
 @pytest.fixture
 def engine(sqlite_url: str, people: pd.DataFrame) -> Iterator[Engine]:
     """A customer database that holds them."""
-    engine = customers.open_engine(sqlite_url)
-    customers.create_table(engine)
-    customers.load_customers(engine, people, now=datetime.now(UTC))
+    engine = open_engine(sqlite_url)
+    loading.create_table(engine)
+    loading.load_customers(engine, people, now=datetime.now(UTC))
     yield engine
     engine.dispose()
 

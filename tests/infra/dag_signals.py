@@ -32,18 +32,18 @@ def airflow_settings(home: Path, port: int) -> dict[str, str]:
 
 def training(outcome: str) -> None:
     """A training run came to this end."""
-    from include import tasks
+    from include.tasks import training as training_tasks
 
     if outcome == "failed":
         logging.disable()  # there is no MLflow run to close
-        tasks.close_failed_run({"exception": ValueError("made up")})
+        training_tasks.close_failed_run({"exception": ValueError("made up")})
         return
-    tasks._count(outcome)
+    training_tasks._count(outcome)
 
 
 def drift(features: str, *, triggered: bool = True, reason: str = "drift") -> None:
     """A drift check found so many features."""
-    from include import drift_tasks
+    from include.tasks import drift as drift_tasks
 
     count = int(features)
     drift_tasks.drift_detected(

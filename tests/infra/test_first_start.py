@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from include.customers import open_engine
+from include.customers.database import open_engine
+from include.customers.sample import sample_customers
 from include.errors import DataError, StoreError, StoreUnavailable
-from include.sample import sample_customers
 from include.settings import PROJECT, Settings
 from include.store import LocalStore, S3Store, Store, open_store, s3_config
 from infra.compose import airflow_login, bootstrap

@@ -12,7 +12,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from include.champion import MODEL_FILE, move_pointer, read_pointer, version_key, write_version
+from include.champion.versions import (
+    MODEL_FILE,
+    move_pointer,
+    read_pointer,
+    version_key,
+    write_version,
+)
 from include.store import LocalStore
 from tests.infra.watched import Watched, watched_stack
 from tests.webapp.champions import Version, make_version, publish, records

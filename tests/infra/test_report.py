@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from include.champion import Manifest
+from include.champion.versions import Manifest
 from include.settings import Settings
 from include.store import open_store
 from infra.local import airflow, report

@@ -6,14 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from include import champion, graph, training
-from include.champion import Manifest, SelfCheck, SplitRecord
+from include.champion import versions
+from include.champion.onnx_scorer import Scorer
+from include.champion.versions import Manifest, SelfCheck, SplitRecord
 from include.contract import load_contract
+from include.customers.sample import sample_customers
 from include.params import Params, load_params
-from include.sample import sample_customers
-from include.scorer import Scorer
 from include.settings import Settings
 from include.store import Store
+from include.training import fit, onnx_export
 
 EIGHT_COLUMNS = (
     "Total_Relationship_Count",
@@ -45,24 +46,24 @@ def make_version(
     params = _params(trees, family, columns, seed)
     contract = load_contract()
     frame = sample_customers(rows, seed=seed)
-    prepared = training.prepare(frame, contract, params)
-    fitted = training.fit(prepared, params.model)
+    prepared = fit.prepare(frame, contract, params)
+    fitted = fit.fit(prepared, params.model)
     matrix = contract.matrix(frame, fitted.columns)
-    model = graph.export(fitted, matrix[:100])
+    model = onnx_export.export(fitted, matrix[:100])
     files = {
-        champion.MODEL_FILE: model,
-        champion.TREES_FILE: training.native_trees(fitted.trees),
-        champion.SELF_CHECK_FILE: _self_check(fitted.columns, matrix, model).to_bytes(),
-        champion.CARD_FILE: b"# A champion of the tests\n",
+        versions.MODEL_FILE: model,
+        versions.TREES_FILE: fit.native_trees(fitted.trees),
+        versions.SELF_CHECK_FILE: _self_check(fitted.columns, matrix, model).to_bytes(),
+        versions.CARD_FILE: b"# A champion of the tests\n",
     }
     return _manifest(version, params, fitted, files), files
 
 
 def publish(store: Store, version: Version) -> None:
     """Write a version and put it into production."""
-    pointer = champion.write_version(store, *version)
-    found = champion.read_pointer(store)
-    champion.move_pointer(
+    pointer = versions.write_version(store, *version)
+    found = versions.read_pointer(store)
+    versions.move_pointer(
         store,
         pointer,
         etag=found[1] if found else None,
@@ -97,7 +98,7 @@ def _self_check(columns: tuple[str, ...], matrix: Any, model: bytes) -> SelfChec
 
 
 def _manifest(
-    version: str, params: Params, fitted: training.Fitted, files: dict[str, bytes]
+    version: str, params: Params, fitted: fit.Fitted, files: dict[str, bytes]
 ) -> Manifest:
     return Manifest(
         version=version,
@@ -124,5 +125,5 @@ def _manifest(
         params_sha256=params.sha256(),
         git_commit="",
         contract=load_contract(),
-        files=champion.file_entries(files),
+        files=versions.file_entries(files),
     )

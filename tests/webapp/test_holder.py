@@ -7,8 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from include import champion
-from include.champion import MANIFEST_FILE, MODEL_FILE, POINTER_KEY, SELF_CHECK_FILE, version_key
+from include.champion import versions
+from include.champion.versions import (
+    MANIFEST_FILE,
+    MODEL_FILE,
+    POINTER_KEY,
+    SELF_CHECK_FILE,
+    version_key,
+)
 from include.errors import StoreUnavailable
 from include.store import LocalStore, Store, StoredObject
 from tests.webapp.champions import Version, publish
@@ -140,7 +146,7 @@ BREAK: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing": (Path.unlink, MODEL_FILE),
     "no manifest": (Path.unlink, MANIFEST_FILE),
     "another manifest": (tamper, MANIFEST_FILE),
-    "a file that serving does not read": (tamper, champion.CARD_FILE),
+    "a file that serving does not read": (tamper, versions.CARD_FILE),
     "no self-check": (truncate, SELF_CHECK_FILE),
 }
 
@@ -196,7 +202,7 @@ def incompatible(version: Version, **changes: object) -> Version:
     manifest, files = version
     document = json.loads(files[SELF_CHECK_FILE]) | changes
     spoilt = {**files, SELF_CHECK_FILE: json.dumps(document).encode()}
-    return manifest.model_copy(update={"files": champion.file_entries(spoilt)}), spoilt
+    return manifest.model_copy(update={"files": versions.file_entries(spoilt)}), spoilt
 
 
 def test_answers_that_differ_from_the_stored_ones_are_refused(
@@ -279,16 +285,16 @@ def test_the_local_copy_holds_one_version(
         publish(watched.store, version)
         holder.look()
     kept: Store = LocalStore(watched.copy)
-    versions = {info.key.split("/")[2] for info in kept.list("champion/versions/")}
-    assert versions == {"2"}
+    left = {info.key.split("/")[2] for info in kept.list("champion/versions/")}
+    assert left == {"2"}
 
 
 def test_trees_that_answer_otherwise_cost_only_the_explanations(
     watched: Watched, version_1: Version, version_2: Version
 ) -> None:
     manifest, files = version_1
-    mixed = {**files, champion.TREES_FILE: version_2[1][champion.TREES_FILE]}
-    update = {"files": champion.file_entries(mixed)}
+    mixed = {**files, versions.TREES_FILE: version_2[1][versions.TREES_FILE]}
+    update = {"files": versions.file_entries(mixed)}
     publish(watched.store, (manifest.model_copy(update=update), mixed))
     holder = watched.open()
     holder.look()

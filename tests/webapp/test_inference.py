@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from flask.testing import FlaskClient
 
-from include.champion import MODEL_FILE
-from include.predictions import customer_key
-from include.scorer import Scorer
+from include.champion.onnx_scorer import Scorer
+from include.champion.versions import MODEL_FILE
+from include.predictions.log import customer_key
 from include.settings import Settings
 from include.store import LocalStore
 from tests.webapp.champions import EIGHT_COLUMNS, Version, make_version, publish, records
@@ -210,7 +210,7 @@ def test_an_explanation_adds_up_and_is_xgboosts_own(
 def shap_by_xgboost(version: Version, record: dict[str, Any]) -> dict[str, float]:
     import xgboost as xgb
 
-    from include.champion import TREES_FILE
+    from include.champion.versions import TREES_FILE
     from include.features import engineer
 
     manifest, files = version

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from include import promotion, rollback
-from include.registry import CANDIDATES, PRODUCTION, Registry
-from include.rollback import Wish
+from include.champion import promotion, rollback
+from include.champion.registry import CANDIDATES, PRODUCTION, Registry
+from include.champion.rollback import Wish
 from include.store import LocalStore
 from tests.include.conftest import clear_models
 from tests.webapp.champions import Version, publish, records

@@ -20,9 +20,9 @@ import psutil
 import pyarrow as pa
 import pytest
 
-from include.champion import MODEL_FILE, version_key
-from include.predictions import read_predictions
-from include.scorer import Scorer
+from include.champion.onnx_scorer import Scorer
+from include.champion.versions import MODEL_FILE, version_key
+from include.predictions.log import read_predictions
 from include.store import LocalStore, S3Store, Store
 from tests.conftest import AWS_DUMMY
 from tests.webapp.champions import Version, publish, records

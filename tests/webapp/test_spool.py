@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from include.errors import StoreUnavailable
-from include.predictions import read_predictions
+from include.predictions.log import read_predictions
 from include.store import LocalStore
 from webapp import shipper as shipper_module
 from webapp.shipper import Shipper, read_segment

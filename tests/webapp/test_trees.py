@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from include.champion import TREES_FILE
+from include.champion.versions import TREES_FILE
 from include.errors import ChampionError
 from tests.webapp.champions import Version, make_version
 from webapp.trees import NativeTrees

@@ -27,14 +27,14 @@ MODULES = (
     "sqlalchemy.dialects.mysql",
     "sqlalchemy.dialects.sqlite",
     "xgboost",
-    "include.connections",
-    "include.monitoring",
-    "include.night_summary",
-    "include.outcomes",
-    "include.registry",
-    "include.release",
-    "include.rollback",
-    "include.stages",
+    "include.tasks.connections",
+    "include.drift.stages",
+    "include.scoring.summarise_scores",
+    "include.drift.measure_outcomes",
+    "include.champion.registry",
+    "include.training.release",
+    "include.champion.rollback",
+    "include.training.stages",
 )
 
 

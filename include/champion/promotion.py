@@ -1,0 +1,129 @@
+"""What is in production, and how a version gets there: files first, then pointer, then alias."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from include.champion import versions
+from include.champion.onnx_scorer import Scorer, check_answers
+from include.champion.registry import Registry
+from include.champion.versions import Manifest, Pointer
+from include.errors import ChampionError, ChurnError, RegistryError
+from include.settings import load_settings
+from include.store import Store, open_store
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Production:
+    """What the store and the registry say is in production, read at one moment."""
+
+    pointer: Pointer | None
+    etag: str | None
+    alias: str | None
+
+    @property
+    def version(self) -> str | None:
+        """The version in production; None when there is no champion yet."""
+        return self.pointer.version if self.pointer else None
+
+
+def read_production(store: Store, registry: Registry) -> Production:
+    """Read pointer and alias; unreadable ones raise, and only 'neither' means no champion yet."""
+    found = versions.read_pointer(store)
+    alias = registry.champion()
+    if found is None and alias is not None:
+        raise RegistryError(
+            f"the registry's alias champion names version {alias}, but {store.uri} has no "
+            f"{versions.POINTER_KEY}: restore the object from a backup, or delete the alias if "
+            "there really is no champion. Nothing is promoted until then"
+        )
+    pointer, etag = found if found else (None, None)
+    return Production(pointer, etag, alias)
+
+
+def repair_alias(registry: Registry, production: Production) -> None:
+    """Let the alias follow the pointer where it lags behind."""
+    if production.version is not None and production.alias != production.version:
+        logger.warning(
+            "alias champion named version %s, the pointer %s: repaired",
+            production.alias,
+            production.version,
+        )
+        registry.set_champion(production.version)
+
+
+def publish(store: Store, draft: Manifest, files: Mapping[str, bytes], *, version: str) -> Pointer:
+    """Write a version into the store, once; a repeated promotion finds its own earlier work."""
+    if any(True for _ in store.list(versions.version_key(version, versions.MANIFEST_FILE))):
+        stored, digest = versions.read_version(store, version)
+        if stored.run_id != draft.run_id:
+            raise ChampionError(
+                f"version {version} in {store.uri} was made by MLflow run {stored.run_id}, not by "
+                f"{draft.run_id}: does another MLflow server share this store?"
+            )
+        return versions.pointer_to(stored, digest)
+    manifest = draft.model_copy(update={"version": version})
+    return versions.write_version(store, manifest, files)
+
+
+def put_in_production(
+    store: Store,
+    registry: Registry,
+    version: str,
+    *,
+    production: Production,
+    reason: str,
+    now: datetime,
+) -> Pointer:
+    """Move pointer and alias to a version that is whole and answers its self-check rows.
+
+    Raises ObjectChanged when the pointer is no longer the one in `production`, ChampionError when
+    the version does not exist or fails a check; in both cases production stays as it is.
+    """
+    manifest, digest = versions.read_version(store, version)
+    files = versions.read_files(store, manifest, manifest.files)
+    check_answers(Scorer(files[versions.MODEL_FILE]), files[versions.SELF_CHECK_FILE])
+    moved = versions.move_pointer(
+        store,
+        versions.pointer_to(manifest, digest),
+        etag=production.etag,
+        previous=production.version,
+        reason=reason,
+        now=now,
+    )
+    registry.set_champion(version)
+    return moved
+
+
+def main() -> int:
+    """`make promote VERSION=3 REASON="…"`: put an approved version into production by hand."""
+    parser = argparse.ArgumentParser(description="Put an approved version into production.")
+    parser.add_argument("version", help="a version of prod.churn_model that is in the store")
+    parser.add_argument("--reason", required=True, help="why; it is kept in the pointer")
+    arguments = parser.parse_args()
+    try:
+        settings = load_settings()
+        store = open_store(settings.resolved_store_uri)
+        registry = Registry(settings.tracking_uri)
+        moved = put_in_production(
+            store,
+            registry,
+            arguments.version,
+            production=read_production(store, registry),
+            reason=arguments.reason,
+            now=datetime.now(UTC),
+        )
+    except ChurnError as error:
+        sys.stderr.write(f"not promoted: {error}\n")
+        return 1
+    sys.stdout.write(f"champion is {moved.version}, before it was {moved.previous or 'none'}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

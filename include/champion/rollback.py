@@ -1,0 +1,130 @@
+"""The way back: an earlier version into production again, checked first, recorded for ever."""
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+
+from include.champion import promotion, versions
+from include.champion.onnx_scorer import Scorer, check_answers
+from include.champion.promotion import Production
+from include.champion.registry import Registry
+from include.champion.versions import MODEL_FILE, SELF_CHECK_FILE
+from include.errors import ChampionError, ObjectChanged
+from include.store import Store
+
+logger = logging.getLogger(__name__)
+
+ATTEMPTS = 3
+REASON_TAG, WHO_TAG, WHEN_TAG = "rollback_reason", "rollback_by", "rollback_at"
+FROM_TAG = "rollback_from"
+VERSIONS_NAMED = 10
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Who wants which version back, and why."""
+
+    version: str
+    reason: str
+    who: str
+
+    @property
+    def recorded(self) -> str:
+        """The pointer's reason."""
+        return f"rollback by {self.who}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class RolledBack:
+    """What is in production now; `moved` says whether this run changed it."""
+
+    version: str
+    previous: str | None
+    moved: bool
+    message: str
+
+
+def check_version(store: Store, registry: Registry, wish: Wish) -> str:
+    """Refuse a version that is not whole, does not answer, or is not in the registry.
+
+    Returns what moving to it would do. Nothing is changed.
+    """
+    if not wish.reason.strip():
+        raise ChampionError("a rollback needs a reason, found none: say why, it is kept for ever")
+    _check_known(store, wish.version)
+    manifest, _ = versions.read_version(store, wish.version)
+    if manifest.version != wish.version:
+        raise ChampionError(
+            f"the manifest of version {wish.version!r} says {manifest.version!r}: somebody copied "
+            "a version by hand; roll back to another one"
+        )
+    files = versions.read_files(store, manifest, manifest.files)
+    check_answers(Scorer(files[MODEL_FILE]), files[SELF_CHECK_FILE])
+    registry.check_production_version(wish.version)
+    production = promotion.read_production(store, registry)
+    if production.version == wish.version:
+        return f"version {wish.version} is whole, and in production already"
+    return f"version {wish.version} is whole; production is at {production.version or 'none'}"
+
+
+def move_champion(store: Store, registry: Registry, wish: Wish, *, now: datetime) -> RolledBack:
+    """Move pointer and alias to the version; somebody else's move in between is moved back too."""
+    for _ in range(ATTEMPTS):
+        production = promotion.read_production(store, registry)
+        if production.version == wish.version:
+            return _already(registry, production, wish)
+        try:
+            moved = promotion.put_in_production(
+                store,
+                registry,
+                wish.version,
+                production=production,
+                reason=wish.recorded,
+                now=now,
+            )
+        except ObjectChanged:
+            logger.info("the champion moved meanwhile: reading it again")
+            continue
+        _record(registry, wish, previous=moved.previous, now=now)
+        message = f"champion is {moved.version}, before it was {moved.previous or 'none'}"
+        logger.info("%s: %s", message, wish.recorded)
+        return RolledBack(moved.version, moved.previous, moved=True, message=message)
+    raise ObjectChanged(
+        f"the champion pointer moved {ATTEMPTS} times during this rollback: pause churn_training, "
+        "then clear this task"
+    )
+
+
+def _check_known(store: Store, version: str) -> None:
+    prefix = f"{versions.VERSIONS_PREFIX}/"
+    found = {info.key.removeprefix(prefix).partition("/")[0] for info in store.list(prefix)}
+    if version in found:
+        return
+    newest = sorted(found, key=lambda name: (len(name), name))[-VERSIONS_NAMED:]
+    raise ChampionError(
+        f"version {version!r} is not in {store.uri}; the newest there are "
+        f"{', '.join(newest) or 'none'}: choose one of them"
+    )
+
+
+def _already(registry: Registry, production: Production, wish: Wish) -> RolledBack:
+    """Nothing to move; an earlier try of this task may have been killed behind the pointer."""
+    pointer = production.pointer
+    promotion.repair_alias(registry, production)
+    if pointer is not None and pointer.reason == wish.recorded:
+        _record(registry, wish, previous=pointer.previous, now=pointer.promoted_at)
+    message = f"version {wish.version} is in production already: nothing was moved"
+    logger.info(message)
+    previous = pointer.previous if pointer else None
+    return RolledBack(wish.version, previous, moved=False, message=message)
+
+
+def _record(registry: Registry, wish: Wish, *, previous: str | None, now: datetime) -> None:
+    """The pointer keeps the last move; the registry's tags keep it when the pointer has moved on.
+
+    Both versions say so, for whoever looks up either.
+    """
+    facts = {REASON_TAG: wish.reason, WHO_TAG: wish.who, WHEN_TAG: now.isoformat()}
+    registry.tag_production_version(wish.version, {**facts, FROM_TAG: previous or "none"})
+    if previous is not None:
+        registry.tag_production_version(previous, {**facts, "rolled_back_to": wish.version})

@@ -1,0 +1,238 @@
+"""The champion in the store: immutable versions, and one small pointer to the one in production."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Literal, Self
+
+from pydantic import AwareDatetime, Field, model_validator
+
+from include.champion.calibration import Calibration
+from include.contract import Contract
+from include.documents import Document, parse_document, sha256
+from include.errors import ChampionError, ObjectNotFound
+from include.store import Store, StoredObject
+
+logger = logging.getLogger(__name__)
+
+POINTER_KEY = "champion/current.json"
+VERSIONS_PREFIX = "champion/versions"
+
+MODEL_FILE = "model.onnx"
+TREES_FILE = "trees.ubj"
+REFERENCE_FILE = "reference.parquet"
+SELF_CHECK_FILE = "self_check.json"
+EVALUATION_FILE = "evaluation.json"
+CARD_FILE = "model_card.md"
+MANIFEST_FILE = "manifest.json"
+VERSION_PATTERN = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"  # one part of an object key
+SELF_CHECK_TOLERANCE = 1e-5
+
+
+class Pointer(Document):
+    """`champion/current.json`: what is in production."""
+
+    version: str = Field(pattern=VERSION_PATTERN)
+    manifest_key: str
+    manifest_sha256: str
+    promoted_at: AwareDatetime
+    run_id: str = Field(description="the MLflow run that made the version")
+    previous: str | None = Field(description="the version before this one, if any")
+    reason: str
+
+    @model_validator(mode="after")
+    def _manifest_of_the_version(self) -> Self:
+        expected = version_key(self.version, MANIFEST_FILE)
+        if self.manifest_key != expected:
+            raise ValueError(f"manifest_key must be {expected}, found {self.manifest_key[:80]!r}")
+        return self
+
+
+class FileEntry(Document):
+    """One file of a version."""
+
+    sha256: str
+    size: int = Field(ge=0)
+
+
+class SplitRecord(Document):
+    """The split that a version was trained under, so that its training rows are known for ever."""
+
+    salt: str
+    calibration_share: float
+    holdout_share: float
+
+
+class Manifest(Document):
+    """`champion/versions/<version>/manifest.json`: all that a reader of the version must know."""
+
+    version: str
+    created_at: AwareDatetime
+    snapshot_at: AwareDatetime = Field(description="when the customer table was read")
+    run_id: str = Field(description="the MLflow run")
+    dag_run_id: str
+    candidate_version: str = Field(description="the version in the registry's churn_model")
+    model_family: Literal["xgboost", "random_forest"]
+    columns: tuple[str, ...] = Field(description="the model's raw input columns, in order")
+    engineered: tuple[str, ...] = Field(description="the engineered features that follow them")
+    threshold: float = Field(ge=0, le=1)
+    calibration: Calibration
+    scaler_mean: tuple[float, ...]
+    scaler_scale: tuple[float, ...]
+    resampling: str
+    split: SplitRecord
+    training_rows: int
+    training_attrited_share: float
+    metrics: dict[str, float | None]
+    gate: dict[str, Any] = Field(description="the gate's decision, as in gate.json")
+    trigger: dict[str, Any] = Field(description="why the run was started")
+    data_sha256: str
+    params_sha256: str
+    git_commit: str
+    contract: Contract
+    files: dict[str, FileEntry]
+
+    @model_validator(mode="after")
+    def _columns_in_contract(self) -> Self:
+        unknown = set(self.columns) - set(self.contract.feature_names)
+        if unknown or not self.columns:
+            raise ValueError(f"columns outside the contract: {sorted(unknown)}")
+        return self
+
+
+class SelfCheck(Document):
+    """Made-up rows with the answers that the version must give wherever it is loaded."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[float, ...], ...]
+    probabilities: tuple[float, ...]
+
+    @model_validator(mode="after")
+    def _as_many_answers_as_rows(self) -> Self:
+        if len(self.rows) != len(self.probabilities) or not self.rows:
+            raise ValueError("one answer for each row, and at least one row")
+        if any(len(row) != len(self.columns) for row in self.rows):
+            raise ValueError("each row has one value for each column")
+        return self
+
+
+def read_pointer(store: Store) -> tuple[Pointer, str] | None:
+    """The pointer and its etag; None only when the store says that there is none."""
+    try:
+        found = store.read(POINTER_KEY)
+    except ObjectNotFound:
+        return None
+    return parse_pointer(found), found.etag
+
+
+def parse_pointer(found: StoredObject) -> Pointer:
+    """The pointer in an object; ChampionError when it is not one."""
+    return parse_document(Pointer, found.data, POINTER_KEY)
+
+
+def read_manifest(store: Store, pointer: Pointer) -> Manifest:
+    """The manifest that the pointer names, checked against the pointer's hash."""
+    data = _existing(store, pointer.manifest_key)
+    if sha256(data) != pointer.manifest_sha256:
+        raise ChampionError(
+            f"{pointer.manifest_key} has sha256 {sha256(data)}, the pointer expects "
+            f"{pointer.manifest_sha256}: the version was changed after promotion, roll back"
+        )
+    manifest = parse_document(Manifest, data, pointer.manifest_key)
+    if manifest.version != pointer.version:
+        raise ChampionError(
+            f"the pointer names version {pointer.version}, its manifest {manifest.version}"
+        )
+    return manifest
+
+
+def read_version(store: Store, version: str) -> tuple[Manifest, str]:
+    """Any version's manifest and the manifest's hash, whether in production or not."""
+    key = version_key(version, MANIFEST_FILE)
+    data = _existing(store, key)
+    return parse_document(Manifest, data, key), sha256(data)
+
+
+def read_files(store: Store, manifest: Manifest, names: Iterable[str]) -> dict[str, bytes]:
+    """Files of a version, each checked against the manifest before anybody parses it."""
+    files = {}
+    for name in names:
+        key = version_key(manifest.version, name)
+        entry = manifest.files.get(name)
+        if entry is None:
+            raise ChampionError(f"the manifest of version {manifest.version} lists no {name}")
+        data = _existing(store, key)
+        if sha256(data) != entry.sha256 or len(data) != entry.size:
+            raise ChampionError(
+                f"{key} has {len(data)} bytes with sha256 {sha256(data)}, the manifest expects "
+                f"{entry.size} with {entry.sha256}: the file is torn or was tampered with"
+            )
+        files[name] = data
+    return files
+
+
+def write_version(store: Store, manifest: Manifest, files: Mapping[str, bytes]) -> Pointer:
+    """Write a version's files and then its manifest, each once; repeating it changes nothing.
+
+    Returns the pointer that would put the version into production, with no previous version yet.
+    """
+    for name, entry in manifest.files.items():
+        if sha256(files[name]) != entry.sha256:
+            raise ChampionError(f"{name} is not the file that the manifest describes")
+        store.create(version_key(manifest.version, name), files[name])
+    key = version_key(manifest.version, MANIFEST_FILE)
+    data = manifest.to_bytes()
+    store.create(key, data)
+    return pointer_to(manifest, sha256(data))
+
+
+def pointer_to(manifest: Manifest, digest: str) -> Pointer:
+    """The pointer that would put a version into production; `digest` is its manifest's hash."""
+    return Pointer(
+        version=manifest.version,
+        manifest_key=version_key(manifest.version, MANIFEST_FILE),
+        manifest_sha256=digest,
+        promoted_at=manifest.created_at,
+        run_id=manifest.run_id,
+        previous=None,
+        reason="",
+    )
+
+
+def move_pointer(
+    store: Store,
+    pointer: Pointer,
+    *,
+    etag: str | None,
+    previous: str | None,
+    reason: str,
+    now: datetime,
+) -> Pointer:
+    """Put a version into production if the pointer still is the one read as `etag`.
+
+    Raises ObjectChanged when somebody else moved it in the meantime.
+    """
+    moved = pointer.model_copy(update={"previous": previous, "reason": reason, "promoted_at": now})
+    store.replace(POINTER_KEY, moved.to_bytes(), etag=etag)
+    logger.info("champion moved from version %s to %s: %s", previous, moved.version, reason)
+    return moved
+
+
+def file_entries(files: Mapping[str, bytes]) -> dict[str, FileEntry]:
+    """What a manifest says of its files."""
+    return {n: FileEntry(sha256=sha256(data), size=len(data)) for n, data in sorted(files.items())}
+
+
+def version_key(version: str, name: str) -> str:
+    """Where a version keeps a file."""
+    return f"{VERSIONS_PREFIX}/{version}/{name}"
+
+
+def _existing(store: Store, key: str) -> bytes:
+    try:
+        return store.read(key).data
+    except ObjectNotFound as error:
+        raise ChampionError(
+            f"{key} is missing in {store.uri}, and a version without it is not whole: "
+            "restore it from a backup, or roll back to another version"
+        ) from error

@@ -1,0 +1,129 @@
+"""The customer table by ranges of its key: cut into equal parts, read page by page."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import sqlalchemy as sa
+
+from include.contract import Contract
+from include.customers.database import database_errors, shown_url
+from include.customers.rows import read_page, read_rows
+from include.customers.table import TABLE
+from include.errors import DataError
+
+if TYPE_CHECKING:
+    from sqlalchemy.types import TypeEngine
+
+KEYS_ROWS = 1000  # keys named in one query
+
+
+@dataclass(frozen=True)
+class KeyRange:
+    """The keys above `after` up to and including `upto`; None is open."""
+
+    after: int | None
+    upto: int | None
+
+    def condition(self, key: "sa.ColumnElement[Any]") -> "sa.ColumnElement[bool]":
+        """The range as SQL."""
+        bounds = [] if self.after is None else [key > self.after]
+        bounds += [] if self.upto is None else [key <= self.upto]
+        return sa.and_(sa.true(), *bounds)
+
+
+def count_customers(engine: sa.Engine) -> int:
+    """How many rows the table has."""
+    query = sa.select(sa.func.count()).select_from(sa.table(TABLE))
+    with _reading(engine) as connection:
+        return int(connection.scalar(query) or 0)
+
+
+def cut(engine: sa.Engine, contract: Contract, *, ranges: int, rows: int) -> list[KeyRange]:
+    """At most so many ranges of so many customers, the last as many as are left.
+
+    Together they hold every key that there is or can be. The database walks its primary key once,
+    and nothing but the bounds comes back.
+    """
+    key: sa.ColumnElement[Any] = sa.column(contract.key.name)
+    last = sa.select(key).select_from(sa.table(TABLE)).order_by(key).limit(1).offset(rows - 1)
+    found: list[KeyRange] = []
+    after: int | None = None
+    with _reading(engine) as connection:
+        while len(found) < ranges - 1:
+            bound = connection.scalar(last if after is None else last.where(key > after))
+            if bound is None:
+                break
+            found.append(KeyRange(after, int(bound)))
+            after = int(bound)
+    return [*found, KeyRange(after, None)]
+
+
+def pages(
+    engine: sa.Engine, contract: Contract, names: Sequence[str], keys: KeyRange, *, rows: int
+) -> Iterator[pd.DataFrame]:
+    """The key and the named columns of a range's customers, by key, so many rows at a time.
+
+    Each page is a query of its own: no cursor stays open that a writer would wait for, and a lost
+    connection costs one page.
+    """
+    types = column_types(engine, contract, names)
+    key: sa.ColumnElement[Any] = sa.column(contract.key.name)
+    last = sa.select(key).select_from(sa.table(TABLE)).order_by(key).limit(1).offset(rows - 1)
+    query = sa.select().select_from(sa.table(TABLE))
+    while True:
+        with _reading(engine) as connection:
+            bound = connection.scalar(last.where(keys.condition(key)))
+            near = KeyRange(keys.after, keys.upto if bound is None else int(bound))
+            found = query.where(near.condition(key))
+            page = read_page(connection, found, types, key=contract.key.name)
+        if len(page):
+            yield page
+        if bound is None:
+            return
+        keys = KeyRange(near.upto, keys.upto)
+
+
+def read_keys(
+    engine: sa.Engine, contract: Contract, names: Sequence[str], keys: Sequence[int]
+) -> pd.DataFrame:
+    """The same columns of the customers with these keys, by key."""
+    types = column_types(engine, contract, names)
+    key: sa.ColumnElement[Any] = sa.column(contract.key.name)
+    query = sa.select().select_from(sa.table(TABLE)).order_by(key)
+    wanted = sorted(keys)
+    with _reading(engine) as connection:
+        parts = [
+            read_rows(connection, query.where(key.in_(wanted[i : i + KEYS_ROWS])), types)
+            for i in range(0, len(wanted), KEYS_ROWS)
+        ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def column_types(
+    engine: sa.Engine, contract: Contract, names: Sequence[str]
+) -> "dict[str, TypeEngine[Any]]":
+    """The key's and the named columns' types in the database; DataError when one is missing."""
+    wanted = [contract.key.name, *names]
+    with database_errors(engine, f"look for the table {TABLE}"):
+        try:
+            found = {c["name"]: c["type"] for c in sa.inspect(engine).get_columns(TABLE)}
+        except sa.exc.NoSuchTableError as error:
+            raise DataError(
+                f"there is no table {TABLE} in {shown_url(engine)}: load customers first"
+            ) from error
+    missing = [name for name in wanted if name not in found]
+    if missing:
+        raise DataError(
+            f"the table {TABLE} lacks {', '.join(missing)}, which the champion needs: add them, or "
+            "train a champion without them"
+        )
+    return {name: found[name] for name in wanted}
+
+
+@contextmanager
+def _reading(engine: sa.Engine) -> Iterator[sa.Connection]:
+    with database_errors(engine, f"read the table {TABLE}"), engine.connect() as connection:
+        yield connection

@@ -1,0 +1,136 @@
+"""Whether drift starts a training run: the guards between an alarm and a new model."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from include.drift.findings import GroupDrift, Guard, Retraining, StartedRun
+from include.params import DriftRules
+
+OLDER = "older_than_champion"
+
+
+@dataclass(frozen=True)
+class Production:
+    """The champion, and what has happened since it was trained."""
+
+    version: str
+    promoted_at: datetime
+    newly_labelled: int
+
+
+@dataclass(frozen=True)
+class Situation:
+    """All that the guards look at."""
+
+    day: date
+    now: datetime
+    production: Production | None
+    earlier: Sequence[StartedRun]
+    in_flight: int  # training runs that have not ended, this day's own left out
+    report_uri: str | None
+
+
+def run_id_of(day: date, version: str) -> str:
+    """The one training run that a day and a version can start."""
+    return f"drift__{day.isoformat()}__v{version}"
+
+
+def decide(groups: Sequence[GroupDrift], situation: Situation, rules: DriftRules) -> Retraining:
+    """Start a training run when the champion's own traffic drifted and every guard lets it."""
+    drifted = [group for group in groups if group.status == "drifted"]
+    if not drifted:
+        return no_drift()
+    production = situation.production
+    own = next((g for g in drifted if production and g.version == production.version), None)
+    guards = tuple(_guards(own, situation, rules))
+    stopped = next((guard for guard in guards if not guard.passed), None)
+    if stopped or own is None:
+        found = stopped or guards[0]
+        return _none(found.name, f"drift, and no training: {found.explanation}", guards)
+    run_id = run_id_of(situation.day, own.version)
+    return Retraining(
+        triggered=True,
+        reason="drift",
+        explanation=f"drift starts the training run {run_id}",
+        guards=guards,
+        run_id=run_id,
+        decided_at=situation.now,
+        conf=_conf(own, situation, rules),
+    )
+
+
+def no_drift() -> Retraining:
+    """The decision of a quiet day, which needs to look at nothing."""
+    return _none("no_drift", "no drift", ())
+
+
+def _none(reason: str, explanation: str, guards: tuple[Guard, ...]) -> Retraining:
+    return Retraining(
+        triggered=False,
+        reason=reason,
+        explanation=explanation,
+        guards=guards,
+        run_id=None,
+        decided_at=None,
+        conf=None,
+    )
+
+
+def _conf(group: GroupDrift, situation: Situation, rules: DriftRules) -> dict[str, Any]:
+    return {
+        "trigger_reason": "drift",
+        "drift_date": situation.day.isoformat(),
+        "threshold": rules.rule.threshold,
+        "num_drifted_features": len(group.drifted_features),
+        "report_uri": situation.report_uri,
+    }
+
+
+def _guards(own: GroupDrift | None, situation: Situation, rules: DriftRules) -> Iterator[Guard]:
+    production = situation.production
+    champion = f"version {production.version}" if production else "nobody"
+    yield Guard(
+        name="other_version",
+        passed=own is not None,
+        explanation=f"the champion is {champion}, and only its own traffic can start a training",
+    )
+    if production is None or own is None:
+        return
+    promoted = production.promoted_at.date()
+    yield Guard(
+        name=OLDER,
+        passed=situation.day >= promoted,
+        explanation=f"the day is {situation.day}, the champion is of {promoted}",
+    )
+    yield Guard(
+        name="few_new_labels",
+        passed=production.newly_labelled >= rules.newly_labelled_min,
+        explanation=f"{production.newly_labelled:,} customers were labelled since the champion's "
+        f"training, {rules.newly_labelled_min:,} are needed (drift.newly_labelled_min)",
+    )
+    yield _cool_down(situation, rules, run_id_of(situation.day, own.version))
+    yield Guard(
+        name="in_flight",
+        passed=situation.in_flight == 0,
+        explanation=f"{situation.in_flight} training runs are queued or running",
+    )
+
+
+def _cool_down(situation: Situation, rules: DriftRules, own_run_id: str) -> Guard:
+    """Counts what drift started; this day's own run is no reason against itself."""
+    since = situation.now - timedelta(days=rules.cooldown_days)
+    recent = [
+        start
+        for start in situation.earlier
+        if start.decided_at > since and start.run_id != own_run_id
+    ]
+    latest = max(recent, key=lambda start: start.decided_at, default=None)
+    waits = f"drift started {latest.run_id} at {latest.decided_at:%Y-%m-%d %H:%M}" if latest else ""
+    return Guard(
+        name="cool_down",
+        passed=latest is None,
+        explanation=f"{waits or 'drift has started no training'} within the last "
+        f"{rules.cooldown_days:g} days (drift.cooldown_days)",
+    )

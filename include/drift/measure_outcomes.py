@@ -1,0 +1,306 @@
+"""Realised performance: what was predicted of customers, and what they did.
+
+A customer who left is an outcome as soon as the label is known, one who stayed only `outcome_days`
+after the prediction. Until then there is an estimate: with calibrated probabilities, the score that
+the model would have if each customer left with just the probability it gave.
+"""
+
+import itertools
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import AwareDatetime, Field
+
+from include.contract import Contract
+from include.customers import loading
+from include.documents import Document
+from include.drift import findings
+from include.drift.stages import DriftRun
+from include.drift.statistics import SCORE
+from include.drift.traffic import CUSTOMER, KEYS, SCORE_COLUMN, distinct_texts, numbers, salted
+from include.errors import DataError
+from include.predictions import log as prediction_log
+from include.predictions.log import SeenHashes, customer_key, hashes
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+logger = logging.getLogger(__name__)
+
+LEFT, STAYED, PENDING, GONE_BEFORE = 1, 0, -1, -2
+MOMENT = "predicted_at"
+
+
+class Scores(Document):
+    """How good a version's answers were, or are expected to be."""
+
+    estimated: bool = Field(description="from the probabilities alone, without any outcome")
+    rows: int
+    roc_auc: float | None = Field(description="null where all customers did the same")
+    brier: float
+    calibration_error: float | None = Field(description="null for an estimate, which assumes 0")
+    attrited_share: float
+    mean_probability: float
+
+
+class VersionWeek(Document):
+    """One version's predictions of one ISO week: of each known customer the first."""
+
+    version: str
+    week: str = Field(description="such as 2026-W19, of the prediction")
+    customers: int
+    left: int
+    stayed: int
+    pending: int = Field(description="no label yet, or outcome_days not over")
+    complete: bool = Field(description="nobody is pending; before, those who left come first")
+    realised: Scores | None
+    estimate: Scores
+
+
+class Outcomes(Document):
+    """All of `outcomes.json`."""
+
+    as_of: AwareDatetime
+    outcome_days: float
+    rows_without_customer: int = Field(description="predictions that no label can be joined to")
+    unreadable_objects: tuple[str, ...]
+    weeks: tuple[VersionWeek, ...]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What `measure_outcomes` hands on."""
+
+    outcomes: str
+    weeks: int
+    outcomes_known: int
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What the customer table knows, by ascending hash of the customer's key in the log."""
+
+    hashes: "NDArray[np.uint64]"
+    left: "NDArray[np.bool_]"
+    known: "NDArray[np.bool_]"
+    labelled_at: "NDArray[np.int64]"  # microseconds since 1970; the largest where not dated
+
+    def of(
+        self, keys: "NDArray[np.uint64]", moments: "NDArray[np.int64]", *, ripe_until: int
+    ) -> "NDArray[np.int8]":
+        """Each prediction's outcome; `ripe_until` is when the last were made that can have stayed.
+
+        Who had left before he was asked about is no outcome of that prediction.
+        """
+        places = np.minimum(np.searchsorted(self.hashes, keys), max(len(self.hashes) - 1, 0))
+        found = np.full(len(keys), PENDING, dtype=np.int8)
+        if not len(self.hashes):
+            return found
+        known = self.known[places] & (self.hashes[places] == keys)
+        left = known & self.left[places]
+        found[known & ~left & (moments <= ripe_until)] = STAYED
+        found[left] = np.where(self.labelled_at[places] > moments, LEFT, GONE_BEFORE)[left]
+        return found
+
+
+def measure(run: DriftRun, id_key: bytes) -> Measured:
+    """Join the last weeks' predictions with the table's labels, and write outcomes.json."""
+    days = [run.day - timedelta(days=back) for back in range(7 * run.rules.outcome_weeks)][::-1]
+    joined = _Join(run, id_key)
+    weeks = [
+        version_week
+        for week, of_week in itertools.groupby(days, key=_iso_week)
+        for version_week in joined.week(week, list(of_week))
+    ]
+    found = Outcomes(
+        as_of=run.now,
+        outcome_days=run.rules.outcome_days,
+        rows_without_customer=joined.rows_without_customer,
+        unreadable_objects=tuple(joined.unreadable),
+        weeks=tuple(weeks),
+    )
+    key = findings.day_key(run.day, findings.OUTCOMES_FILE)
+    run.store.write(key, found.to_bytes())
+    known = sum(week.left + week.stayed for week in weeks)
+    logger.info("%s outcomes known in %s weeks of versions", known, len(weeks))
+    return Measured(key, len(weeks), known)
+
+
+def read_labels(run: DriftRun, id_key: bytes) -> Labels:
+    """The table's labels, under the keys by which the log knows its customers."""
+    import pyarrow as pa
+
+    contract = run.contract
+    frame = loading.read_customers(run.open_engine(), _narrow(contract), labelled_only=True)
+    texts = pa.array([customer_key(each, id_key) for each in frame[contract.key.name]], pa.string())
+    keys = hashes(texts, np.zeros(len(texts), dtype=np.uint64))
+    order = np.argsort(keys)
+    target, moment = contract.target, contract.labelled_at.name
+    dated = frame[moment] if moment in frame else None
+    return Labels(
+        hashes=keys[order],
+        left=contract.labels(frame).astype(bool)[order],
+        known=frame[target.name].isin(target.categories).to_numpy()[order],
+        labelled_at=_microseconds(dated, len(frame))[order],
+    )
+
+
+def realised(answers: "NDArray[np.float64]", left: "NDArray[np.int64]") -> Scores:
+    """The scores of answers whose outcome is known."""
+    from sklearn.metrics import roc_auc_score
+
+    from include.training.evaluation import calibration_error
+
+    both = 0 < left.sum() < len(left)
+    return Scores(
+        estimated=False,
+        rows=len(answers),
+        roc_auc=float(roc_auc_score(left, answers)) if both else None,
+        brier=float(np.mean((answers - left) ** 2)),
+        calibration_error=calibration_error(left, answers),
+        attrited_share=float(left.mean()),
+        mean_probability=float(answers.mean()),
+    )
+
+
+def estimated(answers: "NDArray[np.float64]") -> Scores:
+    """The scores to expect if the probabilities are right: each row both leaves and stays."""
+    leaves, stays = answers.sum(), (1 - answers).sum()
+    return Scores(
+        estimated=True,
+        rows=len(answers),
+        roc_auc=_expected_auc(answers) if leaves > 0 and stays > 0 else None,
+        brier=float(np.mean(answers * (1 - answers))),
+        calibration_error=None,
+        attrited_share=float(answers.mean()),
+        mean_probability=float(answers.mean()),
+    )
+
+
+def _expected_auc(answers: "NDArray[np.float64]") -> float:
+    """The chance that who leaves was ranked above who stays, each row weighted by its answer."""
+    values, place = np.unique(answers, return_inverse=True)
+    leaves = np.bincount(place, weights=answers, minlength=len(values))
+    stays = np.bincount(place, weights=1 - answers, minlength=len(values))
+    below = np.cumsum(stays) - stays / 2
+    return float((leaves * below).sum() / (leaves.sum() * stays.sum()))
+
+
+class _Join:
+    """One pass over the log, a week at a time; memory holds nine bytes a customer of a week."""
+
+    def __init__(self, run: DriftRun, id_key: bytes) -> None:
+        self.run, self._id_key = run, id_key
+        self.rows_without_customer = 0
+        self.unreadable: list[str] = []
+        self._labels: Labels | None = None
+        ripe = run.now - timedelta(days=run.rules.outcome_days)
+        self._ripe_until = int(ripe.timestamp() * 1e6)
+
+    def week(self, week: str, days: Sequence[date]) -> Iterator[VersionWeek]:
+        """The findings of each version that answered in this week."""
+        parts: dict[str, list[Any]] = {}
+        seen = SeenHashes()
+        for batch in itertools.chain.from_iterable(map(self._read, days)):
+            for version, answers, outcomes in self._rows(batch, seen):
+                parts.setdefault(version, []).append((answers, outcomes))
+        for version in sorted(parts):
+            answers, outcomes = (np.concatenate(each) for each in zip(*parts[version], strict=True))
+            yield _version_week(version, week, answers, outcomes)
+
+    def _read(self, day: date) -> "Iterator[pa.RecordBatch]":
+        return prediction_log.read_predictions(
+            self.run.store,
+            day,
+            columns=(*KEYS, SCORE, MOMENT),
+            repetitive=("model_version", "source"),
+            on_unreadable=self._skip,
+        )
+
+    def _skip(self, key: str, error: DataError) -> None:
+        logger.warning("%s; it is left out", error)
+        self.unreadable.append(key)
+
+    def _rows(self, batch: "pa.RecordBatch", seen: SeenHashes) -> Iterator[tuple[str, Any, Any]]:
+        """A batch's answers and outcomes, by version; each customer of a version once."""
+        asked = distinct_texts(batch.column("source")) == CUSTOMER
+        keys = batch.column("customer_key")
+        known = keys.is_valid().to_numpy(zero_copy_only=False)
+        self.rows_without_customer += int((asked & ~known).sum())
+        answers = numbers(SCORE_COLUMN, batch.column(SCORE))
+        versions = distinct_texts(batch.column("model_version"))
+        usable = asked & known & ~np.isnan(answers) & (versions != "")
+        if not usable.any():
+            return
+        plain = hashes(keys, np.zeros(len(keys), dtype=np.uint64))
+        outcomes = self.labels.of(plain, _moments(batch), ripe_until=self._ripe_until)
+        for version in sorted({*versions[usable]}):
+            rows = np.flatnonzero(usable & (versions == version) & (outcomes != GONE_BEFORE))
+            rows = rows[seen.first_of(plain[rows] ^ salted(version))]
+            if len(rows):
+                yield version, answers[rows], outcomes[rows]
+
+    @property
+    def labels(self) -> Labels:
+        """The table's labels, read when the first prediction asks for them."""
+        if self._labels is None:
+            self._labels = read_labels(self.run, self._id_key)
+        return self._labels
+
+
+def _version_week(
+    version: str, week: str, answers: "NDArray[np.float64]", outcomes: "NDArray[np.int8]"
+) -> VersionWeek:
+    certain = outcomes != PENDING
+    pending = int((~certain).sum())
+    return VersionWeek(
+        version=version,
+        week=week,
+        customers=len(answers),
+        left=int((outcomes == LEFT).sum()),
+        stayed=int((outcomes == STAYED).sum()),
+        pending=pending,
+        complete=pending == 0,
+        realised=realised(answers[certain], outcomes[certain].astype(np.int64))
+        if certain.any()
+        else None,
+        estimate=estimated(answers),
+    )
+
+
+def _iso_week(day: date) -> str:
+    year, week, _ = day.isocalendar()
+    return f"{year}-W{week:02}"
+
+
+def _narrow(contract: Contract) -> Contract:
+    """The contract of key and label alone; it wants one feature, so it gets its first."""
+    columns = (contract.key, contract.target, contract.labelled_at, contract.features[0])
+    return Contract(
+        version=contract.version, attrited_share=contract.attrited_share, columns=columns
+    )
+
+
+def _microseconds(moments: Any, rows: int) -> "NDArray[np.int64]":
+    """When labels became known; one without a date is as new as can be."""
+    import pandas as pd
+
+    latest = np.iinfo(np.int64).max
+    if moments is None:
+        return np.full(rows, latest)
+    parsed = pd.to_datetime(moments, utc=True, errors="coerce")
+    found = parsed.dt.as_unit("us").astype("int64").to_numpy(copy=True)
+    found[parsed.isna().to_numpy()] = latest
+    return np.asarray(found)
+
+
+def _moments(batch: "pa.RecordBatch") -> "NDArray[np.int64]":
+    import pyarrow as pa
+
+    typed = batch.column(MOMENT).cast(pa.timestamp("us", tz="UTC"), safe=False)
+    return np.asarray(typed.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False))

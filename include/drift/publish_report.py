@@ -1,0 +1,118 @@
+"""The drift report: Evidently's plots of a bounded sample, under the verdicts of drift.json.
+
+Evidently would test its sample by its own rules and could contradict drift.json. Its one test here
+answers what drift.json says. Nothing here opens a connection.
+"""
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from include.champion.versions import Manifest
+from include.drift.findings import GroupDrift
+from include.drift.reference import Mix, Reference
+from include.drift.statistics import Verdict
+from include.params import DriftRules
+
+if TYPE_CHECKING:
+    from evidently.legacy.calculations.stattests import StatTest
+
+logger = logging.getLogger(__name__)
+
+TEST_NAME = "drift_json"
+TEST_TITLE = "difference, as a share of customers (drift.json)"
+SEED = 20  # the same day gives the same report
+
+
+@dataclass(frozen=True)
+class DriftReport:
+    """The report as a page that needs nothing else, and as JSON."""
+
+    page: bytes
+    json: bytes
+
+
+def sample_reference(reference: Reference, mix: Mix, rules: DriftRules) -> pd.DataFrame:
+    """As many rows of each feature's reference as the report shows; columns drawn by themselves."""
+    random = np.random.default_rng(SEED)
+    drawn = {}
+    for name, values in reference.values.items():
+        chosen = values if mix == "all" else values[reference.existing[name]]
+        drawn[name] = random.choice(chosen, rules.report_rows)
+    return pd.DataFrame(drawn)
+
+
+def draw(
+    *, reference: pd.DataFrame, current: pd.DataFrame, manifest: Manifest, group: GroupDrift
+) -> DriftReport:
+    """Draw the report of one version's traffic; categories come as the contract's ordinals."""
+    from evidently import DataDefinition, Dataset, Report
+    from evidently.presets import DataDriftPreset
+
+    categorical = [n for n in manifest.columns if manifest.contract.column(n).categories]
+    definition = DataDefinition(
+        numerical_columns=[name for name in current.columns if name not in categorical],
+        categorical_columns=categorical,
+    )
+    sides = [
+        Dataset.from_pandas(_named(frame, manifest), data_definition=definition)
+        for frame in (current, reference)
+    ]
+    preset = DataDriftPreset(
+        columns=[verdict.feature for verdict in group.verdicts],
+        method=_register(group.verdicts),
+        per_column_threshold={v.feature: v.effect_floor for v in group.verdicts},
+        drift_share=_drift_share(group),
+    )
+    made = Report([preset], metadata=_facts(group), include_tests=True).run(*sides)
+    return DriftReport(made.get_html_str(as_iframe=False).encode(), made.json().encode())
+
+
+def _register(verdicts: tuple[Verdict, ...]) -> "StatTest":
+    """Teach Evidently a test that answers with these verdicts."""
+    from evidently.legacy.calculations.stattests import StatTest, register_stattest
+    from evidently.legacy.core import ColumnType
+
+    found = {verdict.feature: verdict for verdict in verdicts}
+
+    def answer(reference: Any, current: Any, kind: Any, threshold: float) -> tuple[float, bool]:
+        verdict = found[str(current.name)]
+        return verdict.effect, verdict.drifted
+
+    test = StatTest(
+        name=TEST_NAME,
+        display_name=TEST_TITLE,
+        allowed_feature_types=[ColumnType.Numerical, ColumnType.Categorical],
+    )
+    register_stattest(test, default_impl=answer)
+    return test
+
+
+def _drift_share(group: GroupDrift) -> float:
+    """The share from which Evidently calls the whole drifted, set so that it says what we say."""
+    if group.status == "drifted":
+        return len(group.drifted_features) / len(group.verdicts)
+    return 1.0 if len(group.drifted_features) < len(group.verdicts) else 1.1
+
+
+def _named(frame: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
+    """Ordinals as the categories that people know."""
+    named = frame.copy()
+    for name in manifest.columns:
+        categories = manifest.contract.column(name).categories
+        if categories:
+            named[name] = np.array(categories)[frame[name].to_numpy(dtype=np.int64)]
+    return named
+
+
+def _facts(group: GroupDrift) -> dict[str, Any]:
+    return {
+        "version": group.version,
+        "status": group.status,
+        "customers": group.rows,
+        "reference": group.reference,
+        "reference_rows": group.reference_rows,
+    }

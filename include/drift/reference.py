@@ -1,0 +1,100 @@
+"""What a version's traffic is compared with: its own training rows, as counts by feature."""
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from include.champion import versions
+from include.champion.versions import Manifest
+from include.contract import Column
+from include.drift import statistics
+from include.drift.statistics import SCORE, Comparison, Counts, Kind
+from include.store import Store
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Mix: TypeAlias = Literal["all", "existing"]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The reference rows of one version, by feature; the score's are rows that no tree saw.
+
+    `existing` says of each row whether the customer stayed.
+    """
+
+    manifest: Manifest
+    values: Mapping[str, "NDArray[np.float64]"]
+    existing: Mapping[str, "NDArray[np.bool_]"]
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The model's own columns, under the rules that it was trained with."""
+        return tuple(self.manifest.contract.column(name) for name in self.manifest.columns)
+
+    @cached_property
+    def places(self) -> "dict[str, NDArray[np.float64]]":
+        """Where each feature's values are counted: at every value that any reference row has."""
+        found = {name: np.unique(values) for name, values in self.values.items()}
+        for column in self.columns:
+            if column.categories:  # one that no reference row has can still be logged
+                found[column.name] = np.arange(len(column.categories), dtype=np.float64)
+        return found
+
+    def counts(self, mix: Mix) -> dict[str, Counts]:
+        """The reference's own side of each test."""
+        return {
+            name: statistics.count(
+                values if mix == "all" else values[self.existing[name]], self.places[name]
+            )
+            for name, values in self.values.items()
+        }
+
+    def rows(self, mix: Mix, name: str | None = None) -> int:
+        """How many reference rows the score, or without a name each feature, is tested against."""
+        chosen = name or self.manifest.columns[0]
+        return len(self.values[chosen]) if mix == "all" else int(self.existing[chosen].sum())
+
+    def compare(self, current: Mapping[str, Counts], mix: Mix) -> dict[str, Comparison]:
+        """Both sides of each feature's test."""
+        return {
+            name: Comparison(self._kind(name), counts, current[name])
+            for name, counts in self.counts(mix).items()
+        }
+
+    def _kind(self, name: str) -> Kind:
+        categorical = name != SCORE and self.manifest.contract.column(name).categories
+        return "categorical" if categorical else "numeric"
+
+
+def read_reference(store: Store, version: str) -> Reference:
+    """A version's reference; ChampionError when the version or its file is not whole."""
+    manifest, _ = versions.read_version(store, version)
+    return Reference(manifest, *_sides(manifest, read_rows(store, manifest)))
+
+
+def read_rows(store: Store, manifest: Manifest) -> pd.DataFrame:
+    """The reference rows as the training run kept them: raw columns, label, side and score."""
+    files = versions.read_files(store, manifest, [versions.REFERENCE_FILE])
+    return pd.read_parquet(io.BytesIO(files[versions.REFERENCE_FILE]))
+
+
+def _sides(
+    manifest: Manifest, frame: pd.DataFrame
+) -> "tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.bool_]]]":
+    contract = manifest.contract
+    trained = (frame["split"] == "training").to_numpy()
+    stayed = contract.labels(frame) == 0
+    matrix = contract.matrix(frame[trained], manifest.columns)
+    values = dict(zip(manifest.columns, matrix.T, strict=True))
+    existing = dict.fromkeys(manifest.columns, stayed[trained])
+    # The trees know their own rows by heart: of those the score looks better than it ever will.
+    values[SCORE] = frame.loc[~trained, SCORE].to_numpy(dtype=np.float64)
+    existing[SCORE] = stayed[~trained]
+    return values, existing

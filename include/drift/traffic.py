@@ -1,0 +1,306 @@
+"""A day's logged predictions as counts by version: bounded memory, whatever the day was like.
+
+Only rows whose source is `customer` count, and of each known customer one row a day and version.
+Rows that break the contract are counted and never tested.
+"""
+
+import logging
+import zlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from include.contract import Column
+from include.drift import statistics
+from include.drift.reference import Reference, read_reference
+from include.drift.statistics import SCORE, Counts
+from include.errors import ChampionError, DataError, StoreError, StoreForbidden, StoreUnavailable
+from include.predictions import log as prediction_log
+from include.predictions.log import SeenHashes
+from include.store import Store
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+logger = logging.getLogger(__name__)
+
+CUSTOMER = "customer"
+CHUNK_ROWS = 2**16
+CHUNK_ROWS_MAX = 2**20  # for a reference of so many values, each of which every chunk looks up
+LARGEST = float(np.finfo(np.float64).max)
+SCORE_COLUMN = Column(name=SCORE, type="float", minimum=0, maximum=1, meaning="P(churn)")
+CUSTOMER_KEY = "customer_key"
+KEYS = ("model_version", "source", CUSTOMER_KEY)
+REPETITIVE = ("model_version", "source")
+
+
+@dataclass
+class Group:
+    """What one version answered: counts, and a random sample of rows for the report's plots."""
+
+    version: str
+    reference: Reference | None  # None for a version that the store does not hold
+    sample_rows: int
+    rows: int = 0  # tested, or to be tested if there were a reference
+    repeated: int = 0
+    at_fault: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+    counts: dict[str, Counts] = field(default_factory=dict)
+    sample: "NDArray[np.float64]" = field(default_factory=lambda: np.empty((0, 0)))
+    _priorities: "NDArray[np.float64]" = field(default_factory=lambda: np.empty(0))
+    _pending: "list[NDArray[np.float64]]" = field(default_factory=list)
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """What is tested."""
+        return (*self.reference.columns, SCORE_COLUMN) if self.reference else ()
+
+    @property
+    def names(self) -> list[str]:
+        """The names of what is tested, in the order of the sample's columns."""
+        return [column.name for column in self.columns]
+
+    def check(self, matrix: "NDArray[np.float64]") -> "NDArray[np.bool_]":
+        """Which rows keep the contract; the others are counted, by column too."""
+        wrong = np.isnan(matrix)
+        if not wrong.any():
+            return np.ones(len(matrix), dtype=bool)
+        valid = np.logical_not(wrong.any(axis=1))
+        self.at_fault += int((~valid).sum())
+        counted = zip(self.names, wrong.sum(axis=0).tolist(), strict=True)
+        self.faults.update({name: count for name, count in counted if count})
+        return valid
+
+    def add(self, matrix: "NDArray[np.float64]", random: np.random.Generator) -> None:
+        """Take rows that keep the contract: rows × columns."""
+        self.rows += len(matrix)
+        self._pending.append(matrix)
+        self._choose(matrix, random.random(len(matrix)))
+        if sum(map(len, self._pending)) >= self._chunk_rows:
+            self.settle()
+
+    def settle(self) -> None:
+        """Count what is pending."""
+        if not self._pending or self.reference is None:
+            return
+        alone = len(self._pending) == 1
+        matrix = self._pending[0] if alone else np.concatenate(self._pending)
+        self._pending.clear()
+        for place, name in enumerate(self.names):
+            found = statistics.count(matrix[:, place], self.reference.places[name])
+            self.counts[name] = self.counts[name] + found if name in self.counts else found
+
+    @property
+    def _chunk_rows(self) -> int:
+        places = self.reference.places.values() if self.reference else ()
+        return min(max(CHUNK_ROWS, *(len(each) for each in places)), CHUNK_ROWS_MAX)
+
+    def _choose(self, matrix: "NDArray[np.float64]", priorities: "NDArray[np.float64]") -> None:
+        """Keep the rows of the smallest random numbers: a uniform sample of any length of log."""
+        full = len(self._priorities) >= self.sample_rows
+        kept = priorities < self._priorities.max() if full else np.ones(len(matrix), dtype=bool)
+        if not kept.any():
+            return
+        rows = matrix[kept] if not len(self.sample) else np.vstack([self.sample, matrix[kept]])
+        drawn = np.concatenate([self._priorities, priorities[kept]])
+        lowest = np.argsort(drawn, kind="stable")[: self.sample_rows]
+        self.sample, self._priorities = rows[lowest], drawn[lowest]
+
+
+@dataclass
+class Traffic:
+    """One day's log."""
+
+    day: date
+    groups: dict[str, Group] = field(default_factory=dict)
+    rows: int = 0  # each once
+    other_sources: int = 0
+    without_version: int = 0
+    unreadable: tuple[str, ...] = ()
+
+
+def read_traffic(store: Store, day: date, *, columns: Sequence[str], sample_rows: int) -> Traffic:
+    """Read the day's whole log, one object at a time; an unreadable object is named, not fatal.
+
+    `columns` are the features of every version whose traffic is to be tested.
+    """
+    traffic = Traffic(day)
+    reading = _Reading(store, traffic, sample_rows)
+    for batch in prediction_log.read_predictions(
+        store,
+        day,
+        columns=(*KEYS, SCORE, *columns),
+        repetitive=(*REPETITIVE, *columns),
+        hashed=[CUSTOMER_KEY],
+        on_unreadable=reading.skip,
+    ):
+        reading.take(batch)
+    for group in traffic.groups.values():
+        group.settle()
+    return traffic
+
+
+def counts_frame(counts: Mapping[str, Counts]) -> pd.DataFrame:
+    """Counts as one long table; those of several files or days add up row by row."""
+    parts = [
+        pd.DataFrame(
+            {
+                "feature": name,
+                "place": each.places,
+                "below": each.below,
+                "at_most": each.at_most,
+                "rows": each.rows,
+            }
+        )
+        for name, each in counts.items()
+    ]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"feature": []})
+
+
+def counts_of(frame: pd.DataFrame) -> dict[str, Counts]:
+    """Counts from their table."""
+    return {
+        str(name): Counts(
+            places=part["place"].to_numpy(),
+            below=part["below"].to_numpy(),
+            at_most=part["at_most"].to_numpy(),
+            rows=int(part["rows"].iloc[0]),
+        )
+        for name, part in frame.groupby("feature", sort=False)
+    }
+
+
+def numbers(column: Column, values: "pa.Array") -> "NDArray[np.float64]":
+    """A logged column as the model's float64, NaN where a value breaks the contract or is null."""
+    import pyarrow as pa
+
+    kind = values.type
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)) or column.categories:
+        return _looked_up(column, values)
+    found: NDArray[np.float64] = values.cast(pa.float64(), safe=False).to_numpy(
+        zero_copy_only=False
+    )
+    low = -LARGEST if column.minimum is None else column.minimum
+    high = LARGEST if column.maximum is None else column.maximum
+    right = (found >= low) & (found <= high)
+    if column.type == "integer" and not pa.types.is_integer(kind):
+        right &= found == np.floor(found)
+    return found if right.all() else np.where(right, found, np.nan)
+
+
+def _looked_up(column: Column, values: "pa.Array") -> "NDArray[np.float64]":
+    """Each distinct value through the contract, once."""
+    encoded = _encoded(values)
+    known = [column.number(value) for value in encoded.dictionary.to_pylist()]
+    table = np.array([np.nan if number is None else number for number in (*known, None)])
+    places = encoded.indices.fill_null(len(known)).to_numpy(zero_copy_only=False)
+    return np.asarray(table[places], dtype=np.float64)
+
+
+def _encoded(values: "pa.Array") -> Any:
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(values.type):
+        return values
+    if pa.types.is_null(values.type):
+        values = values.cast(pa.string())
+    return values.dictionary_encode()
+
+
+class _Reading:
+    """The state of one pass over a log."""
+
+    def __init__(self, store: Store, traffic: Traffic, sample_rows: int) -> None:
+        self.store, self.traffic, self.sample_rows = store, traffic, sample_rows
+        self.customers = SeenHashes()
+        # Objects come in the order of their keys: the same log gives the same sample.
+        self.random = np.random.default_rng(traffic.day.toordinal())
+
+    def skip(self, key: str, error: DataError) -> None:
+        """Remember an object that is no log."""
+        logger.warning("%s; it is left out", error)
+        self.traffic.unreadable += (key,)
+
+    def take(self, batch: "pa.RecordBatch") -> None:
+        """Split a batch by version."""
+        self.traffic.rows += batch.num_rows
+        asked = _are(CUSTOMER, *coded_texts(batch.column("source")))
+        self.traffic.other_sources += int((~asked).sum())
+        versions, places = coded_texts(batch.column("model_version"))
+        for version in sorted({versions[place] for place in np.unique(places[asked])}):
+            rows = np.flatnonzero(asked & _are(version, versions, places))
+            if version:
+                self._take(self._group(version), batch, rows)
+            else:
+                self.traffic.without_version += len(rows)
+
+    def _take(self, group: Group, batch: "pa.RecordBatch", rows: "NDArray[np.intp]") -> None:
+        if group.reference is None:
+            group.rows += len(rows)
+            return
+        chosen = batch if len(rows) == batch.num_rows else batch.take(rows)
+        # By column, which is how it is filled, checked and counted.
+        matrix = np.empty((len(rows), len(group.columns)), order="F")
+        for place, column in enumerate(group.columns):
+            matrix[:, place] = numbers(column, chosen.column(column.name))
+        kept = group.check(matrix)
+        fresh = self._first(group.version, chosen.column(CUSTOMER_KEY), kept)
+        group.repeated += int((~fresh).sum())
+        kept[kept] = fresh
+        group.add(matrix if kept.all() else matrix[kept], self.random)
+
+    def _first(
+        self, version: str, keys: "pa.Array", rows: "NDArray[np.bool_]"
+    ) -> "NDArray[np.bool_]":
+        """True for a customer's first row of the day, and for each row of an unknown customer."""
+        known = keys.is_valid().to_numpy(zero_copy_only=False)[rows]
+        hashed = keys.fill_null(0).to_numpy()[rows]
+        fresh = np.ones(len(known), dtype=bool)
+        fresh[known] = self.customers.first_of(hashed[known] ^ salted(version))
+        return fresh
+
+    def _group(self, version: str) -> Group:
+        if version not in self.traffic.groups:
+            reference = _reference(self.store, version)
+            self.traffic.groups[version] = Group(version, reference, self.sample_rows)
+        return self.traffic.groups[version]
+
+
+def _reference(store: Store, version: str) -> Reference | None:
+    try:
+        return read_reference(store, version)
+    except (ChampionError, StoreError) as error:
+        if isinstance(error, StoreUnavailable | StoreForbidden):
+            raise
+        logger.warning("the answers of version %s cannot be tested: %s", version, error)
+        return None
+
+
+def salted(version: str) -> np.uint64:
+    """A number that tells one version's customers from another's."""
+    return np.uint64(zlib.crc32(version.encode()) << 16)
+
+
+def coded_texts(values: "pa.Array") -> "tuple[list[str], NDArray[np.intp]]":
+    """Each text once, and each row's place among them; null is the last, which is empty."""
+    encoded = _encoded(values)
+    texts = [*map(str, encoded.dictionary.to_pylist()), ""]
+    places = encoded.indices.fill_null(len(texts) - 1).to_numpy(zero_copy_only=False)
+    return texts, np.asarray(places, dtype=np.intp)
+
+
+def _are(text: str, texts: list[str], places: "NDArray[np.intp]") -> "NDArray[np.bool_]":
+    """Which rows have this text."""
+    return np.array([each == text for each in texts])[places]
+
+
+def distinct_texts(values: "pa.Array") -> "NDArray[Any]":
+    """Texts as an array of objects, each text made once; null is empty."""
+    texts, places = coded_texts(values)
+    return np.asarray(np.array(texts, dtype=object)[places])

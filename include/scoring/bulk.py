@@ -1,0 +1,221 @@
+"""What the nightly run says of a chunk of customers: probability, band and reasons."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import xgboost as xgb
+
+from include.champion.calibration import calibrated
+from include.champion.contributions import ContributionTables, TooDeep, contribution_tables
+from include.champion.native_trees import feature_names, trees_input
+from include.champion.onnx_scorer import Scorer, check_answers
+from include.champion.versions import (
+    MODEL_FILE,
+    SELF_CHECK_FILE,
+    SELF_CHECK_TOLERANCE,
+    TREES_FILE,
+    Manifest,
+    SelfCheck,
+)
+from include.documents import parse_document
+from include.errors import ChampionError, ConfigurationError
+from include.params import Band
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+logger = logging.getLogger(__name__)
+
+SCORING_FILES = (MODEL_FILE, TREES_FILE, SELF_CHECK_FILE)
+REASONS = 3
+DECIMALS = 4  # of a contribution to the log-odds
+SCHEMA = pa.schema(
+    [
+        ("customer", pa.int64()),
+        ("probability", pa.float64()),
+        ("band", pa.string()),
+        ("reasons", pa.string()),
+        ("model_version", pa.string()),
+        ("scored_at", pa.timestamp("us", tz="UTC")),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Reasons:
+    """Each row's largest contributions to the log-odds: features by place, rows × 3."""
+
+    features: "NDArray[np.int64]"
+    contributions: "NDArray[np.float64]"
+
+
+class NativeTrees:
+    """A version's own trees on one thread: margins, and exact contributions."""
+
+    def __init__(self, manifest: Manifest, model: bytes) -> None:
+        self.feature_names = feature_names(manifest)
+        self._manifest = manifest
+        self._booster = xgb.Booster()
+        self._booster.load_model(bytearray(model))
+        self._booster.set_param({"nthread": 1})
+        self._tables = self._made_tables()
+
+    def score(self, features: "NDArray[np.float32]") -> "NDArray[np.float64]":
+        """P(churn) of scaled features."""
+        margins = self._booster.inplace_predict(features, predict_type="margin")
+        return calibrated(margins, self._manifest.calibration)
+
+    def reasons(self, features: "NDArray[np.float32]") -> Reasons:
+        """The largest contributions of scaled features."""
+        return largest(self._contributions(features), slope=self._manifest.calibration.slope)
+
+    def _contributions(self, features: "NDArray[np.float32]") -> "NDArray[np.float32]":
+        if self._tables is not None:
+            return self._tables.contributions(features)
+        found = self._booster.predict(xgb.DMatrix(features, nthread=1), pred_contribs=True)
+        without_base: NDArray[np.float32] = found[:, :-1]
+        return without_base
+
+    def _made_tables(self) -> ContributionTables | None:
+        try:
+            model = bytes(self._booster.save_raw("json"))
+            return contribution_tables(model, features=len(self.feature_names))
+        except TooDeep as reason:
+            logger.warning(
+                "version %s: %s, so XGBoost computes the reasons, a hundred times slower",
+                self._manifest.version,
+                reason,
+            )
+            return None
+
+
+class BulkScorer:
+    """One loaded version for many rows; ChampionError when it fails its self-check."""
+
+    def __init__(self, manifest: Manifest, files: Mapping[str, bytes]) -> None:
+        self.manifest = manifest
+        self._graph = Scorer(files[MODEL_FILE])
+        check_answers(self._graph, files[SELF_CHECK_FILE])
+        self.trees = _usable_trees(manifest, files)
+
+    def inputs(self, matrix: "NDArray[np.float64]") -> "NDArray[Any]":
+        """Raw columns as the trees, or else the graph, want them."""
+        return matrix if self.trees is None else trees_input(self.manifest, matrix)
+
+    def score(self, inputs: "NDArray[Any]") -> "NDArray[np.float64]":
+        """P(churn) by row: the native trees, twice as fast as the graph and equal to 1e-6."""
+        return self._graph.score(inputs) if self.trees is None else self.trees.score(inputs)
+
+    def reasons(self, inputs: "NDArray[Any]") -> Reasons | None:
+        """Why; None where this code can no longer explain the version."""
+        return None if self.trees is None else self.trees.reasons(inputs)
+
+    def reasons_json(self, reasons: Reasons | None, *, rows: int) -> pa.Array:
+        """The reasons as JSON texts, an empty list where there are none."""
+        if reasons is None or self.trees is None:
+            return pa.repeat("[]", rows)
+        return reasons_json(reasons, self.trees.feature_names)
+
+
+def largest(contributions: "NDArray[np.float32]", *, slope: float) -> Reasons:
+    """The three contributions of largest size to the calibrated log-odds, largest first."""
+    left = np.abs(contributions)
+    rows, places = np.arange(len(left)), []
+    for _ in range(min(REASONS, left.shape[1])):
+        place = left.argmax(axis=1)
+        left[rows, place] = -1
+        places.append(place)
+    features = np.column_stack(places).astype(np.int64)
+    found = np.take_along_axis(contributions, features, axis=1).astype(np.float64)
+    return Reasons(features, found * slope)
+
+
+def reasons_json(reasons: Reasons, names: Sequence[str]) -> pa.Array:
+    """`[{"feature": …, "contribution": …}, …]` for each row, built by column."""
+    openings = pa.array([f'{{"feature":{json.dumps(name)},"contribution":' for name in names])
+    texts = []
+    for place in range(reasons.features.shape[1]):
+        number = np.round(reasons.contributions[:, place], DECIMALS) + 0.0  # no "-0.0"
+        opening = openings.take(pa.array(reasons.features[:, place]))
+        contribution = pc.cast(pa.array(number), pa.string())
+        texts.append(pc.binary_join_element_wise(opening, contribution, "}", ""))
+    listed = pc.binary_join_element_wise(*texts, ",")
+    return pc.binary_join_element_wise("[", listed, "]", "")
+
+
+def band_places(probabilities: "NDArray[np.float64]", bands: Sequence[Band]) -> "NDArray[np.int64]":
+    """Each probability's band: the last one that begins at or below it."""
+    begins = np.array([band.begins for band in bands])
+    places: NDArray[np.int64] = np.searchsorted(begins, probabilities, side="right") - 1
+    return places
+
+
+def score_rows(
+    probabilities: "NDArray[np.float64]",
+    reasons: pa.Array,
+    *,
+    keys: "NDArray[np.int64]",
+    bands: Sequence[Band],
+    model_version: str,
+    scored_at: datetime,
+) -> pa.Table:
+    """The rows of `churn_scores` and of the parquet parts."""
+    names = pa.array([band.name for band in bands])
+    columns = [
+        pa.array(keys),
+        pa.array(probabilities),
+        names.take(pa.array(band_places(probabilities, bands))),
+        reasons,
+        pa.repeat(model_version, len(keys)),
+        pa.repeat(pa.scalar(scored_at, SCHEMA.field("scored_at").type), len(keys)),
+    ]
+    return pa.Table.from_arrays(columns, schema=SCHEMA)
+
+
+def faults_of(
+    frame: "pd.DataFrame", matrix: "NDArray[np.float64]", manifest: Manifest
+) -> list[dict[str, Any]]:
+    """Why customers cannot be scored: each value that breaks the version's contract."""
+    from include.contract import describe
+
+    faults = []
+    for row, place in np.argwhere(np.isnan(matrix)):
+        column = manifest.contract.column(manifest.columns[place])
+        value = frame[column.name].iloc[row]
+        missing = value is None or value != value
+        faults.append(
+            {
+                "customer": int(frame[manifest.contract.key.name].iloc[row]),
+                "column": column.name,
+                "expected": column.expected,
+                "found": describe(None if missing else value),
+            }
+        )
+    return faults
+
+
+def _usable_trees(manifest: Manifest, files: Mapping[str, bytes]) -> NativeTrees | None:
+    """The native trees if they too answer the self-check rows.
+
+    They rely on this code's feature engineering, which may have moved on since the version was
+    made. The graph carries its own, so such a version still scores, without reasons.
+    """
+    stored = parse_document(SelfCheck, files[SELF_CHECK_FILE], SELF_CHECK_FILE)
+    try:
+        trees = NativeTrees(manifest, files[TREES_FILE])
+        rows = trees_input(manifest, np.array(stored.rows, dtype=np.float64))
+        worst = float(np.max(np.abs(trees.score(rows) - np.array(stored.probabilities))))
+        if not worst <= SELF_CHECK_TOLERANCE:
+            raise ChampionError(f"its native trees differ by up to {worst:.2g} from its graph")
+    except (ConfigurationError, ChampionError, xgb.core.XGBoostError) as error:
+        logger.warning("version %s is scored without reasons: %s", manifest.version, error)
+        return None
+    return trees

@@ -1,0 +1,279 @@
+"""The end of a nightly run: the proof that every customer was scored exactly once, and the sums."""
+
+import io
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+from pydantic import AwareDatetime, Field
+
+from include.champion import versions
+from include.customers import ranges as customer_ranges
+from include.customers.ranges import KeyRange
+from include.documents import Document, parse_document
+from include.errors import DataError, ObjectNotFound
+from include.params import ScoringRules
+from include.scoring import score_range
+from include.scoring import table as score_table
+from include.scoring.score_range import Night, Portion, Scored, Tally
+from include.store import Store
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+logger = logging.getLogger(__name__)
+
+SUMMARY_FILE = "summary.json"
+LATE = "late"
+LATE_PASSES = 3
+NIGHTS_BACK = 31  # how far back the night before is looked for
+START_AGAIN = "clear plan_ranges with everything behind it, and the run starts again"
+
+
+class Change(Document):
+    """What differs from the night before."""
+
+    date: str
+    model_version: str
+    scored: int
+    mean_probability: float
+    bands: dict[str, int]
+
+
+class ScoreSummary(Document):
+    """`scores/date=…/summary.json`: it is there exactly when the day's scores are complete."""
+
+    date: str
+    model_version: str
+    scored_at: AwareDatetime
+    customers: int = Field(description="in churners at the end of the run")
+    scored: int
+    unscorable: int = Field(description="whose values break the champion's contract")
+    late: int = Field(description="of the scored, who came after their range was read")
+    removed: int = Field(description="rows of churn_scores about customers who have no score now")
+    mean_probability: float
+    bands: dict[str, int]
+    change: Change | None = Field(description="against the night before; null on the first night")
+    parts: tuple[str, ...]
+    faults: tuple[str, ...] = Field(description="where unscorable customers are listed")
+    seconds: dict[str, float] = Field(description="summed over the ranges, by step")
+
+
+def summarise_scores(
+    night: Night, portions: Sequence[Portion], scored: Sequence[Scored]
+) -> ScoreSummary:
+    """Prove that the run is complete, remove what it replaces, and write the day's summary."""
+    _every_range(portions, scored)
+    for portion, done in zip(portions, scored, strict=True):
+        _check_part(night.store, portion, done)
+    ranges = _with_late(night, portions[0], list(scored))
+    _check_table(night, portions[0], ranges)
+    _check_unscorable(night, ranges)
+    removed = score_table.remove_other_scores(night.engine, scored_at=portions[0].moment)
+    summary = _summary(night, portions[0], ranges, removed=removed)
+    key = score_range.day_prefix(summary.date) + SUMMARY_FILE
+    score_range.clear_day(night.store, summary.date, keep=frozenset(summary.parts))
+    night.store.write(key, summary.to_bytes())
+    logger.info("\n%s", "\n".join(described(summary, night.rules)))
+    return summary
+
+
+def read_summary(store: Store, day: str) -> ScoreSummary | None:
+    """A day's summary; None where the day has none."""
+    key = score_range.day_prefix(day) + SUMMARY_FILE
+    try:
+        return parse_document(ScoreSummary, store.read(key).data, key)
+    except ObjectNotFound:
+        return None
+
+
+def described(summary: ScoreSummary, rules: ScoringRules) -> list[str]:
+    """The summary for people, the lowest band first."""
+    change = summary.change
+    since = f" ({change.scored:+,} since {change.date})" if change else ""
+    lines = [
+        f"{summary.date}: {summary.scored:,} of {summary.customers:,} customers scored by version "
+        f"{summary.model_version}{since}, each exactly once; {summary.unscorable:,} cannot be"
+    ]
+    for name in [band.name for band in rules.bands if band.name in summary.bands]:
+        rows = summary.bands[name]
+        moved = f"  {change.bands.get(name, 0):+,}" if change else ""
+        lines.append(f"  {name:10} {rows:>12,}{moved}")
+    moved = f"  {change.mean_probability:+.4f}" if change else ""
+    lines.append(f"  {'mean':10} {summary.mean_probability:>12.4f}{moved}")
+    lines += [f"  not scorable: {key}" for key in summary.faults]
+    return lines
+
+
+def _every_range(portions: Sequence[Portion], scored: Sequence[Scored]) -> None:
+    planned, done = [p.place for p in portions], [s.place for s in scored]
+    if planned != done:
+        raise DataError(f"planned were the ranges {planned}, scored {done}: {START_AGAIN}")
+
+
+def _check_part(store: Store, portion: Portion, scored: Scored) -> None:
+    """The part holds the run's scores of its range's customers, each once, and no others."""
+    keys, moments = _part_keys(store, scored.part)
+    found = f"{len(keys)} rows"
+    if len(keys) != scored.rows or moments - {(portion.model_version, portion.moment)}:
+        found += f" of {sorted(map(str, moments))}"
+    elif (np.diff(keys) <= 0).any():
+        found = "a customer twice"
+    elif not _inside(keys, portion.keys):
+        found = f"keys from {keys[0]} to {keys[-1]}"
+    else:
+        return
+    raise DataError(
+        f"{scored.part} should hold {scored.rows} customers above {portion.after} up to "
+        f"{portion.upto}, scored by version {portion.model_version} at {portion.scored_at}; "
+        f"found {found}: clear this range of score_range"
+    )
+
+
+def _part_keys(store: Store, key: str) -> "tuple[NDArray[np.int64], set[tuple[object, object]]]":
+    names = ["customer", "model_version", "scored_at"]
+    table = pq.read_table(io.BytesIO(store.read(key).data), columns=names)
+    runs = table.select(names[1:]).group_by(names[1:]).aggregate([]).to_pylist()
+    return table["customer"].to_numpy(), {tuple(run[n] for n in names[1:]) for run in runs}
+
+
+def _inside(keys: "NDArray[np.int64]", bounds: KeyRange) -> bool:
+    above = not len(keys) or bounds.after is None or keys[0] > bounds.after
+    below = not len(keys) or bounds.upto is None or keys[-1] <= bounds.upto
+    return bool(above and below)
+
+
+def _with_late(night: Night, portion: Portion, ranges: list[Scored]) -> list[Scored]:
+    """Score also the customers who came after their range was read, in a part of their own."""
+    known, late = _earlier_late(night.store, portion), list[Scored]()
+    for _ in range(LATE_PASSES):
+        missing = _missing(night, portion, [*ranges, *late])
+        if not missing and (late or not known):
+            return [*ranges, *late]
+        known |= missing
+        late = [_score_late(night, replace(portion, place=len(ranges)), known)]
+    raise DataError(
+        f"customers still have no score after {LATE_PASSES} passes over latecomers: is somebody "
+        f"loading customers right now? When that is done, {START_AGAIN}"
+    )
+
+
+def _earlier_late(store: Store, portion: Portion) -> set[int]:
+    """Whom an earlier try of this task has scored as latecomers."""
+    try:
+        keys, runs = _part_keys(store, score_range.part_key(portion.date, LATE))
+    except ObjectNotFound:
+        return set()
+    return set(keys.tolist()) if runs == {(portion.model_version, portion.moment)} else set()
+
+
+def _missing(night: Night, portion: Portion, ranges: Sequence[Scored]) -> set[int]:
+    """Customers with neither a score of this run nor a listed fault."""
+    manifest, _ = versions.read_version(night.store, portion.model_version)
+    unscorable = _unscorable_keys(night.store, ranges)
+    most = night.rules.chunk_rows
+    found = score_table.unscored_customers(
+        night.engine,
+        manifest.contract.key.name,
+        scored_at=portion.moment,
+        limit=len(unscorable) + most + 1,
+    )
+    missing = [key for key in found if key not in unscorable]
+    if None in missing or len(missing) > most:
+        raise DataError(
+            f"{len(missing)} customers or more have no score, expected were none, or at most "
+            f"{most} who came during the run (one without a key can never be scored); the first "
+            f"are {missing[:5]}: {START_AGAIN}"
+        )
+    return {int(key) for key in missing if key is not None}
+
+
+def _unscorable_keys(store: Store, ranges: Sequence[Scored]) -> set[int]:
+    keys: set[int] = set()
+    for done in ranges:
+        if done.faults:
+            listed = pd.read_parquet(io.BytesIO(store.read(done.faults).data), columns=["customer"])
+            keys.update(listed["customer"].tolist())
+    return keys
+
+
+def _score_late(night: Night, portion: Portion, keys: set[int]) -> Scored:
+    logger.warning("%s customers came after their range was read: scored now", len(keys))
+    scorer = score_range.pinned_scorer(night.store, portion)
+    frame = customer_ranges.read_keys(
+        night.engine, scorer.manifest.contract, scorer.manifest.columns, sorted(keys)
+    )
+    part = score_range.part_key(portion.date, LATE)
+    return score_range.score_chunks(night, portion, scorer, [frame], tally=Tally(), part=part)
+
+
+def _check_table(night: Night, portion: Portion, ranges: Sequence[Scored]) -> None:
+    """The key is unique in the table, so as many rows as in the parts are the same customers."""
+    expected = sum(done.rows for done in ranges)
+    found = score_table.count_scores(
+        night.engine, scored_at=portion.moment, model_version=portion.model_version
+    )
+    if found != expected:
+        raise DataError(
+            f"churn_scores should hold {expected} rows of this run, as its parts do, found "
+            f"{found}: {START_AGAIN}"
+        )
+
+
+def _check_unscorable(night: Night, ranges: Sequence[Scored]) -> None:
+    unscorable = sum(done.unscorable_rows for done in ranges)
+    everyone = unscorable + sum(done.rows for done in ranges)
+    if unscorable > night.rejected_share_max * everyone:
+        raise DataError(
+            f"{unscorable} of {everyone} customers break the champion's contract, allowed are "
+            f"{night.rejected_share_max:.1%} (validation.rejected_share_max): their faults are in "
+            f"{', '.join(done.faults for done in ranges if done.faults)}; the night before's "
+            "scores of those customers stay until then"
+        )
+
+
+def _summary(
+    night: Night, portion: Portion, ranges: Sequence[Scored], *, removed: int
+) -> ScoreSummary:
+    rows = sum(done.rows for done in ranges)
+    names = [band.name for band in night.rules.bands]
+    bands = {name: sum(done.bands.get(name, 0) for done in ranges) for name in names}
+    steps = dict.fromkeys(step for done in ranges for step in done.seconds)
+    mean = sum(done.probability_sum for done in ranges) / max(rows, 1)
+    return ScoreSummary(
+        date=portion.date,
+        model_version=portion.model_version,
+        scored_at=portion.moment,
+        customers=customer_ranges.count_customers(night.engine),
+        scored=rows,
+        unscorable=sum(done.unscorable_rows for done in ranges),
+        late=sum(done.rows for done in ranges if done.part.endswith(f"part-{LATE}.parquet")),
+        removed=removed,
+        mean_probability=mean,
+        bands=bands,
+        change=_change(night.store, portion.date, rows=rows, mean=mean, bands=bands),
+        parts=tuple(done.part for done in ranges),
+        faults=tuple(done.faults for done in ranges if done.faults),
+        seconds={step: sum(done.seconds.get(step, 0.0) for done in ranges) for step in steps},
+    )
+
+
+def _change(
+    store: Store, day: str, *, rows: int, mean: float, bands: dict[str, int]
+) -> Change | None:
+    for back in range(1, NIGHTS_BACK + 1):
+        before = read_summary(store, (date.fromisoformat(day) - timedelta(days=back)).isoformat())
+        if before is not None:
+            return Change(
+                date=before.date,
+                model_version=before.model_version,
+                scored=rows - before.scored,
+                mean_probability=mean - before.mean_probability,
+                bands={name: n - before.bands.get(name, 0) for name, n in bands.items()},
+            )
+    return None

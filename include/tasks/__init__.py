@@ -1,0 +1,1 @@
+"""What the DAGs' operators call: it opens connections and turns errors into retries or failures."""

@@ -1,0 +1,185 @@
+"""Fitting: scale, resample training rows, grow trees, calibrate on rows that no tree saw."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xgboost as xgb
+from imblearn.over_sampling import SMOTE, SMOTENC
+from scipy.special import expit
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+from include.champion.calibration import Calibration
+from include.contract import Contract
+from include.errors import DataError
+from include.features import engineer, engineered_for
+from include.params import ModelParams, Params
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+NEIGHBOURS = 5  # of SMOTE, as in Chawla et al. 2002
+PLATT_PENALTY = 1e6  # C: practically no penalty, so that the slope is the maximum-likelihood one
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Scaled features and labels of one side of the split."""
+
+    features: "NDArray[np.float64]"
+    labels: "NDArray[np.int64]"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What training needs: balanced training rows, rows to calibrate on, and the scaler."""
+
+    columns: tuple[str, ...]
+    scaler: StandardScaler
+    training: Rows
+    calibration: Rows
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted model: raw columns in, calibrated P(churn) out."""
+
+    columns: tuple[str, ...]
+    scaler: StandardScaler
+    trees: xgb.XGBClassifier
+    calibration: Calibration
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The features that the trees see, in order."""
+        return self.columns + tuple(feature.name for feature in engineered_for(self.columns))
+
+    def pipeline(self) -> Pipeline:
+        """The scikit-learn pipeline from raw columns to the trees, calibration left out."""
+        engineering = FunctionTransformer(engineer, kw_args={"columns": self.columns})
+        steps = [("engineer", engineering), ("scale", self.scaler), ("trees", self.trees)]
+        return Pipeline(steps)
+
+    def probabilities(self, matrix: "NDArray[np.float64]") -> "NDArray[np.float64]":
+        """Calibrated P(churn) of raw rows, by way of the scikit-learn pipeline."""
+        margin = self.pipeline().predict(matrix, output_margin=True).astype(np.float64)
+        return platt(margin, self.calibration)
+
+
+def prepare(frame: "pd.DataFrame", contract: Contract, params: Params) -> Prepared:
+    """Engineer, scale by the training rows, and balance the training rows alone.
+
+    `frame` holds valid, labelled customers; DataError when a side of the split lacks a class.
+    """
+    columns = contract.chosen(params.model.columns)
+    matrix = engineer(contract.matrix(frame, columns), columns)
+    labels = contract.labels(frame)
+    sides = params.split.sides(frame[contract.key.name].tolist())
+    for side in ("training", "calibration", "holdout"):
+        need_both_classes(side, labels[sides == side])
+    scaler = StandardScaler().fit(matrix[sides == "training"])
+    side_rows = {
+        side: Rows(scaler.transform(matrix[sides == side]), labels[sides == side])
+        for side in ("training", "calibration")
+    }
+    balanced = resample(
+        side_rows["training"],
+        kind=params.model.resampling,
+        categorical=categorical_places(contract, columns),
+        seed=params.model.seed,
+    )
+    return Prepared(columns, scaler, balanced, side_rows["calibration"])
+
+
+def need_both_classes(where: str, labels: "NDArray[np.int64]") -> None:
+    """DataError unless some customers left and some stayed."""
+    leavers = int(labels.sum())
+    if not 0 < leavers < len(labels):
+        raise DataError(
+            f"the {where} rows have {leavers} customers who left and {len(labels) - leavers} who "
+            "stayed: a model needs both, so check where the labels come from"
+        )
+
+
+def restored_scaler(mean: Sequence[float], scale: Sequence[float]) -> StandardScaler:
+    """The scaler from its two stored vectors."""
+    scaler = StandardScaler()
+    scaler.mean_, scaler.scale_ = np.array(mean), np.array(scale)
+    scaler.var_, scaler.n_features_in_ = scaler.scale_**2, len(scaler.scale_)
+    return scaler
+
+
+def resample(rows: Rows, *, kind: str, categorical: Sequence[int], seed: int) -> Rows:
+    """Balance the classes of the training rows: 'smote', 'smotenc' or 'none'.
+
+    `categorical` are the places of the ordinals, which SMOTENC copies from neighbours where SMOTE
+    would invent values between two categories.
+    """
+    if kind == "none":
+        return rows
+    rarest = int(np.bincount(rows.labels, minlength=2).min())
+    if rarest <= NEIGHBOURS:
+        raise DataError(
+            f"{kind} needs more than {NEIGHBOURS} training rows of each class, found {rarest}: "
+            "load more labelled customers, or set model.resampling to none"
+        )
+    sampler: Any = SMOTE(random_state=seed, k_neighbors=NEIGHBOURS)
+    if kind == "smotenc" and categorical:
+        sampler = SMOTENC(list(categorical), random_state=seed, k_neighbors=NEIGHBOURS)
+    return Rows(*sampler.fit_resample(rows.features, rows.labels))
+
+
+def categorical_places(contract: Contract, columns: Sequence[str]) -> list[int]:
+    """Where the model's input holds ordinals."""
+    return [place for place, name in enumerate(columns) if contract.column(name).categories]
+
+
+def fit_trees(rows: Rows, params: ModelParams) -> xgb.XGBClassifier:
+    """Grow the trees of the configured family; the same rows and parameters give the same bytes.
+
+    A random forest is XGBoost's own: its margins add up over trees, so that it is explained,
+    exported and calibrated like the boosted one.
+    """
+    kind = xgb.XGBRFClassifier if params.family == "random_forest" else xgb.XGBClassifier
+    trees = kind(
+        tree_method="hist",
+        base_score=0.5,
+        random_state=params.seed,
+        n_jobs=params.threads,
+        **params.hyperparameters,
+    )
+    return trees.fit(rows.features, rows.labels)
+
+
+def fit_calibration(margin: "NDArray[np.float64]", labels: "NDArray[np.int64]") -> Calibration:
+    """Platt scaling: logistic regression of the label on the margin of rows that no tree saw."""
+    fit = LogisticRegression(C=PLATT_PENALTY).fit(margin.reshape(-1, 1), labels)
+    slope = float(fit.coef_[0, 0])
+    if slope <= 0:
+        raise DataError(
+            f"on the calibration rows a higher margin means less churn (slope {slope:.3g}): "
+            "the trees learnt nothing that holds beyond their own rows; look at the labels"
+        )
+    return Calibration(slope=slope, intercept=float(fit.intercept_[0]))
+
+
+def fit(prepared: Prepared, params: ModelParams) -> Fitted:
+    """Trees on the training rows, calibration on the rows kept aside for it."""
+    trees = fit_trees(prepared.training, params)
+    margin = trees.predict(prepared.calibration.features, output_margin=True).astype(np.float64)
+    calibration = fit_calibration(margin, prepared.calibration.labels)
+    return Fitted(prepared.columns, prepared.scaler, trees, calibration)
+
+
+def platt(margin: "NDArray[np.float64]", calibration: Calibration) -> "NDArray[np.float64]":
+    """Calibrated P(churn) of the trees' margins."""
+    return expit(calibration.slope * margin + calibration.intercept)  # type: ignore[no-any-return]
+
+
+def native_trees(trees: xgb.XGBClassifier) -> bytes:
+    """The trees in XGBoost's own binary JSON."""
+    return bytes(trees.get_booster().save_raw("ubj"))

@@ -1,0 +1,296 @@
+"""The gate: whether a challenger replaces the champion, and when a person must look first.
+
+Champion and challenger are scored on the same hold-out rows. The challenger is accepted when its
+gain in ROC-AUC exceeds a margin and a paired interval on the gain excludes zero; guard rails on the
+Brier score and on slices can still reject it. Where the data itself looks wrong, a person decides.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pydantic import AwareDatetime, Field
+from scipy.stats import norm, rankdata
+
+from include.contract import Share
+from include.documents import Document
+from include.params import GateRules
+from include.training.evaluation import Slice, scores
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """The rows that judge: labels, slices, and raw features by name."""
+
+    labels: "NDArray[np.int64]"
+    slices: tuple[Slice, ...]
+    numeric: "dict[str, NDArray[np.float64]]"
+    categorical: "dict[str, NDArray[np.float64]]"
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A model's answers on the hold-out, and the threshold at which it decides."""
+
+    version: str
+    probabilities: "NDArray[np.float64]"
+    threshold: float
+
+
+class SliceVerdict(Document):
+    """What a slice's customers would gain or lose; judged only where it is large enough."""
+
+    name: str
+    rows: int
+    judged: bool
+    challenger_auc: float | None
+    champion_auc: float | None
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    new: dict[str, float]
+    old: dict[str, float] | None
+    gain: float | None
+    interval: tuple[float, float] | None
+    slices: tuple[SliceVerdict, ...]
+
+
+class Decision(Document):
+    """`gate.json`: the decision with every number that it rests on."""
+
+    outcome: Literal["accepted", "rejected", "needs_person"]
+    reasons: tuple[str, ...]
+    decided_at: AwareDatetime
+    challenger: str = Field(description="the candidate's version in the registry")
+    champion: str | None = Field(description="the version in production, if any")
+    holdout_rows: int
+    holdout_attrited_share: float
+    strongest_feature: str | None = None
+    strongest_feature_auc: float | None = None
+    challenger_metrics: dict[str, float] = Field(default_factory=dict)
+    champion_metrics: dict[str, float] | None = None
+    gain: float | None = Field(default=None, description="in ROC-AUC, challenger minus champion")
+    gain_interval: tuple[float, float] | None = None
+    slices: tuple[SliceVerdict, ...] = ()
+    rules: GateRules
+
+
+def decide(
+    holdout: Holdout,
+    challenger: Contestant,
+    champion: Contestant | None,
+    *,
+    rules: GateRules,
+    attrited_share: Share,
+    now: datetime,
+) -> Decision:
+    """Judge the challenger; `champion` is None only where nothing is in production yet."""
+    labels = holdout.labels
+    facts = _facts(holdout, challenger, champion, rules, now)
+    too_few = _too_few(labels, rules)
+    if too_few:
+        return Decision(outcome="needs_person", reasons=(too_few,), **facts)
+    comparison = _compare(holdout, challenger, champion, rules)
+    leak = strongest_feature(holdout)
+    alarms = _alarms(facts["holdout_attrited_share"], attrited_share, leak, comparison, rules)
+    losses = _losses(comparison, rules)
+    return Decision(
+        outcome="needs_person" if alarms else "rejected" if losses else "accepted",
+        reasons=tuple(alarms or losses or [_why_accepted(comparison)]),
+        strongest_feature=leak[0],
+        strongest_feature_auc=leak[1],
+        challenger_metrics=comparison.new,
+        champion_metrics=comparison.old,
+        gain=comparison.gain,
+        gain_interval=comparison.interval,
+        slices=comparison.slices,
+        **facts,
+    )
+
+
+def paired_gain(
+    labels: "NDArray[np.int64]",
+    challenger: "NDArray[np.float64]",
+    champion: "NDArray[np.float64]",
+    *,
+    confidence: float,
+) -> tuple[float, tuple[float, float]]:
+    """The gain in ROC-AUC and its interval, for two models on the same rows.
+
+    DeLong, DeLong and Clarke-Pearson 1988, by the mid-ranks of Sun and Xu 2014.
+    """
+    positive, negative = _placements(labels, challenger)
+    positive_old, negative_old = _placements(labels, champion)
+    gain = float(positive.mean() - positive_old.mean())
+    variance = np.var(positive - positive_old, ddof=1) / len(positive)
+    variance += np.var(negative - negative_old, ddof=1) / len(negative)
+    half = float(norm.ppf((1 + confidence) / 2) * np.sqrt(variance))
+    return gain, (gain - half, gain + half)
+
+
+def strongest_feature(holdout: Holdout) -> tuple[str, float]:
+    """The feature that by itself separates the classes best, with its ROC-AUC in either direction.
+
+    A category stands for its share of leavers, so that the order of the categories does not matter.
+    """
+    labels = holdout.labels
+    found = {name: _auc(labels, values) for name, values in holdout.numeric.items()}
+    for name, values in holdout.categorical.items():
+        _, group = np.unique(values, return_inverse=True)
+        leavers = np.bincount(group, weights=labels) / np.bincount(group)
+        found[name] = _auc(labels, leavers[group])
+    both_ways = {name: max(auc, 1 - auc) for name, auc in found.items()}
+    name = max(both_ways, key=lambda n: both_ways[n])
+    return name, both_ways[name]
+
+
+def _placements(
+    labels: "NDArray[np.int64]", answers: "NDArray[np.float64]"
+) -> "tuple[NDArray[np.float64], NDArray[np.float64]]":
+    """For each leaver the share of stayers ranked below, for each stayer that of leavers above."""
+    leavers, stayers = answers[labels == 1], answers[labels == 0]
+    ranks = rankdata(np.concatenate([leavers, stayers]))
+    m, n = len(leavers), len(stayers)
+    below = (ranks[:m] - rankdata(leavers)) / n
+    above = 1 - (ranks[m:] - rankdata(stayers)) / m
+    return below, above
+
+
+def _auc(labels: "NDArray[np.int64]", answers: "NDArray[np.float64]") -> float:
+    return float(_placements(labels, answers)[0].mean())
+
+
+def _too_few(labels: "NDArray[np.int64]", rules: GateRules) -> str | None:
+    rarest = int(np.bincount(labels, minlength=2).min())
+    if len(labels) >= rules.holdout_rows_min and rarest >= rules.slice_class_rows_min:
+        return None
+    return (
+        f"the hold-out has {len(labels)} rows, {rarest} of the rarer class; the gate needs "
+        f"{rules.holdout_rows_min} and {rules.slice_class_rows_min} to decide anything"
+    )
+
+
+def _facts(
+    holdout: Holdout,
+    challenger: Contestant,
+    champion: Contestant | None,
+    rules: GateRules,
+    now: datetime,
+) -> dict[str, Any]:
+    """What every decision says, even one that could not be made."""
+    labels = holdout.labels
+    return {
+        "decided_at": now,
+        "challenger": challenger.version,
+        "champion": champion.version if champion else None,
+        "holdout_rows": len(labels),
+        "holdout_attrited_share": float(labels.mean()) if len(labels) else 0.0,
+        "rules": rules,
+    }
+
+
+def _compare(
+    holdout: Holdout, challenger: Contestant, champion: Contestant | None, rules: GateRules
+) -> _Comparison:
+    labels = holdout.labels
+    new = scores(labels, challenger.probabilities, threshold=challenger.threshold)
+    verdicts = tuple(
+        _verdict(holdout, part, challenger, champion, rules) for part in holdout.slices
+    )
+    if champion is None:
+        return _Comparison(new, None, None, None, verdicts)
+    old = scores(labels, champion.probabilities, threshold=champion.threshold)
+    gain, interval = paired_gain(
+        labels, challenger.probabilities, champion.probabilities, confidence=rules.confidence
+    )
+    return _Comparison(new, old, gain, interval, verdicts)
+
+
+def _alarms(
+    share: float,
+    band: Share,
+    leak: tuple[str, float],
+    comparison: _Comparison,
+    rules: GateRules,
+) -> list[str]:
+    """What makes the data itself look wrong."""
+    found = []
+    if share not in band:
+        found.append(
+            f"{share:.1%} of the hold-out customers left, the contract expects "
+            f"{band.minimum:.0%} to {band.maximum:.0%}: check where the labels come from"
+        )
+    if leak[1] > rules.single_feature_auc_max:
+        found.append(
+            f"{leak[0]} alone has ROC-AUC {leak[1]:.4f}, above {rules.single_feature_auc_max}: "
+            "it seems to give the answer away; find out when and how it is filled"
+        )
+    champion = comparison.old
+    if champion is not None and champion["roc_auc"] < rules.champion_auc_min:
+        found.append(
+            f"the champion's ROC-AUC on the new hold-out is {champion['roc_auc']:.3f}, below "
+            f"{rules.champion_auc_min}: labels or columns probably changed their meaning"
+        )
+    return found
+
+
+def _losses(comparison: _Comparison, rules: GateRules) -> list[str]:
+    """What speaks against the challenger; nothing does where there is no champion."""
+    old, new = comparison.old, comparison.new
+    gain, interval = comparison.gain, comparison.interval
+    if old is None or gain is None or interval is None:
+        return []
+    found = []
+    if gain <= rules.gain_min:
+        found.append(f"the gain in ROC-AUC is {gain:+.4f}, wanted is more than {rules.gain_min}")
+    if interval[0] <= 0:
+        found.append(
+            f"the {rules.confidence:.0%} interval on the gain, {interval[0]:+.4f} to "
+            f"{interval[1]:+.4f}, does not exclude zero"
+        )
+    if new["brier"] - old["brier"] > rules.brier_loss_max:
+        found.append(
+            f"the Brier score worsens from {old['brier']:.4f} to {new['brier']:.4f}, "
+            f"allowed is {rules.brier_loss_max}"
+        )
+    return found + _slice_losses(comparison.slices, rules)
+
+
+def _slice_losses(verdicts: tuple[SliceVerdict, ...], rules: GateRules) -> list[str]:
+    return [
+        f"{verdict.name} falls from ROC-AUC {verdict.champion_auc:.4f} to "
+        f"{verdict.challenger_auc:.4f}, allowed is a loss of {rules.slice_loss_max}"
+        for verdict in verdicts
+        if verdict.champion_auc is not None
+        and verdict.challenger_auc is not None
+        and verdict.champion_auc - verdict.challenger_auc > rules.slice_loss_max
+    ]
+
+
+def _verdict(
+    holdout: Holdout,
+    part: Slice,
+    challenger: Contestant,
+    champion: Contestant | None,
+    rules: GateRules,
+) -> SliceVerdict:
+    labels = holdout.labels[part.rows]
+    rarest = int(np.bincount(labels, minlength=2).min())
+    judged = len(labels) >= rules.slice_rows_min and rarest >= rules.slice_class_rows_min
+    new = _auc(labels, challenger.probabilities[part.rows]) if judged else None
+    old = _auc(labels, champion.probabilities[part.rows]) if judged and champion else None
+    return SliceVerdict(
+        name=part.name, rows=len(labels), judged=judged, challenger_auc=new, champion_auc=old
+    )
+
+
+def _why_accepted(comparison: _Comparison) -> str:
+    if comparison.gain is None or comparison.interval is None:
+        return "there is no champion yet"
+    low, high = comparison.interval
+    return f"the gain in ROC-AUC is {comparison.gain:+.4f}, interval {low:+.4f} to {high:+.4f}"

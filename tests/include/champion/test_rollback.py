@@ -1,0 +1,208 @@
+"""The way back, on a real MLflow server, with a kill at every moment of it."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from include.champion import promotion, rollback, versions
+from include.champion.registry import CANDIDATES, PRODUCTION, Registry
+from include.champion.rollback import Wish
+from include.contract import Contract
+from include.customers import loading
+from include.customers.database import open_engine
+from include.errors import ChampionError, RegistryError
+from include.params import load_params
+from include.settings import Settings
+from include.store import LocalStore
+from include.training import release
+from include.training.run import TrainingRun
+from tests.include.conftest import STRONG, WEAK, changed, clear_models, history_of, promote
+
+NOW = datetime(2026, 11, 22, 12, 30, 5, 123456, tzinfo=UTC)
+BACK = Wish("1", "complaints from the call centre", "anna")
+
+
+@pytest.fixture(scope="module")
+def promoted(
+    tmp_path_factory: pytest.TempPathFactory,
+    mlflow_server: str,
+    people: pd.DataFrame,
+    contract: Contract,
+) -> Iterator[TrainingRun]:
+    """A run behind which version 2 is in production, and version 1 before it."""
+    home = tmp_path_factory.mktemp("rollback")
+    engine = open_engine(f"sqlite:///{home / 'churn.db'}")
+    loading.create_table(engine)
+    loading.load_customers(engine, people, now=NOW)
+    registry = Registry(mlflow_server)
+    clear_models(registry, CANDIDATES, PRODUCTION)
+    base = load_params(Settings().params_file)
+    run = TrainingRun(
+        dag_run_id=f"first__{home.name}",
+        store=LocalStore(home / "store"),
+        engine=engine,
+        registry=registry,
+        contract=contract,
+        params=changed(base, WEAK),
+        trigger={"trigger_reason": "test"},
+        git_commit="abc",
+    )
+    promote(run)
+    second = replace(run, dag_run_id=f"second__{home.name}", params=changed(base, STRONG))
+    promote(second)
+    yield second
+    engine.dispose()
+
+
+@pytest.fixture
+def run(promoted: TrainingRun, tmp_path: Path) -> TrainingRun:
+    """The same, as if nobody had ever rolled back."""
+    assert isinstance(promoted.store, LocalStore)
+    shutil.copytree(promoted.store.root, tmp_path / "store")
+    promoted.registry.set_champion("2")
+    client = promoted.registry._client
+    for version in ("1", "2"):
+        for name in tags(promoted.registry, version):
+            if name.startswith("roll"):
+                client.delete_model_version_tag(PRODUCTION, version, name)
+    return replace(promoted, store=LocalStore(tmp_path / "store"))
+
+
+def state(run: TrainingRun) -> tuple[str | None, str | None]:
+    production = promotion.read_production(run.store, run.registry)
+    return production.version, production.alias
+
+
+def tags(registry: Registry, version: str) -> dict[str, Any]:
+    return dict(registry._client.get_model_version(PRODUCTION, version).tags)
+
+
+def test_a_rollback_moves_both_and_records_who_why_and_when(run: TrainingRun) -> None:
+    assert "production is at 2" in rollback.check_version(run.store, run.registry, BACK)
+    done = rollback.move_champion(run.store, run.registry, BACK, now=NOW)
+    assert (done.version, done.previous, done.moved) == ("1", "2", True)
+    assert state(run) == ("1", "1")
+    pointer, _ = versions.read_pointer(run.store) or (None, "")
+    assert pointer is not None and pointer.promoted_at == NOW and pointer.previous == "2"
+    assert pointer.reason == "rollback by anna: complaints from the call centre"
+    kept, left = tags(run.registry, "1"), tags(run.registry, "2")
+    assert (kept["rollback_by"], kept["rollback_at"]) == ("anna", NOW.isoformat())
+    assert kept["rollback_reason"] == left["rollback_reason"] == BACK.reason
+    assert (kept["rollback_from"], left["rolled_back_to"]) == ("2", "1")
+
+
+def test_the_version_in_production_is_left_alone_and_said_so(run: TrainingRun) -> None:
+    stay = Wish("2", "no change", "anna")
+    before = run.store.read(versions.POINTER_KEY)
+    assert "in production already" in rollback.check_version(run.store, run.registry, stay)
+    done = rollback.move_champion(run.store, run.registry, stay, now=NOW)
+    assert not done.moved and "already: nothing was moved" in done.message
+    assert run.store.read(versions.POINTER_KEY) == before
+    assert "rollback_by" not in tags(run.registry, "2")
+
+
+def test_the_next_training_is_judged_against_what_is_in_production(
+    run: TrainingRun,
+) -> None:
+    rollback.move_champion(run.store, run.registry, BACK, now=NOW)
+    third = replace(run, dag_run_id=f"third__{run.dag_run_id}")
+    evaluated = release.evaluate_model(third, history_of(third))
+    assert third.read_json(evaluated.gate)["champion"] == "1"
+
+
+@pytest.mark.parametrize("file", [versions.MODEL_FILE, versions.TREES_FILE, "manifest.json"])
+def test_a_version_that_is_not_whole_is_refused(run: TrainingRun, file: str) -> None:
+    run.store.delete(versions.version_key("1", file))
+    with pytest.raises(ChampionError, match=f"{file} is missing"):
+        rollback.check_version(run.store, run.registry, BACK)
+    with pytest.raises(ChampionError):
+        rollback.move_champion(run.store, run.registry, BACK, now=NOW)
+    assert state(run) == ("2", "2")
+
+
+def test_a_torn_file_is_refused(run: TrainingRun) -> None:
+    key = versions.version_key("1", versions.TREES_FILE)
+    run.store.write(key, run.store.read(key).data[:-1])
+    with pytest.raises(ChampionError, match="torn or was tampered with"):
+        rollback.check_version(run.store, run.registry, BACK)
+
+
+@pytest.mark.parametrize(
+    ("wish", "expected"),
+    [
+        (Wish("7", "why not", "anna"), r"version '7' is not in .* newest there are 1, 2"),
+        (Wish("../1", "why not", "anna"), r"version '../1' is not in"),
+        (Wish("1", "  ", "anna"), "needs a reason"),
+    ],
+)
+def test_a_wish_that_cannot_be_is_refused(run: TrainingRun, wish: Wish, expected: str) -> None:
+    with pytest.raises(ChampionError, match=expected):
+        rollback.check_version(run.store, run.registry, wish)
+
+
+def copied(run: TrainingRun, *, version: str, named: str) -> None:
+    """Copy version 1 into the store under another name."""
+    manifest, _ = versions.read_version(run.store, "1")
+    files = versions.read_files(run.store, manifest, manifest.files)
+    for name, data in files.items():
+        run.store.create(versions.version_key(version, name), data)
+    document = manifest.model_copy(update={"version": named}).to_bytes()
+    run.store.create(versions.version_key(version, versions.MANIFEST_FILE), document)
+
+
+def test_a_version_that_the_registry_lost_is_refused_before_anything_moves(
+    run: TrainingRun,
+) -> None:
+    copied(run, version="3", named="3")
+    with pytest.raises(RegistryError, match="prod.churn_model"):
+        rollback.check_version(run.store, run.registry, Wish("3", "why not", "anna"))
+    assert state(run) == ("2", "2")
+
+
+def test_a_version_under_a_wrong_name_is_refused(run: TrainingRun) -> None:
+    copied(run, version="3", named="1")
+    with pytest.raises(ChampionError, match="manifest of version '3' says '1'"):
+        rollback.check_version(run.store, run.registry, Wish("3", "why not", "anna"))
+
+
+@pytest.mark.parametrize("moment", ["set_champion", "tag_production_version"])
+def test_a_kill_behind_the_pointer_is_finished_by_the_next_try(
+    run: TrainingRun, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Registry, moment, killed)
+        with pytest.raises(KeyboardInterrupt):
+            rollback.move_champion(run.store, run.registry, BACK, now=NOW)
+    rollback.move_champion(run.store, run.registry, BACK, now=NOW)
+    assert state(run) == ("1", "1")
+    assert tags(run.registry, "1")["rollback_by"] == "anna"
+
+
+def test_a_promotion_in_between_is_moved_back_too(
+    run: TrainingRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, reads = promotion.read_production, []
+
+    def raced(*arguments: Any) -> Any:
+        found = real(*arguments)
+        if not reads:  # somebody else writes the pointer right after it was read
+            pointer, etag = versions.read_pointer(run.store) or (None, None)
+            assert pointer is not None
+            versions.move_pointer(
+                run.store, pointer, etag=etag, previous="2", reason="other", now=NOW
+            )
+        reads.append(found)
+        return found
+
+    monkeypatch.setattr(promotion, "read_production", raced)
+    done = rollback.move_champion(run.store, run.registry, BACK, now=NOW)
+    assert done.moved and len(reads) == 2 and state(run) == ("1", "1")

@@ -1,0 +1,298 @@
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from include import store as store_module
+from include.champion import versions
+from include.champion.calibration import Calibration
+from include.champion.versions import Manifest, Pointer, SelfCheck, SplitRecord
+from include.contract import Contract
+from include.documents import Document, parse_document, sha256
+from include.errors import ChampionError, ObjectChanged, ObjectExists, StoreError, StoreUnavailable
+from include.store import LocalStore, Store, open_store
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+LATER = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
+FILES = {"model.onnx": b"a graph", "model_card.md": b"# Card"}
+COLUMNS = ("Customer_Age", "Gender")
+
+
+def manifest(contract: Contract, **changes: Any) -> Manifest:
+    """The manifest of a version that has FILES."""
+    facts: dict[str, Any] = {
+        "version": "7",
+        "created_at": NOW,
+        "snapshot_at": NOW,
+        "run_id": "mlflow-run",
+        "dag_run_id": "manual__2026-11-22T12:00:00+00:00",
+        "candidate_version": "9",
+        "model_family": "xgboost",
+        "columns": COLUMNS,
+        "engineered": (),
+        "threshold": 0.5,
+        "calibration": Calibration(slope=1.5, intercept=-0.25),
+        "scaler_mean": (46.0, 0.5),
+        "scaler_scale": (8.0, 0.5),
+        "resampling": "none",
+        "split": SplitRecord(salt="churn", calibration_share=0.1, holdout_share=0.2),
+        "training_rows": 6000,
+        "training_attrited_share": 0.16,
+        "metrics": {"roc_auc": 0.99, "slice": None},
+        "gate": {"accepted": True},
+        "trigger": {"trigger_reason": "manual"},
+        "data_sha256": "0" * 64,
+        "params_sha256": "1" * 64,
+        "git_commit": "abc",
+        "contract": contract,
+        "files": versions.file_entries(FILES),
+    }
+    return Manifest(**{**facts, **changes})
+
+
+def written(store: Store, contract: Contract, **changes: Any) -> Pointer:
+    """Write a version; the pointer that would promote it."""
+    return versions.write_version(store, manifest(contract, **changes), FILES)
+
+
+def move(store: Store, pointer: Pointer, etag: str | None = None, now: datetime = NOW) -> Pointer:
+    return versions.move_pointer(store, pointer, etag=etag, previous=None, reason="better", now=now)
+
+
+# --- the pointer
+
+
+def test_an_empty_store_has_no_champion(store: Store) -> None:
+    assert versions.read_pointer(store) is None
+
+
+def test_the_pointer_says_what_was_promoted_when_and_why(store: Store, contract: Contract) -> None:
+    pointer = written(store, contract)
+    versions.move_pointer(store, pointer, etag=None, previous="6", reason="better", now=LATER)
+    found = versions.read_pointer(store)
+    assert found is not None
+    assert found[0] == Pointer(
+        version="7",
+        manifest_key="champion/versions/7/manifest.json",
+        manifest_sha256=sha256(store.read("champion/versions/7/manifest.json").data),
+        promoted_at=LATER,
+        run_id="mlflow-run",
+        previous="6",
+        reason="better",
+    )
+    assert found[1] == store.read(versions.POINTER_KEY).etag
+
+
+def test_a_pointer_that_somebody_else_moved_is_not_overwritten(
+    store: Store, contract: Contract
+) -> None:
+    pointer = written(store, contract)
+    move(store, pointer)
+    etag = store.read(versions.POINTER_KEY).etag
+    move(store, pointer, etag, LATER)
+    for stale in (etag, None):
+        with pytest.raises(ObjectChanged):
+            move(store, pointer, stale, NOW.replace(year=2027))
+    found = versions.read_pointer(store)
+    assert found is not None and found[0].promoted_at == LATER
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: b"",
+        lambda data: data[: len(data) // 2],
+        lambda data: b"<html>503</html>",
+        lambda data: b"null",
+        lambda data: b"\xff\xfe",
+        lambda data: data.replace(b'"version"', b'"versoin"'),
+        lambda data: data.replace(b'"version": "7"', b'"version": 7'),
+        lambda data: data.replace(b"12:00:00Z", b"12:00:00"),
+        lambda data: data.replace(b"{", b'{"extra": 1,', 1),
+    ],
+    ids=[
+        *("empty", "half", "html", "null", "no text"),
+        *("other field", "number", "no zone", "one more field"),
+    ],
+)
+def test_an_unreadable_pointer_is_no_absent_one(
+    change: Callable[[bytes], bytes], local_store: LocalStore, contract: Contract
+) -> None:
+    move(local_store, written(local_store, contract))
+    data = local_store.read(versions.POINTER_KEY).data
+    assert change(data) != data
+    local_store.write(versions.POINTER_KEY, change(data))
+    with pytest.raises(ChampionError, match="champion/current.json is not a Pointer"):
+        versions.read_pointer(local_store)
+
+
+def test_a_silent_store_is_no_absent_pointer(
+    free_port: int, s3_environment: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "ATTEMPTS", 1)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port}")
+    with pytest.raises(StoreUnavailable):
+        versions.read_pointer(open_store("s3://bucket"))
+
+
+# --- versions
+
+
+def test_a_version_is_read_as_it_was_written(store: Store, contract: Contract) -> None:
+    pointer = written(store, contract)
+    found = versions.read_manifest(store, pointer)
+    assert found == manifest(contract)
+    assert versions.read_files(store, found, found.files) == FILES
+    assert versions.read_version(store, "7") == (found, pointer.manifest_sha256)
+
+
+def test_writing_a_version_again_changes_nothing(store: Store, contract: Contract) -> None:
+    assert written(store, contract) == written(store, contract)
+    assert len(list(store.list("champion/versions/"))) == 3
+
+
+def test_a_version_is_written_once(store: Store, contract: Contract) -> None:
+    written(store, contract)
+    with pytest.raises(ObjectExists, match="versions/7/manifest.json"):
+        written(store, contract, threshold=0.4)
+    other = {**FILES, "model.onnx": b"another graph"}
+    changed = manifest(contract, files=versions.file_entries(other))
+    with pytest.raises(ObjectExists, match="versions/7/model.onnx"):
+        versions.write_version(store, changed, other)
+    assert versions.read_version(store, "7")[0] == manifest(contract)
+
+
+def test_the_manifest_is_written_last(
+    local_store: LocalStore, contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    create = local_store.create
+    monkeypatch.setattr(
+        local_store, "create", lambda key, data: (order.append(Path(key).name), create(key, data))
+    )
+    written(local_store, contract)
+    assert order[-1] == "manifest.json"
+    assert sorted(order[:-1]) == sorted(FILES)
+
+
+def test_a_file_that_the_manifest_does_not_describe_is_not_written(
+    local_store: LocalStore, contract: Contract
+) -> None:
+    with pytest.raises(
+        ChampionError, match="model.onnx is not the file that the manifest describes"
+    ):
+        versions.write_version(local_store, manifest(contract), {**FILES, "model.onnx": b"other"})
+    assert list(local_store.list("")) == []
+
+
+def test_a_manifest_changed_after_promotion_is_refused(store: Store, contract: Contract) -> None:
+    pointer = written(store, contract)
+    store.write(pointer.manifest_key, manifest(contract, threshold=0.1).to_bytes())
+    with pytest.raises(ChampionError, match="was changed after promotion, roll back"):
+        versions.read_manifest(store, pointer)
+
+
+def test_a_missing_manifest_is_named(store: Store, contract: Contract) -> None:
+    pointer = written(store, contract)
+    store.delete(pointer.manifest_key)
+    with pytest.raises(ChampionError, match="versions/7/manifest.json is missing in .* roll back"):
+        versions.read_manifest(store, pointer)
+
+
+def test_a_pointer_to_the_manifest_of_another_version_is_refused(
+    store: Store, contract: Contract
+) -> None:
+    pointer = written(store, contract).model_copy(update={"version": "8"})
+    with pytest.raises(ChampionError, match="the pointer names version 8, its manifest 7"):
+        versions.read_manifest(store, pointer)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda store, key: store.delete(key), "is missing in"),
+        (lambda store, key: store.write(key, b"a gra"), "torn or was tampered with"),
+        (lambda store, key: store.write(key, b"A graph"), "torn or was tampered with"),
+        (lambda store, key: store.write(key, b""), "has 0 bytes .* expects 7 with"),
+    ],
+    ids=["missing", "truncated", "tampered", "empty"],
+)
+def test_a_file_that_is_not_the_manifests_is_refused(
+    change: Callable[[Store, str], None], message: str, store: Store, contract: Contract
+) -> None:
+    pointer = written(store, contract)
+    change(store, "champion/versions/7/model.onnx")
+    with pytest.raises(ChampionError, match=f"champion/versions/7/model.onnx .*{message}"):
+        versions.read_files(store, versions.read_manifest(store, pointer), ["model.onnx"])
+
+
+def test_a_file_outside_the_manifest_is_not_read(store: Store, contract: Contract) -> None:
+    written(store, contract)
+    store.write("champion/versions/7/evil.pkl", b"")
+    with pytest.raises(ChampionError, match="the manifest of version 7 lists no evil.pkl"):
+        versions.read_files(store, manifest(contract), ["evil.pkl"])
+
+
+@pytest.mark.parametrize("version", ["..", "../../runs", ""])
+def test_a_version_cannot_lead_elsewhere(version: str, store: Store, contract: Contract) -> None:
+    with pytest.raises(StoreError, match="an object key is a relative path"):
+        written(store, contract, version=version)
+
+
+# --- the documents
+
+
+@pytest.fixture
+def documents(local_store: LocalStore, contract: Contract) -> dict[type[Document], Document]:
+    check = SelfCheck(columns=COLUMNS, rows=((45.0, 1.0),), probabilities=(0.25,))
+    return {
+        Pointer: move(local_store, written(local_store, contract)),
+        Manifest: manifest(contract),
+        SelfCheck: check,
+    }
+
+
+@pytest.mark.parametrize("kind", [Pointer, Manifest, SelfCheck])
+def test_a_document_follows_its_json_schema(
+    kind: type[Document], documents: dict[type[Document], Document]
+) -> None:
+    validator = jsonschema.Draft202012Validator(
+        kind.model_json_schema(), format_checker=jsonschema.FormatChecker()
+    )
+    assert list(validator.iter_errors(json.loads(documents[kind].to_bytes()))) == []
+    assert not validator.is_valid({"version": "7"})
+
+
+@pytest.mark.parametrize("kind", [Pointer, Manifest, SelfCheck])
+def test_a_document_survives_the_store_byte_for_byte(
+    kind: type[Document], documents: dict[type[Document], Document]
+) -> None:
+    data = documents[kind].to_bytes()
+    read = parse_document(kind, data, "key")
+    assert read == documents[kind]
+    assert read.to_bytes() == data
+
+
+def test_a_manifest_cannot_name_columns_outside_its_contract(contract: Contract) -> None:
+    for columns in (("Surname",), ("CLIENTNUM",), ()):
+        with pytest.raises(ValueError, match="columns outside the contract"):
+            manifest(contract, columns=columns)
+
+
+@pytest.mark.parametrize(
+    ("rows", "probabilities", "message"),
+    [
+        ((), (), "at least one row"),
+        (((45.0, 1.0),), (), "one answer for each row"),
+        (((45.0,),), (0.5,), "one value for each column"),
+    ],
+)
+def test_self_check_rows_must_fit_their_answers(
+    rows: tuple[tuple[float, ...], ...], probabilities: tuple[float, ...], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        SelfCheck(columns=COLUMNS, rows=rows, probabilities=probabilities)

@@ -1,0 +1,600 @@
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from include.contract import Contract, load_contract
+from include.customers import csv_file, loading
+from include.customers import rows as customer_rows
+from include.customers.csv_file import read_csv_customers
+from include.customers.database import open_engine
+from include.customers.sample import sample_customers
+from include.errors import ConfigurationError, DataError
+from tests.include.records import customer
+
+NOW = datetime(2026, 11, 22, 12, 30, 15, 123456, tzinfo=UTC)
+LATER = NOW + timedelta(days=7)
+PUBLISHED = [c.name for c in load_contract().columns if c.role != "labelled_at"]
+
+
+@pytest.fixture(scope="module")
+def contract() -> Contract:
+    return load_contract()
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[sa.Engine]:
+    engine = open_engine(database_url)
+    loading.create_table(engine)
+    yield engine
+    engine.dispose()
+
+
+def csv_text(*rows: dict[str, object]) -> str:
+    """CSV of the rows, with the first one's columns as the header."""
+    return pd.DataFrame(rows, columns=list(rows[0]), dtype=object).to_csv(index=False)
+
+
+def read(text: str | bytes, contract: Contract) -> pd.DataFrame:
+    data = text.encode() if isinstance(text, str) else text
+    return read_csv_customers(io.BytesIO(data), contract)
+
+
+def frame(*rows: dict[str, object]) -> pd.DataFrame:
+    return read(csv_text(*rows), load_contract())
+
+
+def load(engine: sa.Engine, *rows: dict[str, object], now: datetime = NOW) -> Any:
+    return loading.load_customers(engine, frame(*rows), now=now)
+
+
+def table(engine: sa.Engine, *, labelled_only: bool = False) -> pd.DataFrame:
+    return loading.read_customers(engine, load_contract(), labelled_only=labelled_only)
+
+
+def moments(engine: sa.Engine) -> dict[int, datetime | None]:
+    found = table(engine)
+    values = found["labelled_at"].astype(object).where(found["labelled_at"].notna(), None)
+    return dict(zip(found["CLIENTNUM"].tolist(), values, strict=True))
+
+
+def execute(engine: sa.Engine, statement: str) -> None:
+    with engine.begin() as connection:
+        connection.exec_driver_sql(statement)
+
+
+# --- CSV files
+
+
+def test_the_real_customers_are_read_whole(bank_churners: Path, contract: Contract) -> None:
+    found = read_csv_customers(bank_churners, contract)
+    assert len(found) == 8608
+    assert (found["Attrition_Flag"] == "Attrited Customer").sum() == 1379
+
+
+def test_the_file_as_downloaded_loses_its_two_leftover_columns(contract: Contract) -> None:
+    leftovers = {f"Naive_Bayes_Classifier_Attrition_Flag_mon_{n}": 0.5 for n in (1, 2)}
+    found = read(csv_text(customer() | leftovers), contract)
+    assert list(found) == [column.name for column in contract.columns]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda text: text.encode("utf-8-sig"),
+        lambda text: text.replace("\n", "\r\n").encode(),
+        lambda text: text.rstrip("\n").encode(),
+        lambda text: text.encode() + b"\r\n\r\n",
+        lambda text: text.replace("45,", "45.0,").encode(),
+        lambda text: text.replace("Married", '"Married"').encode(),
+    ],
+    ids=["bom", "crlf", "no last newline", "blank lines", "45.0 is 45", "quotes"],
+)
+def test_the_same_customers_may_be_written_in_several_ways(
+    written: Callable[[str], bytes], contract: Contract
+) -> None:
+    found = read(written(csv_text(customer(1), customer(2))), contract)
+    pd.testing.assert_frame_equal(found, frame(customer(1), customer(2)))
+
+
+def test_a_path_and_a_text_file_are_read_alike(tmp_path: Path, contract: Contract) -> None:
+    path = tmp_path / "customers.csv"
+    path.write_text(csv_text(customer()), "utf-8-sig")
+    with path.open(newline="") as file:
+        from_file = read_csv_customers(file, contract)
+    pd.testing.assert_frame_equal(read_csv_customers(path, contract), from_file)
+
+
+def test_the_order_of_the_columns_does_not_matter(contract: Contract) -> None:
+    backwards = dict(reversed(customer().items()))
+    pd.testing.assert_frame_equal(frame(backwards), frame(customer()))
+
+
+def test_an_empty_label_is_a_customer_without_a_label() -> None:
+    assert frame(customer(Attrition_Flag=""))["Attrition_Flag"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("written", "utc"),
+    [
+        ("2026-11-01T10:00:00Z", "2026-11-01 10:00:00"),
+        ("2026-11-01 10:00:00.250000", "2026-11-01 10:00:00.25"),
+        ("2026-11-01T10:00:00+02:00", "2026-11-01 08:00:00"),
+        ("2026-11-01", "2026-11-01"),
+    ],
+)
+def test_labelled_at_is_read_as_utc(written: str, utc: str) -> None:
+    found = frame(customer(labelled_at=written))["labelled_at"]
+    assert found.tolist() == [pd.Timestamp(utc, tz="UTC")]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.floats(0, 1e7), st.floats(0, 1000), st.integers(18, 120), st.sampled_from(["F", "M"])
+        ),
+        min_size=1,
+        max_size=20,
+    )
+)
+@settings(max_examples=20)
+def test_every_value_survives_the_csv(values: list[tuple[float, float, int, str]]) -> None:
+    names = ["Credit_Limit", "Total_Ct_Chng_Q4_Q1", "Customer_Age", "Gender"]
+    rows = [customer(n, **dict(zip(names, v, strict=True))) for n, v in enumerate(values, 1)]
+    assert list(frame(*rows)[names].itertuples(index=False, name=None)) == values
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"Customer_Age": "abc"}, "Customer_Age: expected an integer from 18 to 120, found 'abc'"),
+        ({"Customer_Age": ""}, "Customer_Age: expected an integer from 18 to 120, found nothing"),
+        ({"Customer_Age": "45.5"}, "Customer_Age: .* found 45.5"),
+        ({"Customer_Age": "9" * 400}, "Customer_Age: .* found "),
+        ({"Customer_Age": " 45"}, "Customer_Age: .* found ' 45'"),
+        ({"Customer_Age": "4_5"}, "Customer_Age: .* found '4_5'"),
+        ({"Customer_Age": "0x2d"}, "Customer_Age: .* found '0x2d'"),
+        ({"Credit_Limit": "NaN"}, "Credit_Limit: expected a number .* found 'NaN'"),
+        ({"Credit_Limit": "inf"}, "Credit_Limit: .* found 'inf'"),
+        ({"Credit_Limit": "-0.01"}, "Credit_Limit: .* found -0.01"),
+        ({"Credit_Limit": "1e400"}, "Credit_Limit: .* found inf"),
+        ({"Gender": "m"}, "Gender: expected one of F, M, found 'm'"),
+        ({"Gender": ""}, "Gender: expected one of F, M, found nothing"),
+        ({"Attrition_Flag": "Gone"}, "Attrition_Flag: .* found 'Gone'"),
+        (
+            {"CLIENTNUM": "9007199254740993"},
+            "CLIENTNUM: expected an integer from 1 to 9007199254740991",
+        ),
+        ({"CLIENTNUM": ""}, "CLIENTNUM: .* found nothing"),
+        (
+            {"labelled_at": "01/02/2026"},
+            "labelled_at: expected a date and time, found '01/02/2026'",
+        ),
+        ({"Gender": "x" * 10_000}, "Gender: .* found 'x{80}'…$"),
+    ],
+)
+def test_a_bad_value_is_refused_with_its_line(
+    values: dict[str, object], message: str, contract: Contract
+) -> None:
+    with pytest.raises(DataError, match=f"line 3: {message}"):
+        read(
+            csv_text(customer(7, labelled_at=""), customer(8) | {"labelled_at": ""} | values),
+            contract,
+        )
+
+
+def test_repeated_keys_are_refused_with_every_line(contract: Contract) -> None:
+    with pytest.raises(DataError) as refused:
+        frame(customer(5), customer(6), customer(5))
+    assert "line 2: CLIENTNUM: expected each key once, found 5 again" in str(refused.value)
+    assert "line 4" in str(refused.value)
+
+
+def test_ragged_lines_are_refused(contract: Contract) -> None:
+    text = csv_text(customer(1), customer(2), customer(3)).splitlines()
+    text[1] += ",1"
+    text[3] = text[3].rpartition(",")[0]
+    with pytest.raises(
+        DataError, match=r"line 2: expected 21 fields, found 22\n.*line 4.*found 20"
+    ):
+        read("\n".join(text), contract)
+
+
+def test_twenty_faults_are_listed_and_the_rest_counted(contract: Contract) -> None:
+    with pytest.raises(DataError) as refused:
+        frame(*(customer(key, Customer_Age=-key) for key in range(1, 31)))
+    assert str(refused.value).count("\n  line ") == 20
+    assert str(refused.value).endswith(
+        "line 21: Customer_Age: expected an integer from 18 to 120, found -20\n  and 10 more"
+    )
+
+
+def test_line_numbers_hold_after_blank_and_quoted_lines(contract: Contract) -> None:
+    lines = csv_text(customer(1), customer(2, Gender="X")).splitlines()
+    lines[1] = lines[1].replace("Married", '"Mar\nried"')
+    with pytest.raises(DataError, match=r"line 4: Marital_Status(.|\n)*line 6: Gender"):
+        read("\n".join([lines[0], "", lines[1], "", lines[2]]), contract)
+
+
+def test_line_numbers_hold_across_chunks(
+    contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csv_file, "CHUNK_ROWS", 3)
+    with pytest.raises(DataError, match="line 9: Gender"):
+        frame(*(customer(key, Gender="X" if key == 8 else "F") for key in range(1, 12)))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda r: {k: v for k, v in r.items() if k != "Gender"}, "missing: Gender"),
+        (
+            lambda r: {("gender" if k == "Gender" else k): v for k, v in r.items()},
+            "unknown: 'gender'",
+        ),
+        (lambda r: r | {"Naive_Bayes_1": 1}, "too many: Naive_Bayes_1"),
+        (lambda r: r | {"Churn": 1}, "unknown: 'Churn'"),
+        (lambda r: {"a": 1}, "missing: CLIENTNUM, Attrition_Flag"),
+    ],
+)
+def test_wrong_columns_are_refused(
+    change: Callable[[dict[str, object]], dict[str, object]], message: str, contract: Contract
+) -> None:
+    with pytest.raises(DataError, match=f"does not have the columns .*{message}"):
+        read(csv_text(change(customer())), contract)
+
+
+def test_a_repeated_column_is_refused(contract: Contract) -> None:
+    with pytest.raises(DataError, match="repeated: Gender"):
+        read(csv_text(customer()).replace("Card_Category", "Gender"), contract)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "is empty"),
+        (b"\n", "is empty"),
+        (",".join(PUBLISHED).encode(), "has a header and no customers"),
+        (bytes(range(256)) * 100, "is not UTF-8 text"),
+        (b"PK\x03\x04\x14\x00\x08\x00\xff\xfe", "is not UTF-8 text"),
+        (csv_text(customer()).encode("utf-16"), "is not UTF-8 text"),
+        (b"x" * 200_000, "line 1: not CSV"),
+        (b"\x00" * 100, "does not have the columns"),
+        (csv_text(customer()).encode() + b'2,"', "line 3: not CSV"),
+    ],
+    ids=[
+        *("empty", "one line break", "header", "bytes", "zip", "utf-16"),
+        *("endless line", "zeros", "open quote"),
+    ],
+)
+def test_what_is_no_customer_file_is_refused(data: bytes, message: str, contract: Contract) -> None:
+    with pytest.raises(DataError, match=message) as refused:
+        read(data, contract)
+    assert len(str(refused.value)) < 1000
+
+
+@pytest.mark.parametrize(("name", "reason"), [("absent.csv", "No such file"), (".", "directory")])
+def test_a_path_that_cannot_be_read_is_named(
+    name: str, reason: str, tmp_path: Path, contract: Contract
+) -> None:
+    with pytest.raises(DataError, match=f"cannot read .*{reason}"):
+        read_csv_customers(tmp_path / name, contract)
+
+
+# --- loading
+
+
+def test_a_load_counts_what_it_did(engine: sa.Engine) -> None:
+    load(engine, customer(1), customer(2), customer(3))
+    done = load(engine, customer(2, Customer_Age=50), customer(3), customer(4, Attrition_Flag=""))
+    assert done == loading.LoadSummary(inserted=1, updated=1, unchanged=1, unlabelled=1)
+
+
+def test_the_table_gives_back_what_was_loaded(engine: sa.Engine) -> None:
+    loaded = frame(customer(2, labelled_at=NOW), customer(1, Gender="F", labelled_at=LATER))
+    loading.load_customers(engine, loaded, now=LATER)
+    expected = loaded.sort_values("CLIENTNUM", ignore_index=True)
+    pd.testing.assert_frame_equal(table(engine), expected)
+
+
+def test_both_databases_give_the_same_types(sqlite_url: str, mariadb_url: str) -> None:
+    found = []
+    for url in (sqlite_url, mariadb_url):
+        engine = open_engine(url)
+        loading.create_table(engine)
+        load(engine, customer(1), customer(2, Attrition_Flag="", Credit_Limit=1e-17))
+        found.append(table(engine))
+        engine.dispose()
+    pd.testing.assert_frame_equal(*found)
+
+
+def test_making_the_table_again_keeps_its_rows(engine: sa.Engine) -> None:
+    load(engine, customer())
+    loading.create_table(engine)
+    assert len(table(engine)) == 1
+
+
+def test_a_label_without_a_date_gets_the_time_of_loading(engine: sa.Engine) -> None:
+    load(engine, customer(1), customer(2, Attrition_Flag=""))
+    assert moments(engine) == {1: NOW, 2: None}
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, NOW),
+        ({"Customer_Age": 46}, NOW),
+        ({"Attrition_Flag": "Attrited Customer"}, LATER),
+        ({"Attrition_Flag": ""}, None),
+        ({"labelled_at": "2026-11-01"}, datetime(2026, 11, 1, tzinfo=UTC)),
+        ({"Attrition_Flag": "", "labelled_at": "2026-11-01"}, None),
+    ],
+    ids=["same", "other values", "other label", "label withdrawn", "date given", "date alone"],
+)
+def test_labelled_at_moves_only_with_the_label(
+    change: dict[str, object], expected: datetime | None, engine: sa.Engine
+) -> None:
+    load(engine, customer(1))
+    load(engine, customer(1, **change), now=LATER)
+    assert moments(engine) == {1: expected}
+
+
+def test_a_label_that_comes_later_is_dated_then(engine: sa.Engine) -> None:
+    load(engine, customer(1, Attrition_Flag=""))
+    load(engine, customer(1), now=LATER)
+    assert moments(engine) == {1: LATER}
+
+
+def test_a_date_in_the_future_is_refused(engine: sa.Engine) -> None:
+    with pytest.raises(DataError, match="1 customers have a labelled_at in the future.*: 77$"):
+        load(engine, customer(77, labelled_at=LATER), now=NOW)
+
+
+def test_a_failure_half_way_leaves_the_table_as_it_was(
+    engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(engine, customer(1))
+    raising = {
+        "sqlite": "WHEN NEW.CLIENTNUM = 9 BEGIN SELECT RAISE(ABORT, 'stop'); END",
+        "mysql": "FOR EACH ROW IF NEW.CLIENTNUM = 9 THEN SIGNAL SQLSTATE '45000'"
+        " SET MESSAGE_TEXT = 'stop'; END IF",
+    }
+    execute(engine, f"CREATE TRIGGER t BEFORE INSERT ON churners {raising[engine.dialect.name]}")
+    monkeypatch.setattr(customer_rows, "WRITE_ROWS", 1)
+    with pytest.raises(DataError, match="could not write the table churners in .*: .*stop"):
+        load(engine, customer(1, Customer_Age=99), customer(2), customer(9))
+    assert table(engine)["Customer_Age"].tolist() == [45]
+
+
+def test_loading_in_many_batches_loses_nothing(
+    engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(customer_rows, "WRITE_ROWS", 7)
+    monkeypatch.setattr(customer_rows, "READ_ROWS", 9)
+    done = load(engine, *(customer(key) for key in range(100, 0, -1)))
+    assert done.inserted == 100
+    assert table(engine)["CLIENTNUM"].tolist() == list(range(1, 101))
+
+
+# --- reading
+
+
+PLAIN = pd.DataFrame([customer(key) for key in range(1, 21)])
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=20))
+@settings(max_examples=15)
+def test_every_float_survives_the_table(engine: sa.Engine, values: list[float]) -> None:
+    execute(engine, "DELETE FROM churners")
+    rows = PLAIN.head(len(values)).assign(Credit_Limit=values)
+    loading.load_customers(engine, rows, now=NOW)
+    assert table(engine)["Credit_Limit"].tolist() == values
+
+
+@given(st.lists(st.text(max_size=20), min_size=1, max_size=20))
+@settings(max_examples=15)
+def test_every_text_survives_the_table(engine: sa.Engine, values: list[str]) -> None:
+    execute(engine, "DELETE FROM churners")
+    rows = PLAIN.head(len(values)).assign(Gender=values)
+    loading.load_customers(engine, rows, now=NOW)
+    assert table(engine)["Gender"].tolist() == values
+
+
+def test_labelled_only_leaves_the_others_out(engine: sa.Engine) -> None:
+    load(engine, customer(1, Attrition_Flag=""), customer(2))
+    assert table(engine, labelled_only=True)["CLIENTNUM"].tolist() == [2]
+
+
+def test_an_empty_table_has_its_columns(engine: sa.Engine) -> None:
+    found = table(engine)
+    assert list(found) == [column.name for column in load_contract().columns]
+    assert len(found) == 0
+
+
+def test_a_column_that_the_table_lacks_is_left_out(engine: sa.Engine) -> None:
+    load(engine, customer())
+    execute(engine, "ALTER TABLE churners DROP COLUMN Gender")
+    assert load_contract().missing_columns(table(engine)) == ["Gender"]
+
+
+def test_a_column_outside_the_contract_is_not_read(engine: sa.Engine) -> None:
+    load(engine, customer())
+    execute(engine, "ALTER TABLE churners ADD COLUMN surname VARCHAR(20)")
+    assert "surname" not in table(engine)
+
+
+@pytest.mark.parametrize("value", ["NULL", "'old'"])
+def test_wrong_values_are_read_for_the_contract_to_name(engine: sa.Engine, value: str) -> None:
+    if engine.dialect.name == "mysql":
+        execute(engine, "ALTER TABLE churners MODIFY Customer_Age VARCHAR(10)")
+    load(engine, customer(1), customer(2))
+    execute(engine, f"UPDATE churners SET Customer_Age = {value} WHERE CLIENTNUM = 2")
+    check = load_contract().check_frame(table(engine))
+    assert ("Customer_Age", 1) in set(
+        zip(check.faults["column"], check.faults["position"], strict=True)
+    )
+
+
+def test_a_date_that_is_none_is_read_for_the_contract_to_name(sqlite_url: str) -> None:
+    engine = open_engine(sqlite_url)
+    loading.create_table(engine)
+    load(engine, customer(1), customer(2))
+    execute(engine, "UPDATE churners SET labelled_at = 'soon' WHERE CLIENTNUM = 2")
+    assert load_contract().check_frame(table(engine)).faults["found"].tolist() == ["'soon'"]
+    engine.dispose()
+
+
+def test_a_missing_sqlite_file_is_named_and_not_made(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path / 'none.db'}")
+    with pytest.raises(DataError, match="no database sqlite:.*none.db: load customers with"):
+        table(engine)
+    engine.dispose()
+    assert not (tmp_path / "none.db").exists()
+
+
+def test_a_missing_table_is_named(database_url: str, tmp_path: Path) -> None:
+    engine = open_engine(database_url)
+    with engine.connect():
+        pass
+    with pytest.raises(DataError, match=r"no table churners in .*: load customers with"):
+        loading.table_counts(engine)
+    engine.dispose()
+
+
+def test_a_server_that_does_not_answer_is_named_without_its_password(
+    free_port: int,
+) -> None:
+    engine = open_engine(f"mysql+pymysql://churn:hush@127.0.0.1:{free_port}/churn")
+    with pytest.raises(DataError, match=r"churn:\*\*\*@127.0.0.1.*CHURN_DATABASE_URL") as failed:
+        table(engine)
+    engine.dispose()
+    assert "hush" not in str(failed.value)
+
+
+def test_a_missing_database_is_named(mariadb_server: str) -> None:
+    engine = open_engine(f"{mariadb_server}/nowhere")
+    with pytest.raises(DataError, match="Unknown database 'nowhere'"):
+        table(engine)
+    engine.dispose()
+
+
+@pytest.mark.parametrize("url", ["", "churn.db", "postgresql+nothing://x/y", "mssql+pyodbc://x/y"])
+def test_a_url_that_cannot_work_is_refused(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="CHURN_DATABASE_URL must be"):
+        open_engine(url)
+
+
+# --- labels and counts
+
+
+def test_a_plain_insert_by_the_bank_is_dated(engine: sa.Engine) -> None:
+    row = pd.DataFrame([customer(1), customer(2, Attrition_Flag=None)])
+    row.to_sql("churners", engine, if_exists="append", index=False)
+    assert loading.stamp_labels(engine, NOW) == 1
+    assert moments(engine) == {1: NOW, 2: None}
+
+
+def test_a_label_set_by_the_bank_is_dated_once(engine: sa.Engine) -> None:
+    load(engine, customer(1, Attrition_Flag=""))
+    execute(engine, "UPDATE churners SET Attrition_Flag = 'Attrited Customer'")
+    assert loading.stamp_labels(engine, NOW) == 1
+    assert loading.stamp_labels(engine, LATER) == 0
+    assert moments(engine) == {1: NOW}
+
+
+def test_a_table_without_labelled_at_is_read_and_not_dated(sqlite_url: str) -> None:
+    engine = open_engine(sqlite_url)
+    pd.DataFrame([customer()]).to_sql("churners", engine, index=False)
+    assert loading.stamp_labels(engine, NOW) == 0
+    assert list(table(engine)) == PUBLISHED
+    engine.dispose()
+
+
+def test_only_labels_after_the_moment_are_new(engine: sa.Engine) -> None:
+    load(engine, customer(1), customer(2, Attrition_Flag=""))
+    load(engine, customer(3), now=LATER)
+    assert loading.count_newly_labelled(engine, NOW - timedelta(microseconds=1)) == 2
+    assert loading.count_newly_labelled(engine, NOW) == 1
+    assert loading.count_newly_labelled(engine, LATER) == 0
+
+
+def test_a_label_that_nobody_has_dated_yet_is_new(engine: sa.Engine) -> None:
+    load(engine, customer(1), customer(2), customer(3, Attrition_Flag=""))
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE churners SET labelled_at = NULL WHERE CLIENTNUM > 1"))
+    assert loading.count_newly_labelled(engine, LATER) == 1
+    loading.stamp_labels(engine, LATER)
+    assert loading.count_newly_labelled(engine, LATER) == 0
+
+
+def test_without_dates_every_label_is_new(sqlite_url: str) -> None:
+    engine = open_engine(sqlite_url)
+    pd.DataFrame([customer(1), customer(2)]).to_sql("churners", engine, index=False)
+    assert loading.count_newly_labelled(engine, LATER) == 2
+    engine.dispose()
+
+
+def test_a_moment_without_a_time_zone_is_refused(engine: sa.Engine) -> None:
+    with pytest.raises(ValueError, match="time zone"):
+        loading.count_newly_labelled(engine, datetime(2026, 1, 1))
+
+
+def test_counts_tell_labelled_customers_from_all(engine: sa.Engine) -> None:
+    load(engine, customer(1), customer(2, Attrition_Flag=""), customer(3))
+    assert loading.table_counts(engine) == (3, 2)
+
+
+# --- command line
+
+
+@pytest.fixture
+def sqlite_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    url = f"sqlite:///{tmp_path / 'new' / 'churn.db'}"
+    monkeypatch.setenv("CHURN_DATABASE_URL", url)
+    return url
+
+
+def test_the_command_loads_a_file(tmp_path: Path, sqlite_environment: str) -> None:
+    (tmp_path / "customers.csv").write_text(csv_text(customer(1), customer(2)))
+    command = [
+        sys.executable,
+        "-m",
+        "include.customers.loading",
+        "load",
+        str(tmp_path / "customers.csv"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "2 customers: 2 new, 0 changed" in done.stdout
+
+
+def test_the_command_says_what_is_wrong_with_a_file(
+    tmp_path: Path, sqlite_environment: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "customers.csv").write_text(csv_text(customer(Gender="X")))
+    assert loading.main(["load", str(tmp_path / "customers.csv")]) == 1
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_the_command_makes_sample_customers(
+    sqlite_environment: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert loading.main(["sample", "--rows", "50", "--seed", "3"]) == 0
+    assert "50 new" in capsys.readouterr().out
+
+
+def test_a_moment_of_a_whole_second_is_stored(engine: sa.Engine) -> None:
+    whole = NOW.replace(microsecond=0)
+    loading.create_table(engine)
+    loading.load_customers(engine, sample_customers(3, seed=1), now=whole)
+    assert loading.count_newly_labelled(engine, whole - timedelta(seconds=1)) == 3

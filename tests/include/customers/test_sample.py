@@ -1,0 +1,299 @@
+"""The sample customers: whole, repeatable, like the real ones, and drifting exactly as asked."""
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pandas.testing import assert_frame_equal
+from scipy.stats import ks_2samp
+from sklearn.metrics import roc_auc_score
+from xgboost import XGBClassifier
+
+from include.contract import load_contract
+from include.customers.sample import (
+    DERIVED,
+    FIRST_KEY,
+    NO_DRIFT,
+    SHIFTABLE,
+    STATISTICS_FILE,
+    Drift,
+    load_statistics,
+    main,
+    sample_customers,
+)
+from include.errors import ConfigurationError
+
+CONTRACT = load_contract()
+CHANGED_RULE = Drift(changed_rule=True)
+PUBLISHED = [CONTRACT.key.name, CONTRACT.target.name, *CONTRACT.feature_names]
+INTEGRAL = [*(set(SHIFTABLE) - {"Credit_Limit", "Total_Amt_Chng_Q4_Q1", "Total_Ct_Chng_Q4_Q1"})]
+
+shifts = st.builds(
+    Drift,
+    shift_sd=st.floats(-10, 10).filter(bool),
+    columns=st.lists(st.sampled_from(SHIFTABLE), min_size=1, unique=True).map(tuple),
+    changed_rule=st.booleans(),
+)
+drifts = shifts | st.just(NO_DRIFT) | st.just(CHANGED_RULE)
+
+
+def attrited(frame: pd.DataFrame) -> np.ndarray:
+    return (frame["Attrition_Flag"] == "Attrited Customer").to_numpy()
+
+
+def fitted(frame: pd.DataFrame, *, trees: int) -> XGBClassifier:
+    model = XGBClassifier(
+        n_estimators=trees, max_depth=5, learning_rate=0.1, subsample=0.8, n_jobs=1, random_state=0
+    )
+    return model.fit(CONTRACT.matrix(frame, CONTRACT.feature_names), attrited(frame))
+
+
+def roc_auc(model: XGBClassifier, frame: pd.DataFrame) -> float:
+    scores = model.predict_proba(CONTRACT.matrix(frame, CONTRACT.feature_names))[:, 1]
+    return float(roc_auc_score(attrited(frame), scores))
+
+
+@settings(max_examples=50, deadline=None)
+@given(rows=st.integers(1, 400), seed=st.integers(0, 2**63), drift=drifts)
+def test_any_sample_keeps_the_contract_and_the_identities(
+    rows: int, seed: int, drift: Drift
+) -> None:
+    frame = sample_customers(rows, seed=seed, drift=drift)
+    check = CONTRACT.check_frame(frame)
+    assert check.faults.empty, check.faults
+    assert len(frame) == rows
+    limit, balance = frame["Credit_Limit"], frame["Total_Revolving_Bal"]
+    np.testing.assert_allclose(frame["Avg_Open_To_Buy"], limit - balance, rtol=0, atol=1e-9)
+    np.testing.assert_array_equal(frame["Avg_Utilization_Ratio"], (balance / limit).round(3))
+
+
+@settings(max_examples=10, deadline=None)
+@given(rows=st.integers(1, 200), seed=st.integers(0, 2**32), drift=drifts)
+def test_the_same_arguments_give_the_same_frame(rows: int, seed: int, drift: Drift) -> None:
+    first, again = (sample_customers(rows, seed=seed, drift=drift) for _ in range(2))
+    assert_frame_equal(first, again)
+
+
+def test_another_seed_gives_other_customers() -> None:
+    one, other = (sample_customers(100, seed=seed).drop(columns="CLIENTNUM") for seed in (1, 2))
+    assert not one.equals(other)
+
+
+def test_columns_are_the_published_ones_in_their_order() -> None:
+    frame = sample_customers(10, seed=1)
+    assert list(frame) == PUBLISHED
+    assert {str(frame[name].dtype) for name in INTEGRAL} == {"int64"}
+
+
+def test_keys_count_up_from_the_first() -> None:
+    assert sample_customers(3, seed=1)["CLIENTNUM"].tolist() == [FIRST_KEY + n for n in range(3)]
+    assert sample_customers(2, seed=1, first_key=5)["CLIENTNUM"].tolist() == [5, 6]
+
+
+@pytest.mark.parametrize(("share", "customers"), [(None, 160), (0.0, 0), (0.35, 350), (1.0, 1000)])
+@pytest.mark.parametrize("drift", [NO_DRIFT, CHANGED_RULE])
+def test_attrited_share_holds(share: float | None, customers: int, drift: Drift) -> None:
+    frame = sample_customers(1000, seed=3, attrited_share=share, drift=drift)
+    assert abs(attrited(frame).sum() - customers) <= 1
+
+
+def test_single_customers_leave_at_the_same_rate_as_many() -> None:
+    left = sum(attrited(sample_customers(1, seed=seed)).sum() for seed in range(200))
+    assert 12 <= left <= 52  # 32 expected, standard deviation 5.2
+
+
+@pytest.mark.parametrize("name", SHIFTABLE)
+def test_a_shift_moves_its_column_by_that_much_and_no_other(name: str) -> None:
+    before = sample_customers(5000, seed=4)
+    after = sample_customers(5000, seed=4, drift=Drift(0.5, (name,)))
+    moved = (after[name] - before[name]).mean() / load_statistics().standard_deviations[name]
+    # A balance stops at its limit.
+    assert moved == pytest.approx(0.5, abs=0.06 if name == "Total_Revolving_Bal" else 0.02)
+    others = [other for other in PUBLISHED if other not in {name, *DERIVED}]
+    assert_frame_equal(after[others], before[others])
+
+
+def test_limit_and_balance_move_towards_each_other_and_stop() -> None:
+    columns = ("Total_Revolving_Bal", "Credit_Limit")
+    fallen = sample_customers(500, seed=5, drift=Drift(-10, columns))
+    risen = sample_customers(500, seed=5, drift=Drift(10, ("Total_Revolving_Bal",)))
+    assert fallen["Credit_Limit"].min() == 1
+    assert (risen["Total_Revolving_Bal"] <= risen["Credit_Limit"]).all()
+    assert risen["Avg_Utilization_Ratio"].median() > 0.9
+
+
+def test_the_changed_rule_changes_labels_alone() -> None:
+    before, after = (
+        sample_customers(3000, seed=6),
+        sample_customers(3000, seed=6, drift=CHANGED_RULE),
+    )
+    assert_frame_equal(after.drop(columns="Attrition_Flag"), before.drop(columns="Attrition_Flag"))
+    changed = attrited(before) != attrited(after)
+    assert before.loc[changed, "Credit_Limit"].min() >= 10_000
+    assert attrited(before).sum() == attrited(after).sum()
+
+
+def test_the_changed_rule_beats_an_old_model_and_a_new_one_learns_it() -> None:
+    old, new = sample_customers(6000, seed=7), sample_customers(2400, seed=8, drift=CHANGED_RULE)
+    later = sample_customers(4000, seed=9, drift=CHANGED_RULE)
+    mixture = pd.concat([sample_customers(10_000, seed=10), later])
+    champion = fitted(old, trees=120)
+    challenger = fitted(pd.concat([old, new]), trees=120)
+    assert roc_auc(champion, later) < roc_auc(champion, sample_customers(4000, seed=11)) - 0.1
+    assert roc_auc(challenger, later) > roc_auc(champion, later) + 0.08
+    assert roc_auc(challenger, mixture) > roc_auc(champion, mixture) + 0.015
+
+
+def test_masses_of_the_real_data_are_there() -> None:
+    frame = sample_customers(20_000, seed=12)
+    shares = {
+        "nothing owed": (frame["Total_Revolving_Bal"] == 0).mean(),
+        "most owed": (frame["Total_Revolving_Bal"] == 2517).mean(),
+        "lowest limit": (frame["Credit_Limit"] == 1438.3).mean(),
+        "highest limit": (frame["Credit_Limit"] == 34516).mean(),
+    }
+    real = [0.245, 0.050, 0.049, 0.050]
+    assert list(shares.values()) == pytest.approx(real, abs=0.01)
+
+
+def test_statistics_hold_no_customer_and_are_small() -> None:
+    text = STATISTICS_FILE.read_text("utf-8")
+    assert len(text) < 60_000
+    tables = [t for part in load_statistics().segments for t in part.numeric.values()]
+    assert max(len(table.share) for table in tables) < 100
+
+
+def test_each_column_is_distributed_as_in_the_real_data(bank_churners: Path) -> None:
+    real, sample = pd.read_csv(bank_churners), sample_customers(30_000, seed=13)
+    assert list(real) == list(sample)
+    distances = {name: ks_2samp(real[name], sample[name]).statistic for name in SHIFTABLE}
+    distances |= {name: ks_2samp(real[name], sample[name]).statistic for name in DERIVED}
+    assert max(distances.values()) < 0.035, distances
+
+
+def test_columns_depend_on_each_other_as_in_the_real_data(bank_churners: Path) -> None:
+    real, sample = pd.read_csv(bank_churners), sample_customers(30_000, seed=14)
+    ranks = [
+        pd.DataFrame(CONTRACT.matrix(frame, CONTRACT.feature_names)).corr("spearman").to_numpy()
+        for frame in (real, sample)
+    ]
+    assert np.abs(ranks[0] - ranks[1]).max() < 0.07
+
+
+def test_a_model_trained_on_samples_knows_real_customers(bank_churners: Path) -> None:
+    model = fitted(sample_customers(10_127, seed=15), trees=200)
+    assert roc_auc(model, pd.read_csv(bank_churners)) >= 0.985
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"rows": 0}, "rows must be at least 1, found 0"),
+        ({"seed": -1}, "seed must be 0 or more, found -1"),
+        ({"first_key": 0}, "keys must be from 1 to 9007199254740991, found 0 to 9"),
+        ({"first_key": 2**53 - 9}, "choose another first key"),
+        ({"attrited_share": 1.5}, "attrited_share must be from 0 to 1, found 1.5"),
+        ({"attrited_share": float("nan")}, "attrited_share must be from 0 to 1, found nan"),
+    ],
+)
+def test_impossible_requests_are_refused(arguments: dict[str, float], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        sample_customers(**({"rows": 10, "seed": 1} | arguments))
+
+
+@pytest.mark.parametrize(
+    ("shift_sd", "columns", "message"),
+    [
+        (1.0, (), "a shift needs both a size and columns, found shift_sd 1 and 0 columns"),
+        (0.0, ("Customer_Age",), "give both or neither"),
+        (float("nan"), ("Customer_Age",), "from -10 to 10 standard deviations, found nan"),
+        (11.0, ("Customer_Age",), "from -10 to 10 standard deviations, found 11"),
+        (1.0, ("Gender",), "drift columns must be among Customer_Age, .*, found Gender"),
+        (1.0, ("Avg_Open_To_Buy",), "follow from limit and balance: shift those"),
+    ],
+)
+def test_impossible_drift_is_refused(
+    shift_sd: float, columns: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        Drift(shift_sd, columns)
+
+
+@pytest.mark.parametrize(
+    ("column", "change", "message"),
+    [
+        ("numeric", {"at_most": [1, 2], "share": [0, 0.9]}, "shares go from 0 to 1"),
+        ("numeric", {"at_most": [2, 1], "share": [0, 1]}, "a table's values rise"),
+        ("correlations", [0.5], "one number for every column before its own"),
+    ],
+)
+def test_damaged_statistics_are_refused(
+    tmp_path: Path, column: str, change: object, message: str
+) -> None:
+    statistics = json.loads(STATISTICS_FILE.read_bytes())
+    statistics["segments"][0][column]["Customer_Age"] = change
+    damaged = tmp_path / "sample.json"
+    damaged.write_text(json.dumps(statistics), "utf-8")
+    with pytest.raises(ConfigurationError, match=message):
+        load_statistics(damaged)
+
+
+def test_missing_statistics_say_how_to_derive_them(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="derive them again with research/fit_sample.py"):
+        load_statistics(tmp_path / "absent.json")
+
+
+def test_command_line_writes_the_frame_as_published(tmp_path: Path) -> None:
+    out = tmp_path / "customers.csv"
+    drift = ["--shift-sd", "-0.5", "--columns", "Total_Trans_Ct, Total_Trans_Amt", "--changed-rule"]
+    arguments = ["--rows", "300", "--seed", "2", "--first-key", "9", "--attrited-share", "0.5"]
+    assert main([*arguments, *drift, "--out", str(out)]) == 0
+    expected = sample_customers(
+        300,
+        seed=2,
+        first_key=9,
+        attrited_share=0.5,
+        drift=Drift(-0.5, ("Total_Trans_Ct", "Total_Trans_Amt"), changed_rule=True),
+    )
+    assert_frame_equal(pd.read_csv(out), expected)
+    assert ".0," not in out.read_text("utf-8")
+
+
+def test_command_line_writes_to_stdout() -> None:
+    command = [sys.executable, "-m", "include.customers.sample", "--rows", "5", "--seed", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    written = pd.read_csv(io.StringIO(done.stdout))
+    assert_frame_equal(written, sample_customers(5, seed=2), check_dtype=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "the following arguments are required: --rows, --seed"),
+        (["--rows", "many", "--seed", "1"], "argument --rows: invalid int value: 'many'"),
+        (["--rows", "0", "--seed", "1"], "rows must be at least 1, found 0"),
+        (["--rows", "5", "--seed", "1", "--shift-sd", "1"], "give both or neither"),
+    ],
+)
+def test_command_line_refuses_bad_arguments(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_command_line_says_when_the_file_cannot_be_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "absent" / "customers.csv"
+    assert main(["--rows", "5", "--seed", "1", "--out", str(out)]) == 1
+    assert f"cannot write {out}" in capsys.readouterr().err

@@ -1,0 +1,182 @@
+"""Realised performance: whose outcome counts, when, and what is said before it is known."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import brier_score_loss, roc_auc_score
+from sqlalchemy import Engine
+
+from include.customers import loading
+from include.customers.database import open_engine
+from include.documents import parse_document
+from include.drift import measure_outcomes
+from include.drift.measure_outcomes import Outcomes, VersionWeek
+from include.drift.stages import DriftRun
+from include.params import load_params
+from include.settings import Settings
+from include.store import LocalStore
+from tests.include.bank_days import CONTRACT, DAY, log, people, score
+
+RULES = load_params(Settings().params_file).drift.model_copy(
+    update={"outcome_days": 30, "outcome_weeks": 3}
+)
+PREDICTED = datetime(2026, 5, 4, 12, tzinfo=UTC)  # as `log` has it
+SOON, RIPE = PREDICTED + timedelta(days=5, seconds=0.5), PREDICTED + timedelta(days=31)
+LEFT, STAYED = CONTRACT.target.positive, "Existing Customer"
+ASKED = people(400)
+
+MakeRun = Callable[..., DriftRun]
+
+
+@pytest.fixture
+def engine(sqlite_url: str) -> Iterator[Engine]:
+    """A customer table that is empty."""
+    engine = open_engine(sqlite_url)
+    loading.create_table(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def measured(local_store: LocalStore, engine: Engine) -> Callable[..., Outcomes]:
+    """Measures on the day of the predictions, at a moment."""
+
+    def measure(now: datetime, **parts: Any) -> Outcomes:
+        facts: dict[str, Any] = {
+            "dag_run_id": "run",
+            "day": DAY,
+            "store": local_store,
+            "contract": CONTRACT,
+            "rules": RULES,
+            "open_engine": lambda: engine,
+            "training_runs_in_flight": lambda own: 0,
+            "now": now,
+        }
+        run = DriftRun(**{**facts, **parts})
+        key = measure_outcomes.measure(run, b"k").outcomes
+        return parse_document(Outcomes, run.store.read(key).data, key)
+
+    return measure
+
+
+def label(engine: Engine, frame: pd.DataFrame, at: datetime, **values: Any) -> None:
+    """Labels arrive."""
+    loading.load_customers(engine, frame.assign(**values), now=at)
+
+
+def only(found: Outcomes) -> VersionWeek:
+    (week,) = found.weeks
+    return week
+
+
+def test_realised_scores_are_those_of_all_once_everybody_is_ripe(
+    measured: Callable[..., Outcomes], local_store: LocalStore, engine: Engine
+) -> None:
+    log(local_store, ASKED)
+    label(engine, ASKED, SOON)
+    week = only(measured(RIPE))
+    left, answers = CONTRACT.labels(ASKED), score(ASKED)
+    assert (week.version, week.week, week.customers) == ("1", "2026-W19", 400)
+    assert (week.left, week.stayed, week.pending) == (int(left.sum()), int((1 - left).sum()), 0)
+    assert week.complete and week.realised is not None and not week.realised.estimated
+    assert week.realised.roc_auc == pytest.approx(roc_auc_score(left, answers))
+    assert week.realised.brier == pytest.approx(brier_score_loss(left, answers))
+
+
+def test_who_stayed_is_no_outcome_before_the_days_are_over(
+    measured: Callable[..., Outcomes], local_store: LocalStore, engine: Engine
+) -> None:
+    log(local_store, ASKED)
+    label(engine, ASKED, SOON)
+    week = only(measured(SOON))
+    leavers = int(CONTRACT.labels(ASKED).sum())
+    assert (week.left, week.stayed, week.pending) == (leavers, 0, 400 - leavers)
+    assert not week.complete
+    assert week.realised is not None and week.realised.roc_auc is None
+
+
+def test_who_had_left_before_the_prediction_is_no_outcome_of_it(
+    measured: Callable[..., Outcomes], local_store: LocalStore, engine: Engine
+) -> None:
+    log(local_store, ASKED)
+    before = PREDICTED - timedelta(days=1, microseconds=1)
+    label(engine, ASKED.head(100), before, Attrition_Flag=LEFT)
+    label(engine, ASKED.tail(300), before, Attrition_Flag=STAYED)
+    week = only(measured(RIPE))
+    assert (week.customers, week.left, week.stayed) == (300, 0, 300)
+
+
+def test_without_labels_there_is_an_estimate_that_says_so(
+    measured: Callable[..., Outcomes], local_store: LocalStore
+) -> None:
+    log(local_store, ASKED)
+    week = only(measured(RIPE))
+    assert week.realised is None and week.pending == 400
+    assert week.estimate.estimated and week.estimate.rows == 400
+    assert week.estimate.brier == pytest.approx(np.mean(score(ASKED) * (1 - score(ASKED))))
+
+
+def test_the_estimate_is_right_where_the_probabilities_are() -> None:
+    random = np.random.default_rng(0)
+    answers = np.round(random.beta(0.5, 2, 40_000), 3)  # with ties
+    left = (random.random(40_000) < answers).astype(np.int64)
+    expected, found = measure_outcomes.estimated(answers), measure_outcomes.realised(answers, left)
+    assert expected.roc_auc == pytest.approx(found.roc_auc, abs=0.01)
+    assert expected.brier == pytest.approx(found.brier, abs=0.005)
+    assert found.calibration_error is not None and found.calibration_error < 0.01
+
+
+def test_versions_and_weeks_are_apart_and_a_customer_counts_once_in_each(
+    measured: Callable[..., Outcomes], local_store: LocalStore, engine: Engine
+) -> None:
+    log(local_store, ASKED.head(100), version="1")
+    log(local_store, ASKED.head(100), version="1", request="again")
+    log(local_store, ASKED.head(50), version="2")
+    log(local_store, ASKED.head(30), version="1", day=DAY - timedelta(7))
+    log(local_store, ASKED.head(20), version="1", day=DAY - timedelta(21))  # too long ago
+    label(engine, ASKED, SOON)
+    found = measured(RIPE)
+    assert [(w.version, w.week, w.customers) for w in found.weeks] == [
+        ("1", "2026-W18", 30),
+        ("1", "2026-W19", 100),
+        ("2", "2026-W19", 50),
+    ]
+
+
+def test_only_known_customers_of_customer_requests_count(
+    measured: Callable[..., Outcomes], local_store: LocalStore, engine: Engine
+) -> None:
+    log(local_store, ASKED.head(100))
+    log(local_store, ASKED.tail(100), source="what-if")
+    log(local_store, ASKED.tail(60), known=False)
+    label(engine, ASKED, SOON)
+    found = measured(RIPE)
+    assert only(found).customers == 100 and found.rows_without_customer == 60
+
+
+def test_a_label_that_is_taken_back_is_pending_again(
+    measured: Callable[..., Outcomes], local_store: LocalStore, engine: Engine
+) -> None:
+    log(local_store, ASKED)
+    label(engine, ASKED, SOON, Attrition_Flag=None)
+    assert only(measured(RIPE)).pending == 400
+
+
+def test_without_predictions_the_database_is_not_asked(
+    measured: Callable[..., Outcomes],
+) -> None:
+    def refuse() -> Engine:
+        raise AssertionError("nobody needs the labels")
+
+    assert measured(RIPE, open_engine=refuse).weeks == ()
+
+
+def test_an_object_that_is_no_log_is_named(
+    measured: Callable[..., Outcomes], local_store: LocalStore
+) -> None:
+    local_store.write(f"predictions/date={DAY}/bad.parquet", b"")
+    assert measured(RIPE).unreadable_objects == (f"predictions/date={DAY}/bad.parquet",)

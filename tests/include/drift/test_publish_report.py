@@ -1,0 +1,141 @@
+"""The report says what drift.json says, is bounded, stands alone and calls nobody."""
+
+import json
+import socket
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from include.champion.versions import Manifest
+from include.drift import publish_report, statistics
+from include.drift.findings import GroupDrift, compare_group
+from include.drift.publish_report import DriftReport
+from include.drift.reference import Reference, read_reference
+from include.drift.statistics import SCORE
+from include.params import load_params
+from include.settings import Settings
+from include.store import LocalStore
+from tests.include.bank_days import BUSY_SHIFT, CONTRACT, people, publish, score
+
+# Evidently's own, while it is imported.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:numpy.core is deprecated:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:.*Deprecated in litestar"),
+]
+
+RULES = load_params(Settings().params_file).drift.model_copy(update={"report_rows": 500})
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Reference:
+    """A version's reference."""
+    store = LocalStore(tmp_path_factory.mktemp("store"))
+    publish(store, people=people(4000, seed=1))
+    return read_reference(store, "1")
+
+
+def logged(shifted: bool) -> pd.DataFrame:
+    """Logged rows as `collect_predictions` samples them."""
+    asked = people(500, drift=BUSY_SHIFT) if shifted else people(500)
+    matrix = CONTRACT.matrix(asked, CONTRACT.feature_names)
+    frame = pd.DataFrame(matrix, columns=list(CONTRACT.feature_names))
+    return frame.assign(**{SCORE: score(asked)})
+
+
+def group_of(reference: Reference, rows: pd.DataFrame, **changes: Any) -> GroupDrift:
+    """What drift.json says of these rows."""
+    counts = {n: statistics.count(rows[n].to_numpy(), p) for n, p in reference.places.items()}
+    mix, verdicts = compare_group(reference, counts, RULES)
+    facts: dict[str, Any] = {
+        "version": "1",
+        "status": "drifted" if statistics.day_drifted(verdicts, RULES) else "quiet",
+        "rows": len(rows),
+        "repeated_rows": 0,
+        "rows_at_fault": 0,
+        "faults": {},
+        "reference": mix,
+        "reference_rows": reference.rows(mix),
+        "score_reference_rows": reference.rows(mix, SCORE),
+        "verdicts": verdicts,
+        "drifted_features": tuple(v.feature for v in verdicts if v.drifted),
+    }
+    return GroupDrift(**(facts | changes))
+
+
+def drawn(reference: Reference, rows: pd.DataFrame, group: GroupDrift) -> DriftReport:
+    old = publish_report.sample_reference(reference, group.reference or "all", RULES)
+    manifest: Manifest = reference.manifest
+    return publish_report.draw(reference=old, current=rows, manifest=manifest, group=group)
+
+
+def verdicts_of(made: DriftReport) -> dict[str, str]:
+    """Each column's verdict in the report's JSON."""
+    found = {}
+    for test in json.loads(made.json)["tests"]:
+        config = test["metric_config"]["params"]
+        if "column" in config:
+            found[config["column"]] = test["status"]
+    return found
+
+
+@dataclass(frozen=True)
+class Case:
+    """A day's verdicts and the report that was drawn of it."""
+
+    group: GroupDrift
+    made: DriftReport
+
+
+@pytest.fixture(scope="module", params=["quiet", "drifted"])
+def case(request: pytest.FixtureRequest, reference: Reference) -> Case:
+    """A quiet day and a drifted one, drawn once: Evidently takes seconds."""
+    rows = logged(shifted=request.param == "drifted")
+    group = group_of(reference, rows)
+    assert group.status == request.param
+    return Case(group, drawn(reference, rows, group))
+
+
+def test_each_columns_verdict_is_that_of_drift_json(case: Case) -> None:
+    expected = {v.feature: "FAIL" if v.drifted else "SUCCESS" for v in case.group.verdicts}
+    assert verdicts_of(case.made) == expected
+
+
+def test_the_whole_is_drifted_where_the_day_is(case: Case) -> None:
+    (status,) = {test["status"] for test in json.loads(case.made.json)["tests"][:1]}
+    assert status == ("FAIL" if case.group.status == "drifted" else "SUCCESS")
+
+
+def test_the_scores_are_those_of_drift_json(case: Case) -> None:
+    found = {
+        metric["config"]["column"]: metric["value"]
+        for metric in json.loads(case.made.json)["metrics"]
+        if "column" in metric["config"]
+    }
+    assert found == pytest.approx({v.feature: v.effect for v in case.group.verdicts})
+
+
+def test_the_page_needs_no_network(case: Case) -> None:
+    page = case.made.page
+    assert page.lstrip().startswith(b"<") and b'<script src="http' not in page
+    assert len(page) < 12 * 2**20
+
+
+def test_evidently_decides_nothing_and_calls_nobody(
+    reference: Reference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: Any) -> None:
+        raise AssertionError(f"the report opened a connection: {arguments}")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    # Verdicts that the sample contradicts are still those of drift.json.
+    group = group_of(reference, logged(shifted=True))
+    made = drawn(reference, logged(shifted=False), group)
+    failed = {name for name, status in verdicts_of(made).items() if status == "FAIL"}
+    assert failed == {*group.drifted_features}
+
+
+def test_the_reference_sample_is_bounded_and_repeatable(reference: Reference) -> None:
+    first, again = (publish_report.sample_reference(reference, "existing", RULES) for _ in range(2))
+    assert len(first) == RULES.report_rows and first.equals(again)

@@ -1,0 +1,440 @@
+"""A day's log becomes a verdict: which rows count, what is reported, what starts a training."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import hypothesis.strategies as st
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from scipy import stats
+from sqlalchemy import Engine
+
+from include.champion import versions
+from include.customers import loading
+from include.customers.database import open_engine
+from include.drift import findings, guards
+from include.drift import stages as drift_stages
+from include.drift.findings import DriftDay, GroupDrift, day_key
+from include.drift.stages import Detected, DriftRun
+from include.drift.statistics import SCORE
+from include.errors import ChampionError, ConfigurationError
+from include.params import DayRule, load_params
+from include.predictions import log as prediction_log
+from include.settings import Settings
+from include.store import LocalStore, S3Store
+from tests.include import bank_days
+from tests.include.bank_days import BUSY_SHIFT, CONTRACT, DAY, existing, log, people, publish
+
+NOW = datetime(2026, 5, 5, 0, 30, tzinfo=UTC)
+RULES = load_params(Settings().params_file).drift
+TRAINED = people(10_000, seed=1)
+
+MakeRun = Callable[..., DriftRun]
+
+
+@pytest.fixture
+def engine(sqlite_url: str) -> Iterator[Engine]:
+    """A customer database with 600 labels that are newer than the champion."""
+    engine = open_engine(sqlite_url)
+    loading.create_table(engine)
+    labelled_at = bank_days.SNAPSHOT + timedelta(days=1, microseconds=1)
+    loading.load_customers(engine, people(600, seed=2), now=labelled_at)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def make_run(local_store: LocalStore, engine: Engine) -> MakeRun:
+    """Makes a run over DAY; keywords replace its parts and rules."""
+
+    def make(name: str = "run", rules: dict[str, Any] | None = None, **parts: Any) -> DriftRun:
+        facts: dict[str, Any] = {
+            "dag_run_id": name,
+            "day": DAY,
+            "store": local_store,
+            "contract": CONTRACT,
+            "rules": RULES.model_copy(update=rules or {}),
+            "open_engine": lambda: engine,
+            "training_runs_in_flight": lambda own: 0,
+            "now": NOW,
+        }
+        return DriftRun(**{**facts, **parts})
+
+    return make
+
+
+def detect(run: DriftRun) -> tuple[DriftDay, Detected]:
+    """Both stages, each result on its way through JSON as in Airflow."""
+    handed = json.loads(json.dumps(asdict(drift_stages.collect_predictions(run))))
+    found = drift_stages.detect_drift(run, drift_stages.Collected(**handed))
+    json.dumps(asdict(found), allow_nan=False)
+    return drift_stages.read_day(run.store, run.day), found
+
+
+def only(day: DriftDay) -> GroupDrift:
+    (group,) = day.groups
+    return group
+
+
+@pytest.mark.parametrize("kind", [people, existing])
+def test_a_quiet_day_is_quiet_for_both_populations(
+    make_run: MakeRun, local_store: LocalStore, kind: Callable[..., pd.DataFrame]
+) -> None:
+    publish(local_store, people=TRAINED)
+    log(local_store, kind(2500))
+    day, found = detect(make_run())
+    assert (day.status, day.retraining.reason, found.triggered) == ("quiet", "no_drift", False)
+    assert only(day).reference == ("all" if kind is people else "existing")
+    assert len(only(day).verdicts) == len(CONTRACT.feature_names) + 1
+
+
+def test_a_shift_is_found_and_starts_a_training(make_run: MakeRun, local_store: LocalStore) -> None:
+    publish(local_store, people=TRAINED)
+    log(local_store, people(2500, drift=BUSY_SHIFT))
+    day, found = detect(make_run())
+    assert day.drifted and {*BUSY_SHIFT.columns} <= {*day.drifted_features}
+    assert found.triggered and found.run_id == "drift__2026-05-04__v1"
+    assert found.conf == {
+        "trigger_reason": "drift",
+        "drift_date": "2026-05-04",
+        "threshold": 1.0,
+        "num_drifted_features": len(day.drifted_features),
+        "report_uri": f"{local_store.uri}/monitoring/date=2026-05-04/report.html",
+    }
+
+
+def test_the_numbers_are_scipys_on_the_training_rows(
+    make_run: MakeRun, local_store: LocalStore
+) -> None:
+    publish(local_store, people=TRAINED)
+    asked = people(3000, drift=BUSY_SHIFT)
+    log(local_store, asked)
+    day, _ = detect(make_run(rules={"reference": "all"}))
+    kept = bank_days.reference(TRAINED)
+    trained = kept[kept["split"] == "training"]
+    unseen = kept[kept["split"] != "training"]
+    for verdict in only(day).verdicts:
+        if verdict.kind == "categorical":
+            continue
+        old = unseen[SCORE] if verdict.feature == SCORE else trained[verdict.feature]
+        new = bank_days.score(asked) if verdict.feature == SCORE else asked[verdict.feature]
+        expected = stats.ks_2samp(old, new, method="asymp")
+        assert verdict.statistic == pytest.approx(expected.statistic, abs=1e-12)
+        assert verdict.p_value == pytest.approx(expected.pvalue, abs=1e-12)
+    assert only(day).reference_rows == len(trained)
+    assert only(day).score_reference_rows == len(unseen)
+
+
+def test_only_customers_count_and_each_of_them_once(
+    make_run: MakeRun, local_store: LocalStore
+) -> None:
+    publish(local_store, people=TRAINED)
+    log(local_store, people(300))
+    log(local_store, people(300), request="again")
+    log(local_store, people(200, seed=6), known=False)
+    log(local_store, people(100, drift=BUSY_SHIFT), source="what-if")
+    day, _ = detect(make_run())
+    assert (only(day).rows, only(day).repeated_rows) == (500, 300)
+    assert (day.rows, day.rows_of_other_sources) == (900, 100)
+    assert day.status == "too_few_rows"
+
+
+def test_each_version_is_held_against_its_own_training_rows(
+    make_run: MakeRun, local_store: LocalStore
+) -> None:
+    drifted = people(10_000, seed=3, drift=BUSY_SHIFT)
+    publish(local_store, "1", people=TRAINED)
+    publish(local_store, "2", people=drifted)
+    asked = people(2500, drift=BUSY_SHIFT)
+    log(local_store, asked, version="1")
+    log(local_store, asked, version="2")
+    day, found = detect(make_run())
+    assert {g.version: g.status for g in day.groups} == {"1": "drifted", "2": "quiet"}
+    assert (found.triggered, found.reason) == (False, "other_version")
+
+
+def test_rows_at_fault_are_counted_and_never_tested(
+    make_run: MakeRun, local_store: LocalStore
+) -> None:
+    publish(local_store, people=TRAINED)
+    log(local_store, people(2500))
+    log(local_store, people(50, seed=7), Total_Trans_Amt=float("nan"))
+    log(local_store, people(40, seed=8), Gender="X", Credit_Limit=-1.0)
+    log(local_store, people(30, seed=9), Customer_Age=None, probability=float("nan"))
+    log(local_store, people(20, seed=10), Total_Trans_Amt=float("inf"))
+    day, _ = detect(make_run())
+    group = only(day)
+    assert (day.status, group.rows, group.rows_at_fault) == ("quiet", 2500, 140)
+    assert group.faults == {
+        **{"Total_Trans_Amt": 70, "Gender": 40, "Credit_Limit": 40},
+        **{"Customer_Age": 30, SCORE: 30},
+    }
+
+
+def test_an_object_that_is_no_log_is_named_and_silences_nothing(
+    make_run: MakeRun, local_store: LocalStore
+) -> None:
+    publish(local_store, people=TRAINED)
+    log(local_store, people(2500, drift=BUSY_SHIFT))
+    bad = f"{prediction_log.day_prefix(DAY)}0.parquet"
+    local_store.write(bad, b"PAR1 and then nothing")
+    day, found = detect(make_run())
+    assert day.unreadable_objects == (bad,) and found.triggered
+
+
+def test_a_day_without_predictions_says_so(make_run: MakeRun, local_store: LocalStore) -> None:
+    publish(local_store, people=TRAINED)
+    day, found = detect(make_run())
+    assert (day.status, found.triggered, day.report_uri) == ("no_predictions", False, None)
+    collected = drift_stages.collect_predictions(make_run())
+    assert drift_stages.publish_report(make_run(), collected, found) is None
+
+
+def test_before_the_first_champion_there_is_nothing_to_say(make_run: MakeRun) -> None:
+    day, _ = detect(make_run())
+    assert day.status == "no_predictions"
+
+
+def test_answers_of_a_version_that_is_gone_are_counted_and_not_tested(
+    make_run: MakeRun, local_store: LocalStore
+) -> None:
+    publish(local_store, people=TRAINED)
+    log(local_store, people(2500), version="7")
+    day, _ = detect(make_run())
+    assert (only(day).status, only(day).rows) == ("no_reference", 2500)
+    assert "2,500 of version 7, whose reference cannot be read" in day.explanation
+
+
+def test_a_champion_without_its_reference_is_an_error(
+    make_run: MakeRun, local_store: LocalStore
+) -> None:
+    publish(local_store, people=TRAINED)
+    log(local_store, people(2500))
+    local_store.delete(versions.version_key("1", versions.REFERENCE_FILE))
+    with pytest.raises(ChampionError, match="reference of version 1, the champion"):
+        detect(make_run())
+
+
+def test_a_day_of_faults_alone_is_not_called_empty(
+    make_run: MakeRun, local_store: LocalStore
+) -> None:
+    publish(local_store, people=TRAINED)
+    log(local_store, people(30).assign(Customer_Age=-1.0))
+    day, _ = detect(make_run())
+    assert day.status == "no_predictions"
+    assert "0 of version 1 (30 more rows break the contract)" in day.explanation
+
+
+def test_a_rerun_writes_the_same_bytes_and_starts_the_same_run(
+    make_run: MakeRun, local_store: LocalStore
+) -> None:
+    publish(local_store, people=TRAINED)
+    log(local_store, people(2500, drift=BUSY_SHIFT))
+    key = day_key(DAY, findings.DRIFT_FILE)
+    first = detect(make_run())[1]
+    before = local_store.read(key).data
+    # By now its own run is at work, and the cool-down runs.
+    later = make_run("later", now=NOW + timedelta(hours=3))
+    assert detect(later)[1] == first
+    assert local_store.read(key).data == before
+    publish(local_store, "2", people=people(5000, seed=11), at=NOW)
+    overtaken = detect(make_run("much later", now=NOW + timedelta(30)))[1]
+    assert overtaken == replace(first, triggered=False, reason="older_than_champion")
+    assert local_store.read(key).data == before
+
+
+@pytest.mark.parametrize("cooldown_days", [7, 0])
+def test_a_new_champion_that_drifts_the_same_day_can_start_its_own_run(
+    make_run: MakeRun, local_store: LocalStore, cooldown_days: float
+) -> None:
+    rules = {"cooldown_days": cooldown_days, "newly_labelled_min": 0}
+    publish(local_store, people=TRAINED)
+    log(local_store, people(2500, drift=BUSY_SHIFT))
+    now = datetime.now(UTC)
+    assert detect(make_run(rules=rules, now=now))[1].triggered
+    publish(local_store, "2", people=people(5000, seed=11))
+    log(local_store, people(2500, drift=BUSY_SHIFT), version="2")
+    day, found = detect(make_run("again", rules, now=now + timedelta(hours=1)))
+    runs = [start.run_id for start in day.started_runs]
+    if cooldown_days:
+        assert (found.reason, runs) == ("cool_down", ["drift__2026-05-04__v1"])
+    else:
+        assert found.run_id == "drift__2026-05-04__v2"
+        assert runs == ["drift__2026-05-04__v1", "drift__2026-05-04__v2"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "rules", "parts"),
+    [
+        ("few_new_labels", {"newly_labelled_min": 601}, {}),
+        ("in_flight", {}, {"training_runs_in_flight": lambda own: 1}),
+    ],
+)
+def test_a_guard_stops_the_training_and_says_why(
+    make_run: MakeRun,
+    local_store: LocalStore,
+    reason: str,
+    rules: dict[str, Any],
+    parts: dict[str, Any],
+) -> None:
+    publish(local_store, people=TRAINED)
+    log(local_store, people(2500, drift=BUSY_SHIFT))
+    day, found = detect(make_run(rules=rules, **parts))
+    assert day.drifted and not found.triggered
+    assert day.retraining.reason == reason and found.run_id is None
+    failed = [guard for guard in day.retraining.guards if not guard.passed]
+    assert [guard.name for guard in failed] == [reason]
+    assert failed[0].explanation in found.explanation
+
+
+def test_a_day_older_than_the_champion_never_starts_a_training(
+    make_run: MakeRun, local_store: LocalStore
+) -> None:
+    publish(local_store, people=TRAINED, at=datetime(2026, 5, 6, tzinfo=UTC))
+    log(local_store, people(2500, drift=BUSY_SHIFT))
+    day, _ = detect(make_run(now=NOW + timedelta(7)))
+    assert day.retraining.reason == "older_than_champion"
+
+
+def test_a_rule_may_name_a_feature_that_only_an_earlier_version_lacks(
+    make_run: MakeRun, local_store: LocalStore
+) -> None:
+    rules = {"rule": DayRule(count=None, any_of=("Shoe_Size",))}
+    publish(local_store, people=TRAINED)
+    log(local_store, people(2500))
+    with pytest.raises(ConfigurationError, match="any_of names Shoe_Size"):
+        detect(make_run(rules=rules))
+    publish(local_store, "2", people=people(5000, seed=11))
+    assert only(detect(make_run("later", rules))[0]).status == "quiet"
+
+
+def test_the_day_of_the_promotion_itself_counts(make_run: MakeRun, local_store: LocalStore) -> None:
+    publish(local_store, people=TRAINED, at=datetime(2026, 5, 4, 11, tzinfo=UTC))
+    log(local_store, people(2500, drift=BUSY_SHIFT))
+    assert detect(make_run())[1].triggered
+
+
+@pytest.mark.parametrize(("cooldown_days", "starts"), [(7, False), (0.5, True), (0, True)])
+def test_the_cool_down_counts_what_drift_started(
+    make_run: MakeRun, local_store: LocalStore, cooldown_days: float, starts: bool
+) -> None:
+    publish(local_store, people=TRAINED)
+    asked = people(2500, drift=BUSY_SHIFT)
+    log(local_store, asked)
+    log(local_store, asked, day=DAY + timedelta(1))
+    now = datetime.now(UTC)  # the store's own clock says when a drift.json was written
+    assert detect(make_run(now=now))[1].triggered
+    rules = {"cooldown_days": cooldown_days}
+    next_run = make_run("next", rules, day=DAY + timedelta(1), now=now + timedelta(1))
+    day, found = detect(next_run)
+    assert found.triggered is starts
+    assert starts or day.retraining.reason == "cool_down"
+
+
+def test_a_stopped_day_does_not_start_a_cool_down(
+    make_run: MakeRun, local_store: LocalStore
+) -> None:
+    publish(local_store, people=TRAINED)
+    asked = people(2500, drift=BUSY_SHIFT)
+    log(local_store, asked)
+    log(local_store, asked, day=DAY + timedelta(1))
+    now = datetime.now(UTC)
+    detect(make_run(rules={"newly_labelled_min": 10**6}, now=now))
+    assert detect(make_run("next", day=DAY + timedelta(1), now=now))[1].triggered
+
+
+def test_a_drift_json_of_another_release_silences_nothing(
+    make_run: MakeRun, local_store: LocalStore
+) -> None:
+    publish(local_store, people=TRAINED)
+    log(local_store, people(2500, drift=BUSY_SHIFT))
+    for day in (DAY, DAY - timedelta(1)):
+        local_store.write(day_key(day, findings.DRIFT_FILE), b'{"date": "2026-05-03"}')
+    assert detect(make_run(now=datetime.now(UTC)))[1].triggered
+
+
+def test_a_rule_that_names_a_feature_which_is_not_used_fails(
+    make_run: MakeRun, local_store: LocalStore
+) -> None:
+    publish(local_store, people=TRAINED)
+    log(local_store, people(2500))
+    run = make_run(rules={"rule": DayRule(any_of=("Mood",))})
+    with pytest.raises(ConfigurationError, match="names Mood, which version 1 does not use"):
+        detect(run)
+
+
+def test_an_unreadable_pointer_fails_and_decides_nothing(
+    make_run: MakeRun, local_store: LocalStore
+) -> None:
+    publish(local_store, people=TRAINED)
+    log(local_store, people(2500, drift=BUSY_SHIFT))
+    local_store.write("champion/current.json", b"{")
+    with pytest.raises(ChampionError, match=r"champion/current\.json"):
+        detect(make_run())
+
+
+def test_all_of_it_works_on_s3(make_run: MakeRun, s3_store: S3Store) -> None:
+    publish(s3_store, people=TRAINED)
+    log(s3_store, people(2500, drift=BUSY_SHIFT))
+    assert detect(make_run(store=s3_store))[1].triggered
+
+
+def test_many_small_objects_and_one_large_one_are_the_same_day(
+    make_run: MakeRun, local_store: LocalStore, tmp_path: Any
+) -> None:
+    other = LocalStore(tmp_path / "other")
+    for store, object_rows in ((local_store, 50), (other, 10_000)):
+        publish(store, people=TRAINED)
+        log(store, people(2500), object_rows=object_rows)
+    found = [only(detect(make_run(store=store))[0]) for store in (local_store, other)]
+    assert found[0] == found[1]
+
+
+def test_the_sample_is_bounded_and_of_logged_rows(
+    make_run: MakeRun, local_store: LocalStore
+) -> None:
+    publish(local_store, people=TRAINED)
+    asked = people(2500)
+    log(local_store, asked)
+    run = make_run(rules={"report_rows": 400})
+    (group,) = drift_stages.collect_predictions(run).versions()
+    sample = pd.read_parquet(local_store.root / (group.sample or ""))
+    assert len(sample) == 400
+    logged = set(np.round(bank_days.score(asked), 12))
+    assert set(np.round(sample[SCORE], 12)) <= logged
+    assert abs(sample["Customer_Age"].mean() - asked["Customer_Age"].mean()) < 2
+
+
+def test_the_schema_of_drift_json_is_published_and_strict() -> None:
+    schema = DriftDay.model_json_schema()
+    assert schema["additionalProperties"] is False
+    assert {"date", "status", "groups", "retraining", "report_uri"} <= {*schema["required"]}
+
+
+def test_run_ids_are_fit_for_airflow() -> None:
+    assert guards.run_id_of(date(2026, 1, 2), "12") == "drift__2026-01-02__v12"
+
+
+@given(st.lists(st.lists(st.integers(0, 40), max_size=60), max_size=8), st.integers(1, 2**63))
+def test_a_hash_is_new_exactly_once(batches: list[list[int]], spread: int) -> None:
+    known: set[int] = set()
+    seen = prediction_log.SeenHashes()
+    for batch in batches:
+        keys = np.array(batch, dtype=np.uint64) * np.uint64(2 * (spread // 2))  # even: none merge
+        expected = []
+        for key in keys.tolist():
+            expected.append(key not in known)
+            known.add(key)
+        assert seen.first_of(keys).tolist() == expected
+
+
+def test_many_hashes_outgrow_the_table_and_are_still_known() -> None:
+    keys = np.random.default_rng(0).integers(0, 2**64, 400_000, dtype=np.uint64)
+    seen = prediction_log.SeenHashes()
+    assert all(seen.first_of(part).all() for part in np.array_split(keys, 7))
+    assert not any(seen.first_of(part).any() for part in np.array_split(keys, 5))

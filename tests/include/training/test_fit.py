@@ -1,0 +1,258 @@
+import hashlib
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from include.contract import Contract
+from include.errors import DataError
+from include.features import engineer
+from include.params import Params
+from include.training import fit
+from include.training.fit import Fitted, Prepared, Rows
+from tests.include.conftest import changed
+
+
+def with_model(params: Params, **values: object) -> Params:
+    return params.model_copy(update={"model": params.model.model_copy(update=values)})
+
+
+def sides(people: pd.DataFrame, params: Params) -> np.ndarray[tuple[int], np.dtype[np.str_]]:
+    return params.split.sides(people["CLIENTNUM"].tolist())
+
+
+def fitted(people: pd.DataFrame, contract: Contract, params: Params) -> Fitted:
+    return fit.fit(fit.prepare(people, contract, params), params.model)
+
+
+@pytest.fixture
+def prepared(people: pd.DataFrame, contract: Contract, params: Params) -> Prepared:
+    return fit.prepare(people, contract, params)
+
+
+# --- preparing
+
+
+def test_the_scaler_knows_the_training_rows_alone(
+    people: pd.DataFrame, contract: Contract, params: Params, prepared: Prepared
+) -> None:
+    rows = people[sides(people, params) == "training"]
+    matrix = engineer(contract.matrix(rows, prepared.columns), prepared.columns)
+    np.testing.assert_allclose(prepared.scaler.mean_, matrix.mean(axis=0))
+    np.testing.assert_allclose(prepared.scaler.scale_, matrix.std(axis=0))
+
+
+def test_other_rows_change_nothing_in_what_the_trees_see(
+    people: pd.DataFrame, contract: Contract, params: Params, prepared: Prepared
+) -> None:
+    elsewhere = sides(people, params) != "training"
+    other = people.copy()
+    other.loc[elsewhere, "Credit_Limit"] *= 2
+    again = fit.prepare(other, contract, params)
+    assert again.training.features.tobytes() == prepared.training.features.tobytes()
+
+
+def test_calibration_rows_are_the_customers_themselves(
+    people: pd.DataFrame, contract: Contract, params: Params, prepared: Prepared
+) -> None:
+    rows = people[sides(people, params) == "calibration"]
+    matrix = engineer(contract.matrix(rows, prepared.columns), prepared.columns)
+    np.testing.assert_array_equal(prepared.calibration.features, prepared.scaler.transform(matrix))
+    np.testing.assert_array_equal(prepared.calibration.labels, contract.labels(rows))
+
+
+@pytest.mark.parametrize("side", ["training", "calibration", "holdout"])
+def test_a_side_without_leavers_is_refused(
+    side: str, people: pd.DataFrame, contract: Contract, params: Params
+) -> None:
+    alike = people.copy()
+    alike.loc[sides(people, params) == side, "Attrition_Flag"] = "Existing Customer"
+    with pytest.raises(DataError, match=f"the {side} rows have 0 customers who left and"):
+        fit.prepare(alike, contract, params)
+
+
+# --- resampling
+
+
+@pytest.fixture
+def rows() -> Rows:
+    """Rows of 80 who stayed and 20 who left; the last feature is one of three ordinals."""
+    rng = np.random.default_rng(3)
+    features = np.column_stack([rng.normal(size=(100, 2)), rng.integers(0, 3, 100) / 2])
+    return Rows(features, np.repeat([0, 1], [80, 20]))
+
+
+@pytest.mark.parametrize("kind", ["smote", "smotenc"])
+def test_resampling_adds_leavers_and_keeps_everybody(kind: str, rows: Rows) -> None:
+    balanced = fit.resample(rows, kind=kind, categorical=[2], seed=1)
+    np.testing.assert_array_equal(balanced.features[:100], rows.features)
+    assert balanced.labels[100:].tolist() == [1] * 60
+
+
+def test_no_resampling_gives_the_rows_themselves(rows: Rows) -> None:
+    assert fit.resample(rows, kind="none", categorical=[2], seed=1) is rows
+
+
+def test_smotenc_invents_no_category(rows: Rows) -> None:
+    balanced = fit.resample(rows, kind="smotenc", categorical=[2], seed=1)
+    assert set(balanced.features[:, 2]) == {0.0, 0.5, 1.0}
+
+
+def test_smotenc_without_categories_is_smote(rows: Rows) -> None:
+    found = fit.resample(rows, kind="smotenc", categorical=[], seed=1)
+    plain = fit.resample(rows, kind="smote", categorical=[], seed=1)
+    np.testing.assert_array_equal(found.features, plain.features)
+
+
+@pytest.mark.parametrize("kind", ["smote", "smotenc"])
+def test_too_few_leavers_to_resample_are_refused(kind: str, rows: Rows) -> None:
+    few = Rows(rows.features[:85], rows.labels[:85])
+    with pytest.raises(DataError, match=f"{kind} needs more than 5 .* found 5: load more .* none"):
+        fit.resample(few, kind=kind, categorical=[2], seed=1)
+
+
+def test_the_places_of_the_ordinals_follow_the_columns(contract: Contract) -> None:
+    columns = ("Gender", "Credit_Limit", "Card_Category")
+    assert fit.categorical_places(contract, columns) == [0, 2]
+
+
+# --- fitting
+
+
+@pytest.mark.parametrize("resampling", ["none", "smote", "smotenc"])
+@pytest.mark.parametrize("family", ["xgboost", "random_forest"])
+def test_a_model_tells_who_leaves(
+    family: str, resampling: str, people: pd.DataFrame, contract: Contract, params: Params
+) -> None:
+    forest = params.model.random_forest.model_copy(update={"n_estimators": 60})
+    chosen = with_model(params, family=family, resampling=resampling, random_forest=forest)
+    model = fitted(people, contract, chosen)
+    held = people[sides(people, params) == "holdout"]
+    scores = model.probabilities(contract.matrix(held, model.columns))
+    assert roc_auc_score(contract.labels(held), scores) > 0.93
+
+
+@pytest.mark.parametrize("family", ["xgboost", "random_forest"])
+def test_the_same_data_gives_the_same_bytes(
+    family: str, people: pd.DataFrame, contract: Contract, params: Params
+) -> None:
+    forest = params.model.random_forest.model_copy(update={"n_estimators": 20})
+    chosen = with_model(params, family=family, random_forest=forest)
+    first, second = (fitted(people, contract, chosen) for _ in range(2))
+    assert fit.native_trees(first.trees) == fit.native_trees(second.trees)
+    assert first.calibration == second.calibration
+
+
+PROGRAM = """
+import hashlib, sys
+from include import graph, training
+from include.contract import load_contract
+from include.params import Params
+from include.sample import sample_customers
+contract, params = load_contract(), Params.model_validate_json(sys.argv[1])
+people = sample_customers(int(sys.argv[2]), seed=1)
+model = training.fit(training.prepare(people, contract, params), params.model)
+print(hashlib.sha256(graph.export(model, contract.matrix(people, model.columns))).hexdigest())
+"""
+
+
+def test_another_process_makes_the_same_graph(
+    people: pd.DataFrame, contract: Contract, params: Params
+) -> None:
+    from include.training import onnx_export
+
+    model = fitted(people, contract, params)
+    here = hashlib.sha256(onnx_export.export(model, contract.matrix(people, model.columns)))
+    command = [sys.executable, "-c", PROGRAM, params.model_dump_json(), str(len(people))]
+    environment = {**os.environ, "PYTHONHASHSEED": "77", "OMP_NUM_THREADS": "1"}
+    there = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    assert there.stdout.strip() == here.hexdigest()
+
+
+def test_another_seed_gives_other_trees(
+    people: pd.DataFrame, contract: Contract, params: Params
+) -> None:
+    other = with_model(params, seed=params.model.seed + 1)
+    first, second = (fitted(people, contract, chosen) for chosen in (params, other))
+    assert fit.native_trees(first.trees) != fit.native_trees(second.trees)
+
+
+def test_holdout_customers_leave_no_trace_in_the_model(
+    people: pd.DataFrame, contract: Contract, params: Params
+) -> None:
+    held = np.flatnonzero(sides(people, params) == "holdout")
+    fewer = people.drop(index=people.index[held[10:]])
+    first, second = (fitted(frame, contract, params) for frame in (people, fewer))
+    assert fit.native_trees(first.trees) == fit.native_trees(second.trees)
+
+
+# --- calibration
+
+
+def test_calibration_undoes_what_resampling_did_to_the_probabilities(
+    prepared: Prepared, params: Params
+) -> None:
+    model = fit.fit(prepared, params.model)
+    margin = model.trees.predict(prepared.calibration.features, output_margin=True)
+    raw = 1 / (1 + np.exp(-margin.astype(np.float64)))
+    calibrated = fit.platt(margin.astype(np.float64), model.calibration)
+    left = prepared.calibration.labels.mean()
+    assert calibrated.mean() == pytest.approx(left, abs=1e-3)
+    assert abs(raw.mean() - left) > abs(calibrated.mean() - left)
+
+
+def test_probabilities_rank_customers_as_the_margins_do(
+    people: pd.DataFrame, contract: Contract, params: Params
+) -> None:
+    model = fitted(people, contract, params)
+    matrix = contract.matrix(people, model.columns)
+    margin = model.pipeline().predict(matrix, output_margin=True)
+    probabilities = model.probabilities(matrix)
+    assert (np.diff(probabilities[np.argsort(margin)]) >= 0).all()
+    assert ((probabilities > 0) & (probabilities < 1)).all()
+
+
+def test_margins_that_say_the_opposite_are_refused() -> None:
+    margin, labels = np.array([-2.0, -1.0, 1.0, 2.0]), np.array([1, 1, 0, 0])
+    with pytest.raises(DataError, match="a higher margin means less churn .*look at the labels"):
+        fit.fit_calibration(margin, labels)
+
+
+def test_platt_scaling_of_an_enormous_margin_is_still_a_probability() -> None:
+    calibration = fit.fit_calibration(np.array([-1.0, 0.0, 0.5, 1.0]), np.array([0, 1, 0, 1]))
+    assert fit.platt(np.array([-1e6, 1e6]), calibration).tolist() == [0.0, 1.0]
+
+
+# --- what is kept
+
+
+def test_the_scaler_comes_back_from_its_two_vectors(
+    people: pd.DataFrame, contract: Contract, params: Params, prepared: Prepared
+) -> None:
+    restored = fit.restored_scaler(prepared.scaler.mean_.tolist(), prepared.scaler.scale_.tolist())
+    matrix = engineer(contract.matrix(people, prepared.columns), prepared.columns)
+    np.testing.assert_array_equal(restored.transform(matrix), prepared.scaler.transform(matrix))
+
+
+def test_the_native_trees_give_the_margins(prepared: Prepared, params: Params) -> None:
+    import xgboost as xgb
+
+    model = fit.fit(prepared, params.model)
+    booster = xgb.Booster()
+    booster.load_model(bytearray(fit.native_trees(model.trees)))
+    found = booster.inplace_predict(prepared.calibration.features, predict_type="margin")
+    expected = model.trees.predict(prepared.calibration.features, output_margin=True)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_feature_names_are_the_columns_and_then_the_engineered(
+    prepared: Prepared, params: Params, contract: Contract
+) -> None:
+    few = changed(params, {"n_estimators": 1})
+    model = fit.fit(replace(prepared), few.model)
+    assert model.feature_names == (*contract.feature_names, "Activity_Growth", "Customer_Value")

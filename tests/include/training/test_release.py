@@ -1,0 +1,369 @@
+"""Judging and promoting on a real MLflow server, with a kill at every moment of a promotion."""
+
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from sqlalchemy import Engine, text
+
+from include.champion import promotion, versions
+from include.champion.onnx_scorer import Scorer, check_answers
+from include.champion.registry import CHAMPION, PRODUCTION, Registry
+from include.errors import ChampionError, NeedsPerson, RegistryError, StoreUnavailable
+from include.params import Params
+from include.store import LocalStore
+from include.training import release
+from tests.include.conftest import WEAK, MakeRun, changed, clear_models, history_of, promote
+
+
+class Killed(BaseException):
+    """Stands for kill -9: nothing catches it, no clean-up code sees an Exception."""
+
+
+def assert_whole(store: LocalStore, registry: Registry, version: str) -> None:
+    """The version is in production, every file is what its manifest says, and it answers."""
+    production = promotion.read_production(store, registry)
+    assert production.pointer is not None
+    assert (production.version, production.alias) == (version, version)
+    manifest = versions.read_manifest(store, production.pointer)
+    files = versions.read_files(store, manifest, manifest.files)
+    check_answers(Scorer(files[versions.MODEL_FILE]), files[versions.SELF_CHECK_FILE])
+
+
+def production_versions(registry: Registry) -> int:
+    return len(registry._client.search_model_versions(f"name = '{PRODUCTION}'"))
+
+
+def test_the_first_model_becomes_champion(make_run: MakeRun, registry: Registry) -> None:
+    run = make_run("first")
+    promoted = promote(run)
+    assert (promoted.version, promoted.moved) == ("1", True)
+    assert_whole(run.store, registry, "1")
+
+
+def test_a_better_challenger_takes_over_and_names_its_predecessor(
+    make_run: MakeRun, params: Params, registry: Registry
+) -> None:
+    promote(make_run("weak", params=changed(params, WEAK)))
+    run = make_run("strong")
+    assert promote(run).version == "2"
+    assert_whole(run.store, registry, "2")
+    found = versions.read_pointer(run.store)
+    assert found is not None and found[0].previous == "1"
+
+
+def test_the_same_model_again_is_rejected_and_changes_nothing(
+    make_run: MakeRun, registry: Registry
+) -> None:
+    promote(make_run("first"))
+    run = make_run("again")
+    promoted = promote(run)
+    assert (promoted.outcome, promoted.moved) == ("rejected", False)
+    assert_whole(run.store, registry, "1")
+    assert production_versions(registry) == 1
+
+
+def test_the_same_data_gives_the_same_files_and_figures(make_run: MakeRun) -> None:
+    first, second = make_run("first"), make_run("second")
+    promote(first)
+    promote(second)
+    files = [
+        {name: run.read(run.key(release.TASK, name)) for name in (versions.MODEL_FILE, "trees.ubj")}
+        for run in (first, second)
+    ]
+    drafts = [run.read_json(run.key(release.TASK, release.DRAFT_FILE)) for run in (first, second)]
+    assert files[0] == files[1]
+    assert drafts[0]["metrics"] == drafts[1]["metrics"]
+    assert drafts[0]["data_sha256"] == drafts[1]["data_sha256"]
+
+
+def test_the_registry_holds_the_very_graph_that_is_served(
+    make_run: MakeRun, registry: Registry, tmp_path: Path
+) -> None:
+    import mlflow
+
+    run = make_run("first")
+    promote(run)
+    folder = mlflow.artifacts.download_artifacts(
+        f"models:/{PRODUCTION}@{CHAMPION}", dst_path=str(tmp_path)
+    )
+    stored = run.store.read("champion/versions/1/model.onnx").data
+    assert (Path(folder) / "model.onnx").read_bytes() == stored
+
+
+def test_a_run_that_was_cleared_after_its_table_changed_registers_what_it_serves(
+    make_run: MakeRun, registry: Registry, tmp_path: Path, engine: Engine
+) -> None:
+    import mlflow
+
+    run = make_run("first")
+    history_of(run)
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM churners WHERE CLIENTNUM % 10 = 0"))
+    promote(run)
+    folder = mlflow.artifacts.download_artifacts(
+        f"models:/{PRODUCTION}@{CHAMPION}", dst_path=str(tmp_path)
+    )
+    stored = run.store.read("champion/versions/1/model.onnx").data
+    assert (Path(folder) / "model.onnx").read_bytes() == stored
+
+
+def test_a_run_that_was_cleared_after_its_parameters_changed_is_another_mlflow_run(
+    make_run: MakeRun, params: Params
+) -> None:
+    first = history_of(make_run("first"))
+    again = history_of(make_run("first", params=changed(params, {"max_depth": 2})))
+    assert again.ingested.mlflow_run_id != first.ingested.mlflow_run_id
+
+
+def test_the_logged_model_answers_frames_as_the_graph_does(
+    make_run: MakeRun, people: pd.DataFrame
+) -> None:
+    import mlflow
+
+    run = make_run("first")
+    promote(run)
+    model = mlflow.pyfunc.load_model(f"models:/{PRODUCTION}@{CHAMPION}")
+    columns = run.contract.feature_names
+    frame = pd.DataFrame(run.contract.matrix(people.head(50), columns), columns=list(columns))
+    served = Scorer(run.store.read("champion/versions/1/model.onnx").data)
+    assert model.predict(frame)["probability"].tolist() == pytest.approx(
+        served.score(frame.to_numpy()).tolist(), abs=1e-7
+    )
+
+
+def test_the_mlflow_run_tells_the_whole_story(make_run: MakeRun, registry: Registry) -> None:
+    run = make_run("first", trigger={"trigger_reason": "drift", "num_drifted_features": 3})
+    history = history_of(run)
+    release.promote_model(run, history, release.evaluate_model(run, history))
+    found = registry._client.get_run(history.ingested.mlflow_run_id)
+    plots = {f.path for f in registry._client.list_artifacts(found.info.run_id, "plots")}
+    assert found.info.status == "FINISHED"
+    assert found.data.tags["trigger_reason"] == "drift" and found.data.tags["git_commit"] == "abc"
+    assert found.data.tags["data_sha256"] == history.validated.data_sha256
+    assert found.data.metrics["roc_auc"] > 0.9 and found.data.params["family"] == "xgboost"
+    assert plots == {
+        f"plots/{name}.png"
+        for name in ("roc", "precision_recall", "calibration", "confusion", "importance")
+    }
+
+
+def test_manual_promotion_stops_before_the_pointer_and_says_how_to_go_on(
+    make_run: MakeRun, params: Params, registry: Registry
+) -> None:
+    run = make_run("first", params=params.model_copy(update={"promotion": "manual"}))
+    promoted = promote(run)
+    assert not promoted.moved and "make promote VERSION=1" in promoted.message
+    assert versions.read_pointer(run.store) is None
+    production = promotion.read_production(run.store, registry)
+    promotion.put_in_production(
+        run.store, registry, "1", production=production, reason="looked at", now=datetime.now(UTC)
+    )
+    assert_whole(run.store, registry, "1")
+
+
+def test_an_alias_without_a_pointer_stops_everything(make_run: MakeRun, registry: Registry) -> None:
+    run = make_run("first")
+    promote(run)
+    run.store.delete(versions.POINTER_KEY)
+    with pytest.raises(RegistryError, match=r"restore the object .* or delete the alias"):
+        promote(make_run("second"))
+
+
+def test_a_lagging_alias_is_repaired(make_run: MakeRun, registry: Registry, params: Params) -> None:
+    promote(make_run("weak", params=changed(params, WEAK)))
+    promote(make_run("strong"))
+    registry.set_champion("1")
+    promote(make_run("again"))
+    assert registry.champion() == "2"
+
+
+@pytest.mark.parametrize("damage", ["pointer", "manifest", "model", "missing model"])
+def test_an_unreadable_champion_never_makes_room_for_another(
+    make_run: MakeRun, registry: Registry, damage: str
+) -> None:
+    run = make_run("first")
+    promote(run)
+    broken = {
+        "pointer": versions.POINTER_KEY,
+        "manifest": "champion/versions/1/manifest.json",
+        "model": "champion/versions/1/model.onnx",
+        "missing model": "champion/versions/1/model.onnx",
+    }[damage]
+    if damage == "missing model":
+        run.store.delete(broken)
+    else:
+        run.store.write(broken, b"torn")
+    before = run.store.read(versions.POINTER_KEY).data
+    with pytest.raises(ChampionError):
+        promote(make_run("second"))
+    assert run.store.read(versions.POINTER_KEY).data == before
+    assert registry.champion() == "1"
+
+
+def test_an_unreachable_registry_promotes_nothing(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    run = make_run("first", registry=Registry("http://127.0.0.1:9"))
+    with pytest.raises(RegistryError, match="MLFLOW_TRACKING_URI"):
+        promote(run)
+    assert versions.read_pointer(run.store) is None
+
+
+POISONS = {
+    "labels": (
+        "UPDATE churners SET Attrition_Flag = 'Attrited Customer' WHERE CLIENTNUM % 10 < 8",
+        "the contract expects",
+    ),
+    "leak": (
+        "UPDATE churners SET Contacts_Count_12_mon = "
+        "CASE Attrition_Flag WHEN 'Attrited Customer' THEN 9 ELSE 1 END",
+        "Contacts_Count_12_mon alone has ROC-AUC 1.0000",
+    ),
+    "flipped": (
+        "UPDATE churners SET Attrition_Flag = CASE Attrition_Flag WHEN 'Attrited Customer' "
+        "THEN 'Existing Customer' WHEN 'Existing Customer' THEN CASE WHEN CLIENTNUM % 3 = 0 "
+        "THEN 'Existing Customer' ELSE 'Attrited Customer' END END",
+        "the champion's ROC-AUC on the new hold-out",
+    ),
+}
+
+
+@pytest.mark.parametrize("poison", POISONS)
+def test_a_poisoned_table_asks_for_a_person(
+    make_run: MakeRun, engine: Engine, registry: Registry, poison: str
+) -> None:
+    run = make_run("first")
+    promote(run)
+    statement, expected = POISONS[poison]
+    with engine.begin() as connection:
+        connection.execute(text(statement))
+    with pytest.raises(NeedsPerson, match=expected):
+        promote(make_run("poisoned"))
+    assert_whole(run.store, registry, "1")
+
+
+def test_a_changed_split_judges_on_rows_that_neither_model_saw(
+    make_run: MakeRun, params: Params, people: pd.DataFrame
+) -> None:
+    weak = changed(params, WEAK)
+    promote(make_run("weak", params=weak))
+    split = params.split.model_copy(update={"salt": "another"})
+    run = make_run("strong", params=params.model_copy(update={"split": split}))
+    history = history_of(run)
+    evaluated = release.evaluate_model(run, history)
+    keys = people["CLIENTNUM"].tolist()
+    both = (split.sides(keys) == "holdout") & (params.split.sides(keys) == "holdout")
+    assert run.read_json(evaluated.gate)["holdout_rows"] == int(both.sum())
+
+
+def test_who_loses_the_race_decides_again(
+    make_run: MakeRun, params: Params, registry: Registry
+) -> None:
+    promote(make_run("weak", params=changed(params, WEAK)))
+    late, early = make_run("late"), make_run("early")
+    late_history = history_of(late)
+    late_evaluated = release.evaluate_model(late, late_history)
+    assert promote(early).version == "2"
+    promoted = release.promote_model(late, late_history, late_evaluated)
+    assert (promoted.outcome, promoted.moved) == ("rejected", False)
+    assert late.read_json(late_evaluated.gate)["champion"] == "2"
+    assert_whole(late.store, registry, "2")
+
+
+class Mortal:
+    """Passes calls on, and dies before or after the n-th of them that changes something."""
+
+    CHANGES = {
+        *("write", "create", "replace", "delete"),
+        *("judge", "log", "finish", "copy_to_production", "set_champion"),
+    }
+
+    def __init__(self, inner: Any, clock: "Clock") -> None:
+        self._inner, self._clock = inner, clock
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        if name not in self.CHANGES:
+            return found
+        return self._clock.deadly(found)
+
+
+class Clock:
+    """Counts changes; the even moments lie before a change, the odd ones behind it."""
+
+    def __init__(self, dies_at: int | None) -> None:
+        self.dies_at, self.moment = dies_at, 0
+
+    def deadly(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*arguments: Any, **keywords: Any) -> Any:
+            self.tick()
+            answer = call(*arguments, **keywords)
+            self.tick()
+            return answer
+
+        return wrapped
+
+    def tick(self) -> None:
+        if self.moment == self.dies_at:
+            raise Killed
+        self.moment += 1
+
+
+def test_a_kill_at_any_moment_leaves_a_whole_champion_and_a_retry_promotes_once(
+    make_run: MakeRun, params: Params, registry: Registry, tmp_path: Path
+) -> None:
+    weak = make_run("weak", params=changed(params, WEAK))
+    weak_history = history_of(weak)
+    release.promote_model(weak, weak_history, release.evaluate_model(weak, weak_history))
+    strong = make_run("strong")
+    history = history_of(strong)
+    evaluated = release.evaluate_model(strong, history)
+
+    def attempt(moment: int | None) -> tuple[LocalStore, int]:
+        """Promote over a copy of this world, dying once; returns the moments that there were."""
+        copy = tmp_path / f"copy-{moment}"
+        shutil.copytree(tmp_path / "store", copy)
+        clear_models(registry, PRODUCTION)
+        registry.set_champion(registry.copy_to_production(weak_history.trained.candidate))
+        store, clock = LocalStore(copy), Clock(moment)
+        mortal = make_run("strong", store=Mortal(store, clock), registry=Mortal(registry, clock))
+        try:
+            release.promote_model(mortal, history, evaluated)
+        except Killed:
+            found = versions.read_pointer(store)
+            assert found is not None
+            manifest = versions.read_manifest(store, found[0])
+            versions.read_files(store, manifest, manifest.files)
+            release.promote_model(make_run("strong", store=store), history, evaluated)
+        return store, clock.moment
+
+    moments = attempt(None)[1]
+    assert moments > 20
+    for moment in range(moments):
+        store, _ = attempt(moment)
+        assert_whole(store, registry, "2")
+        assert production_versions(registry) == 2, moment
+        shutil.rmtree(store.root)
+
+
+def test_a_store_that_fails_midway_leaves_the_old_champion(
+    make_run: MakeRun, params: Params, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote(make_run("weak", params=changed(params, WEAK)))
+    run = make_run("strong")
+    history = history_of(run)
+    evaluated = release.evaluate_model(run, history)
+
+    def full(key: str, data: bytes) -> None:
+        raise StoreUnavailable("no space left on device")
+
+    monkeypatch.setattr(run.store, "create", full)
+    with pytest.raises(StoreUnavailable):
+        release.promote_model(run, history, evaluated)
+    assert_whole(run.store, registry, "1")
