@@ -24,10 +24,10 @@ from include.drift.guards import Production, Situation
 from include.drift.reference import read_reference
 from include.drift.statistics import SCORE
 from include.drift.traffic import Group, Traffic, counts_frame, counts_of, read_traffic
-from include.errors import ChampionError, ConfigurationError, ObjectNotFound
+from include.errors import ChampionError, ConfigurationError, DocumentError, ObjectNotFound
+from include.handover import Run, safe_key
 from include.params import DriftRules
 from include.store import Store
-from include.training.run import RUNS_PREFIX, frame_bytes, safe_key
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -38,21 +38,15 @@ CLOCK_SLACK = timedelta(days=1)  # between this machine's clock and the store's
 
 
 @dataclass(frozen=True)
-class DriftRun:
+class DriftRun(Run):
     """The connections and the configuration of one run over one day."""
 
-    dag_run_id: str
     day: date
-    store: Store
     contract: Contract
     rules: DriftRules
     open_engine: "Callable[[], Engine]"  # a quiet day needs no database
     training_runs_in_flight: Callable[[str], int]  # but for the one of that id
     now: datetime
-
-    def key(self, task_id: str, name: str) -> str:
-        """Where a task of this run keeps a file."""
-        return f"{RUNS_PREFIX}/{safe_key(self.dag_run_id)}/{task_id}/{name}"
 
 
 @dataclass(frozen=True)
@@ -197,9 +191,8 @@ def _write_group(run: DriftRun, group: Group) -> CollectedGroup:
             "sample": pd.DataFrame(group.sample, columns=group.names if group.rows else None),
         }
         for name, frame in files.items():
-            key = run.key("collect_predictions", f"{name}-v{safe_key(group.version)}.parquet")
-            run.store.write(key, frame_bytes(frame))
-            keys[name] = key
+            file = f"{name}-v{safe_key(group.version)}.parquet"
+            keys[name] = run.write_frame("collect_predictions", file, frame)
     return CollectedGroup(
         version=group.version,
         rows=group.rows,
@@ -350,7 +343,7 @@ def _readable(store: Store, key: str) -> DriftDay | None:
         return parse_document(DriftDay, store.read(key).data, key)
     except ObjectNotFound:
         return None
-    except ChampionError as error:
+    except DocumentError as error:
         logger.warning("%s; it is left out", error)
         return None
 

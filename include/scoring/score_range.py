@@ -22,12 +22,12 @@ from include.champion import versions
 from include.customers import ranges as customer_ranges
 from include.customers.ranges import KeyRange
 from include.errors import ChampionError, DataError
+from include.handover import Run
 from include.params import ScoringRules
 from include.scoring import bulk
 from include.scoring import table as score_table
 from include.scoring.bulk import BulkScorer
 from include.store import Store
-from include.training.run import RUNS_PREFIX, frame_bytes, safe_key
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,11 +41,9 @@ FAULT_COLUMNS = ["customer", "column", "expected", "found"]
 
 
 @dataclass(frozen=True)
-class Night:
+class Night(Run):
     """The connections and rules of one run, whichever task it is in."""
 
-    dag_run_id: str
-    store: Store
     engine: "Engine"
     rules: ScoringRules
     rejected_share_max: float
@@ -290,6 +288,6 @@ def _write_faults(night: Night, part: str, faults: list[dict[str, Any]]) -> str 
     if not faults:
         return None
     name = part.rpartition("/")[2]
-    key = f"{RUNS_PREFIX}/{safe_key(night.dag_run_id)}/score_range/faults-{name}"
-    night.store.write(key, frame_bytes(pd.DataFrame(faults, columns=FAULT_COLUMNS)))
+    frame = pd.DataFrame(faults, columns=FAULT_COLUMNS)
+    key = night.write_frame("score_range", f"faults-{name}", frame)
     return key

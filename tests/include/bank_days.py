@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from include.champion import versions
 from include.champion.calibration import Calibration
-from include.champion.versions import Manifest, SplitRecord
+from include.champion.versions import Manifest
 from include.contract import load_contract
 from include.customers.sample import NO_DRIFT, Drift, sample_customers
 from include.features import SplitRule
+from include.handover import frame_bytes
 from include.predictions import log as prediction_log
 from include.store import Store
-from include.training.run import frame_bytes
 
 CONTRACT = load_contract()
 DAY = date(2026, 5, 4)
@@ -127,7 +127,7 @@ def _manifest(version: str, files: dict[str, bytes]) -> Manifest:
         scaler_mean=(),
         scaler_scale=(),
         resampling="none",
-        split=SplitRecord(**SPLIT.model_dump()),
+        split=SPLIT,
         training_rows=1,
         training_attrited_share=0.16,
         metrics={},
