@@ -67,10 +67,11 @@ bench-drift: setup ## what a day of drift detection costs: 10 million prediction
 bench-alarms: setup ## how often quiet and shifted days ring (CSV=path to real customers)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.bench_alarms "$(CSV)" $(ARGS)
 
-lint: setup ## ruff and mypy
+lint: setup ## ruff, mypy, and who may import whom
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
 
 format: setup ## let ruff put the code in order
 	@$(BIN)/ruff check --fix .
@@ -104,5 +105,5 @@ test-containers: setup ## build, start and break the containers, for real (ARGS=
 	@CHURN_TEST_CONTAINERS=1 $(BIN)/python -m pytest tests/containers $(ARGS)
 
 clean: ## delete caches and the environment; var/ with its data stays
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .import_linter_cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,7 +1,5 @@
 import os
 import stat
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -159,18 +157,3 @@ def test_whoever_comes_at_once_gets_the_same_key(tmp_path: Path) -> None:
     with ThreadPoolExecutor(16) as pool:
         keys = set(pool.map(lambda _: Settings(var_dir=tmp_path).customer_id_key(), range(64)))
     assert len(keys) == 1
-
-
-# --- what the web tier imports
-
-
-@pytest.mark.parametrize(
-    "module", ["settings", "errors", "store", "contract", "champion", "scorer"]
-)
-def test_the_web_tier_imports_nothing_heavy(module: str) -> None:
-    heavy = ["airflow", "mlflow", "pandas", "sklearn", "sqlalchemy", "boto3", "xgboost"]
-    program = f"import sys, include.{module}; print(sorted(set(sys.modules) & set({heavy})))"
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == "[]"
