@@ -19,7 +19,7 @@ from airflow.providers.standard.operators.python import PythonOperator, ShortCir
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, Param
 
-from include.tasks import drift as drift_tasks
+from include.tasks.drift import TRAINING_DAG, drift_detected, drift_task
 from include.tasks.links import DriftReportLink
 
 DETECTED = "ti.xcom_pull(task_ids='detect_drift')"
@@ -47,28 +47,28 @@ with DAG(
     },
 ):
     collect = PythonOperator(
-        task_id="collect_predictions", python_callable=drift_tasks.collect_predictions
+        task_id="collect_predictions", python_callable=drift_task("collect_predictions")
     )
     detect = PythonOperator(
         task_id="detect_drift",
-        python_callable=drift_tasks.detect_drift,
+        python_callable=drift_task("detect_drift"),
         op_kwargs={"collected": collect.output},
     )
     publish = PythonOperator(
         task_id="publish_report",
-        python_callable=drift_tasks.publish_report,
+        python_callable=drift_task("publish_report"),
         op_kwargs={"collected": collect.output, "detected": detect.output},
     )
     publish.operator_extra_links = (DriftReportLink(),)
     decide = ShortCircuitOperator(
         task_id="drift_detected",
-        python_callable=drift_tasks.drift_detected,
+        python_callable=drift_detected,
         op_kwargs={"detected": detect.output},
         trigger_rule="all_done_min_one_success",  # a report that fails must not silence the alarm
     )
     trigger = TriggerDagRunOperator(
         task_id="trigger_training",
-        trigger_dag_id=drift_tasks.TRAINING_DAG,
+        trigger_dag_id=TRAINING_DAG,
         trigger_run_id=f"{{{{ {DETECTED}['run_id'] }}}}",
         conf=f"{{{{ {DETECTED}['conf'] | tojson }}}}",
         logical_date=None,
@@ -76,5 +76,5 @@ with DAG(
         reset_dag_run=False,
         skip_when_already_exists=True,
     )
-    PythonOperator(task_id="measure_outcomes", python_callable=drift_tasks.measure_outcomes)
+    PythonOperator(task_id="measure_outcomes", python_callable=drift_task("measure_outcomes"))
     collect >> detect >> publish >> decide >> trigger

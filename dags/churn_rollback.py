@@ -16,7 +16,7 @@ from datetime import timedelta
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG, Param
 
-from include.tasks import rollback as rollback_tasks
+from include.tasks.rollback import check_version, move_champion
 
 with DAG(
     dag_id="churn_rollback",
@@ -41,6 +41,6 @@ with DAG(
         ),
     },
 ):
-    check = PythonOperator(task_id="check_version", python_callable=rollback_tasks.check_version)
-    move = PythonOperator(task_id="move_champion", python_callable=rollback_tasks.move_champion)
+    check = PythonOperator(task_id="check_version", python_callable=check_version)
+    move = PythonOperator(task_id="move_champion", python_callable=move_champion)
     check >> move

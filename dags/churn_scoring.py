@@ -19,7 +19,7 @@ from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG, Param
 
 from include.settings import load_settings
-from include.tasks import scoring as scoring_tasks
+from include.tasks.scoring import plan_ranges, scoring_task, summarise_scores
 
 with DAG(
     dag_id="churn_scoring",
@@ -40,15 +40,15 @@ with DAG(
         ),
     },
 ):
-    plan = PythonOperator(task_id="plan_ranges", python_callable=scoring_tasks.plan_ranges)
+    plan = PythonOperator(task_id="plan_ranges", python_callable=plan_ranges)
     score = PythonOperator.partial(
         task_id="score_range",
-        python_callable=scoring_tasks.score_range,
+        python_callable=scoring_task("score_range"),
         map_index_template="customers above {{ task.op_kwargs['portion']['after'] or 'none' }}",
     ).expand(op_kwargs=plan.output)
     summarise = PythonOperator(
         task_id="summarise_scores",
-        python_callable=scoring_tasks.summarise_scores,
+        python_callable=summarise_scores,
         op_kwargs={"planned": plan.output, "scored": score.output},
     )
     plan >> score >> summarise

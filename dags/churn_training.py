@@ -16,7 +16,7 @@ from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG, Param
 
 from include.settings import load_settings
-from include.tasks import training as training_tasks
+from include.tasks.training import close_failed_run, promote_model, training_task
 
 with DAG(
     dag_id="churn_training",
@@ -30,7 +30,7 @@ with DAG(
     default_args={
         "retries": 2,
         "retry_delay": timedelta(seconds=10),
-        "on_failure_callback": training_tasks.close_failed_run,
+        "on_failure_callback": close_failed_run,
     },
     params={
         "trigger_reason": Param("manual", type="string", description="Why this run was started"),
@@ -48,33 +48,34 @@ with DAG(
         ),
     },
 ):
-    ingest = PythonOperator(task_id="ingest_data", python_callable=training_tasks.ingest_data)
+    ingest = PythonOperator(task_id="ingest_data", python_callable=training_task("ingest_data"))
     validate = PythonOperator(
         task_id="validate_data",
-        python_callable=training_tasks.validate_data,
+        python_callable=training_task("validate_data"),
         op_kwargs={"ingested": ingest.output},
     )
     transform = PythonOperator(
         task_id="transform_data",
-        python_callable=training_tasks.transform_data,
+        python_callable=training_task("transform_data"),
         op_kwargs={"validated": validate.output},
     )
-    history = {
+    train = PythonOperator(
+        task_id="train_model",
+        python_callable=training_task("train_model"),
+        op_kwargs={"ingested": ingest.output, "transformed": transform.output},
+    )
+    lineage = {
         "ingested": ingest.output,
         "validated": validate.output,
         "transformed": transform.output,
+        "trained": train.output,
     }
-    train = PythonOperator(
-        task_id="train_model", python_callable=training_tasks.train_model, op_kwargs=history
-    )
     evaluate = PythonOperator(
-        task_id="evaluate_model",
-        python_callable=training_tasks.evaluate_model,
-        op_kwargs={**history, "trained": train.output},
+        task_id="evaluate_model", python_callable=training_task("evaluate_model"), op_kwargs=lineage
     )
     promote = PythonOperator(
         task_id="promote_model",
-        python_callable=training_tasks.promote_model,
-        op_kwargs={**history, "trained": train.output, "evaluated": evaluate.output},
+        python_callable=promote_model,
+        op_kwargs={**lineage, "evaluated": evaluate.output},
     )
     ingest >> validate >> transform >> train >> evaluate >> promote

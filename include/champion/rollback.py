@@ -21,8 +21,8 @@ VERSIONS_NAMED = 10
 
 
 @dataclass(frozen=True)
-class Wish:
-    """Who wants which version back, and why."""
+class Rollback:
+    """A rollback that somebody asked for: which version, why, and who."""
 
     version: str
     reason: str
@@ -44,50 +44,52 @@ class RolledBack:
     message: str
 
 
-def check_version(store: Store, registry: Registry, wish: Wish) -> str:
+def check_version(store: Store, registry: Registry, asked: Rollback) -> str:
     """Refuse a version that is not whole, does not answer, or is not in the registry.
 
     Returns what moving to it would do. Nothing is changed.
     """
-    if not wish.reason.strip():
+    if not asked.reason.strip():
         raise ChampionError("a rollback needs a reason, found none: say why, it is kept for ever")
-    _check_known(store, wish.version)
-    manifest, _ = versions.read_version(store, wish.version)
-    if manifest.version != wish.version:
+    _check_known(store, asked.version)
+    manifest, _ = versions.read_version(store, asked.version)
+    if manifest.version != asked.version:
         raise ChampionError(
-            f"the manifest of version {wish.version!r} says {manifest.version!r}: somebody copied "
+            f"the manifest of version {asked.version!r} says {manifest.version!r}: somebody copied "
             "a version by hand; roll back to another one"
         )
     files = versions.read_files(store, manifest, manifest.files)
     check_answers(Scorer(files[MODEL_FILE]), files[SELF_CHECK_FILE])
-    registry.check_production_version(wish.version)
+    registry.check_production_version(asked.version)
     production = promotion.read_production(store, registry)
-    if production.version == wish.version:
-        return f"version {wish.version} is whole, and in production already"
-    return f"version {wish.version} is whole; production is at {production.version or 'none'}"
+    if production.version == asked.version:
+        return f"version {asked.version} is whole, and in production already"
+    return f"version {asked.version} is whole; production is at {production.version or 'none'}"
 
 
-def move_champion(store: Store, registry: Registry, wish: Wish, *, now: datetime) -> RolledBack:
+def move_champion(
+    store: Store, registry: Registry, asked: Rollback, *, now: datetime
+) -> RolledBack:
     """Move pointer and alias to the version; somebody else's move in between is moved back too."""
     for _ in range(ATTEMPTS):
         production = promotion.read_production(store, registry)
-        if production.version == wish.version:
-            return _already(registry, production, wish)
+        if production.version == asked.version:
+            return _already(registry, production, asked)
         try:
             moved = promotion.put_in_production(
                 store,
                 registry,
-                wish.version,
+                asked.version,
                 production=production,
-                reason=wish.recorded,
+                reason=asked.recorded,
                 now=now,
             )
         except ObjectChanged:
             logger.info("the champion moved meanwhile: reading it again")
             continue
-        _record(registry, wish, previous=moved.previous, now=now)
+        _record(registry, asked, previous=moved.previous, now=now)
         message = f"champion is {moved.version}, before it was {moved.previous or 'none'}"
-        logger.info("%s: %s", message, wish.recorded)
+        logger.info("%s: %s", message, asked.recorded)
         return RolledBack(moved.version, moved.previous, moved=True, message=message)
     raise ObjectChanged(
         f"the champion pointer moved {ATTEMPTS} times during this rollback: pause churn_training, "
@@ -107,24 +109,24 @@ def _check_known(store: Store, version: str) -> None:
     )
 
 
-def _already(registry: Registry, production: Production, wish: Wish) -> RolledBack:
+def _already(registry: Registry, production: Production, asked: Rollback) -> RolledBack:
     """Nothing to move; an earlier try of this task may have been killed behind the pointer."""
     pointer = production.pointer
     promotion.repair_alias(registry, production)
-    if pointer is not None and pointer.reason == wish.recorded:
-        _record(registry, wish, previous=pointer.previous, now=pointer.promoted_at)
-    message = f"version {wish.version} is in production already: nothing was moved"
+    if pointer is not None and pointer.reason == asked.recorded:
+        _record(registry, asked, previous=pointer.previous, now=pointer.promoted_at)
+    message = f"version {asked.version} is in production already: nothing was moved"
     logger.info(message)
     previous = pointer.previous if pointer else None
-    return RolledBack(wish.version, previous, moved=False, message=message)
+    return RolledBack(asked.version, previous, moved=False, message=message)
 
 
-def _record(registry: Registry, wish: Wish, *, previous: str | None, now: datetime) -> None:
+def _record(registry: Registry, asked: Rollback, *, previous: str | None, now: datetime) -> None:
     """The pointer keeps the last move; the registry's tags keep it when the pointer has moved on.
 
     Both versions say so, for whoever looks up either.
     """
-    facts = {REASON_TAG: wish.reason, WHO_TAG: wish.who, WHEN_TAG: now.isoformat()}
-    registry.tag_production_version(wish.version, {**facts, FROM_TAG: previous or "none"})
+    facts = {REASON_TAG: asked.reason, WHO_TAG: asked.who, WHEN_TAG: now.isoformat()}
+    registry.tag_production_version(asked.version, {**facts, FROM_TAG: previous or "none"})
     if previous is not None:
-        registry.tag_production_version(previous, {**facts, "rolled_back_to": wish.version})
+        registry.tag_production_version(previous, {**facts, "rolled_back_to": asked.version})

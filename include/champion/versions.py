@@ -115,6 +115,17 @@ class SelfCheck(ChampionDocument):
         return self
 
 
+class Evaluation(ChampionDocument):
+    """`evaluation.json`: how good a version is on its hold-out, for the dashboard."""
+
+    threshold: float
+    holdout_rows: int
+    metrics: dict[str, float]
+    curves: dict[str, Any]
+    slices: list[dict[str, Any]]
+    importance: dict[str, float] = Field(description="share of the trees' total gain")
+
+
 def read_pointer(store: Store) -> tuple[Pointer, str] | None:
     """The pointer and its etag; None only when the store says that there is none."""
     try:

@@ -9,6 +9,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from include.contract import Contract
+from include.customers import queries
 from include.customers.database import database_errors, shown_url
 from include.customers.rows import read_page, read_rows
 from include.customers.table import TABLE
@@ -36,9 +37,8 @@ class KeyRange:
 
 def count_customers(engine: sa.Engine) -> int:
     """How many rows the table has."""
-    query = sa.select(sa.func.count()).select_from(sa.table(TABLE))
     with _reading(engine) as connection:
-        return int(connection.scalar(query) or 0)
+        return queries.count_customers(connection)
 
 
 def cut(engine: sa.Engine, contract: Contract, *, ranges: int, rows: int) -> list[KeyRange]:

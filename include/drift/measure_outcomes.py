@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import AwareDatetime, Field
 
 from include.contract import Contract
-from include.customers import loading
+from include.customers import queries
 from include.documents import Document
 from include.drift import findings
 from include.drift.stages import DriftRun
@@ -136,7 +136,7 @@ def read_labels(run: DriftRun, id_key: bytes) -> Labels:
     import pyarrow as pa
 
     contract = run.contract
-    frame = loading.read_customers(run.open_engine(), _narrow(contract), labelled_only=True)
+    frame = queries.read_customers(run.open_engine(), _narrow(contract), labelled_only=True)
     texts = pa.array([customer_key(each, id_key) for each in frame[contract.key.name]], pa.string())
     keys = hashes(texts, np.zeros(len(texts), dtype=np.uint64))
     order = np.argsort(keys)

@@ -16,7 +16,7 @@ import pandas as pd
 from include.champion import versions
 from include.champion.versions import Pointer
 from include.contract import Contract
-from include.customers import loading
+from include.customers import queries
 from include.documents import parse_document
 from include.drift import findings, guards, statistics
 from include.drift.findings import DriftDay, GroupDrift, GroupStatus, Retraining, StartedRun
@@ -317,7 +317,7 @@ def _production(run: DriftRun) -> Production | None:
         return None
     pointer, _ = found
     snapshot = versions.read_manifest(run.store, pointer).snapshot_at
-    newly_labelled = loading.count_newly_labelled(run.open_engine(), snapshot)
+    newly_labelled = queries.count_newly_labelled(run.open_engine(), snapshot)
     return Production(pointer.version, pointer.promoted_at, newly_labelled)
 
 

@@ -3,15 +3,13 @@
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from include.errors import ConfigurationError
-from include.tasks.errors import reported
+from include.tasks.adapter import Context, day_of, task
 
 if TYPE_CHECKING:
-    from include.drift.stages import DriftRun
+    from include.drift.run import DriftRun
 
 logger = logging.getLogger(__name__)
 
@@ -22,35 +20,9 @@ DRIFTED_FEATURES = "churn_drift_features"
 GUARD = "churn_retrain_guard_total"
 
 
-def collect_predictions(**context: Any) -> dict[str, Any]:
-    """Count the day's log."""
-    with reported():
-        from include.drift import stages as drift_stages
-
-        return asdict(drift_stages.collect_predictions(_drift_run(context)))
-
-
-def detect_drift(*, collected: Mapping[str, Any], **context: Any) -> dict[str, Any]:
-    """Test the counts, decide, write drift.json."""
-    with reported():
-        from include.drift import stages as drift_stages
-
-        found = drift_stages.detect_drift(_drift_run(context), drift_stages.Collected(**collected))
-        return asdict(found)
-
-
-def publish_report(
-    *, collected: Mapping[str, Any], detected: Mapping[str, Any], **context: Any
-) -> str | None:
-    """Draw and upload the report; returns where it is."""
-    with reported():
-        from include.drift import stages as drift_stages
-
-        return drift_stages.publish_report(
-            _drift_run(context),
-            drift_stages.Collected(**collected),
-            drift_stages.Detected(**detected),
-        )
+def drift_task(name: str) -> Callable[..., Any]:
+    """What the operator of that name calls."""
+    return task("drift", name, open_run)
 
 
 def drift_detected(*, detected: Mapping[str, Any], **context: Any) -> bool:
@@ -68,33 +40,10 @@ def drift_detected(*, detected: Mapping[str, Any], **context: Any) -> bool:
     return bool(detected["triggered"])
 
 
-def measure_outcomes(**context: Any) -> dict[str, Any]:
-    """Compare what was predicted with what customers did."""
-    with reported():
-        from include.drift import measure_outcomes
-        from include.settings import load_settings
-
-        run = _drift_run(context)
-        return asdict(measure_outcomes.measure(run, load_settings().customer_id_key()))
-
-
-def day_of(context: Mapping[str, Any]) -> date:
-    """The run's parameter `date`, else the day before the one on which it was due."""
-    given = context["params"].get("date")
-    if not given:
-        due: date = context["dag_run"].run_after.date()
-        return due - timedelta(days=1)
-    try:
-        return date.fromisoformat(given)
-    except ValueError as error:
-        raise ConfigurationError(
-            f"the parameter date must look like 2026-01-31, found {given!r}"
-        ) from error
-
-
-def _drift_run(context: Mapping[str, Any]) -> "DriftRun":
+def open_run(context: Context) -> "DriftRun":
+    """The run's connections and configuration, for the day before the one on which it was due."""
     from include.contract import load_contract
-    from include.drift.stages import DriftRun
+    from include.drift.run import DriftRun
     from include.handover import now
     from include.params import load_params
     from include.settings import load_settings
@@ -107,21 +56,22 @@ def _drift_run(context: Mapping[str, Any]) -> "DriftRun":
         rules = rules.model_copy(update={"cooldown_days": cooldown_days})
     return DriftRun(
         dag_run_id=context["dag_run"].run_id,
-        day=day_of(context),
+        day=day_of(context, before=timedelta(days=1)),
         store=connections.task_store(settings),
         contract=load_contract(),
         rules=rules,
+        id_key=settings.customer_id_key(),
         open_engine=lambda: connections.customer_engine(settings),
         training_runs_in_flight=_in_flight(context["ti"]),
         now=now(),
     )
 
 
-def _in_flight(task: Any) -> Callable[[str], int]:
+def _in_flight(running: Any) -> Callable[[str], int]:
     """Counts unfinished training runs but for one; a paused DAG's queued run is one of them."""
 
     def count(own_run_id: str) -> int:
-        own = task.get_dr_count(dag_id=TRAINING_DAG, run_ids=[own_run_id], states=UNFINISHED)
-        return int(task.get_dr_count(dag_id=TRAINING_DAG, states=UNFINISHED) - own)
+        own = running.get_dr_count(dag_id=TRAINING_DAG, run_ids=[own_run_id], states=UNFINISHED)
+        return int(running.get_dr_count(dag_id=TRAINING_DAG, states=UNFINISHED) - own)
 
     return count

@@ -8,7 +8,7 @@ from include.tasks.errors import reported
 
 if TYPE_CHECKING:
     from include.champion.registry import Registry
-    from include.champion.rollback import Wish
+    from include.champion.rollback import Rollback
     from include.store import Store
 
 NOBODY = "unknown"
@@ -19,7 +19,7 @@ def check_version(**context: Any) -> str:
     with reported():
         from include.champion import rollback
 
-        return rollback.check_version(*_places(), _wish(context))
+        return rollback.check_version(*_places(), _asked(context))
 
 
 def move_champion(**context: Any) -> dict[str, Any]:
@@ -28,13 +28,13 @@ def move_champion(**context: Any) -> dict[str, Any]:
         from include.champion import rollback
         from include.handover import now
 
-        return asdict(rollback.move_champion(*_places(), _wish(context), now=now()))
+        return asdict(rollback.move_champion(*_places(), _asked(context), now=now()))
 
 
-def _wish(context: Mapping[str, Any]) -> "Wish":
-    from include.champion.rollback import Wish
+def _asked(context: Mapping[str, Any]) -> "Rollback":
+    from include.champion.rollback import Rollback
 
-    return Wish(
+    return Rollback(
         version=context["params"]["version"],
         reason=context["params"]["reason"],
         who=context["dag_run"].triggering_user_name or NOBODY,

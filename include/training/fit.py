@@ -15,13 +15,14 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from include.champion.calibration import Calibration
 from include.contract import Contract
 from include.errors import DataError
-from include.features import engineer, engineered_for
+from include.features import SplitRule, engineer, engineered_for
 from include.params import ModelParams, Params
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+SPLIT = "split"
 NEIGHBOURS = 5  # of SMOTE, as in Chawla et al. 2002
 PLATT_PENALTY = 1e6  # C: practically no penalty, so that the slope is the maximum-likelihood one
 
@@ -70,15 +71,21 @@ class Fitted:
         return platt(margin, self.calibration)
 
 
+def with_split(frame: "pd.DataFrame", contract: Contract, rule: SplitRule) -> "pd.DataFrame":
+    """The customers with the side that each is on, in the column `split`."""
+    return frame.assign(**{SPLIT: rule.sides(frame[contract.key.name].tolist())})
+
+
 def prepare(frame: "pd.DataFrame", contract: Contract, params: Params) -> Prepared:
     """Engineer, scale by the training rows, and balance the training rows alone.
 
-    `frame` holds valid, labelled customers; DataError when a side of the split lacks a class.
+    `frame` holds valid, labelled customers with their side of the split; DataError when a side
+    lacks a class.
     """
     columns = contract.chosen(params.model.columns)
     matrix = engineer(contract.matrix(frame, columns), columns)
     labels = contract.labels(frame)
-    sides = params.split.sides(frame[contract.key.name].tolist())
+    sides = frame[SPLIT].to_numpy()
     for side in ("training", "calibration", "holdout"):
         need_both_classes(side, labels[sides == side])
     scaler = StandardScaler().fit(matrix[sides == "training"])

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Engine
 
 from include.contract import Contract
-from include.customers import loading
+from include.customers import queries
 from include.customers.sample import Drift, sample_customers
 from include.predictions import log as prediction_log
 from include.settings import Settings
@@ -125,7 +125,7 @@ class Trickle:
 
 def batches_so_far(engine: Engine, contract: Contract) -> int:
     """How many times the demonstration has put customers into this table."""
-    frame = loading.read_customers(engine, contract, labelled_only=False)
+    frame = queries.read_customers(engine, contract, labelled_only=False)
     keys = frame[contract.key.name].astype("int64")
     latest = keys[keys >= FIRST_DEMO_KEY].max()
     return 0 if pd.isna(latest) else int((latest - FIRST_DEMO_KEY) // KEYS_PER_BATCH) + 1
@@ -133,7 +133,7 @@ def batches_so_far(engine: Engine, contract: Contract) -> int:
 
 def ordinary_customers(engine: Engine, contract: Contract, *, rows: int, seed: int) -> pd.DataFrame:
     """Customers whom the bank has: those of the table who stayed."""
-    frame = loading.read_customers(engine, contract, labelled_only=True)
+    frame = queries.read_customers(engine, contract, labelled_only=True)
     stayed = frame[contract.labels(frame) == 0]
     chosen: pd.DataFrame = stayed.sample(min(rows, len(stayed)), random_state=seed)
     return chosen

@@ -88,7 +88,9 @@ def make_bank(frame: pd.DataFrame, params: Params) -> Bank:
     half = SplitRule(salt="halves", calibration_share=0.1, holdout_share=0.5)
     out = half.sides(keys) == "holdout"
     known, others = frame[~out].reset_index(drop=True), frame[out].reset_index(drop=True)
-    fitted = fit.fit(fit.prepare(known, CONTRACT, params), params.model)
+    fitted = fit.fit(
+        fit.prepare(fit.with_split(known, CONTRACT, params.split), CONTRACT, params), params.model
+    )
     matrix = CONTRACT.matrix(known, CONTRACT.feature_names)
     trained = params.split.sides(known[CONTRACT.key.name].tolist()) == "training"
     stayed = CONTRACT.labels(known) == 0

@@ -78,7 +78,7 @@ def salted(params: Params, model: ModelParams, salt: int) -> Params:
 
 def holdout_scores(frame: pd.DataFrame, contract: Contract, params: Params) -> dict[str, float]:
     """Fit on one split and score its hold-out."""
-    prepared = fit.prepare(frame, contract, params)
+    prepared = fit.prepare(fit.with_split(frame, contract, params.split), contract, params)
     fitted = fit.fit(prepared, params.model)
     held = frame[params.split.sides(frame[contract.key.name].tolist()) == "holdout"]
     answers = fitted.probabilities(contract.matrix(held, fitted.columns))
@@ -87,7 +87,9 @@ def holdout_scores(frame: pd.DataFrame, contract: Contract, params: Params) -> d
 
 def cross_auc(drawn: pd.DataFrame, real: pd.DataFrame, contract: Contract, params: Params) -> float:
     """ROC-AUC on real customers of a model trained on drawn ones."""
-    fitted = fit.fit(fit.prepare(drawn, contract, params), params.model)
+    fitted = fit.fit(
+        fit.prepare(fit.with_split(drawn, contract, params.split), contract, params), params.model
+    )
     answers = fitted.probabilities(contract.matrix(real, fitted.columns))
     labels = contract.labels(real)
     return evaluation.scores(labels, answers, threshold=params.model.threshold)["roc_auc"]

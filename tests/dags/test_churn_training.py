@@ -207,4 +207,4 @@ def test_a_dead_database_is_named_without_its_password(
 def test_a_run_says_what_started_it(run_type: str, given: str, reason: str) -> None:
     run = SimpleNamespace(run_type=run_type)
     context = {"params": {"trigger_reason": given, "drift_date": None}, "dag_run": run}
-    assert training_tasks._trigger(context) == {"trigger_reason": reason, "drift_date": None}
+    assert training_tasks.trigger_of(context) == {"trigger_reason": reason, "drift_date": None}

@@ -17,8 +17,13 @@ from include.customers.sample import sample_customers
 from include.params import Params, load_params
 from include.settings import Settings
 from include.store import Store
-from include.training import release, stages
+from include.training.evaluate_model import Evaluated, Lineage, evaluate_model
+from include.training.ingest_data import ingest_data
+from include.training.promote_model import Promoted, promote_model
 from include.training.run import TrainingRun
+from include.training.train_model import train_model
+from include.training.transform_data import transform_data
+from include.training.validate_data import validate_data
 
 ROWS = 3000
 WEAK = {"n_estimators": 3, "max_depth": 1}
@@ -108,16 +113,25 @@ def changed(params: Params, trees: dict[str, Any], **rules: Any) -> Params:
     return params.model_copy(update={"model": model, **rules})
 
 
-def history_of(run: TrainingRun) -> release.History:
-    """Run the first four stages."""
-    ingested = stages.ingest_data(run)
-    validated = stages.validate_data(run, ingested)
-    transformed = stages.transform_data(run, validated)
-    trained = stages.train_model(run, ingested, validated, transformed)
-    return release.History(ingested, validated, transformed, trained)
+def lineage_of(run: TrainingRun) -> Lineage:
+    """Run the first four tasks."""
+    ingested = ingest_data(run)
+    validated = validate_data(run, ingested)
+    transformed = transform_data(run, validated)
+    return Lineage(ingested, validated, transformed, train_model(run, ingested, transformed))
 
 
-def promote(run: TrainingRun) -> release.Promoted:
-    """Run all six stages."""
-    history = history_of(run)
-    return release.promote_model(run, history, release.evaluate_model(run, history))
+def evaluate(run: TrainingRun, lineage: Lineage) -> Evaluated:
+    """Run the fifth."""
+    return evaluate_model(run, **vars(lineage))
+
+
+def promote(run: TrainingRun) -> Promoted:
+    """Run all six."""
+    lineage = lineage_of(run)
+    return promote_judged(run, lineage, evaluate(run, lineage))
+
+
+def promote_judged(run: TrainingRun, lineage: Lineage, evaluated: Evaluated) -> Promoted:
+    """Run the last."""
+    return promote_model(run, **vars(lineage), evaluated=evaluated)

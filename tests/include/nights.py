@@ -25,7 +25,9 @@ MADE_UP_ROWS = 16
 
 def fitted_on(frame: pd.DataFrame, contract: Contract, params: Params) -> fit.Fitted:
     """A model of the customers."""
-    return fit.fit(fit.prepare(frame, contract, params), params.model)
+    return fit.fit(
+        fit.prepare(fit.with_split(frame, contract, params.split), contract, params), params.model
+    )
 
 
 def put_champion(

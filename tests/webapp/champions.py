@@ -46,7 +46,7 @@ def make_version(
     params = _params(trees, family, columns, seed)
     contract = load_contract()
     frame = sample_customers(rows, seed=seed)
-    prepared = fit.prepare(frame, contract, params)
+    prepared = fit.prepare(fit.with_split(frame, contract, params.split), contract, params)
     fitted = fit.fit(prepared, params.model)
     matrix = contract.matrix(frame, fitted.columns)
     model = onnx_export.export(fitted, matrix[:100])

@@ -8,7 +8,7 @@ import pytest
 
 from include.champion import promotion, rollback
 from include.champion.registry import CANDIDATES, PRODUCTION, Registry
-from include.champion.rollback import Wish
+from include.champion.rollback import Rollback
 from include.store import LocalStore
 from tests.include.conftest import clear_models
 from tests.webapp.champions import Version, publish, records
@@ -16,7 +16,7 @@ from tests.webapp.conftest import Server
 from tests.webapp.load import Load
 
 POLL_SECONDS = 1.0
-WISH = Wish("1", "complaints from the call centre", "anna")
+ASKED = Rollback("1", "complaints from the call centre", "anna")
 
 
 @pytest.fixture
@@ -47,9 +47,9 @@ def test_all_workers_serve_the_old_version_within_the_polling_interval(
     server.start()
     with Load(server, records(8)) as load:
         time.sleep(2)
-        rollback.check_version(server_store, registry, WISH)
+        rollback.check_version(server_store, registry, ASKED)
         before = len(load.answers)
-        done = rollback.move_champion(server_store, registry, WISH, now=datetime.now(UTC))
+        done = rollback.move_champion(server_store, registry, ASKED, now=datetime.now(UTC))
         time.sleep(POLL_SECONDS + 3)
     assert done.moved and promotion.read_production(server_store, registry).alias == "1"
     assert load.refused == [] and load.cut_off == 0

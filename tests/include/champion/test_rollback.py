@@ -12,7 +12,7 @@ import pytest
 
 from include.champion import promotion, rollback, versions
 from include.champion.registry import CANDIDATES, PRODUCTION, Registry
-from include.champion.rollback import Wish
+from include.champion.rollback import Rollback
 from include.contract import Contract
 from include.customers import loading
 from include.customers.database import open_engine
@@ -20,12 +20,19 @@ from include.errors import ChampionError, RegistryError
 from include.params import load_params
 from include.settings import Settings
 from include.store import LocalStore
-from include.training import release
 from include.training.run import TrainingRun
-from tests.include.conftest import STRONG, WEAK, changed, clear_models, history_of, promote
+from tests.include.conftest import (
+    STRONG,
+    WEAK,
+    changed,
+    clear_models,
+    evaluate,
+    lineage_of,
+    promote,
+)
 
 NOW = datetime(2026, 11, 22, 12, 30, 5, 123456, tzinfo=UTC)
-BACK = Wish("1", "complaints from the call centre", "anna")
+BACK = Rollback("1", "complaints from the call centre", "anna")
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +105,7 @@ def test_a_rollback_moves_both_and_records_who_why_and_when(run: TrainingRun) ->
 
 
 def test_the_version_in_production_is_left_alone_and_said_so(run: TrainingRun) -> None:
-    stay = Wish("2", "no change", "anna")
+    stay = Rollback("2", "no change", "anna")
     before = run.store.read(versions.POINTER_KEY)
     assert "in production already" in rollback.check_version(run.store, run.registry, stay)
     done = rollback.move_champion(run.store, run.registry, stay, now=NOW)
@@ -112,7 +119,7 @@ def test_the_next_training_is_judged_against_what_is_in_production(
 ) -> None:
     rollback.move_champion(run.store, run.registry, BACK, now=NOW)
     third = replace(run, dag_run_id=f"third__{run.dag_run_id}")
-    evaluated = release.evaluate_model(third, history_of(third))
+    evaluated = evaluate(third, lineage_of(third))
     assert third.read_json(evaluated.gate)["champion"] == "1"
 
 
@@ -134,16 +141,18 @@ def test_a_torn_file_is_refused(run: TrainingRun) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wish", "expected"),
+    ("asked", "expected"),
     [
-        (Wish("7", "why not", "anna"), r"version '7' is not in .* newest there are 1, 2"),
-        (Wish("../1", "why not", "anna"), r"version '../1' is not in"),
-        (Wish("1", "  ", "anna"), "needs a reason"),
+        (Rollback("7", "why not", "anna"), r"version '7' is not in .* newest there are 1, 2"),
+        (Rollback("../1", "why not", "anna"), r"version '../1' is not in"),
+        (Rollback("1", "  ", "anna"), "needs a reason"),
     ],
 )
-def test_a_wish_that_cannot_be_is_refused(run: TrainingRun, wish: Wish, expected: str) -> None:
+def test_a_rollback_that_cannot_be_is_refused(
+    run: TrainingRun, asked: Rollback, expected: str
+) -> None:
     with pytest.raises(ChampionError, match=expected):
-        rollback.check_version(run.store, run.registry, wish)
+        rollback.check_version(run.store, run.registry, asked)
 
 
 def copied(run: TrainingRun, *, version: str, named: str) -> None:
@@ -161,14 +170,14 @@ def test_a_version_that_the_registry_lost_is_refused_before_anything_moves(
 ) -> None:
     copied(run, version="3", named="3")
     with pytest.raises(RegistryError, match="prod.churn_model"):
-        rollback.check_version(run.store, run.registry, Wish("3", "why not", "anna"))
+        rollback.check_version(run.store, run.registry, Rollback("3", "why not", "anna"))
     assert state(run) == ("2", "2")
 
 
 def test_a_version_under_a_wrong_name_is_refused(run: TrainingRun) -> None:
     copied(run, version="3", named="1")
     with pytest.raises(ChampionError, match="manifest of version '3' says '1'"):
-        rollback.check_version(run.store, run.registry, Wish("3", "why not", "anna"))
+        rollback.check_version(run.store, run.registry, Rollback("3", "why not", "anna"))
 
 
 @pytest.mark.parametrize("moment", ["set_champion", "tag_production_version"])

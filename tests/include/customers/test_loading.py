@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.contract import Contract, load_contract
-from include.customers import csv_file, loading
+from include.customers import csv_file, loading, queries
 from include.customers import rows as customer_rows
+from include.customers.__main__ import main
 from include.customers.csv_file import read_csv_customers
 from include.customers.database import open_engine
 from include.customers.sample import sample_customers
@@ -59,7 +60,7 @@ def load(engine: sa.Engine, *rows: dict[str, object], now: datetime = NOW) -> An
 
 
 def table(engine: sa.Engine, *, labelled_only: bool = False) -> pd.DataFrame:
-    return loading.read_customers(engine, load_contract(), labelled_only=labelled_only)
+    return queries.read_customers(engine, load_contract(), labelled_only=labelled_only)
 
 
 def moments(engine: sa.Engine) -> dict[int, datetime | None]:
@@ -467,7 +468,7 @@ def test_a_missing_table_is_named(database_url: str, tmp_path: Path) -> None:
     with engine.connect():
         pass
     with pytest.raises(DataError, match=r"no table churners in .*: load customers with"):
-        loading.table_counts(engine)
+        queries.table_counts(engine)
     engine.dispose()
 
 
@@ -523,35 +524,35 @@ def test_a_table_without_labelled_at_is_read_and_not_dated(sqlite_url: str) -> N
 def test_only_labels_after_the_moment_are_new(engine: sa.Engine) -> None:
     load(engine, customer(1), customer(2, Attrition_Flag=""))
     load(engine, customer(3), now=LATER)
-    assert loading.count_newly_labelled(engine, NOW - timedelta(microseconds=1)) == 2
-    assert loading.count_newly_labelled(engine, NOW) == 1
-    assert loading.count_newly_labelled(engine, LATER) == 0
+    assert queries.count_newly_labelled(engine, NOW - timedelta(microseconds=1)) == 2
+    assert queries.count_newly_labelled(engine, NOW) == 1
+    assert queries.count_newly_labelled(engine, LATER) == 0
 
 
 def test_a_label_that_nobody_has_dated_yet_is_new(engine: sa.Engine) -> None:
     load(engine, customer(1), customer(2), customer(3, Attrition_Flag=""))
     with engine.begin() as connection:
         connection.execute(sa.text("UPDATE churners SET labelled_at = NULL WHERE CLIENTNUM > 1"))
-    assert loading.count_newly_labelled(engine, LATER) == 1
+    assert queries.count_newly_labelled(engine, LATER) == 1
     loading.stamp_labels(engine, LATER)
-    assert loading.count_newly_labelled(engine, LATER) == 0
+    assert queries.count_newly_labelled(engine, LATER) == 0
 
 
 def test_without_dates_every_label_is_new(sqlite_url: str) -> None:
     engine = open_engine(sqlite_url)
     pd.DataFrame([customer(1), customer(2)]).to_sql("churners", engine, index=False)
-    assert loading.count_newly_labelled(engine, LATER) == 2
+    assert queries.count_newly_labelled(engine, LATER) == 2
     engine.dispose()
 
 
 def test_a_moment_without_a_time_zone_is_refused(engine: sa.Engine) -> None:
     with pytest.raises(ValueError, match="time zone"):
-        loading.count_newly_labelled(engine, datetime(2026, 1, 1))
+        queries.count_newly_labelled(engine, datetime(2026, 1, 1))
 
 
 def test_counts_tell_labelled_customers_from_all(engine: sa.Engine) -> None:
     load(engine, customer(1), customer(2, Attrition_Flag=""), customer(3))
-    assert loading.table_counts(engine) == (3, 2)
+    assert queries.table_counts(engine) == (3, 2)
 
 
 # --- command line
@@ -569,7 +570,7 @@ def test_the_command_loads_a_file(tmp_path: Path, sqlite_environment: str) -> No
     command = [
         sys.executable,
         "-m",
-        "include.customers.loading",
+        "include.customers",
         "load",
         str(tmp_path / "customers.csv"),
     ]
@@ -582,14 +583,14 @@ def test_the_command_says_what_is_wrong_with_a_file(
     tmp_path: Path, sqlite_environment: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "customers.csv").write_text(csv_text(customer(Gender="X")))
-    assert loading.main(["load", str(tmp_path / "customers.csv")]) == 1
+    assert main(["load", str(tmp_path / "customers.csv")]) == 1
     assert capsys.readouterr().err.startswith("error: ")
 
 
 def test_the_command_makes_sample_customers(
     sqlite_environment: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert loading.main(["sample", "--rows", "50", "--seed", "3"]) == 0
+    assert main(["sample", "--rows", "50", "--seed", "3"]) == 0
     assert "50 new" in capsys.readouterr().out
 
 
@@ -597,4 +598,4 @@ def test_a_moment_of_a_whole_second_is_stored(engine: sa.Engine) -> None:
     whole = NOW.replace(microsecond=0)
     loading.create_table(engine)
     loading.load_customers(engine, sample_customers(3, seed=1), now=whole)
-    assert loading.count_newly_labelled(engine, whole - timedelta(seconds=1)) == 3
+    assert queries.count_newly_labelled(engine, whole - timedelta(seconds=1)) == 3

@@ -19,7 +19,7 @@ from sqlalchemy import Engine, text
 from include.champion import versions
 from include.champion.onnx_scorer import Scorer
 from include.contract import Contract
-from include.customers import loading
+from include.customers import loading, queries
 from include.customers import ranges as customer_ranges
 from include.customers import rows as customer_rows
 from include.customers.database import open_engine
@@ -338,7 +338,7 @@ def test_a_page_that_the_server_cuts_is_read_row_by_row(
     whole = list(customer_ranges.pages(bank, contract, names, everybody, rows=400))
     monkeypatch.setattr(customer_rows, "PAGE_BYTES_MAX", 10_000)
     cut = list(customer_ranges.pages(bank, contract, names, everybody, rows=400))
-    expected = loading.read_customers(bank, contract, labelled_only=False)
+    expected = queries.read_customers(bank, contract, labelled_only=False)
     for found in (whole, cut):
         frame = pd.concat(found, ignore_index=True)
         pd.testing.assert_frame_equal(frame, expected[list(frame)])

@@ -27,12 +27,14 @@ def sides(people: pd.DataFrame, params: Params) -> np.ndarray[tuple[int], np.dty
 
 
 def fitted(people: pd.DataFrame, contract: Contract, params: Params) -> Fitted:
-    return fit.fit(fit.prepare(people, contract, params), params.model)
+    return fit.fit(
+        fit.prepare(fit.with_split(people, contract, params.split), contract, params), params.model
+    )
 
 
 @pytest.fixture
 def prepared(people: pd.DataFrame, contract: Contract, params: Params) -> Prepared:
-    return fit.prepare(people, contract, params)
+    return fit.prepare(fit.with_split(people, contract, params.split), contract, params)
 
 
 # --- preparing
@@ -53,7 +55,7 @@ def test_other_rows_change_nothing_in_what_the_trees_see(
     elsewhere = sides(people, params) != "training"
     other = people.copy()
     other.loc[elsewhere, "Credit_Limit"] *= 2
-    again = fit.prepare(other, contract, params)
+    again = fit.prepare(fit.with_split(other, contract, params.split), contract, params)
     assert again.training.features.tobytes() == prepared.training.features.tobytes()
 
 
@@ -73,7 +75,7 @@ def test_a_side_without_leavers_is_refused(
     alike = people.copy()
     alike.loc[sides(people, params) == side, "Attrition_Flag"] = "Existing Customer"
     with pytest.raises(DataError, match=f"the {side} rows have 0 customers who left and"):
-        fit.prepare(alike, contract, params)
+        fit.prepare(fit.with_split(alike, contract, params.split), contract, params)
 
 
 # --- resampling
@@ -150,14 +152,15 @@ def test_the_same_data_gives_the_same_bytes(
 
 PROGRAM = """
 import hashlib, sys
-from include import graph, training
 from include.contract import load_contract
+from include.customers.sample import sample_customers
 from include.params import Params
-from include.sample import sample_customers
+from include.training.onnx_export import export
+from tests.include.nights import fitted_on
 contract, params = load_contract(), Params.model_validate_json(sys.argv[1])
 people = sample_customers(int(sys.argv[2]), seed=1)
-model = training.fit(training.prepare(people, contract, params), params.model)
-print(hashlib.sha256(graph.export(model, contract.matrix(people, model.columns))).hexdigest())
+model = fitted_on(people, contract, params)
+print(hashlib.sha256(export(model, contract.matrix(people, model.columns))).hexdigest())
 """
 
 

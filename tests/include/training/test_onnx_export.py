@@ -30,7 +30,12 @@ def fitted(family: str, columns: object, *, trees: int) -> Fitted:
     }
     chosen = rules.model.model_copy(update={"family": family, "columns": columns, **families})
     rules = rules.model_copy(update={"model": chosen})
-    return fit.fit(fit.prepare(sample_customers(1500, seed=5), CONTRACT, rules), chosen)
+    return fit.fit(
+        fit.prepare(
+            fit.with_split(sample_customers(1500, seed=5), CONTRACT, rules.split), CONTRACT, rules
+        ),
+        chosen,
+    )
 
 
 @pytest.fixture(

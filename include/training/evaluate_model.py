@@ -1,4 +1,4 @@
-"""The last two stages of a training run: the candidate is judged, and perhaps promoted."""
+"""Task `evaluate_model`: the candidate judged against what is in production, and its files."""
 
 import logging
 from collections.abc import Mapping
@@ -8,22 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
 
 from include.champion import promotion, versions
 from include.champion.calibration import Calibration
 from include.champion.onnx_scorer import Scorer
 from include.champion.promotion import Production
-from include.champion.versions import Manifest, SelfCheck
-from include.documents import Document, parse_document
-from include.errors import NeedsPerson, ObjectChanged
+from include.champion.versions import Evaluation, Manifest, SelfCheck
 from include.features import engineered_for
 from include.handover import frame_bytes, now
 from include.training import evaluation, gate
+from include.training.fit import SPLIT
+from include.training.ingest_data import Ingested
 from include.training.model_card import model_card
 from include.training.plots import evaluation_figures
 from include.training.run import TrainingRun
-from include.training.stages import Ingested, Trained, Transformed, Validated
+from include.training.train_model import Trained
+from include.training.transform_data import Transformed
+from include.training.validate_data import Validated
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,23 +35,11 @@ TASK = "evaluate_model"
 GATE_FILE = "gate.json"
 DRAFT_FILE = "draft_manifest.json"
 DRAFT_VERSION = "draft"
-PROMOTION_ATTEMPTS = 3
-
-
-class Evaluation(Document):
-    """`evaluation.json`: how good a version is on its hold-out, for the dashboard."""
-
-    threshold: float
-    holdout_rows: int
-    metrics: dict[str, float]
-    curves: dict[str, Any]
-    slices: list[dict[str, Any]]
-    importance: dict[str, float] = Field(description="share of the trees' total gain")
 
 
 @dataclass(frozen=True)
-class History:
-    """What the stages before handed on."""
+class Lineage:
+    """Where a candidate comes from: what the tasks before handed on."""
 
     ingested: Ingested
     validated: Validated
@@ -67,145 +56,64 @@ class Evaluated:
     outcome: str
 
 
-@dataclass(frozen=True)
-class Promoted:
-    """How the run ended: `version` is in production only where `moved`."""
-
-    outcome: str
-    version: str | None
-    moved: bool
-    message: str
-
-
-def evaluate_model(run: TrainingRun, history: History) -> Evaluated:
+def evaluate_model(
+    run: TrainingRun,
+    ingested: Ingested,
+    validated: Validated,
+    transformed: Transformed,
+    trained: Trained,
+) -> Evaluated:
     """Judge the candidate against what is in production now; write the decision and the files."""
     production = promotion.read_production(run.store, run.registry)
-    frame = run.read_frame(history.validated.customers)
-    fitted = run.read_json(history.trained.fitted)
-    scorer = Scorer(run.read(history.trained.model))
+    return judge(run, Lineage(ingested, validated, transformed, trained), production)
+
+
+def judge(run: TrainingRun, lineage: Lineage, production: Production) -> Evaluated:
+    """Judge the candidate against `production`; write the decision and the files."""
+    frame = run.read_frame(lineage.transformed.customers)
+    fitted = run.read_json(lineage.trained.fitted)
+    scorer = Scorer(run.read(lineage.trained.model))
     columns = run.contract.chosen(run.params.model.columns)
     everyone = scorer.score(run.contract.matrix(frame, columns))
-    decision = _decide(run, production, frame, everyone, history.trained.candidate)
-    held = run.params.split.sides(frame[run.contract.key.name].tolist()) == "holdout"
+    decision = _decide(run, lineage, production, frame, everyone)
+    held = frame[SPLIT] == "holdout"
     report = _report(run, frame[held], everyone[held], fitted["importance"])
     files = {
-        versions.MODEL_FILE: run.read(history.trained.model),
-        versions.TREES_FILE: run.read(history.trained.trees),
+        versions.MODEL_FILE: run.read(lineage.trained.model),
+        versions.TREES_FILE: run.read(lineage.trained.trees),
         versions.REFERENCE_FILE: frame_bytes(_reference(run, frame, everyone)),
         versions.SELF_CHECK_FILE: _self_check(columns, fitted["made_up_rows"], scorer).to_bytes(),
         versions.EVALUATION_FILE: report.to_bytes(),
-        versions.CARD_FILE: _card(run, history, report).encode(),
+        versions.CARD_FILE: _card(run, lineage, report).encode(),
     }
     for name, data in files.items():
         run.write(TASK, name, data)
-    draft = _draft(run, history, decision, report, fitted, files)
+    draft = _draft(run, lineage, decision, report, fitted, files)
     key = run.write(TASK, GATE_FILE, decision.to_bytes())
-    _log(run, history.ingested.mlflow_run_id, decision, report, files)
+    _log(run, lineage.ingested.mlflow_run_id, decision, report, files)
     logger.info("gate: %s: %s", decision.outcome, "; ".join(decision.reasons))
     return Evaluated(key, run.write(TASK, DRAFT_FILE, draft.to_bytes()), decision.outcome)
 
 
-def promote_model(run: TrainingRun, history: History, evaluated: Evaluated) -> Promoted:
-    """Act on the decision; who loses the race for the pointer decides again against the winner.
-
-    Raises NeedsPerson when the gate will not decide alone.
-    """
-    for _ in range(PROMOTION_ATTEMPTS):
-        production = promotion.read_production(run.store, run.registry)
-        if _mine(production, history):
-            return _already(run, production, history)
-        decision = parse_document(gate.Decision, run.read(evaluated.gate), evaluated.gate)
-        if decision.champion != production.version:
-            logger.info("production is %s now: deciding again", production.version)
-            evaluated = evaluate_model(run, history)
-            continue
-        try:
-            return _act(run, history, evaluated, decision, production)
-        except ObjectChanged:
-            logger.info("the champion moved while this run promoted: deciding again")
-    raise ObjectChanged(
-        f"the champion pointer moved {PROMOTION_ATTEMPTS} times while this run tried to promote: "
-        "see who else promotes, then clear this task"
-    )
-
-
-def _act(
-    run: TrainingRun,
-    history: History,
-    evaluated: Evaluated,
-    decision: gate.Decision,
-    production: Production,
-) -> Promoted:
-    candidate, run_id = history.trained.candidate, history.ingested.mlflow_run_id
-    accepted = decision.outcome == "accepted"
-    reasons = "; ".join(decision.reasons)
-    promotion.repair_alias(run.registry, production)
-    run.registry.judge(candidate, "approved" if accepted else "rejected")
-    run.registry.log(run_id, tags={"gate": decision.outcome, "gate_reasons": reasons})
-    if decision.outcome == "needs_person":
-        run.registry.finish(run_id, succeeded=False)
-        raise NeedsPerson(
-            f"the gate will not decide alone: {reasons}. Production stays at "
-            f"{production.version or 'no champion'}; all numbers are in {evaluated.gate}"
-        )
-    if not accepted:
-        run.registry.finish(run_id, succeeded=True)
-        return Promoted(decision.outcome, None, moved=False, message=f"not promoted: {reasons}")
-    version = run.registry.copy_to_production(candidate)
-    draft = parse_document(Manifest, run.read(evaluated.draft), evaluated.draft)
-    files = {name: run.read(run.key(TASK, name)) for name in draft.files}
-    promotion.publish(run.store, draft, files, version=version)
-    if run.params.promotion == "manual":
-        return _awaiting_person(run, version, run_id)
-    reason = f"{run.trigger.get('trigger_reason') or 'training'}: {reasons}"
-    promotion.put_in_production(
-        run.store, run.registry, version, production=production, reason=reason, now=now()
-    )
-    run.registry.finish(run_id, succeeded=True)
-    return Promoted(decision.outcome, version, moved=True, message=f"champion is {version}")
-
-
-def _mine(production: Production, history: History) -> bool:
-    pointer = production.pointer
-    return pointer is not None and pointer.run_id == history.ingested.mlflow_run_id
-
-
-def _already(run: TrainingRun, production: Production, history: History) -> Promoted:
-    """An earlier try of this task was killed behind the pointer: only the alias may lag."""
-    promotion.repair_alias(run.registry, production)
-    run.registry.finish(history.ingested.mlflow_run_id, succeeded=True)
-    message = f"champion is {production.version}"
-    return Promoted("accepted", production.version, moved=True, message=message)
-
-
-def _awaiting_person(run: TrainingRun, version: str, run_id: str) -> Promoted:
-    message = (
-        f"promotion is manual: version {version} is approved and stored, and not in production. "
-        f'Look at its model card, then: make promote VERSION={version} REASON="…"'
-    )
-    logger.warning(message)
-    run.registry.finish(run_id, succeeded=True)
-    return Promoted("accepted", version, moved=False, message=message)
-
-
 def _decide(
     run: TrainingRun,
+    lineage: Lineage,
     production: Production,
     frame: pd.DataFrame,
     everyone: "NDArray[np.float64]",
-    candidate: str,
 ) -> gate.Decision:
     """Judge on rows that neither model was trained on, even where the split was changed since."""
-    keys = frame[run.contract.key.name].tolist()
-    judges = run.params.split.sides(keys) == "holdout"
+    judges = (frame[SPLIT] == "holdout").to_numpy(copy=True)
     rival = None
     if production.pointer is not None:
         manifest = versions.read_manifest(run.store, production.pointer)
-        judges &= manifest.split.sides(keys) == "holdout"
+        if manifest.split != lineage.transformed.split:
+            keys = frame[run.contract.key.name].tolist()
+            judges &= manifest.split.sides(keys) == "holdout"
         rival = _answers_of(run, manifest, frame[judges])
     return gate.decide(
         _holdout(run, frame[judges]),
-        gate.Contestant(candidate, everyone[judges], run.params.model.threshold),
+        gate.Contestant(lineage.trained.candidate, everyone[judges], run.params.model.threshold),
         rival,
         rules=run.params.gate,
         attrited_share=run.contract.attrited_share,
@@ -254,9 +162,8 @@ def _reference(
     run: TrainingRun, frame: pd.DataFrame, answers: "NDArray[np.float64]"
 ) -> pd.DataFrame:
     """What drift is measured against: the rows without their keys, their side and their score."""
-    sides = run.params.split.sides(frame[run.contract.key.name].tolist())
-    kept = frame[[*run.contract.feature_names, run.contract.target.name]]
-    return kept.assign(split=sides, probability=answers)
+    kept = frame[[*run.contract.feature_names, run.contract.target.name, SPLIT]]
+    return kept.assign(probability=answers)
 
 
 def _self_check(columns: tuple[str, ...], rows: list[list[float]], scorer: Scorer) -> SelfCheck:
@@ -268,18 +175,18 @@ def _self_check(columns: tuple[str, ...], rows: list[list[float]], scorer: Score
     )
 
 
-def _card(run: TrainingRun, history: History, report: Evaluation) -> str:
+def _card(run: TrainingRun, lineage: Lineage, report: Evaluation) -> str:
     """The model card; without the decision, which a race for the pointer can change."""
     columns = run.contract.chosen(run.params.model.columns)
     return model_card(
         family=run.params.model.family,
-        snapshot_at=history.ingested.snapshot_at,
+        snapshot_at=lineage.ingested.snapshot_at,
         trained_rows={
-            "for training": history.transformed.training_rows,
-            "for calibration": history.transformed.calibration_rows,
-            "held out": history.transformed.holdout_rows,
+            "for training": lineage.transformed.training_rows,
+            "for calibration": lineage.transformed.calibration_rows,
+            "held out": lineage.transformed.holdout_rows,
         },
-        attrited_share=history.transformed.training_attrited_share,
+        attrited_share=lineage.transformed.training_attrited_share,
         columns=columns,
         engineered=[feature.name for feature in engineered_for(columns)],
         resampling=run.params.model.resampling,
@@ -291,7 +198,7 @@ def _card(run: TrainingRun, history: History, report: Evaluation) -> str:
 
 def _draft(
     run: TrainingRun,
-    history: History,
+    lineage: Lineage,
     decision: gate.Decision,
     report: Evaluation,
     fitted: Mapping[str, Any],
@@ -299,14 +206,14 @@ def _draft(
 ) -> Manifest:
     """The manifest with everything but its version, which only the registry can give."""
     columns = run.contract.chosen(run.params.model.columns)
-    scaler = run.read_json(history.transformed.scaler)
+    scaler = run.read_json(lineage.transformed.scaler)
     return Manifest(
         version=DRAFT_VERSION,
         created_at=decision.decided_at,
-        snapshot_at=datetime.fromisoformat(history.ingested.snapshot_at),
-        run_id=history.ingested.mlflow_run_id,
+        snapshot_at=datetime.fromisoformat(lineage.ingested.snapshot_at),
+        run_id=lineage.ingested.mlflow_run_id,
         dag_run_id=run.dag_run_id,
-        candidate_version=history.trained.candidate,
+        candidate_version=lineage.trained.candidate,
         model_family=run.params.model.family,
         columns=columns,
         engineered=tuple(feature.name for feature in engineered_for(columns)),
@@ -315,13 +222,13 @@ def _draft(
         scaler_mean=tuple(scaler["mean"]),
         scaler_scale=tuple(scaler["scale"]),
         resampling=run.params.model.resampling,
-        split=run.params.split,
-        training_rows=history.transformed.training_rows,
-        training_attrited_share=history.transformed.training_attrited_share,
+        split=lineage.transformed.split,
+        training_rows=lineage.transformed.training_rows,
+        training_attrited_share=lineage.transformed.training_attrited_share,
         metrics=dict(report.metrics),
         gate=decision.model_dump(mode="json"),
         trigger=dict(run.trigger),
-        data_sha256=history.validated.data_sha256,
+        data_sha256=lineage.validated.data_sha256,
         params_sha256=run.params.sha256(),
         git_commit=run.git_commit,
         contract=run.contract,

@@ -1,4 +1,4 @@
-"""Judging and promoting on a real MLflow server, with a kill at every moment of a promotion."""
+"""Promoting on a real MLflow server, with a kill at every moment of a promotion."""
 
 import shutil
 from collections.abc import Callable
@@ -11,27 +11,26 @@ import pytest
 from sqlalchemy import Engine, text
 
 from include.champion import promotion, versions
-from include.champion.onnx_scorer import Scorer, check_answers
+from include.champion.onnx_scorer import Scorer
 from include.champion.registry import CHAMPION, PRODUCTION, Registry
-from include.errors import ChampionError, NeedsPerson, RegistryError, StoreUnavailable
+from include.errors import ChampionError, RegistryError, StoreUnavailable
 from include.params import Params
 from include.store import LocalStore
-from include.training import release
-from tests.include.conftest import WEAK, MakeRun, changed, clear_models, history_of, promote
+from tests.include.conftest import (
+    WEAK,
+    MakeRun,
+    changed,
+    clear_models,
+    evaluate,
+    lineage_of,
+    promote,
+    promote_judged,
+)
+from tests.include.training.production import assert_whole
 
 
 class Killed(BaseException):
     """Stands for kill -9: nothing catches it, no clean-up code sees an Exception."""
-
-
-def assert_whole(store: LocalStore, registry: Registry, version: str) -> None:
-    """The version is in production, every file is what its manifest says, and it answers."""
-    production = promotion.read_production(store, registry)
-    assert production.pointer is not None
-    assert (production.version, production.alias) == (version, version)
-    manifest = versions.read_manifest(store, production.pointer)
-    files = versions.read_files(store, manifest, manifest.files)
-    check_answers(Scorer(files[versions.MODEL_FILE]), files[versions.SELF_CHECK_FILE])
 
 
 def production_versions(registry: Registry) -> int:
@@ -67,20 +66,6 @@ def test_the_same_model_again_is_rejected_and_changes_nothing(
     assert production_versions(registry) == 1
 
 
-def test_the_same_data_gives_the_same_files_and_figures(make_run: MakeRun) -> None:
-    first, second = make_run("first"), make_run("second")
-    promote(first)
-    promote(second)
-    files = [
-        {name: run.read(run.key(release.TASK, name)) for name in (versions.MODEL_FILE, "trees.ubj")}
-        for run in (first, second)
-    ]
-    drafts = [run.read_json(run.key(release.TASK, release.DRAFT_FILE)) for run in (first, second)]
-    assert files[0] == files[1]
-    assert drafts[0]["metrics"] == drafts[1]["metrics"]
-    assert drafts[0]["data_sha256"] == drafts[1]["data_sha256"]
-
-
 def test_the_registry_holds_the_very_graph_that_is_served(
     make_run: MakeRun, registry: Registry, tmp_path: Path
 ) -> None:
@@ -101,7 +86,7 @@ def test_a_run_that_was_cleared_after_its_table_changed_registers_what_it_serves
     import mlflow
 
     run = make_run("first")
-    history_of(run)
+    lineage_of(run)
     with engine.begin() as connection:
         connection.execute(text("DELETE FROM churners WHERE CLIENTNUM % 10 = 0"))
     promote(run)
@@ -115,8 +100,8 @@ def test_a_run_that_was_cleared_after_its_table_changed_registers_what_it_serves
 def test_a_run_that_was_cleared_after_its_parameters_changed_is_another_mlflow_run(
     make_run: MakeRun, params: Params
 ) -> None:
-    first = history_of(make_run("first"))
-    again = history_of(make_run("first", params=changed(params, {"max_depth": 2})))
+    first = lineage_of(make_run("first"))
+    again = lineage_of(make_run("first", params=changed(params, {"max_depth": 2})))
     assert again.ingested.mlflow_run_id != first.ingested.mlflow_run_id
 
 
@@ -134,22 +119,6 @@ def test_the_logged_model_answers_frames_as_the_graph_does(
     assert model.predict(frame)["probability"].tolist() == pytest.approx(
         served.score(frame.to_numpy()).tolist(), abs=1e-7
     )
-
-
-def test_the_mlflow_run_tells_the_whole_story(make_run: MakeRun, registry: Registry) -> None:
-    run = make_run("first", trigger={"trigger_reason": "drift", "num_drifted_features": 3})
-    history = history_of(run)
-    release.promote_model(run, history, release.evaluate_model(run, history))
-    found = registry._client.get_run(history.ingested.mlflow_run_id)
-    plots = {f.path for f in registry._client.list_artifacts(found.info.run_id, "plots")}
-    assert found.info.status == "FINISHED"
-    assert found.data.tags["trigger_reason"] == "drift" and found.data.tags["git_commit"] == "abc"
-    assert found.data.tags["data_sha256"] == history.validated.data_sha256
-    assert found.data.metrics["roc_auc"] > 0.9 and found.data.params["family"] == "xgboost"
-    assert plots == {
-        f"plots/{name}.png"
-        for name in ("roc", "precision_recall", "calibration", "confusion", "importance")
-    }
 
 
 def test_manual_promotion_stops_before_the_pointer_and_says_how_to_go_on(
@@ -215,62 +184,15 @@ def test_an_unreachable_registry_promotes_nothing(
     assert versions.read_pointer(run.store) is None
 
 
-POISONS = {
-    "labels": (
-        "UPDATE churners SET Attrition_Flag = 'Attrited Customer' WHERE CLIENTNUM % 10 < 8",
-        "the contract expects",
-    ),
-    "leak": (
-        "UPDATE churners SET Contacts_Count_12_mon = "
-        "CASE Attrition_Flag WHEN 'Attrited Customer' THEN 9 ELSE 1 END",
-        "Contacts_Count_12_mon alone has ROC-AUC 1.0000",
-    ),
-    "flipped": (
-        "UPDATE churners SET Attrition_Flag = CASE Attrition_Flag WHEN 'Attrited Customer' "
-        "THEN 'Existing Customer' WHEN 'Existing Customer' THEN CASE WHEN CLIENTNUM % 3 = 0 "
-        "THEN 'Existing Customer' ELSE 'Attrited Customer' END END",
-        "the champion's ROC-AUC on the new hold-out",
-    ),
-}
-
-
-@pytest.mark.parametrize("poison", POISONS)
-def test_a_poisoned_table_asks_for_a_person(
-    make_run: MakeRun, engine: Engine, registry: Registry, poison: str
-) -> None:
-    run = make_run("first")
-    promote(run)
-    statement, expected = POISONS[poison]
-    with engine.begin() as connection:
-        connection.execute(text(statement))
-    with pytest.raises(NeedsPerson, match=expected):
-        promote(make_run("poisoned"))
-    assert_whole(run.store, registry, "1")
-
-
-def test_a_changed_split_judges_on_rows_that_neither_model_saw(
-    make_run: MakeRun, params: Params, people: pd.DataFrame
-) -> None:
-    weak = changed(params, WEAK)
-    promote(make_run("weak", params=weak))
-    split = params.split.model_copy(update={"salt": "another"})
-    run = make_run("strong", params=params.model_copy(update={"split": split}))
-    history = history_of(run)
-    evaluated = release.evaluate_model(run, history)
-    keys = people["CLIENTNUM"].tolist()
-    both = (split.sides(keys) == "holdout") & (params.split.sides(keys) == "holdout")
-    assert run.read_json(evaluated.gate)["holdout_rows"] == int(both.sum())
-
-
 def test_who_loses_the_race_decides_again(
     make_run: MakeRun, params: Params, registry: Registry
 ) -> None:
     promote(make_run("weak", params=changed(params, WEAK)))
     late, early = make_run("late"), make_run("early")
-    late_history = history_of(late)
-    late_evaluated = release.evaluate_model(late, late_history)
+    late_lineage = lineage_of(late)
+    late_evaluated = evaluate(late, late_lineage)
     assert promote(early).version == "2"
-    promoted = release.promote_model(late, late_history, late_evaluated)
+    promoted = promote_judged(late, late_lineage, late_evaluated)
     assert (promoted.outcome, promoted.moved) == ("rejected", False)
     assert late.read_json(late_evaluated.gate)["champion"] == "2"
     assert_whole(late.store, registry, "2")
@@ -319,28 +241,28 @@ def test_a_kill_at_any_moment_leaves_a_whole_champion_and_a_retry_promotes_once(
     make_run: MakeRun, params: Params, registry: Registry, tmp_path: Path
 ) -> None:
     weak = make_run("weak", params=changed(params, WEAK))
-    weak_history = history_of(weak)
-    release.promote_model(weak, weak_history, release.evaluate_model(weak, weak_history))
+    weak_lineage = lineage_of(weak)
+    promote_judged(weak, weak_lineage, evaluate(weak, weak_lineage))
     strong = make_run("strong")
-    history = history_of(strong)
-    evaluated = release.evaluate_model(strong, history)
+    lineage = lineage_of(strong)
+    evaluated = evaluate(strong, lineage)
 
     def attempt(moment: int | None) -> tuple[LocalStore, int]:
         """Promote over a copy of this world, dying once; returns the moments that there were."""
         copy = tmp_path / f"copy-{moment}"
         shutil.copytree(tmp_path / "store", copy)
         clear_models(registry, PRODUCTION)
-        registry.set_champion(registry.copy_to_production(weak_history.trained.candidate))
+        registry.set_champion(registry.copy_to_production(weak_lineage.trained.candidate))
         store, clock = LocalStore(copy), Clock(moment)
         mortal = make_run("strong", store=Mortal(store, clock), registry=Mortal(registry, clock))
         try:
-            release.promote_model(mortal, history, evaluated)
+            promote_judged(mortal, lineage, evaluated)
         except Killed:
             found = versions.read_pointer(store)
             assert found is not None
             manifest = versions.read_manifest(store, found[0])
             versions.read_files(store, manifest, manifest.files)
-            release.promote_model(make_run("strong", store=store), history, evaluated)
+            promote_judged(make_run("strong", store=store), lineage, evaluated)
         return store, clock.moment
 
     moments = attempt(None)[1]
@@ -357,13 +279,13 @@ def test_a_store_that_fails_midway_leaves_the_old_champion(
 ) -> None:
     promote(make_run("weak", params=changed(params, WEAK)))
     run = make_run("strong")
-    history = history_of(run)
-    evaluated = release.evaluate_model(run, history)
+    lineage = lineage_of(run)
+    evaluated = evaluate(run, lineage)
 
     def full(key: str, data: bytes) -> None:
         raise StoreUnavailable("no space left on device")
 
     monkeypatch.setattr(run.store, "create", full)
     with pytest.raises(StoreUnavailable):
-        release.promote_model(run, history, evaluated)
+        promote_judged(run, lineage, evaluated)
     assert_whole(run.store, registry, "1")

@@ -1,0 +1,57 @@
+"""The one way from an Airflow operator to a task's function in `include/`.
+
+A task's file and its function have the task's name. The function's first parameter is the run,
+which is opened here; the others are what earlier tasks handed on, by the names of the operator's
+`op_kwargs`. Airflow carries JSON, and the annotations say what to make of it.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from datetime import date, timedelta
+from importlib import import_module
+from typing import Any
+
+from include.errors import ConfigurationError
+from include.tasks.errors import reported
+
+Context = Mapping[str, Any]
+
+
+def task(room: str, name: str, open_run: Callable[[Context], Any]) -> Callable[..., Any]:
+    """What an operator calls: `include.<room>.<name>.<name>`, imported when the task runs."""
+
+    def call(**context: Any) -> Any:
+        from pydantic_core import to_jsonable_python
+
+        with reported():
+            function = getattr(import_module(f"include.{room}.{name}"), name)
+            handed_on = read_handed_on(function, context)
+            return to_jsonable_python(function(open_run(context), **handed_on))
+
+    call.__name__ = name
+    return call
+
+
+def read_handed_on(function: Callable[..., Any], context: Context) -> dict[str, Any]:
+    """The function's arguments but for the run, each as its annotation says."""
+    from pydantic import TypeAdapter
+
+    _, *others = inspect.signature(function, eval_str=True).parameters.values()
+    return {
+        each.name: TypeAdapter(each.annotation).validate_python(context[each.name])
+        for each in others
+    }
+
+
+def day_of(context: Context, *, before: timedelta = timedelta()) -> date:
+    """The run's parameter `date`; without one the day on which the run was due, less `before`."""
+    given = context["params"].get("date")
+    if not given:
+        due: date = context["dag_run"].run_after.date()
+        return due - before
+    try:
+        return date.fromisoformat(given)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"the parameter date must be a day such as 2026-11-30, found {given!r}"
+        ) from error

@@ -1,0 +1,77 @@
+"""Task `validate_data`: every row against the contract; rows at fault are set aside."""
+
+import logging
+from dataclasses import dataclass
+
+import pandas as pd
+
+from include.contract import FrameCheck
+from include.errors import DataError
+from include.training import fit
+from include.training.ingest_data import Ingested
+from include.training.run import TrainingRun, content_sha256
+
+logger = logging.getLogger(__name__)
+
+NAMED_FAULTS = 20  # how many an error message spells out; all of them are in faults.parquet
+
+
+@dataclass(frozen=True)
+class Validated:
+    """What `validate_data` hands on."""
+
+    customers: str
+    rows: int
+    rejected_rows: int
+    data_sha256: str
+
+
+def validate_data(run: TrainingRun, ingested: Ingested) -> Validated:
+    """Check every row against the contract; rows at fault are set aside, too many fail the run."""
+    frame = run.read_frame(ingested.customers)
+    missing = run.contract.missing_columns(frame.columns)
+    if missing:
+        raise DataError(
+            f"the table churners lacks the columns {', '.join(missing)}: add them, or change "
+            "schema.yaml if the bank no longer has them"
+        )
+    check = run.contract.check_frame(frame)
+    faults = check.faults.assign(
+        key=frame[run.contract.key.name].iloc[check.faults["position"]].astype(str).to_numpy()
+    )
+    run.write_frame("validate_data", "faults.parquet", faults)
+    run.write_frame("validate_data", "rejected.parquet", frame[~check.valid].astype(str))
+    _refuse(run, frame, check, faults)
+    valid = frame[check.valid].reset_index(drop=True)
+    digest = content_sha256(valid)
+    run.registry.log(
+        ingested.mlflow_run_id,
+        metrics={"customers_rejected": check.rejected_rows},
+        tags={"data_sha256": digest},
+    )
+    key = run.write_frame("validate_data", "customers.parquet", valid)
+    return Validated(key, len(valid), check.rejected_rows, digest)
+
+
+def _refuse(run: TrainingRun, frame: pd.DataFrame, check: FrameCheck, faults: pd.DataFrame) -> None:
+    """Fail where the table as a whole cannot be trained on."""
+    share, allowed = check.rejected_rows / len(frame), run.params.validation.rejected_share_max
+    named = "; ".join(
+        f"customer {fault.key}: {fault.column} expected {fault.expected}, found {fault.found}"
+        for fault in faults.head(NAMED_FAULTS).itertuples()
+    )
+    if share > allowed:
+        raise DataError(
+            f"{check.rejected_rows} of {len(frame)} customers ({share:.1%}) break the contract, "
+            f"allowed are {allowed:.1%}: {named}; all {len(faults)} faults are in "
+            f"{run.key('validate_data', 'faults.parquet')}"
+        )
+    if check.rejected_rows:
+        logger.warning("set aside %s customers: %s", check.rejected_rows, named)
+    valid, least = len(frame) - check.rejected_rows, run.params.validation.rows_min
+    if valid < least:
+        raise DataError(
+            f"{valid} labelled customers keep the contract, training needs {least} "
+            "(validation.rows_min): load more"
+        )
+    fit.need_both_classes("table", run.contract.labels(frame[check.valid]))

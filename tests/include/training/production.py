@@ -1,0 +1,16 @@
+"""What must hold of whatever is in production, after every test."""
+
+from include.champion import promotion, versions
+from include.champion.onnx_scorer import Scorer, check_answers
+from include.champion.registry import Registry
+from include.store import LocalStore
+
+
+def assert_whole(store: LocalStore, registry: Registry, version: str) -> None:
+    """The version is in production, every file is what its manifest says, and it answers."""
+    production = promotion.read_production(store, registry)
+    assert production.pointer is not None
+    assert (production.version, production.alias) == (version, version)
+    manifest = versions.read_manifest(store, production.pointer)
+    files = versions.read_files(store, manifest, manifest.files)
+    check_answers(Scorer(files[versions.MODEL_FILE]), files[versions.SELF_CHECK_FILE])

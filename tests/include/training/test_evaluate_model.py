@@ -1,0 +1,98 @@
+"""Judging on a real MLflow server: what is decided, on whose rows, and what is written."""
+
+import pandas as pd
+import pytest
+from sqlalchemy import Engine, text
+
+from include.champion import versions
+from include.champion.registry import Registry
+from include.errors import NeedsPerson
+from include.params import Params
+from include.training.evaluate_model import DRAFT_FILE, TASK
+from tests.include.conftest import (
+    WEAK,
+    MakeRun,
+    changed,
+    evaluate,
+    lineage_of,
+    promote,
+    promote_judged,
+)
+from tests.include.training.production import assert_whole
+
+
+def test_the_same_data_gives_the_same_files_and_figures(make_run: MakeRun) -> None:
+    first, second = make_run("first"), make_run("second")
+    promote(first)
+    promote(second)
+    files = [
+        {name: run.read(run.key(TASK, name)) for name in (versions.MODEL_FILE, "trees.ubj")}
+        for run in (first, second)
+    ]
+    drafts = [run.read_json(run.key(TASK, DRAFT_FILE)) for run in (first, second)]
+    assert files[0] == files[1]
+    assert drafts[0]["metrics"] == drafts[1]["metrics"]
+    assert drafts[0]["data_sha256"] == drafts[1]["data_sha256"]
+
+
+def test_the_mlflow_run_tells_the_whole_story(make_run: MakeRun, registry: Registry) -> None:
+    run = make_run("first", trigger={"trigger_reason": "drift", "num_drifted_features": 3})
+    lineage = lineage_of(run)
+    promote_judged(run, lineage, evaluate(run, lineage))
+    found = registry._client.get_run(lineage.ingested.mlflow_run_id)
+    plots = {f.path for f in registry._client.list_artifacts(found.info.run_id, "plots")}
+    assert found.info.status == "FINISHED"
+    assert found.data.tags["trigger_reason"] == "drift" and found.data.tags["git_commit"] == "abc"
+    assert found.data.tags["data_sha256"] == lineage.validated.data_sha256
+    assert found.data.metrics["roc_auc"] > 0.9 and found.data.params["family"] == "xgboost"
+    assert plots == {
+        f"plots/{name}.png"
+        for name in ("roc", "precision_recall", "calibration", "confusion", "importance")
+    }
+
+
+POISONS = {
+    "labels": (
+        "UPDATE churners SET Attrition_Flag = 'Attrited Customer' WHERE CLIENTNUM % 10 < 8",
+        "the contract expects",
+    ),
+    "leak": (
+        "UPDATE churners SET Contacts_Count_12_mon = "
+        "CASE Attrition_Flag WHEN 'Attrited Customer' THEN 9 ELSE 1 END",
+        "Contacts_Count_12_mon alone has ROC-AUC 1.0000",
+    ),
+    "flipped": (
+        "UPDATE churners SET Attrition_Flag = CASE Attrition_Flag WHEN 'Attrited Customer' "
+        "THEN 'Existing Customer' WHEN 'Existing Customer' THEN CASE WHEN CLIENTNUM % 3 = 0 "
+        "THEN 'Existing Customer' ELSE 'Attrited Customer' END END",
+        "the champion's ROC-AUC on the new hold-out",
+    ),
+}
+
+
+@pytest.mark.parametrize("poison", POISONS)
+def test_a_poisoned_table_asks_for_a_person(
+    make_run: MakeRun, engine: Engine, registry: Registry, poison: str
+) -> None:
+    run = make_run("first")
+    promote(run)
+    statement, expected = POISONS[poison]
+    with engine.begin() as connection:
+        connection.execute(text(statement))
+    with pytest.raises(NeedsPerson, match=expected):
+        promote(make_run("poisoned"))
+    assert_whole(run.store, registry, "1")
+
+
+def test_a_changed_split_judges_on_rows_that_neither_model_saw(
+    make_run: MakeRun, params: Params, people: pd.DataFrame
+) -> None:
+    weak = changed(params, WEAK)
+    promote(make_run("weak", params=weak))
+    split = params.split.model_copy(update={"salt": "another"})
+    run = make_run("strong", params=params.model_copy(update={"split": split}))
+    lineage = lineage_of(run)
+    evaluated = evaluate(run, lineage)
+    keys = people["CLIENTNUM"].tolist()
+    both = (split.sides(keys) == "holdout") & (params.split.sides(keys) == "holdout")
+    assert run.read_json(evaluated.gate)["holdout_rows"] == int(both.sum())

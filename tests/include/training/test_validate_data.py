@@ -1,0 +1,73 @@
+"""Tables that banks really have, against the contract."""
+
+import pandas as pd
+import pytest
+from sqlalchemy import Engine, text
+
+from include.errors import DataError
+from include.training.ingest_data import ingest_data
+from include.training.run import TrainingRun, content_sha256
+from include.training.validate_data import Validated, validate_data
+from tests.include.conftest import MakeRun
+
+
+def sql(engine: Engine, statement: str) -> None:
+    with engine.begin() as connection:
+        connection.execute(text(statement))
+
+
+def validated(run: TrainingRun) -> Validated:
+    return validate_data(run, ingest_data(run))
+
+
+def test_rows_at_fault_are_set_aside_with_every_fault_named(
+    make_run: MakeRun, engine: Engine, people: pd.DataFrame
+) -> None:
+    first = int(people["CLIENTNUM"].iloc[0])
+    statement = f"UPDATE churners SET Customer_Age = -1, Gender = 'X' WHERE CLIENTNUM = {first}"
+    sql(engine, statement)
+    run = make_run("faulty")
+    found = validated(run)
+    faults = run.read_frame(run.key("validate_data", "faults.parquet"))
+    rejected = run.read_frame(run.key("validate_data", "rejected.parquet"))
+    assert (found.rows, found.rejected_rows) == (len(people) - 1, 1)
+    assert set(faults["column"]) == {"Customer_Age", "Gender"}
+    assert set(faults["key"]) == set(rejected["CLIENTNUM"]) == {str(first)}
+
+
+def test_too_many_rows_at_fault_fail_the_run(make_run: MakeRun, engine: Engine) -> None:
+    sql(engine, "UPDATE churners SET Credit_Limit = 1e300 WHERE CLIENTNUM % 5 = 0")
+    with pytest.raises(DataError, match=r"600 of 3000 customers \(20\.0%\) break .*Credit_Limit"):
+        validated(make_run("faulty"))
+
+
+def test_a_missing_column_is_named(make_run: MakeRun, engine: Engine) -> None:
+    sql(engine, "ALTER TABLE churners DROP COLUMN Total_Trans_Ct")
+    with pytest.raises(DataError, match="lacks the columns Total_Trans_Ct"):
+        validated(make_run("narrow"))
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ("DELETE FROM churners", "0 customers and none with a label"),
+        ("UPDATE churners SET Attrition_Flag = NULL", "3000 customers and none with a label"),
+        ("DROP TABLE churners", "churners"),
+        ("UPDATE churners SET Attrition_Flag = 'Existing Customer'", "0 customers who left"),
+        ("UPDATE churners SET Attrition_Flag = 'Attrited Customer'", "0 who stayed"),
+        ("DELETE FROM churners WHERE CLIENTNUM % 100 > 0", "training needs 500"),
+    ],
+)
+def test_a_table_that_cannot_train_fails_clearly(
+    make_run: MakeRun, engine: Engine, statement: str, expected: str
+) -> None:
+    sql(engine, statement)
+    with pytest.raises(DataError, match=expected):
+        validated(make_run("hopeless"))
+
+
+def test_the_data_hash_sees_values_and_not_the_file(people: pd.DataFrame) -> None:
+    other = people.copy()
+    assert content_sha256(other) == content_sha256(people)
+    other.loc[0, "Customer_Age"] += 1
+    assert content_sha256(other) != content_sha256(people)
