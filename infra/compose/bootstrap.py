@@ -21,12 +21,13 @@ from include.customers.sample import sample_customers
 from include.customers.table import TABLE, published_contract
 from include.errors import ChurnError, DataError
 from include.settings import Settings, load_settings
-from infra.compose.airflow_login import USER
-from infra.local import report, training
-from infra.local.airflow_client import AirflowClient, AirflowError
-from infra.local.dag_runs import RunFailed, nothing
-from infra.local.operator import SAMPLE_ROWS, SAMPLE_SEED
+from infra.airflow import training_run
+from infra.airflow.client import AirflowClient, AirflowError
+from infra.airflow.dag_runs import RunFailed, nothing
+from infra.airflow.login import USER
+from infra.local import status
 from infra.local.services import layout
+from infra.local.startup import SAMPLE_ROWS, SAMPLE_SEED
 
 logger = logging.getLogger("bootstrap")
 
@@ -90,7 +91,7 @@ def count_customers(engine: sa.Engine) -> int:
 
 def train_if_needed(settings: Settings, place: Place) -> None:
     """Have Airflow train a first champion, unless there is one."""
-    if manifest := report.champion(settings):
+    if manifest := status.champion(settings):
         logger.info("champion %s is in production", manifest.version)
         return
     client = AirflowClient(
@@ -99,10 +100,10 @@ def train_if_needed(settings: Settings, place: Place) -> None:
     places = replace(layout(settings), var=HOME)
     try:
         _wait_for_login(client)
-        run = training.train(client, places, nothing, reason="first champion")
+        run = training_run.train(client, places, nothing, reason="first champion")
     finally:
         client.close()
-    manifest = report.champion(settings)
+    manifest = status.champion(settings)
     if manifest is None:
         raise RunFailed(
             f"{run.run_id} ended well and promoted nothing: read its gate.json in the store"

@@ -5,7 +5,6 @@ import hashlib
 import json
 import secrets
 from collections.abc import Mapping
-from pathlib import Path
 
 from sqlalchemy.engine import make_url
 
@@ -15,7 +14,7 @@ from infra.local.ports import HOST
 from infra.local.services import Layout, Service, python_module
 
 USER = "admin"
-PRELOAD = Path(__file__).parent / "preload"  # on the scheduler's path alone
+PRELOAD = PROJECT / "infra" / "airflow" / "preload"  # on the scheduler's path alone
 SIMPLE_AUTH = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
 CONFIG_NOTE = (
     "# Empty on purpose: the settings are environment variables, see infra/local/airflow.py.\n"

@@ -29,8 +29,9 @@ from include.features import SplitRule
 from include.settings import PROJECT, Settings, load_settings
 from include.store import open_store
 from include.tasks import connections
-from infra.local import airflow, dag_runs, demo_traffic, report, training
-from infra.local.airflow_client import AirflowClient, AirflowError
+from infra.airflow import dag_runs, training_run
+from infra.airflow.client import AirflowClient, AirflowError
+from infra.local import airflow, demo_traffic, status
 from infra.local.demo_traffic import Answers, Api, Trickle
 from infra.local.run import log_to_terminal
 from infra.local.services import layout
@@ -95,7 +96,7 @@ class Demo:
         ordinary = demo_traffic.ordinary_customers(
             self.engine, self.contract, rows=ORDINARY_CUSTOMERS, seed=batch
         )
-        logger.info("champion is version %s: %s\n", old.version, report.figures(old))
+        logger.info("champion is version %s: %s\n", old.version, status.figures(old))
         self._wait_for_dags()
         if self._has_started(old):
             raise StepFailed(
@@ -155,7 +156,7 @@ class Demo:
         logger.info("   Report: %s", found.report_uri)
         logger.info("   It has started %s.\n", decision.run_id)
         logger.info("4. The training run:")
-        run = dag_runs.follow(self.airflow, self.places, training.DAG_ID, decision.run_id)
+        run = dag_runs.follow(self.airflow, self.places, training_run.DAG_ID, decision.run_id)
         logger.info("   ended well after %.1f s.", run.seconds or 0.0)
 
     def _promoted(self, old: Manifest) -> Manifest:
@@ -252,7 +253,7 @@ class Demo:
         )
 
     def _champion(self) -> Manifest:
-        found = report.champion(self.settings)
+        found = status.champion(self.settings)
         if found is None:
             raise StepFailed("there is no champion yet: `make train` first")
         return found

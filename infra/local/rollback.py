@@ -8,10 +8,10 @@ from dotenv import load_dotenv
 
 from include.errors import ChurnError
 from include.settings import PROJECT, load_settings
-from infra.local.airflow_client import AirflowError
-from infra.local.dag_runs import RunFailed, run_dag
-from infra.local.report import champion, figures
+from infra.airflow.client import AirflowError
+from infra.airflow.dag_runs import RunFailed, run_dag
 from infra.local.run import log_to_terminal
+from infra.local.status import champion, figures
 
 logger = logging.getLogger("rollback")
 

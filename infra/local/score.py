@@ -12,8 +12,8 @@ from include.params import load_params
 from include.scoring.summarise_scores import described, read_summary
 from include.settings import PROJECT, load_settings
 from include.store import open_store
-from infra.local.airflow_client import AirflowError
-from infra.local.dag_runs import RunFailed, run_dag
+from infra.airflow.client import AirflowError
+from infra.airflow.dag_runs import RunFailed, run_dag
 from infra.local.run import log_to_terminal
 
 logger = logging.getLogger("score")

@@ -161,7 +161,7 @@ def dashboard_service(places: Layout, environment: Mapping[str, str]) -> Service
 
 def python_module(name: str, *arguments: str) -> tuple[str, ...]:
     """The command that runs a module with this Python."""
-    return (sys.executable, "-m", "infra.local.launch", name, *arguments)
+    return (sys.executable, "-m", "infra.airflow.launch", name, *arguments)
 
 
 def inherited_environment() -> dict[str, str]:

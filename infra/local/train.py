@@ -8,12 +8,13 @@ from dotenv import load_dotenv
 
 from include.errors import ChurnError
 from include.settings import PROJECT, load_settings
-from infra.local import airflow, training
-from infra.local.airflow_client import AirflowClient, AirflowError
-from infra.local.dag_runs import RunFailed, nothing
-from infra.local.report import champion, figures
+from infra.airflow import training_run
+from infra.airflow.client import AirflowClient, AirflowError
+from infra.airflow.dag_runs import RunFailed, nothing
+from infra.local import airflow
 from infra.local.run import log_to_terminal
 from infra.local.services import layout
+from infra.local.status import champion, figures
 
 logger = logging.getLogger("train")
 
@@ -40,7 +41,7 @@ def _train(reason: str) -> int:
         return 1
     before = champion(settings)
     client = AirflowClient(places.airflow.url, user=airflow.USER, password=airflow.password(places))
-    run = training.train(client, places, nothing, reason=reason)
+    run = training_run.train(client, places, nothing, reason=reason)
     after = champion(settings)
     logger.info("%.1f s from trigger to success", run.seconds)
     if after is None or (before and after.version == before.version):

@@ -20,8 +20,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from infra.local import airflow, training
-from infra.local.airflow_client import AirflowClient
+from infra.airflow import training_run
+from infra.airflow.client import AirflowClient
+from infra.local import airflow
 from tests.conftest import AWS_DUMMY, PROJECT, database_daemon
 from tests.ports import free_ports
 
@@ -64,10 +65,10 @@ def bench(
 
 def one_run(client: AirflowClient) -> tuple[float, float]:
     """Seconds from trigger to success, and those in which tasks ran."""
-    run_id = client.trigger(training.DAG_ID, {"trigger_reason": "bench"})
-    while not (run := client.run(training.DAG_ID, run_id)).is_finished:
+    run_id = client.trigger(training_run.DAG_ID, {"trigger_reason": "bench"})
+    while not (run := client.run(training_run.DAG_ID, run_id)).is_finished:
         time.sleep(0.2)
-    tasks = client.tasks(training.DAG_ID, run_id)
+    tasks = client.tasks(training_run.DAG_ID, run_id)
     assert run.state == "success" and run.seconds is not None, [(t.task_id, t.state) for t in tasks]
     return run.seconds, sum(task.seconds or 0.0 for task in tasks)
 

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 
-from infra.local.airflow_client import AirflowClient
+from infra.airflow.client import AirflowClient
 
 RUN = "manual__2026-01-02T03:04:05+00:00"
 DAG = "/api/v2/dags/churn_training"

@@ -5,9 +5,10 @@ from collections.abc import Callable
 import pytest
 
 from include.settings import Settings
-from infra.local import airflow_client, dag_runs
-from infra.local.airflow_client import AirflowClient, AirflowError
-from infra.local.dag_runs import RunFailed
+from infra.airflow import client as airflow_client
+from infra.airflow import dag_runs
+from infra.airflow.client import AirflowClient, AirflowError
+from infra.airflow.dag_runs import RunFailed
 from infra.local.services import Layout
 from tests.infra.scripted_airflow import DAG, RUN, airflow_answering, run_is, task_is, tasks_are
 
@@ -18,7 +19,7 @@ DAG_ID = "churn_training"
 def quick(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """Poll without pauses, and keep what is shown."""
     monkeypatch.setattr(dag_runs, "POLL_SECONDS", 0.01)
-    caplog.set_level("INFO", logger="infra.local")
+    caplog.set_level("INFO", logger="infra.airflow")
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[str]:

@@ -13,7 +13,8 @@ from include.customers.sample import sample_customers
 from include.errors import DataError, StoreError, StoreUnavailable
 from include.settings import PROJECT, Settings
 from include.store import LocalStore, S3Store, Store, open_store, s3_config
-from infra.compose import airflow_login, bootstrap
+from infra.airflow import login
+from infra.compose import bootstrap
 from infra.compose.store_init import check_conditions, make_bucket
 from tests.conftest import AWS_DUMMY
 
@@ -104,7 +105,7 @@ def test_the_login_is_written_for_its_owner_alone(
     path = tmp_path / "run" / "passwords.json"
     monkeypatch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE", str(path))
     monkeypatch.setenv("CHURN_AIRFLOW_PASSWORD", "hush")
-    airflow_login.main()
+    login.main()
     assert json.loads(path.read_text()) == {"admin": "hush"}
     assert path.stat().st_mode & 0o777 == 0o600
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from infra.local import dag_runs, training
-from infra.local.dag_runs import RunFailed, nothing
+from infra.airflow import dag_runs, training_run
+from infra.airflow.dag_runs import RunFailed, nothing
 from infra.local.services import Layout
 from tests.infra.scripted_airflow import DAG, RUN, airflow_answering, run_is, task_is, tasks_are
 
@@ -16,9 +16,9 @@ BROKEN_TOO = {"filename": "churn_drift.py", "stack_trace": "sky fell"}
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """Poll without pauses, and keep what is shown."""
-    for module in (training, dag_runs):
+    for module in (training_run, dag_runs):
         monkeypatch.setattr(module, "POLL_SECONDS", 0.01)
-    caplog.set_level("INFO", logger="infra.local")
+    caplog.set_level("INFO", logger="infra.airflow")
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -43,7 +43,7 @@ def test_each_stage_is_shown_once_with_its_time(
         ],
     }
     with airflow_answering(script) as client:
-        run = training.train(client, places, nothing, reason="a test")
+        run = training_run.train(client, places, nothing, reason="a test")
     assert run.seconds == 7.5
     assert lines(caplog) == [
         f"training run {RUN}",
@@ -62,7 +62,7 @@ def test_a_run_that_is_under_way_is_joined(
         f"GET {DAG}/dagRuns/{RUN}/taskInstances": [tasks_are()],
     }
     with airflow_answering(script) as client:
-        training.train(client, places, nothing, reason="a test")
+        training_run.train(client, places, nothing, reason="a test")
     assert lines(caplog) == [f"joining the training run that is under way: {RUN}"]
 
 
@@ -79,4 +79,4 @@ def test_a_run_that_is_under_way_is_joined(
 )
 def test_a_dag_that_cannot_run_is_explained(script: dict[str, list[Any]], message: str) -> None:
     with airflow_answering(script) as client, pytest.raises(RunFailed, match=message):
-        training.wait_for_dag(client, nothing, seconds=0.1)
+        training_run.wait_for_dag(client, nothing, seconds=0.1)

@@ -13,9 +13,10 @@ import sqlalchemy as sa
 from include.customers.database import open_engine
 from include.customers.table import TABLE
 from include.settings import Settings
-from infra.local import airflow, report, training
-from infra.local.airflow_client import AirflowClient, AirflowError
-from infra.local.dag_runs import RunFailed
+from infra.airflow import training_run
+from infra.airflow.client import AirflowClient, AirflowError
+from infra.airflow.dag_runs import RunFailed
+from infra.local import airflow, status
 from infra.local.files import write_whole
 from infra.local.ports import port_faults
 from infra.local.services import (
@@ -35,7 +36,7 @@ SAMPLE_ROWS, SAMPLE_SEED = 10_000, 20
 IDLE_SECONDS = 0.5
 
 
-class Operator:
+class StartUp:
     """One `make run`."""
 
     def __init__(
@@ -83,7 +84,7 @@ class Operator:
 
     def _start(self) -> None:
         """Start what a training needs; an API without a champion to serve can wait for it."""
-        if report.champion(self.settings):
+        if status.champion(self.settings):
             self.stack.start(self.api)
         mlflow = mlflow_service(self.places, self.environment)
         self.stack.start(mlflow)
@@ -148,14 +149,14 @@ class Operator:
         write_whole(done, wanted)
 
     def _train_if_needed(self) -> None:
-        if report.champion(self.settings):
+        if status.champion(self.settings):
             return
         self.stack.start(self.api)
         client = AirflowClient(
             self.places.airflow.url, user=airflow.USER, password=airflow.password(self.places)
         )
         try:
-            run = training.train(client, self.places, self.stack.tick, reason="first champion")
+            run = training_run.train(client, self.places, self.stack.tick, reason="first champion")
         except (RunFailed, AirflowError) as error:
             self.failure = str(error)
             return
@@ -168,16 +169,16 @@ class Operator:
         self.stack.start(airflow.triggerer(self.of_airflow))
         dashboard = dashboard_service(self.places, self.environment)
         self.stack.start(dashboard)
-        manifest = report.champion(self.settings)
+        manifest = status.champion(self.settings)
         page = f"{self.places.api.url}/{'ready' if manifest else 'health'}"
         self.stack.wait_until(lambda: answers(page), "api")
         self._say(f"api        {self.places.api.url}")
         self.stack.wait_for(dashboard)
         self._say(f"dashboard  {self.places.dashboard.url}")
         self.stack.restarting = True
-        found = report.describe(self.places, self.settings, manifest, failure=self.failure)
+        found = status.describe(self.places, self.settings, manifest, failure=self.failure)
         write_whole(self.places.stack_file, json.dumps(found, indent=2) + "\n")
-        for line in report.summary(self.places, self.settings, manifest, failure=self.failure):
+        for line in status.summary(self.places, self.settings, manifest, failure=self.failure):
             logger.info("%s", line)
 
     def _say(self, line: str) -> None:

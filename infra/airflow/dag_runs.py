@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from include.settings import Settings
+from infra.airflow.client import AirflowClient, AirflowError, RunState, TaskState
 from infra.local import airflow
-from infra.local.airflow_client import AirflowClient, AirflowError, RunState, TaskState
 from infra.local.services import Layout, layout
 
 logger = logging.getLogger(__name__)

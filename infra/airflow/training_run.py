@@ -3,8 +3,8 @@
 import logging
 import time
 
-from infra.local.airflow_client import AirflowClient, RunState
-from infra.local.dag_runs import RunFailed, Tick, follow
+from infra.airflow.client import AirflowClient, RunState
+from infra.airflow.dag_runs import RunFailed, Tick, follow
 from infra.local.services import Layout
 
 logger = logging.getLogger(__name__)
