@@ -1,4 +1,4 @@
-"""The file from which Airflow's login reads its one user's password, from the environment."""
+"""Airflow's one user, and the file from which its login reads that user's password."""
 
 import json
 import os
@@ -6,14 +6,18 @@ from pathlib import Path
 
 from infra.local.files import write_whole
 
-USER = "admin"
+USER = "admin"  # airflow.cfg gives the role
+
+
+def write_password(path: Path, password: str) -> None:
+    """Write the file, for its owner alone."""
+    write_whole(path, json.dumps({USER: password}), mode=0o600)
 
 
 def main() -> None:
-    """Write it where the settings say, before the API server starts."""
+    """In a container: where the settings say, before the API server starts."""
     path = Path(os.environ["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"])
-    password = os.environ["CHURN_AIRFLOW_PASSWORD"]
-    write_whole(path, json.dumps({USER: password}), mode=0o600)
+    write_password(path, os.environ["CHURN_AIRFLOW_PASSWORD"])
 
 
 if __name__ == "__main__":

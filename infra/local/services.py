@@ -57,6 +57,11 @@ class Layout:
         return self.var / "airflow"
 
     @property
+    def airflow_logs(self) -> Path:
+        """The logs of tasks."""
+        return self.airflow_home / "logs"
+
+    @property
     def passwords(self) -> Path:
         """The file that Airflow's own login reads."""
         return self.airflow_home / "passwords.json"
