@@ -17,6 +17,7 @@ from dotenv import load_dotenv
 from include.errors import ChurnError
 from include.settings import PROJECT, load_settings
 from infra.airflow.client import AirflowError
+from infra.local.running import log_to_terminal
 from infra.local.services import Layout, layout
 from infra.local.stack import Interrupted, Stack, StackError
 from infra.local.startup import StartUp
@@ -41,12 +42,6 @@ def main() -> int:
     except (ChurnError, StackError, AirflowError) as error:
         logger.error("make run: %s", error)
         return 1
-
-
-def log_to_terminal() -> None:
-    """Messages as they are, for a person who watches."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 @contextmanager

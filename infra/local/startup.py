@@ -8,15 +8,13 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-import sqlalchemy as sa
-
-from include.customers.database import open_engine
 from include.customers.table import TABLE
 from include.settings import Settings
 from infra.airflow import training_run
-from infra.airflow.client import AirflowClient, AirflowError
+from infra.airflow.client import AirflowError
 from infra.airflow.dag_runs import RunFailed
 from infra.local import airflow, status
+from infra.local.customers import SAMPLE_ROWS, SAMPLE_SEED, count_customers
 from infra.local.files import write_whole
 from infra.local.ports import port_faults
 from infra.local.services import (
@@ -32,7 +30,6 @@ from infra.local.stack import Interrupted, Stack, StackError, answers
 
 logger = logging.getLogger(__name__)
 
-SAMPLE_ROWS, SAMPLE_SEED = 10_000, 20
 IDLE_SECONDS = 0.5
 
 
@@ -107,7 +104,7 @@ class StartUp:
             arguments = ["sample", "--rows", str(SAMPLE_ROWS), "--seed", str(SAMPLE_SEED)]
         else:
             return None
-        command = (sys.executable, "-m", "include.customers.loading", *arguments)
+        command = (sys.executable, "-m", "include.customers", *arguments)
         job = Service("customers", command, self.environment, ends=True)
         self.stack.start(job)
         return job
@@ -123,19 +120,7 @@ class StartUp:
         self._say(f"customers  {rows:,} in the table")
 
     def _customers(self) -> int:
-        engine = open_engine(self.settings.resolved_database_url)
-        try:
-            with engine.connect() as connection:
-                if not sa.inspect(connection).has_table(TABLE):
-                    return 0
-                return int(connection.scalar(sa.text(f"SELECT count(*) FROM {TABLE}")) or 0)
-        except sa.exc.SQLAlchemyError as error:
-            raise StackError(
-                f"the customer database {engine.url!r} cannot be read ({error}): "
-                "check CHURN_DATABASE_URL"
-            ) from error
-        finally:
-            engine.dispose()
+        return count_customers(self.settings.resolved_database_url)
 
     def _migrate(self) -> None:
         """Make Airflow's database or bring it to the installed version, once: it takes seconds."""
@@ -152,11 +137,14 @@ class StartUp:
         if status.champion(self.settings):
             return
         self.stack.start(self.api)
-        client = AirflowClient(
-            self.places.airflow.url, user=airflow.USER, password=airflow.password(self.places)
-        )
+        client = airflow.client(self.places)
         try:
-            run = training_run.train(client, self.places, self.stack.tick, reason="first champion")
+            run = training_run.train(
+                client,
+                reason="first champion",
+                logs=self.places.airflow_logs,
+                tick=self.stack.tick,
+            )
         except (RunFailed, AirflowError) as error:
             self.failure = str(error)
             return

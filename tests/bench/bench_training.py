@@ -22,7 +22,7 @@ from pathlib import Path
 
 from infra.airflow import training_run
 from infra.airflow.client import AirflowClient
-from infra.local import airflow
+from infra.airflow.login import USER
 from tests.conftest import AWS_DUMMY, PROJECT, database_daemon
 from tests.ports import free_ports
 
@@ -51,8 +51,8 @@ def bench(
 ) -> None:
     """Start a stack, train in it, print the medians."""
     with local_stack(home, environment, arguments.csv) as urls:
-        secret = json.loads((home / "airflow" / "passwords.json").read_text())[airflow.USER]
-        client = AirflowClient(urls["airflow"], user=airflow.USER, password=secret)
+        secret = json.loads((home / "airflow" / "passwords.json").read_text())[USER]
+        client = AirflowClient(urls["airflow"], user=USER, password=secret)
         found = [one_run(client) for _ in range(arguments.runs)]
     whole = statistics.median(seconds for seconds, _ in found)
     work = statistics.median(worked for _, worked in found)

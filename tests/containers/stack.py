@@ -90,7 +90,7 @@ class RunningStack:
     def kill(self, service: str) -> int:
         """Kill a container's main process as a fault would; returns its restarts so far.
 
-        `docker kill` would count as a person's wish and cancel the restart policy.
+        `docker kill` would count as a person's stop and cancel the restart policy.
         """
         found = self.container(service)
         os.kill(found["State"]["Pid"], signal.SIGKILL)

@@ -1,6 +1,7 @@
 """A run's progress, against an Airflow that answers from a script."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +10,7 @@ from infra.airflow import client as airflow_client
 from infra.airflow import dag_runs
 from infra.airflow.client import AirflowClient, AirflowError
 from infra.airflow.dag_runs import RunFailed
-from infra.local.services import Layout
+from infra.local.running import run_dag
 from tests.infra.scripted_airflow import DAG, RUN, airflow_answering, run_is, task_is, tasks_are
 
 DAG_ID = "churn_training"
@@ -28,7 +29,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_a_failure_names_task_error_and_log(
-    places: Layout, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     log = {
         "content": [
@@ -55,16 +56,16 @@ def test_a_failure_names_task_error_and_log(
         airflow_answering(script) as client,
         pytest.raises(RunFailed) as caught,
     ):
-        dag_runs.follow(client, places, DAG_ID, RUN)
+        dag_runs.follow(client, DAG_ID, RUN, logs=tmp_path)
     assert "ingest_data failed in the churn_training run" in str(caught.value)
     assert "DataError: the table is empty" in str(caught.value)
     path = f"dag_id=churn_training/run_id={RUN}/task_id=ingest_data"
-    assert f"{places.airflow_home}/logs/{path}" in str(caught.value)
+    assert f"{tmp_path}/{path}" in str(caught.value)
     assert lines(caplog) == ["  ingest_data          0.5 s  failed"]
 
 
 def test_of_a_mapped_task_is_told_how_many_are_done(
-    places: Layout, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     waiting, failed = task_is("score_range", "running"), task_is("score_range", "up_for_retry", 9)
     done = [task_is("score_range", "success", seconds) for seconds in (1.0, 2.0, 3.0)]
@@ -78,7 +79,7 @@ def test_of_a_mapped_task_is_told_how_many_are_done(
         ],
     }
     with airflow_answering(script) as client:
-        dag_runs.follow(client, places, DAG_ID, RUN)
+        dag_runs.follow(client, DAG_ID, RUN, logs=tmp_path)
     assert lines(caplog) == [
         "  score_range          3.0 s  2 of 3",
         "  score_range          6.0 s  3 of 3",
@@ -87,10 +88,10 @@ def test_of_a_mapped_task_is_told_how_many_are_done(
 
 def test_without_a_stack_nothing_is_run(settings: Settings) -> None:
     with pytest.raises(RunFailed, match="no stack is up here .* `make run` first"):
-        dag_runs.run_dag(settings, DAG_ID, {})
+        run_dag(settings, DAG_ID, {})
 
 
-def test_the_services_are_looked_after_meanwhile(places: Layout) -> None:
+def test_the_services_are_looked_after_meanwhile(tmp_path: Path) -> None:
     class Fallen(Exception):
         pass
 
@@ -102,7 +103,7 @@ def test_the_services_are_looked_after_meanwhile(places: Layout) -> None:
         f"GET {DAG}/dagRuns/{RUN}/taskInstances": [tasks_are()],
     }
     with airflow_answering(script) as client, pytest.raises(Fallen):
-        dag_runs.follow(client, places, DAG_ID, RUN, tick)
+        dag_runs.follow(client, DAG_ID, RUN, logs=tmp_path, tick=tick)
 
 
 @pytest.mark.parametrize("call", [AirflowClient.dag, AirflowClient.unfinished_run])

@@ -1,12 +1,12 @@
 """Starting the training DAG, against an Airflow that answers from a script."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from infra.airflow import dag_runs, training_run
 from infra.airflow.dag_runs import RunFailed, nothing
-from infra.local.services import Layout
 from tests.infra.scripted_airflow import DAG, RUN, airflow_answering, run_is, task_is, tasks_are
 
 BROKEN = {"filename": "churn_training.py", "stack_trace": "out of cheese"}
@@ -27,7 +27,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_each_stage_is_shown_once_with_its_time(
-    places: Layout, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     done = task_is("ingest_data", "success", 0.31)
     script = {
@@ -43,7 +43,7 @@ def test_each_stage_is_shown_once_with_its_time(
         ],
     }
     with airflow_answering(script) as client:
-        run = training_run.train(client, places, nothing, reason="a test")
+        run = training_run.train(client, reason="a test", logs=tmp_path)
     assert run.seconds == 7.5
     assert lines(caplog) == [
         f"training run {RUN}",
@@ -53,7 +53,7 @@ def test_each_stage_is_shown_once_with_its_time(
 
 
 def test_a_run_that_is_under_way_is_joined(
-    places: Layout, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     script = {
         f"GET {DAG}": [{"is_paused": False}],
@@ -62,7 +62,7 @@ def test_a_run_that_is_under_way_is_joined(
         f"GET {DAG}/dagRuns/{RUN}/taskInstances": [tasks_are()],
     }
     with airflow_answering(script) as client:
-        training_run.train(client, places, nothing, reason="a test")
+        training_run.train(client, reason="a test", logs=tmp_path)
     assert lines(caplog) == [f"joining the training run that is under way: {RUN}"]
 
 
