@@ -11,21 +11,20 @@ from infra.airflow import dag_runs
 from infra.airflow.client import AirflowClient, AirflowError
 from infra.airflow.dag_runs import RunFailed
 from infra.local.running import run_dag
-from tests.infra.scripted_airflow import DAG, RUN, airflow_answering, run_is, task_is, tasks_are
+from tests.infra.scripted_airflow import (
+    DAG,
+    RUN,
+    airflow_answering,
+    run_is,
+    shown,
+    task_is,
+    tasks_are,
+)
 
 DAG_ID = "churn_training"
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """Poll without pauses, and keep what is shown."""
-    monkeypatch.setattr(dag_runs, "POLL_SECONDS", 0.01)
-    caplog.set_level("INFO", logger="infra.airflow")
-
-
-def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What a person saw."""
-    return [record.getMessage() for record in caplog.records if "infra" in record.name]
+pytestmark = pytest.mark.usefixtures("quick_polling")
 
 
 def test_a_failure_names_task_error_and_log(
@@ -61,7 +60,7 @@ def test_a_failure_names_task_error_and_log(
     assert "DataError: the table is empty" in str(caught.value)
     path = f"dag_id=churn_training/run_id={RUN}/task_id=ingest_data"
     assert f"{tmp_path}/{path}" in str(caught.value)
-    assert lines(caplog) == ["  ingest_data          0.5 s  failed"]
+    assert shown(caplog) == ["  ingest_data          0.5 s  failed"]
 
 
 def test_of_a_mapped_task_is_told_how_many_are_done(
@@ -80,7 +79,7 @@ def test_of_a_mapped_task_is_told_how_many_are_done(
     }
     with airflow_answering(script) as client:
         dag_runs.follow(client, DAG_ID, RUN, logs=tmp_path)
-    assert lines(caplog) == [
+    assert shown(caplog) == [
         "  score_range          3.0 s  2 of 3",
         "  score_range          6.0 s  3 of 3",
     ]

@@ -5,25 +5,23 @@ from typing import Any
 
 import pytest
 
-from infra.airflow import dag_runs, training_run
+from infra.airflow import training_run
 from infra.airflow.dag_runs import RunFailed, nothing
-from tests.infra.scripted_airflow import DAG, RUN, airflow_answering, run_is, task_is, tasks_are
+from tests.infra.scripted_airflow import (
+    DAG,
+    RUN,
+    airflow_answering,
+    run_is,
+    shown,
+    task_is,
+    tasks_are,
+)
 
 BROKEN = {"filename": "churn_training.py", "stack_trace": "out of cheese"}
 BROKEN_TOO = {"filename": "churn_drift.py", "stack_trace": "sky fell"}
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """Poll without pauses, and keep what is shown."""
-    for module in (training_run, dag_runs):
-        monkeypatch.setattr(module, "POLL_SECONDS", 0.01)
-    caplog.set_level("INFO", logger="infra.airflow")
-
-
-def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What a person saw."""
-    return [record.getMessage() for record in caplog.records if "infra" in record.name]
+pytestmark = pytest.mark.usefixtures("quick_polling")
 
 
 def test_each_stage_is_shown_once_with_its_time(
@@ -45,7 +43,7 @@ def test_each_stage_is_shown_once_with_its_time(
     with airflow_answering(script) as client:
         run = training_run.train(client, reason="a test", logs=tmp_path)
     assert run.seconds == 7.5
-    assert lines(caplog) == [
+    assert shown(caplog) == [
         f"training run {RUN}",
         "  ingest_data          0.3 s",
         "  train_model          2.2 s",
@@ -63,7 +61,7 @@ def test_a_run_that_is_under_way_is_joined(
     }
     with airflow_answering(script) as client:
         training_run.train(client, reason="a test", logs=tmp_path)
-    assert lines(caplog) == [f"joining the training run that is under way: {RUN}"]
+    assert shown(caplog) == [f"joining the training run that is under way: {RUN}"]
 
 
 @pytest.mark.parametrize(
