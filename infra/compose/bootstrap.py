@@ -6,32 +6,30 @@ It ends when both are there, and finds nothing to do the next time.
 import logging
 import sys
 import time
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import sqlalchemy as sa
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from include.customers import loading
 from include.customers.csv_file import read_csv_customers
-from include.customers.database import database_errors, open_engine
+from include.customers.database import open_engine
 from include.customers.sample import sample_customers
-from include.customers.table import TABLE, published_contract
+from include.customers.table import published_contract
 from include.errors import ChurnError, DataError
 from include.settings import Settings, load_settings
-from infra.compose.airflow_login import USER
-from infra.local import report, training
-from infra.local.airflow_client import AirflowClient, AirflowError
-from infra.local.dag_runs import RunFailed, nothing
-from infra.local.operator import SAMPLE_ROWS, SAMPLE_SEED
-from infra.local.services import layout
+from infra.airflow import training_run
+from infra.airflow.client import AirflowClient, AirflowError
+from infra.airflow.dag_runs import RunFailed
+from infra.airflow.login import USER
+from infra.local import status
+from infra.local.customers import SAMPLE_ROWS, SAMPLE_SEED, count_customers
 
 logger = logging.getLogger("bootstrap")
 
 CSV = Path("/opt/customers/customers.csv")  # where compose mounts CHURN_CUSTOMERS_CSV
-HOME = Path("/opt")  # the image's AIRFLOW_HOME is /opt/airflow: where an error's log lies
+LOGS = Path("/opt/airflow/logs")  # in the image
 ATTEMPTS = 3
 PAUSE_SECONDS = 10
 
@@ -61,18 +59,17 @@ def main() -> int:
 
 def load_customers(settings: Settings, csv: Path) -> None:
     """Fill an empty table from the CSV file, or with made-up customers where there is no file."""
+    if rows := count_customers(settings.resolved_database_url):
+        logger.info("%s customers are in the table", f"{rows:,}")
+        return
+    if csv.is_dir():
+        raise DataError("CHURN_CUSTOMERS_CSV names a directory: expected a CSV file")
+    if csv.is_file():
+        frame = read_csv_customers(csv, published_contract())
+    else:
+        frame = sample_customers(SAMPLE_ROWS, seed=SAMPLE_SEED)
     engine = open_engine(settings.resolved_database_url)
     try:
-        rows = count_customers(engine)
-        if rows:
-            logger.info("%s customers are in the table", f"{rows:,}")
-            return
-        if csv.is_dir():
-            raise DataError("CHURN_CUSTOMERS_CSV names a directory: expected a CSV file")
-        if csv.is_file():
-            frame = read_csv_customers(csv, published_contract())
-        else:
-            frame = sample_customers(SAMPLE_ROWS, seed=SAMPLE_SEED)
         loading.create_table(engine)
         summary = loading.load_customers(engine, frame, now=datetime.now(UTC))
         logger.info("loaded %s", summary)
@@ -80,29 +77,20 @@ def load_customers(settings: Settings, csv: Path) -> None:
         engine.dispose()
 
 
-def count_customers(engine: sa.Engine) -> int:
-    """How many customers the table has; none where there is no table."""
-    with database_errors(engine, f"look for the table {TABLE}"), engine.connect() as connection:
-        if not sa.inspect(connection).has_table(TABLE):
-            return 0
-        return int(connection.scalar(sa.select(sa.func.count()).select_from(sa.table(TABLE))) or 0)
-
-
 def train_if_needed(settings: Settings, place: Place) -> None:
     """Have Airflow train a first champion, unless there is one."""
-    if manifest := report.champion(settings):
+    if manifest := status.champion(settings):
         logger.info("champion %s is in production", manifest.version)
         return
     client = AirflowClient(
         place.airflow_url, user=USER, password=place.airflow_password.get_secret_value()
     )
-    places = replace(layout(settings), var=HOME)
     try:
         _wait_for_login(client)
-        run = training.train(client, places, nothing, reason="first champion")
+        run = training_run.train(client, reason="first champion", logs=LOGS)
     finally:
         client.close()
-    manifest = report.champion(settings)
+    manifest = status.champion(settings)
     if manifest is None:
         raise RunFailed(
             f"{run.run_id} ended well and promoted nothing: read its gate.json in the store"

@@ -10,6 +10,7 @@ import sys
 import tarfile
 from collections.abc import Callable
 
+from include.champion.versions import POINTER_KEY
 from include.errors import ChurnError
 from include.settings import load_settings
 from include.store import Store, open_store
@@ -34,7 +35,7 @@ def unpack(store: Store) -> None:
             if content is None:
                 continue
             data = content.read()
-            if entry.name == "champion/current.json":
+            if entry.name == POINTER_KEY:
                 pointer.append((entry.name, data))
             else:
                 store.write(entry.name, data)
@@ -55,7 +56,7 @@ def champions(store: Store) -> None:
 
 def clear(store: Store) -> None:
     """Remove every object, the champion pointer first."""
-    store.delete("champion/current.json")
+    store.delete(POINTER_KEY)
     for each in list(store.list("")):
         store.delete(each.key)
 

@@ -20,7 +20,7 @@ from typing import IO, Any
 
 from infra.compose.backup import FORMAT, MANIFEST, STORE_JOB, key_mark, sha256_of
 from infra.compose.command import CHUNK_BYTES, Compose, ComposeError, say
-from infra.compose.up import wait_until_ready
+from infra.compose.up import SERVICE_LABEL, state, wait_until_ready
 
 KEEPERS = ("mysql", "postgres", "s3")
 HEALTHY_SECONDS = 300
@@ -160,9 +160,9 @@ def _wait_for(compose: Compose, services: list[str]) -> None:
     deadline = time.monotonic() + HEALTHY_SECONDS
     while True:
         well = [
-            each["Config"]["Labels"]["com.docker.compose.service"]
+            each["Config"]["Labels"][SERVICE_LABEL]
             for each in compose.containers()
-            if each["State"].get("Health", {}).get("Status") == "healthy"
+            if state(each) == "healthy"
         ]
         missing = [each for each in services if each not in well]
         if not missing:

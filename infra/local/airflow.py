@@ -5,21 +5,18 @@ import hashlib
 import json
 import secrets
 from collections.abc import Mapping
-from pathlib import Path
 
 from sqlalchemy.engine import make_url
 
 from include.settings import PROJECT
-from infra.local.files import kept_secret, write_whole
+from infra.airflow.client import AirflowClient
+from infra.airflow.login import USER, write_password
+from infra.local.files import kept_secret
 from infra.local.ports import HOST
 from infra.local.services import Layout, Service, python_module
 
-USER = "admin"
-PRELOAD = Path(__file__).parent / "preload"  # on the scheduler's path alone
-SIMPLE_AUTH = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
-CONFIG_NOTE = (
-    "# Empty on purpose: the settings are environment variables, see infra/local/airflow.py.\n"
-)
+CONFIG = PROJECT / "infra" / "airflow" / "airflow.cfg"
+PRELOAD = CONFIG.parent / "preload"  # on the scheduler's path alone
 
 
 def airflow_environment(
@@ -34,22 +31,25 @@ def airflow_environment(
     }
     options = _options(places) | _secrets(places)
     configured = {f"AIRFLOW__{name}": value for name, value in options.items()}
-    return {**connections, **environment, **configured, "AIRFLOW_HOME": str(places.airflow_home)}
+    files = {"AIRFLOW_HOME": str(places.airflow_home), "AIRFLOW_CONFIG": str(CONFIG)}
+    return {**connections, **environment, **configured, **files}
 
 
 def prepare(places: Layout) -> None:
-    """Make what Airflow would else make by itself: a configuration file, and a printed password."""
+    """Make the password, which Airflow would else make by itself and print."""
     places.airflow_home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    config = places.airflow_home / "airflow.cfg"
-    if not config.exists():
-        config.write_text(CONFIG_NOTE)
     if not places.passwords.exists():
-        write_whole(places.passwords, json.dumps({USER: secrets.token_urlsafe(12)}), mode=0o600)
+        write_password(places.passwords, secrets.token_urlsafe(12))
 
 
 def password(places: Layout) -> str:
     """The password of Airflow's one user."""
     return str(json.loads(places.passwords.read_text())[USER])
+
+
+def client(places: Layout) -> AirflowClient:
+    """Whoever uses this stack's Airflow, signed in as its one user."""
+    return AirflowClient(places.airflow.url, user=USER, password=password(places))
 
 
 def migration(environment: Mapping[str, str]) -> Service:
@@ -108,30 +108,17 @@ def _airflow(*arguments: str) -> tuple[str, ...]:
 
 
 def _options(places: Layout) -> dict[str, str]:
+    """What airflow.cfg leaves open, and where a person who waits wants it sooner."""
     return {
         "CORE__DAGS_FOLDER": str(PROJECT / "dags"),
         "CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
-        "CORE__LOAD_EXAMPLES": "False",
-        "CORE__EXECUTOR": "LocalExecutor",
-        "CORE__PARALLELISM": "4",
-        "CORE__AUTH_MANAGER": SIMPLE_AUTH,
-        "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
         "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(places.passwords),
         "CORE__EXECUTION_API_SERVER_URL": f"{places.airflow.url}/execution/",
-        "CORE__HOSTNAME_CALLABLE": "socket.gethostname",  # the default asks a name server
         "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{places.airflow_home / 'airflow.db'}",
-        "LOGGING__BASE_LOG_FOLDER": str(places.airflow_home / "logs"),
-        "LOGGING__COLORED_CONSOLE_LOG": "False",
+        "LOGGING__BASE_LOG_FOLDER": str(places.airflow_logs),
         "API__HOST": HOST,
         "API__PORT": str(places.airflow.number),
         "API__BASE_URL": places.airflow.url,
-        "API__WORKERS": "1",
-        "API__CLIENT_USE_PUBLIC_CERTS": "False",  # every task would load them, for plain HTTP
-        # Between two tasks of a run the defaults wait longer than our tasks work.
-        "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
-        "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
-        # Tasks that a killed stack left running are found soon after the next start.
-        "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
         "DAG_PROCESSOR__REFRESH_INTERVAL": "10",
     }
 

@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
-from dotenv import load_dotenv
 
 from include.champion.versions import Manifest
 from include.contract import load_contract
@@ -24,44 +23,40 @@ from include.customers.database import open_engine
 from include.drift.findings import DriftDay
 from include.drift.guards import run_id_of
 from include.drift.stages import read_day
-from include.errors import ChurnError
-from include.settings import PROJECT, Settings, load_settings
+from include.settings import Settings
 from include.store import open_store
 from include.tasks import connections
-from infra.local import airflow, dag_runs, demo_traffic, report, training
-from infra.local.airflow_client import AirflowClient, AirflowError
+from infra.airflow.dag_runs import RunFailed, follow
+from infra.airflow.training_run import DAG_ID as TRAINING_DAG
+from infra.local import airflow, demo_traffic, status
 from infra.local.demo_traffic import Answers, Api, Trickle
-from infra.local.run import log_to_terminal
-from infra.local.services import layout
+from infra.local.running import exit_code, run_dag, running_stack
 
 logger = logging.getLogger("demo")
 
-DRIFT_DAG, TRAINING_DAG = "churn_drift", "churn_training"
+DRIFT_DAG = "churn_drift"
 ORDINARY_CUSTOMERS = 2500
 LOG_SECONDS, DAG_SECONDS, SWITCH_SECONDS = 120, 120, 120
 POLL_SECONDS = 0.5
 SAME_ANSWERS = 40  # in a row, so that every worker of the API was asked
 
 
-class StepFailed(Exception):
+class StepFailed(RunFailed):
     """Something that the demonstration promises did not happen; the message says what."""
 
 
 def main() -> int:
     """The command line; 1 when a step did not happen."""
     argparse.ArgumentParser(prog="python -m infra.local.demo", description=__doc__).parse_args()
-    log_to_terminal()
-    load_dotenv(PROJECT / ".env")
+    return exit_code("demo", _demonstrate)
+
+
+def _demonstrate(settings: Settings) -> int:
+    demo = Demo(settings)
     try:
-        settings = load_settings()
-        demo = Demo(settings)
-        try:
-            demo.run()
-        finally:
-            demo.close()
-    except (StepFailed, ChurnError, AirflowError, dag_runs.RunFailed) as error:
-        logger.error("make demo: %s", error)
-        return 1
+        demo.run()
+    finally:
+        demo.close()
     return 0
 
 
@@ -69,16 +64,12 @@ class Demo:
     """One demonstration."""
 
     def __init__(self, settings: Settings) -> None:
-        self.settings, self.places = settings, layout(settings)
-        if not self.places.stack_file.exists():
-            raise StepFailed(f"no stack is up here ({self.places.stack_file}): `make run` first")
+        self.settings, self.places = settings, running_stack(settings)
         self.contract = load_contract()
         self.store = open_store(settings.resolved_store_uri)
         self.engine = open_engine(connections.with_driver(settings.resolved_database_url))
         self.api = Api(settings, self.places.api.url, self.contract)
-        self.airflow = AirflowClient(
-            self.places.airflow.url, user=airflow.USER, password=airflow.password(self.places)
-        )
+        self.airflow = airflow.client(self.places)
         self.day = datetime.now(UTC).date()
 
     def close(self) -> None:
@@ -94,7 +85,7 @@ class Demo:
         ordinary = demo_traffic.ordinary_customers(
             self.engine, self.contract, rows=ORDINARY_CUSTOMERS, seed=batch
         )
-        logger.info("champion is version %s: %s\n", old.version, report.figures(old))
+        logger.info("champion is version %s: %s\n", old.version, status.figures(old))
         self._wait_for_dags()
         if self._has_started(old):
             raise StepFailed(
@@ -154,7 +145,7 @@ class Demo:
         logger.info("   Report: %s", found.report_uri)
         logger.info("   It has started %s.\n", decision.run_id)
         logger.info("4. The training run:")
-        run = dag_runs.follow(self.airflow, self.places, training.DAG_ID, decision.run_id)
+        run = follow(self.airflow, TRAINING_DAG, decision.run_id, logs=self.places.airflow_logs)
         logger.info("   ended well after %.1f s.", run.seconds or 0.0)
 
     def _promoted(self, old: Manifest) -> Manifest:
@@ -231,7 +222,7 @@ class Demo:
 
     def _drift(self) -> DriftDay:
         conf: dict[str, Any] = {"date": self.day.isoformat(), "cooldown_days": 0}
-        dag_runs.run_dag(self.settings, DRIFT_DAG, conf)
+        run_dag(self.settings, DRIFT_DAG, conf)
         return read_day(self.store, self.day)
 
     def _status(self, found: DriftDay, old: Manifest) -> str:
@@ -251,7 +242,7 @@ class Demo:
         )
 
     def _champion(self) -> Manifest:
-        found = report.champion(self.settings)
+        found = status.champion(self.settings)
         if found is None:
             raise StepFailed("there is no champion yet: `make train` first")
         return found

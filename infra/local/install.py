@@ -203,12 +203,7 @@ def _version_and_base(python: str) -> str:
 
 
 def _run(command: list[str], environment: Mapping[str, str] | None = None) -> None:
-    quiet = {
-        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-        "PIP_ROOT_USER_ACTION": "ignore",
-        "PIP_USER": "0",
-    }
-    subprocess.run(command, env={**(environment or os.environ), **quiet}, check=True)
+    subprocess.run(command, env={**(environment or os.environ), **PIP_QUIET}, check=True)
 
 
 @contextlib.contextmanager

@@ -4,14 +4,9 @@ import argparse
 import logging
 import sys
 
-from dotenv import load_dotenv
-
-from include.errors import ChurnError
-from include.settings import PROJECT, load_settings
-from infra.local.airflow_client import AirflowError
-from infra.local.dag_runs import RunFailed, run_dag
-from infra.local.report import champion, figures
-from infra.local.run import log_to_terminal
+from include.settings import Settings
+from infra.local.running import exit_code, run_dag
+from infra.local.status import champion, figures
 
 logger = logging.getLogger("rollback")
 
@@ -24,17 +19,12 @@ def main() -> int:
     parser.add_argument("version", help="the version of prod.churn_model to return to")
     parser.add_argument("--reason", required=True, help="why; it is kept with the version")
     arguments = parser.parse_args()
-    log_to_terminal()
-    load_dotenv(PROJECT / ".env")
-    try:
-        return _roll_back(arguments.version, arguments.reason)
-    except (ChurnError, AirflowError, RunFailed) as error:
-        logger.error("make rollback: %s", error)
-        return 1
+    return exit_code(
+        "rollback", lambda settings: _roll_back(settings, arguments.version, arguments.reason)
+    )
 
 
-def _roll_back(version: str, reason: str) -> int:
-    settings = load_settings()
+def _roll_back(settings: Settings, version: str, reason: str) -> int:
     before = champion(settings)
     run = run_dag(settings, DAG_ID, {"version": version, "reason": reason})
     logger.info("%.1f s from trigger to success", run.seconds or 0.0)

@@ -16,10 +16,11 @@ from dotenv import load_dotenv
 
 from include.errors import ChurnError
 from include.settings import PROJECT, load_settings
-from infra.local.airflow_client import AirflowError
-from infra.local.operator import Operator
+from infra.airflow.client import AirflowError
+from infra.local.running import log_to_terminal
 from infra.local.services import Layout, layout
 from infra.local.stack import Interrupted, Stack, StackError
+from infra.local.startup import StartUp
 
 logger = logging.getLogger("run")
 
@@ -35,18 +36,12 @@ def main() -> int:
         settings = load_settings()
         places = layout(settings)
         with alone(places), Stack(places) as stack:
-            return Operator(settings, places, stack, csv=arguments.csv).run()
+            return StartUp(settings, places, stack, csv=arguments.csv).run()
     except Interrupted:
         return 0
     except (ChurnError, StackError, AirflowError) as error:
         logger.error("make run: %s", error)
         return 1
-
-
-def log_to_terminal() -> None:
-    """Messages as they are, for a person who watches."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 @contextmanager

@@ -5,16 +5,11 @@ import logging
 import sys
 from datetime import UTC, date, datetime
 
-from dotenv import load_dotenv
-
-from include.errors import ChurnError
 from include.params import load_params
 from include.scoring.summarise_scores import described, read_summary
-from include.settings import PROJECT, load_settings
+from include.settings import Settings
 from include.store import open_store
-from infra.local.airflow_client import AirflowError
-from infra.local.dag_runs import RunFailed, run_dag
-from infra.local.run import log_to_terminal
+from infra.local.running import exit_code, run_dag
 
 logger = logging.getLogger("score")
 
@@ -26,17 +21,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m infra.local.score", description=__doc__)
     parser.add_argument("--date", type=date.fromisoformat, help="day to file the scores under")
     arguments = parser.parse_args()
-    log_to_terminal()
-    load_dotenv(PROJECT / ".env")
-    try:
-        return _score(arguments.date)
-    except (ChurnError, AirflowError, RunFailed) as error:
-        logger.error("make score: %s", error)
-        return 1
+    return exit_code("score", lambda settings: _score(settings, arguments.date))
 
 
-def _score(day: date | None) -> int:
-    settings, filed = load_settings(), (day or datetime.now(UTC).date()).isoformat()
+def _score(settings: Settings, day: date | None) -> int:
+    filed = (day or datetime.now(UTC).date()).isoformat()
     run = run_dag(settings, DAG_ID, {"date": filed})
     logger.info("%.1f s from trigger to success", run.seconds or 0.0)
     summary = read_summary(open_store(settings.resolved_store_uri), filed)

@@ -57,6 +57,11 @@ class Layout:
         return self.var / "airflow"
 
     @property
+    def airflow_logs(self) -> Path:
+        """The logs of tasks."""
+        return self.airflow_home / "logs"
+
+    @property
     def passwords(self) -> Path:
         """The file that Airflow's own login reads."""
         return self.airflow_home / "passwords.json"
@@ -161,7 +166,7 @@ def dashboard_service(places: Layout, environment: Mapping[str, str]) -> Service
 
 def python_module(name: str, *arguments: str) -> tuple[str, ...]:
     """The command that runs a module with this Python."""
-    return (sys.executable, "-m", "infra.local.launch", name, *arguments)
+    return (sys.executable, "-m", "infra.airflow.launch", name, *arguments)
 
 
 def inherited_environment() -> dict[str, str]:

@@ -120,7 +120,7 @@ class Stack:
         running = self._running[job.name]
         self.wait_until(lambda: running.process.poll() is not None, job.name)
         if running.process.returncode != 0:
-            raise StackError(self._obituary(running))
+            raise StackError(self._exit_report(running))
         del self._running[job.name]
 
     def wait_for(self, service: Service) -> None:
@@ -133,7 +133,7 @@ class Stack:
         if not self.restarting:
             if fallen.service.ends and fallen.process.returncode == 0:
                 return
-            raise StackError(self._obituary(fallen))
+            raise StackError(self._exit_report(fallen))
         if fallen.restart_at is None:
             self._plan_restart(fallen)
         elif time.monotonic() >= fallen.restart_at:
@@ -145,14 +145,14 @@ class Stack:
         fallen.restarts[:] = [at for at in fallen.restarts if now - at < RESTART_WINDOW_SECONDS]
         if len(fallen.restarts) >= RESTARTS_MAX:
             raise StackError(
-                f"{self._obituary(fallen)}\nit fell {RESTARTS_MAX + 1} times: giving up"
+                f"{self._exit_report(fallen)}\nit fell {RESTARTS_MAX + 1} times: giving up"
             )
         pause_seconds = RESTART_PAUSE_SECONDS * 2 ** len(fallen.restarts)
         fallen.restarts.append(now)
         fallen.restart_at = now + pause_seconds
-        logger.warning("%s\nrestarting it in %g s", self._obituary(fallen), pause_seconds)
+        logger.warning("%s\nrestarting it in %g s", self._exit_report(fallen), pause_seconds)
 
-    def _obituary(self, fallen: Running) -> str:
+    def _exit_report(self, fallen: Running) -> str:
         log = self.places.log(fallen.service.name)
         last = log.read_text(errors="replace").splitlines()[-TAIL_LINES:]
         lines = "".join(f"\n  | {line}" for line in last)

@@ -4,16 +4,11 @@ import argparse
 import logging
 import sys
 
-from dotenv import load_dotenv
-
-from include.errors import ChurnError
-from include.settings import PROJECT, load_settings
-from infra.local import airflow, training
-from infra.local.airflow_client import AirflowClient, AirflowError
-from infra.local.dag_runs import RunFailed, nothing
-from infra.local.report import champion, figures
-from infra.local.run import log_to_terminal
-from infra.local.services import layout
+from include.settings import Settings
+from infra.airflow import training_run
+from infra.local import airflow
+from infra.local.running import exit_code, running_stack
+from infra.local.status import champion, figures
 
 logger = logging.getLogger("train")
 
@@ -23,26 +18,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m infra.local.train", description=__doc__)
     parser.add_argument("--reason", default="by hand", help="why, for the run's record")
     arguments = parser.parse_args()
-    log_to_terminal()
-    load_dotenv(PROJECT / ".env")
-    try:
-        return _train(arguments.reason)
-    except (ChurnError, AirflowError, RunFailed) as error:
-        logger.error("make train: %s", error)
-        return 1
+    return exit_code("train", lambda settings: _train(settings, arguments.reason))
 
 
-def _train(reason: str) -> int:
-    settings = load_settings()
-    places = layout(settings)
-    if not places.stack_file.exists():
-        logger.error("make train: no stack is up here (%s): `make run` first", places.stack_file)
-        return 1
+def _train(settings: Settings, reason: str) -> int:
+    places = running_stack(settings)
     before = champion(settings)
-    client = AirflowClient(places.airflow.url, user=airflow.USER, password=airflow.password(places))
-    run = training.train(client, places, nothing, reason=reason)
+    client = airflow.client(places)
+    try:
+        run = training_run.train(client, reason=reason, logs=places.airflow_logs)
+    finally:
+        client.close()
     after = champion(settings)
-    logger.info("%.1f s from trigger to success", run.seconds)
+    logger.info("%.1f s from trigger to success", run.seconds or 0.0)
     if after is None or (before and after.version == before.version):
         logger.info("the champion stays: gate.json of the run says why")
     if after:

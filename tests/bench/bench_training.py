@@ -20,8 +20,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from infra.local import airflow, training
-from infra.local.airflow_client import AirflowClient
+from infra.airflow import training_run
+from infra.airflow.client import AirflowClient
+from infra.airflow.login import USER
 from tests.conftest import AWS_DUMMY, PROJECT, database_daemon
 from tests.ports import free_ports
 
@@ -50,8 +51,8 @@ def bench(
 ) -> None:
     """Start a stack, train in it, print the medians."""
     with local_stack(home, environment, arguments.csv) as urls:
-        secret = json.loads((home / "airflow" / "passwords.json").read_text())[airflow.USER]
-        client = AirflowClient(urls["airflow"], user=airflow.USER, password=secret)
+        secret = json.loads((home / "airflow" / "passwords.json").read_text())[USER]
+        client = AirflowClient(urls["airflow"], user=USER, password=secret)
         found = [one_run(client) for _ in range(arguments.runs)]
     whole = statistics.median(seconds for seconds, _ in found)
     work = statistics.median(worked for _, worked in found)
@@ -64,10 +65,10 @@ def bench(
 
 def one_run(client: AirflowClient) -> tuple[float, float]:
     """Seconds from trigger to success, and those in which tasks ran."""
-    run_id = client.trigger(training.DAG_ID, {"trigger_reason": "bench"})
-    while not (run := client.run(training.DAG_ID, run_id)).is_finished:
+    run_id = client.trigger(training_run.DAG_ID, {"trigger_reason": "bench"})
+    while not (run := client.run(training_run.DAG_ID, run_id)).is_finished:
         time.sleep(0.2)
-    tasks = client.tasks(training.DAG_ID, run_id)
+    tasks = client.tasks(training_run.DAG_ID, run_id)
     assert run.state == "success" and run.seconds is not None, [(t.task_id, t.state) for t in tasks]
     return run.seconds, sum(task.seconds or 0.0 for task in tasks)
 

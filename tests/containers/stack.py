@@ -21,11 +21,11 @@ from include.contract import load_contract
 from include.customers.sample import sample_customers
 from include.predictions import log as prediction_log
 from include.store import S3Store, s3_config
-from infra.compose.airflow_login import USER
+from infra.airflow.client import AirflowClient, RunState
+from infra.airflow.login import USER
 from infra.compose.command import PROJECT, Compose
 from infra.compose.environment import write_environment
 from infra.compose.up import SERVICE_LABEL, wait_until_ready
-from infra.local.airflow_client import AirflowClient, RunState
 from tests.containers import images
 from tests.ports import free_ports
 
@@ -90,7 +90,7 @@ class RunningStack:
     def kill(self, service: str) -> int:
         """Kill a container's main process as a fault would; returns its restarts so far.
 
-        `docker kill` would count as a person's wish and cancel the restart policy.
+        `docker kill` would count as a person's stop and cancel the restart policy.
         """
         found = self.container(service)
         os.kill(found["State"]["Pid"], signal.SIGKILL)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from include.settings import Settings
+from infra.airflow import dag_runs, training_run
 from infra.local.services import Layout, Service, layout
 from tests.ports import free_ports
 
@@ -45,3 +46,11 @@ def make_service(tmp_path: Path) -> MakeService:
         return Service(name, (sys.executable, str(script)), environment, ends=ends)
 
     return make
+
+
+@pytest.fixture
+def quick_polling(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Runs are followed without pauses, and what is shown is kept."""
+    for module in (training_run, dag_runs):
+        monkeypatch.setattr(module, "POLL_SECONDS", 0.01)
+    caplog.set_level("INFO", logger="infra.airflow")

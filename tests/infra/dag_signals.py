@@ -24,6 +24,7 @@ def airflow_settings(home: Path, port: int) -> dict[str, str]:
     found = {k: str(v) for k, v in environment.items() if k.startswith("AIRFLOW__METRICS__")}
     return found | {
         "AIRFLOW_HOME": str(home / "airflow"),
+        "AIRFLOW_CONFIG": str(PROJECT / "infra" / "airflow" / "airflow.cfg"),
         "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
         "AIRFLOW__METRICS__STATSD_PORT": str(port),
         "CHURN_VAR_DIR": str(home / "var"),

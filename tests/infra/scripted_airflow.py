@@ -7,7 +7,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 
-from infra.local.airflow_client import AirflowClient
+import pytest
+
+from infra.airflow.client import AirflowClient
 
 RUN = "manual__2026-01-02T03:04:05+00:00"
 DAG = "/api/v2/dags/churn_training"
@@ -38,6 +40,11 @@ def task_is(
 def tasks_are(*tasks: DagRun) -> DagRun:
     """A list of task instances as Airflow tells it."""
     return {"task_instances": list(tasks)}
+
+
+def shown(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What a person saw."""
+    return [record.getMessage() for record in caplog.records if "infra" in record.name]
 
 
 @contextmanager

@@ -1,33 +1,34 @@
 """A run's progress, against an Airflow that answers from a script."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from include.settings import Settings
-from infra.local import airflow_client, dag_runs
-from infra.local.airflow_client import AirflowClient, AirflowError
-from infra.local.dag_runs import RunFailed
-from infra.local.services import Layout
-from tests.infra.scripted_airflow import DAG, RUN, airflow_answering, run_is, task_is, tasks_are
+from infra.airflow import client as airflow_client
+from infra.airflow import dag_runs
+from infra.airflow.client import AirflowClient, AirflowError
+from infra.airflow.dag_runs import RunFailed
+from infra.local.running import run_dag
+from tests.infra.scripted_airflow import (
+    DAG,
+    RUN,
+    airflow_answering,
+    run_is,
+    shown,
+    task_is,
+    tasks_are,
+)
 
 DAG_ID = "churn_training"
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """Poll without pauses, and keep what is shown."""
-    monkeypatch.setattr(dag_runs, "POLL_SECONDS", 0.01)
-    caplog.set_level("INFO", logger="infra.local")
-
-
-def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What a person saw."""
-    return [record.getMessage() for record in caplog.records if "infra" in record.name]
+pytestmark = pytest.mark.usefixtures("quick_polling")
 
 
 def test_a_failure_names_task_error_and_log(
-    places: Layout, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     log = {
         "content": [
@@ -54,16 +55,16 @@ def test_a_failure_names_task_error_and_log(
         airflow_answering(script) as client,
         pytest.raises(RunFailed) as caught,
     ):
-        dag_runs.follow(client, places, DAG_ID, RUN)
+        dag_runs.follow(client, DAG_ID, RUN, logs=tmp_path)
     assert "ingest_data failed in the churn_training run" in str(caught.value)
     assert "DataError: the table is empty" in str(caught.value)
     path = f"dag_id=churn_training/run_id={RUN}/task_id=ingest_data"
-    assert f"{places.airflow_home}/logs/{path}" in str(caught.value)
-    assert lines(caplog) == ["  ingest_data          0.5 s  failed"]
+    assert f"{tmp_path}/{path}" in str(caught.value)
+    assert shown(caplog) == ["  ingest_data          0.5 s  failed"]
 
 
 def test_of_a_mapped_task_is_told_how_many_are_done(
-    places: Layout, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     waiting, failed = task_is("score_range", "running"), task_is("score_range", "up_for_retry", 9)
     done = [task_is("score_range", "success", seconds) for seconds in (1.0, 2.0, 3.0)]
@@ -77,8 +78,8 @@ def test_of_a_mapped_task_is_told_how_many_are_done(
         ],
     }
     with airflow_answering(script) as client:
-        dag_runs.follow(client, places, DAG_ID, RUN)
-    assert lines(caplog) == [
+        dag_runs.follow(client, DAG_ID, RUN, logs=tmp_path)
+    assert shown(caplog) == [
         "  score_range          3.0 s  2 of 3",
         "  score_range          6.0 s  3 of 3",
     ]
@@ -86,10 +87,10 @@ def test_of_a_mapped_task_is_told_how_many_are_done(
 
 def test_without_a_stack_nothing_is_run(settings: Settings) -> None:
     with pytest.raises(RunFailed, match="no stack is up here .* `make run` first"):
-        dag_runs.run_dag(settings, DAG_ID, {})
+        run_dag(settings, DAG_ID, {})
 
 
-def test_the_services_are_looked_after_meanwhile(places: Layout) -> None:
+def test_the_services_are_looked_after_meanwhile(tmp_path: Path) -> None:
     class Fallen(Exception):
         pass
 
@@ -101,7 +102,7 @@ def test_the_services_are_looked_after_meanwhile(places: Layout) -> None:
         f"GET {DAG}/dagRuns/{RUN}/taskInstances": [tasks_are()],
     }
     with airflow_answering(script) as client, pytest.raises(Fallen):
-        dag_runs.follow(client, places, DAG_ID, RUN, tick)
+        dag_runs.follow(client, DAG_ID, RUN, logs=tmp_path, tick=tick)
 
 
 @pytest.mark.parametrize("call", [AirflowClient.dag, AirflowClient.unfinished_run])

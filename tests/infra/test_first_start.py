@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from include.customers.database import open_engine
 from include.customers.sample import sample_customers
 from include.errors import DataError, StoreError, StoreUnavailable
 from include.settings import PROJECT, Settings
 from include.store import LocalStore, S3Store, Store, open_store, s3_config
-from infra.compose import airflow_login, bootstrap
+from infra.airflow import login
+from infra.compose import bootstrap
 from infra.compose.store_init import check_conditions, make_bucket
+from infra.local.customers import SAMPLE_ROWS, count_customers
 from tests.conftest import AWS_DUMMY
 
 
@@ -66,19 +67,10 @@ def test_a_store_that_never_answers_is_named(free_port: int) -> None:
         make_bucket(S3Store(client, "churn"), wait_seconds=0)
 
 
-def count(url: str) -> int:
-    """How many customers a database has."""
-    engine = open_engine(url)
-    try:
-        return bootstrap.count_customers(engine)
-    finally:
-        engine.dispose()
-
-
 def test_customers_are_made_up_where_there_is_no_file(sqlite_url: str) -> None:
     settings = Settings(database_url=sqlite_url, _env_file=None)
     bootstrap.load_customers(settings, Path("/dev/null"))
-    assert count(sqlite_url) == bootstrap.SAMPLE_ROWS
+    assert count_customers(sqlite_url) == SAMPLE_ROWS
 
 
 def test_customers_come_from_the_file_and_only_into_an_empty_table(
@@ -90,7 +82,7 @@ def test_customers_come_from_the_file_and_only_into_an_empty_table(
     bootstrap.load_customers(settings, csv)
     sample_customers(70, seed=2).to_csv(csv, index=False)
     bootstrap.load_customers(settings, csv)
-    assert count(sqlite_url) == 50
+    assert count_customers(sqlite_url) == 50
 
 
 def test_a_directory_in_the_place_of_the_file_is_refused(sqlite_url: str, tmp_path: Path) -> None:
@@ -104,7 +96,7 @@ def test_the_login_is_written_for_its_owner_alone(
     path = tmp_path / "run" / "passwords.json"
     monkeypatch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE", str(path))
     monkeypatch.setenv("CHURN_AIRFLOW_PASSWORD", "hush")
-    airflow_login.main()
+    login.main()
     assert json.loads(path.read_text()) == {"admin": "hush"}
     assert path.stat().st_mode & 0o777 == 0o600
 

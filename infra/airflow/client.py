@@ -8,7 +8,6 @@ from typing import Any
 import httpx
 
 UNFINISHED_RUN = ("queued", "running")
-FINISHED_TASK = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 TIMEOUT_SECONDS = 30
 ATTEMPTS = 3  # to read; a machine that is busy starting everything may be slow once
 PAUSE_SECONDS = 1.0
@@ -26,11 +25,6 @@ class TaskState:
     state: str
     try_number: int
     seconds: float | None
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether the task will not change any more."""
-        return self.state in FINISHED_TASK
 
 
 @dataclass(frozen=True)

@@ -1,33 +1,31 @@
 """Starting the training DAG, against an Airflow that answers from a script."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from infra.local import dag_runs, training
-from infra.local.dag_runs import RunFailed, nothing
-from infra.local.services import Layout
-from tests.infra.scripted_airflow import DAG, RUN, airflow_answering, run_is, task_is, tasks_are
+from infra.airflow import training_run
+from infra.airflow.dag_runs import RunFailed, nothing
+from tests.infra.scripted_airflow import (
+    DAG,
+    RUN,
+    airflow_answering,
+    run_is,
+    shown,
+    task_is,
+    tasks_are,
+)
 
 BROKEN = {"filename": "churn_training.py", "stack_trace": "out of cheese"}
 BROKEN_TOO = {"filename": "churn_drift.py", "stack_trace": "sky fell"}
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """Poll without pauses, and keep what is shown."""
-    for module in (training, dag_runs):
-        monkeypatch.setattr(module, "POLL_SECONDS", 0.01)
-    caplog.set_level("INFO", logger="infra.local")
-
-
-def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What a person saw."""
-    return [record.getMessage() for record in caplog.records if "infra" in record.name]
+pytestmark = pytest.mark.usefixtures("quick_polling")
 
 
 def test_each_stage_is_shown_once_with_its_time(
-    places: Layout, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     done = task_is("ingest_data", "success", 0.31)
     script = {
@@ -43,9 +41,9 @@ def test_each_stage_is_shown_once_with_its_time(
         ],
     }
     with airflow_answering(script) as client:
-        run = training.train(client, places, nothing, reason="a test")
+        run = training_run.train(client, reason="a test", logs=tmp_path)
     assert run.seconds == 7.5
-    assert lines(caplog) == [
+    assert shown(caplog) == [
         f"training run {RUN}",
         "  ingest_data          0.3 s",
         "  train_model          2.2 s",
@@ -53,7 +51,7 @@ def test_each_stage_is_shown_once_with_its_time(
 
 
 def test_a_run_that_is_under_way_is_joined(
-    places: Layout, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     script = {
         f"GET {DAG}": [{"is_paused": False}],
@@ -62,8 +60,8 @@ def test_a_run_that_is_under_way_is_joined(
         f"GET {DAG}/dagRuns/{RUN}/taskInstances": [tasks_are()],
     }
     with airflow_answering(script) as client:
-        training.train(client, places, nothing, reason="a test")
-    assert lines(caplog) == [f"joining the training run that is under way: {RUN}"]
+        training_run.train(client, reason="a test", logs=tmp_path)
+    assert shown(caplog) == [f"joining the training run that is under way: {RUN}"]
 
 
 @pytest.mark.parametrize(
@@ -79,4 +77,4 @@ def test_a_run_that_is_under_way_is_joined(
 )
 def test_a_dag_that_cannot_run_is_explained(script: dict[str, list[Any]], message: str) -> None:
     with airflow_answering(script) as client, pytest.raises(RunFailed, match=message):
-        training.wait_for_dag(client, nothing, seconds=0.1)
+        training_run.wait_for_dag(client, nothing, seconds=0.1)

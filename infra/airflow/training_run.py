@@ -2,10 +2,10 @@
 
 import logging
 import time
+from pathlib import Path
 
-from infra.local.airflow_client import AirflowClient, RunState
-from infra.local.dag_runs import RunFailed, Tick, follow
-from infra.local.services import Layout
+from infra.airflow.client import AirflowClient, RunState
+from infra.airflow.dag_runs import RunFailed, Tick, follow, nothing
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ def wait_for_dag(client: AirflowClient, tick: Tick, *, seconds: float = PARSE_SE
         raise RunFailed(f"{DAG_ID} is paused, so a run would wait for ever: switch it on in the UI")
 
 
-def train(client: AirflowClient, places: Layout, tick: Tick, *, reason: str) -> RunState:
+def train(client: AirflowClient, *, reason: str, logs: Path, tick: Tick = nothing) -> RunState:
     """Trigger a run, or join the one that is under way, and show its progress to its end."""
     wait_for_dag(client, tick)
     run_id = client.unfinished_run(DAG_ID)
@@ -39,4 +39,4 @@ def train(client: AirflowClient, places: Layout, tick: Tick, *, reason: str) -> 
     else:
         run_id = client.trigger(DAG_ID, {"trigger_reason": reason})
         logger.info("training run %s", run_id)
-    return follow(client, places, DAG_ID, run_id, tick, seconds=RUN_SECONDS)
+    return follow(client, DAG_ID, run_id, logs=logs, tick=tick, seconds=RUN_SECONDS)

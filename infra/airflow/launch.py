@@ -12,7 +12,7 @@ THRESHOLDS = (50_000, 20, 20)  # Python's own: 700, 10, 10
 
 
 def main() -> None:
-    """`python -m infra.local.launch MODULE ARGUMENT …`."""
+    """`python -m infra.airflow.launch MODULE ARGUMENT …`."""
     gc.set_threshold(*THRESHOLDS)
     del sys.argv[0]
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

@@ -1,7 +1,7 @@
 """Imports the heavy libraries into the scheduler before it forks its task workers.
 
 Every task would else import them for itself: 20 seconds of a training run. Airflow imports this
-module where it is on the path, and infra/local puts it on the scheduler's alone. Only imports: a
+module where it is on the path, and it is put on the scheduler's alone. Only imports: a
 library that has started threads does not survive a fork. macOS starts tasks in fresh interpreters,
 where this would be in vain.
 """

@@ -16,7 +16,7 @@ from include.champion.versions import (
 )
 from include.settings import Settings
 from include.store import open_store
-from infra.local import airflow
+from infra.airflow.login import USER
 from infra.local.services import Layout
 
 FIGURES = {
@@ -46,7 +46,7 @@ def describe(
         "ready_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "urls": places.urls,
         "passwords": {
-            "airflow": {"user": airflow.USER, "file": str(places.passwords)},
+            "airflow": {"user": USER, "file": str(places.passwords)},
             "api": {"variable": "CHURN_API_KEYS"} if settings.api_keys else None,
             "mlflow": None,
             "dashboard": _dashboard_password(settings),
@@ -73,7 +73,7 @@ def summary(
         "",
         f"API       {places.api.url}  ({keys}; {places.api.url}/docs explains it)",
         f"dashboard {places.dashboard.url}  ({sign_in})",
-        f"Airflow   {places.airflow.url}  (user {airflow.USER}, password in {places.passwords})",
+        f"Airflow   {places.airflow.url}  (user {USER}, password in {places.passwords})",
         f"MLflow    {places.mlflow.url}  (no login)",
         f"logs      {places.log('*').parent}",
         "",

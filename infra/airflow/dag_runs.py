@@ -3,12 +3,9 @@
 import logging
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from pathlib import Path
 
-from include.settings import Settings
-from infra.local import airflow
-from infra.local.airflow_client import AirflowClient, AirflowError, RunState, TaskState
-from infra.local.services import Layout, layout
+from infra.airflow.client import AirflowClient, AirflowError, RunState, TaskState
 
 logger = logging.getLogger(__name__)
 
@@ -29,31 +26,19 @@ def nothing() -> None:
     """No services to look after meanwhile: the stack's own process does that."""
 
 
-def run_dag(settings: Settings, dag_id: str, conf: dict[str, Any]) -> RunState:
-    """Trigger a DAG on the stack that is up, and follow its run to a good end; else RunFailed."""
-    places = layout(settings)
-    if not places.stack_file.exists():
-        raise RunFailed(f"no stack is up here ({places.stack_file}): `make run` first")
-    client = AirflowClient(places.airflow.url, user=airflow.USER, password=airflow.password(places))
-    try:
-        _check_dag(client, dag_id)
-        run_id = client.trigger(dag_id, conf)
-        logger.info("%s run %s", dag_id, run_id)
-        return follow(client, places, dag_id, run_id)
-    finally:
-        client.close()
-
-
 def follow(
     client: AirflowClient,
-    places: Layout,
     dag_id: str,
     run_id: str,
-    tick: Tick = nothing,
     *,
+    logs: Path,
+    tick: Tick = nothing,
     seconds: float = RUN_SECONDS,
 ) -> RunState:
-    """Show each task with its time as it finishes; RunFailed when the run does not end well."""
+    """Show each task with its time as it finishes; RunFailed when the run does not end well.
+
+    `logs` is Airflow's folder, where a person finds more.
+    """
     shown: Shown = set()
     deadline = time.monotonic() + seconds
     while True:
@@ -68,17 +53,8 @@ def follow(
         tick()
         time.sleep(POLL_SECONDS)
     if run.state != "success":
-        raise RunFailed(_explanation(client, places, dag_id, run, tasks))
+        raise RunFailed(_explanation(client, dag_id, run, tasks, logs))
     return run
-
-
-def _check_dag(client: AirflowClient, dag_id: str) -> None:
-    dag = client.dag(dag_id)
-    if dag is None:
-        errors = "\n".join(client.import_errors()) or "it reads dags/ every few seconds: try again"
-        raise RunFailed(f"Airflow does not know {dag_id} yet: {errors}")
-    if dag["is_paused"]:
-        raise RunFailed(f"{dag_id} is paused: switch it on in the UI")
 
 
 def _news(tasks: list[TaskState], shown: Shown) -> Iterator[str]:
@@ -108,7 +84,7 @@ def _line(task_id: str, seconds: float | None, note: str) -> str:
 
 
 def _explanation(
-    client: AirflowClient, places: Layout, dag_id: str, run: RunState, tasks: list[TaskState]
+    client: AirflowClient, dag_id: str, run: RunState, tasks: list[TaskState], logs: Path
 ) -> str:
     failed = [task for task in tasks if task.state == "failed"]
     if not failed:
@@ -119,7 +95,7 @@ def _explanation(
     except AirflowError as error:
         errors = [f"(its log cannot be read through Airflow: {error})"]
     cause = "\n  ".join(errors) or "(no error in its log)"
-    folder = places.airflow_home / "logs" / f"dag_id={dag_id}" / f"run_id={run.run_id}"
+    folder = logs / f"dag_id={dag_id}" / f"run_id={run.run_id}"
     return (
         f"{task.task_id} failed in the {dag_id} run {run.run_id}:\n  {cause}\n"
         f"  its log is below {folder / f'task_id={task.task_id}'}"

@@ -8,14 +8,13 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-import sqlalchemy as sa
-
-from include.customers.database import open_engine
 from include.customers.table import TABLE
 from include.settings import Settings
-from infra.local import airflow, report, training
-from infra.local.airflow_client import AirflowClient, AirflowError
-from infra.local.dag_runs import RunFailed
+from infra.airflow import training_run
+from infra.airflow.client import AirflowError
+from infra.airflow.dag_runs import RunFailed
+from infra.local import airflow, status
+from infra.local.customers import SAMPLE_ROWS, SAMPLE_SEED, count_customers
 from infra.local.files import write_whole
 from infra.local.ports import port_faults
 from infra.local.services import (
@@ -31,11 +30,10 @@ from infra.local.stack import Interrupted, Stack, StackError, answers
 
 logger = logging.getLogger(__name__)
 
-SAMPLE_ROWS, SAMPLE_SEED = 10_000, 20
 IDLE_SECONDS = 0.5
 
 
-class Operator:
+class StartUp:
     """One `make run`."""
 
     def __init__(
@@ -83,7 +81,7 @@ class Operator:
 
     def _start(self) -> None:
         """Start what a training needs; an API without a champion to serve can wait for it."""
-        if report.champion(self.settings):
+        if status.champion(self.settings):
             self.stack.start(self.api)
         mlflow = mlflow_service(self.places, self.environment)
         self.stack.start(mlflow)
@@ -106,7 +104,7 @@ class Operator:
             arguments = ["sample", "--rows", str(SAMPLE_ROWS), "--seed", str(SAMPLE_SEED)]
         else:
             return None
-        command = (sys.executable, "-m", "include.customers.loading", *arguments)
+        command = (sys.executable, "-m", "include.customers", *arguments)
         job = Service("customers", command, self.environment, ends=True)
         self.stack.start(job)
         return job
@@ -122,19 +120,7 @@ class Operator:
         self._say(f"customers  {rows:,} in the table")
 
     def _customers(self) -> int:
-        engine = open_engine(self.settings.resolved_database_url)
-        try:
-            with engine.connect() as connection:
-                if not sa.inspect(connection).has_table(TABLE):
-                    return 0
-                return int(connection.scalar(sa.text(f"SELECT count(*) FROM {TABLE}")) or 0)
-        except sa.exc.SQLAlchemyError as error:
-            raise StackError(
-                f"the customer database {engine.url!r} cannot be read ({error}): "
-                "check CHURN_DATABASE_URL"
-            ) from error
-        finally:
-            engine.dispose()
+        return count_customers(self.settings.resolved_database_url)
 
     def _migrate(self) -> None:
         """Make Airflow's database or bring it to the installed version, once: it takes seconds."""
@@ -148,14 +134,17 @@ class Operator:
         write_whole(done, wanted)
 
     def _train_if_needed(self) -> None:
-        if report.champion(self.settings):
+        if status.champion(self.settings):
             return
         self.stack.start(self.api)
-        client = AirflowClient(
-            self.places.airflow.url, user=airflow.USER, password=airflow.password(self.places)
-        )
+        client = airflow.client(self.places)
         try:
-            run = training.train(client, self.places, self.stack.tick, reason="first champion")
+            run = training_run.train(
+                client,
+                reason="first champion",
+                logs=self.places.airflow_logs,
+                tick=self.stack.tick,
+            )
         except (RunFailed, AirflowError) as error:
             self.failure = str(error)
             return
@@ -168,16 +157,16 @@ class Operator:
         self.stack.start(airflow.triggerer(self.of_airflow))
         dashboard = dashboard_service(self.places, self.environment)
         self.stack.start(dashboard)
-        manifest = report.champion(self.settings)
+        manifest = status.champion(self.settings)
         page = f"{self.places.api.url}/{'ready' if manifest else 'health'}"
         self.stack.wait_until(lambda: answers(page), "api")
         self._say(f"api        {self.places.api.url}")
         self.stack.wait_for(dashboard)
         self._say(f"dashboard  {self.places.dashboard.url}")
         self.stack.restarting = True
-        found = report.describe(self.places, self.settings, manifest, failure=self.failure)
+        found = status.describe(self.places, self.settings, manifest, failure=self.failure)
         write_whole(self.places.stack_file, json.dumps(found, indent=2) + "\n")
-        for line in report.summary(self.places, self.settings, manifest, failure=self.failure):
+        for line in status.summary(self.places, self.settings, manifest, failure=self.failure):
             logger.info("%s", line)
 
     def _say(self, line: str) -> None:

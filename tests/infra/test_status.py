@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from include.champion.versions import Manifest
 from include.settings import Settings
 from include.store import open_store
-from infra.local import airflow, report
+from infra.local import airflow, status
 from infra.local.services import Layout
 from tests.webapp.champions import make_version, publish
 
@@ -19,35 +19,35 @@ from tests.webapp.champions import make_version, publish
 def manifest(settings: Settings) -> Manifest:
     """A champion in the stack's store."""
     publish(open_store(settings.resolved_store_uri), make_version("1"))
-    found = report.champion(settings)
+    found = status.champion(settings)
     assert found is not None
     return found
 
 
 def test_a_new_store_has_no_champion(settings: Settings) -> None:
-    assert report.champion(settings) is None
+    assert status.champion(settings) is None
 
 
 def test_the_example_is_a_record_that_the_contract_accepts(
     settings: Settings, manifest: Manifest
 ) -> None:
-    record = report.example_record(settings, manifest)
+    record = status.example_record(settings, manifest)
     assert tuple(record) == manifest.columns
     _, faults = manifest.contract.check_record(record, required=manifest.columns)
     assert faults == []
 
 
 def test_the_example_can_be_pasted_into_a_shell(settings: Settings, manifest: Manifest) -> None:
-    words = shlex.split(report.example_call(settings, manifest, "http://127.0.0.1:1"))
+    words = shlex.split(status.example_call(settings, manifest, "http://127.0.0.1:1"))
     assert words[:3] == ["curl", "-s", "http://127.0.0.1:1/predict"]
-    assert json.loads(words[-1]) == report.example_record(settings, manifest)
+    assert json.loads(words[-1]) == status.example_record(settings, manifest)
 
 
 def test_figures_have_names(manifest: Manifest) -> None:
     judged = manifest.model_copy(
         update={"metrics": {"roc_auc": 0.99, "brier": 0.02, "f1": 0.9, "calibration_error": 0.004}}
     )
-    assert report.figures(judged) == (
+    assert status.figures(judged) == (
         "ROC-AUC 0.9900, Brier score 0.0200, F1 0.9000, calibration error 0.0040"
     )
 
@@ -56,7 +56,7 @@ def test_the_summary_says_where_everything_is(
     places: Layout, settings: Settings, manifest: Manifest
 ) -> None:
     airflow.prepare(places)
-    text = "\n".join(report.summary(places, settings, manifest, failure=None))
+    text = "\n".join(status.summary(places, settings, manifest, failure=None))
     for url in places.urls.values():
         assert url in text
     assert f"user admin, password in {places.passwords}" in text
@@ -77,7 +77,7 @@ def test_stack_json_tells_the_state(
     settings: Settings,
     manifest: Manifest,
 ) -> None:
-    found: dict[str, Any] = report.describe(
+    found: dict[str, Any] = status.describe(
         places, settings, manifest if champion_is_there else None, failure=failure
     )
     assert found["state"] == state
@@ -87,7 +87,7 @@ def test_stack_json_tells_the_state(
 
 
 def test_a_failure_is_in_the_summary(places: Layout, settings: Settings) -> None:
-    text = "\n".join(report.summary(places, settings, None, failure="ingest_data failed"))
+    text = "\n".join(status.summary(places, settings, None, failure="ingest_data failed"))
     assert "training failed: ingest_data failed" in text
 
 
@@ -95,7 +95,7 @@ def test_with_keys_the_example_carries_one(
     places: Layout, settings: Settings, manifest: Manifest
 ) -> None:
     guarded = settings.model_copy(update={"api_keys": (SecretStr("k"),)})
-    call = report.example_call(guarded, manifest, "http://127.0.0.1:1")
+    call = status.example_call(guarded, manifest, "http://127.0.0.1:1")
     assert '-H "X-API-Key: $KEY" -d' in call
-    found = report.describe(places, guarded, manifest, failure=None)
+    found = status.describe(places, guarded, manifest, failure=None)
     assert found["passwords"]["api"] == {"variable": "CHURN_API_KEYS"}

@@ -1,0 +1,64 @@
+"""The stack that is up, as the commands see it that need one: train, score, rollback, demo."""
+
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from dotenv import load_dotenv
+
+from include.errors import ChurnError
+from include.settings import PROJECT, Settings, load_settings
+from infra.airflow.client import AirflowClient, AirflowError, RunState
+from infra.airflow.dag_runs import RunFailed, follow
+from infra.local import airflow
+from infra.local.services import Layout, layout
+
+logger = logging.getLogger(__name__)
+
+
+def log_to_terminal() -> None:
+    """Messages as they are, for a person who watches."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+def exit_code(target: str, work: Callable[[Settings], int]) -> int:
+    """What `make target` ends with: what the work says, or 1 and one message when it fails."""
+    log_to_terminal()
+    load_dotenv(PROJECT / ".env")
+    try:
+        return work(load_settings())
+    except (ChurnError, AirflowError, RunFailed) as error:
+        logger.error("make %s: %s", target, error)
+        return 1
+
+
+def running_stack(settings: Settings) -> Layout:
+    """Where the stack lies that is up; RunFailed when none is."""
+    places = layout(settings)
+    if not places.stack_file.exists():
+        raise RunFailed(f"no stack is up here ({places.stack_file}): `make run` first")
+    return places
+
+
+def run_dag(settings: Settings, dag_id: str, conf: dict[str, Any]) -> RunState:
+    """Trigger a DAG on the stack that is up, and follow its run to a good end; else RunFailed."""
+    places = running_stack(settings)
+    client = airflow.client(places)
+    try:
+        _check_dag(client, dag_id)
+        run_id = client.trigger(dag_id, conf)
+        logger.info("%s run %s", dag_id, run_id)
+        return follow(client, dag_id, run_id, logs=places.airflow_logs)
+    finally:
+        client.close()
+
+
+def _check_dag(client: AirflowClient, dag_id: str) -> None:
+    dag = client.dag(dag_id)
+    if dag is None:
+        errors = "\n".join(client.import_errors()) or "it reads dags/ every few seconds: try again"
+        raise RunFailed(f"Airflow does not know {dag_id} yet: {errors}")
+    if dag["is_paused"]:
+        raise RunFailed(f"{dag_id} is paused: switch it on in the UI")
