@@ -1,10 +1,12 @@
-"""Fills the customer table of CHURN_DATABASE_URL.
+"""Fills the customer table of CHURN_DATABASE_URL, or writes sample customers as CSV.
 
 python -m include.customers load customers.csv
 python -m include.customers sample --rows 10000 --seed 1
+python -m include.customers sample --rows 10000 --seed 1 --out customers.csv
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -16,48 +18,79 @@ from include.customers.csv_file import read_csv_customers
 from include.customers.database import open_engine, shown_url
 from include.customers.loading import create_table, load_customers
 from include.customers.table import published_contract
-from include.errors import ChurnError
+from include.errors import ChurnError, ConfigurationError
 from include.settings import load_settings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 2 for arguments that cannot be, 1 and one message for what fails."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        if options.command == "load":
+            return _load(read_csv_customers(options.csv, published_contract()))
+        customers = _sample(parser, options)
+        return _write(customers, options.out) if options.out else _load(customers)
+    except ChurnError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m include.customers",
-        description="Fill the customer table of CHURN_DATABASE_URL.",
+        prog="python -m include.customers", description=__doc__.partition("\n")[0]
     )
     commands = parser.add_subparsers(dest="command", required=True)
     load = commands.add_parser("load", help="load or update customers from a CSV file")
     load.add_argument("csv", type=Path, help="the published file, or the bank's own in its columns")
-    sample = commands.add_parser("sample", help="load made-up customers")
-    sample.add_argument("--rows", type=int, default=10_000)
-    sample.add_argument("--seed", type=int, default=1)
-    sample.add_argument("--first-key", type=int, help="the first customer's number")
+    sample = commands.add_parser("sample", help="load made-up customers, or write them with --out")
+    add = sample.add_argument
+    add("--rows", type=int, default=10_000, help="how many customers")
+    add("--seed", type=int, default=1, help="the same seed gives the same customers")
+    add("--out", help="the CSV file to write instead of loading; '-' is stdout")
+    add("--first-key", type=int, help="the first CLIENTNUM; the others count up")
+    add("--attrited-share", type=float, help="share of attrited customers, from 0 to 1")
+    add("--shift-sd", type=float, default=0.0, help="move --columns by so many std. deviations")
+    add("--columns", default="", help="numeric columns to move, separated by commas")
+    add("--changed-rule", action="store_true", help="labels follow a changed rule")
     return parser
 
 
-def _customers(options: argparse.Namespace) -> pd.DataFrame:
-    if options.command == "load":
-        return read_csv_customers(options.csv, published_contract())
-    from include.customers.sample import FIRST_KEY, sample_customers
+def _sample(parser: argparse.ArgumentParser, options: argparse.Namespace) -> pd.DataFrame:
+    from include.customers.sample import FIRST_KEY, Drift, sample_customers
 
-    first = FIRST_KEY if options.first_key is None else options.first_key
-    return sample_customers(options.rows, seed=options.seed, first_key=first)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 1 and one message when it cannot be done."""
-    options = _parser().parse_args(arguments)
+    columns = tuple(name.strip() for name in options.columns.split(",") if name.strip())
     try:
-        engine = open_engine(load_settings().resolved_database_url)
-        try:
-            customers = _customers(options)
-            create_table(engine)
-            summary = load_customers(engine, customers, now=datetime.now(UTC))
-        finally:
-            engine.dispose()
-    except ChurnError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return sample_customers(
+            options.rows,
+            seed=options.seed,
+            first_key=FIRST_KEY if options.first_key is None else options.first_key,
+            attrited_share=options.attrited_share,
+            drift=Drift(options.shift_sd, columns, options.changed_rule),
+        )
+    except ConfigurationError as error:
+        parser.error(str(error))
+
+
+def _write(customers: pd.DataFrame, out: str) -> int:
+    """Write as published: whole numbers without a decimal point."""
+    try:
+        customers.to_csv(sys.stdout if out == "-" else out, index=False, float_format="%.10g")
+    except BrokenPipeError:  # the reader, `head` perhaps, had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # no error at the last flush
+    except OSError as error:
+        sys.stderr.write(f"cannot write {out}: {error}; choose another --out\n")
         return 1
+    return 0
+
+
+def _load(customers: pd.DataFrame) -> int:
+    engine = open_engine(load_settings().resolved_database_url)
+    try:
+        create_table(engine)
+        summary = load_customers(engine, customers, now=datetime.now(UTC))
+    finally:
+        engine.dispose()
     print(f"{shown_url(engine)}: {summary}")  # noqa: T201
     return 0
 

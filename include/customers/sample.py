@@ -4,13 +4,8 @@ Each class (existing, attrited) is a mixture of a few segments, and each segment
 correlated normal numbers, read through tables of cumulative shares or cut at category frequencies.
 `config/sample.json` holds these statistics and no customer; `research/fit_sample.py` derives them
 from the published data.
-
-    python -m include.customers.sample --rows 10000 --seed 1 --out customers.csv
 """
 
-import argparse
-import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -355,65 +350,3 @@ def _frame(
 
 def _names(categories: Sequence[str], ordinals: "NDArray[np.generic]") -> "pd.Series[str]":
     return pd.Series(pd.array(list(categories), dtype="str").take(ordinals.astype(np.int64)))
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m include.customers.sample", description="Write sample customers as CSV."
-    )
-    parser.add_argument("--rows", type=int, required=True, help="how many customers")
-    parser.add_argument(
-        "--seed", type=int, required=True, help="the same seed gives the same customers"
-    )
-    parser.add_argument(
-        "--out", default="-", help="the CSV file to write; '-', the default, is stdout"
-    )
-    parser.add_argument(
-        "--first-key", type=int, default=FIRST_KEY, help="the first CLIENTNUM; the others count up"
-    )
-    parser.add_argument(
-        "--attrited-share", type=float, help="share of attrited customers, from 0 to 1"
-    )
-    parser.add_argument(
-        "--shift-sd", type=float, default=0.0, help="move --columns by so many standard deviations"
-    )
-    parser.add_argument(
-        "--columns", default="", help="numeric columns to move, separated by commas"
-    )
-    parser.add_argument("--changed-rule", action="store_true", help="labels follow a changed rule")
-    return parser
-
-
-def _write_csv(frame: pd.DataFrame, out: str) -> None:
-    """Write as published: whole numbers without a decimal point."""
-    frame.to_csv(sys.stdout if out == "-" else out, index=False, float_format="%.10g")
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; exits with 2 for arguments, returns 1 for a file, that cannot be."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    columns = tuple(name.strip() for name in options.columns.split(",") if name.strip())
-    try:
-        frame = sample_customers(
-            options.rows,
-            seed=options.seed,
-            first_key=options.first_key,
-            attrited_share=options.attrited_share,
-            drift=Drift(options.shift_sd, columns, options.changed_rule),
-        )
-        _write_csv(frame, options.out)
-    except ConfigurationError as error:
-        parser.error(str(error))
-    except (
-        BrokenPipeError
-    ):  # the reader, `head` perhaps, had enough; keep the interpreter's last flush quiet
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        sys.stderr.write(f"cannot write {options.out}: {error}; choose another --out\n")
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

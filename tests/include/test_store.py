@@ -20,7 +20,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from include import store as store_module
 from include.errors import (
     ConfigurationError,
     ObjectChanged,
@@ -30,7 +29,8 @@ from include.errors import (
     StoreForbidden,
     StoreUnavailable,
 )
-from include.store import SCRATCH, LocalStore, S3Store, Store, open_store
+from include.store import LocalStore, S3Store, Store, open_store, s3
+from include.store.objects import SCRATCH
 
 
 def keys(alphabet: str) -> st.SearchStrategy[str]:
@@ -444,7 +444,7 @@ def s3_at(url: str) -> S3Store:
         region_name="us-east-1",
         aws_access_key_id="test",
         aws_secret_access_key="test",
-        config=store_module.s3_config(),
+        config=s3.s3_config(),
     )
     return S3Store(client, "bucket")
 
@@ -484,7 +484,7 @@ def test_a_busy_server_is_asked_again_after_a_while(
 def test_each_refusal_has_its_error(
     trouble: Answer, error: type[StoreError], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "ATTEMPTS", 2)
+    monkeypatch.setattr(s3, "ATTEMPTS", 2)
     with scripted(trouble) as server, pytest.raises(error, match=message) as raised:
         server.store.read("key")
     assert type(raised.value) is error
@@ -506,7 +506,7 @@ def test_a_write_once_key_that_nobody_got_is_tried_again_later() -> None:
 def test_nobody_at_the_address_is_unavailable(
     free_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "ATTEMPTS", 2)
+    monkeypatch.setattr(s3, "ATTEMPTS", 2)
     with pytest.raises(
         StoreUnavailable, match="no answer from s3://bucket for 'key' after 2 attempts"
     ):
@@ -514,8 +514,8 @@ def test_nobody_at_the_address_is_unavailable(
 
 
 def test_a_server_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "ATTEMPTS", 2)
-    monkeypatch.setattr(store_module, "READ_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(s3, "ATTEMPTS", 2)
+    monkeypatch.setattr(s3, "READ_TIMEOUT_SECONDS", 0.2)
     woken = threading.Event()
     with served(lambda _: woken.wait(20)) as url:
         started = time.monotonic()

@@ -7,7 +7,6 @@ from typing import Any
 import jsonschema
 import pytest
 
-from include import store as store_module
 from include.champion import versions
 from include.champion.calibration import Calibration
 from include.champion.versions import Manifest, Pointer, SelfCheck
@@ -15,7 +14,7 @@ from include.contract import Contract
 from include.documents import Document, parse_document, sha256
 from include.errors import ChampionError, ObjectChanged, ObjectExists, StoreError, StoreUnavailable
 from include.features import SplitRule
-from include.store import LocalStore, Store, open_store
+from include.store import LocalStore, Store, open_store, s3
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 LATER = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
@@ -134,7 +133,7 @@ def test_an_unreadable_pointer_is_no_absent_one(
 def test_a_silent_store_is_no_absent_pointer(
     free_port: int, s3_environment: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "ATTEMPTS", 1)
+    monkeypatch.setattr(s3, "ATTEMPTS", 1)
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port}")
     with pytest.raises(StoreUnavailable):
         versions.read_pointer(open_store("s3://bucket"))

@@ -17,6 +17,7 @@ from sklearn.metrics import roc_auc_score
 from xgboost import XGBClassifier
 
 from include.contract import load_contract
+from include.customers.__main__ import main
 from include.customers.sample import (
     DERIVED,
     FIRST_KEY,
@@ -25,7 +26,6 @@ from include.customers.sample import (
     STATISTICS_FILE,
     Drift,
     load_statistics,
-    main,
     sample_customers,
 )
 from include.errors import ConfigurationError
@@ -253,7 +253,17 @@ def test_missing_statistics_say_how_to_derive_them(tmp_path: Path) -> None:
 def test_command_line_writes_the_frame_as_published(tmp_path: Path) -> None:
     out = tmp_path / "customers.csv"
     drift = ["--shift-sd", "-0.5", "--columns", "Total_Trans_Ct, Total_Trans_Amt", "--changed-rule"]
-    arguments = ["--rows", "300", "--seed", "2", "--first-key", "9", "--attrited-share", "0.5"]
+    arguments = [
+        "sample",
+        "--rows",
+        "300",
+        "--seed",
+        "2",
+        "--first-key",
+        "9",
+        "--attrited-share",
+        "0.5",
+    ]
     assert main([*arguments, *drift, "--out", str(out)]) == 0
     expected = sample_customers(
         300,
@@ -267,7 +277,17 @@ def test_command_line_writes_the_frame_as_published(tmp_path: Path) -> None:
 
 
 def test_command_line_writes_to_stdout() -> None:
-    command = [sys.executable, "-m", "include.customers.sample", "--rows", "5", "--seed", "2"]
+    command = [
+        sys.executable,
+        "-m",
+        "include.customers",
+        "sample",
+        "--rows",
+        "5",
+        "--seed",
+        "2",
+        "--out=-",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     written = pd.read_csv(io.StringIO(done.stdout))
     assert_frame_equal(written, sample_customers(5, seed=2), check_dtype=False)
@@ -276,10 +296,10 @@ def test_command_line_writes_to_stdout() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "the following arguments are required: --rows, --seed"),
-        (["--rows", "many", "--seed", "1"], "argument --rows: invalid int value: 'many'"),
-        (["--rows", "0", "--seed", "1"], "rows must be at least 1, found 0"),
-        (["--rows", "5", "--seed", "1", "--shift-sd", "1"], "give both or neither"),
+        ([], "the following arguments are required: command"),
+        (["sample", "--rows", "many"], "argument --rows: invalid int value: 'many'"),
+        (["sample", "--rows", "0"], "rows must be at least 1, found 0"),
+        (["sample", "--rows", "5", "--shift-sd", "1"], "give both or neither"),
     ],
 )
 def test_command_line_refuses_bad_arguments(
@@ -295,5 +315,5 @@ def test_command_line_says_when_the_file_cannot_be_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "absent" / "customers.csv"
-    assert main(["--rows", "5", "--seed", "1", "--out", str(out)]) == 1
+    assert main(["sample", "--rows", "5", "--out", str(out)]) == 1
     assert f"cannot write {out}" in capsys.readouterr().err
