@@ -3,9 +3,10 @@
 from flask import Flask
 
 from include.settings import Settings, load_settings
-from webapp import access, documentation, inference, problems, status
-from webapp.envelope import Envelope
-from webapp.service import Service
+from webapp import access, problems
+from webapp.middleware import Envelope
+from webapp.prediction_service import Service
+from webapp.routes import documentation, inference, status
 
 
 def build(settings: Settings | None, *, background: bool) -> Flask:

@@ -14,15 +14,16 @@ sys.path.insert(0, str(PROJECT))
 
 from include.addresses import host_and_port  # noqa: E402
 from include.settings import load_settings  # noqa: E402
-from webapp import logs, shipping  # noqa: E402
+from webapp import logs  # noqa: E402
 from webapp.access import refuse_open_door  # noqa: E402
-from webapp.seats import Seats, clients_max  # noqa: E402
+from webapp.prediction_log import shipper_process  # noqa: E402
+from webapp.server.connection_shares import Seats, clients_max  # noqa: E402
 
 settings = load_settings()
 
 bind = host_and_port(settings.api_host, settings.api_port)
 workers = settings.api_workers or os.cpu_count() or 1
-worker_class = "webapp.worker.WholeRequestWorker"
+worker_class = "webapp.server.worker.WholeRequestWorker"
 worker_connections = clients_max(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 SETTLE_SECONDS = 5.0
 seats = Seats(2 * workers + 8)  # with room for those that a reload replaces
@@ -75,5 +76,5 @@ def child_exit(server: Any, worker: Any) -> None:
 
 def on_exit(server: Any) -> None:
     """Ship what the last workers sealed."""
-    shipping.drain()
+    shipper_process.drain()
     shutil.rmtree(METRICS_DIRECTORY, ignore_errors=True)

@@ -12,7 +12,7 @@ from include.store import LocalStore
 from tests.webapp.champions import Version, publish
 from tests.webapp.conftest import client_of
 from webapp.access import refuse_open_door
-from webapp.rate_slots import PROBES, SlotStorage
+from webapp.server.rate_limit_storage import PROBES, SlotStorage
 
 
 def guarded(settings: Settings, version: Version, **changes: Any) -> FlaskClient:

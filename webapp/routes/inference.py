@@ -7,7 +7,8 @@ import orjson
 from flask import Blueprint, Response, request
 
 from include.contract import Fault, describe
-from webapp.openapi import JSON, SOURCES
+from webapp.champion.served_champion import Explanation, ServedChampion
+from webapp.prediction_service import Service, utc_now
 from webapp.problems import (
     ENVIRON_REQUEST_ID,
     TooLarge,
@@ -16,8 +17,7 @@ from webapp.problems import (
     UnsupportedMedia,
 )
 from webapp.records import parse
-from webapp.served import Explanation, ServedChampion
-from webapp.service import Service, utc_now
+from webapp.routes.openapi import JSON, SOURCES
 
 SOURCE_HEADER = "X-Churn-Source"
 

@@ -18,7 +18,7 @@ from include.champion.versions import (
 )
 from include.errors import ChampionError, ObjectNotFound, StoreError
 from include.store import LocalStore
-from webapp.served import SERVING_FILES
+from webapp.champion.served_champion import SERVING_FILES
 
 logger = logging.getLogger(__name__)
 

@@ -36,8 +36,8 @@ from gunicorn.http.errors import (
 from gunicorn.http.parser import RequestParser
 from gunicorn.workers.base import Worker
 
-from webapp.framing import Frame
-from webapp.seats import Seat
+from webapp.server.connection_shares import Seat
+from webapp.server.framing import Frame
 
 logger = logging.getLogger(__name__)
 

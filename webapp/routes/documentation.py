@@ -7,8 +7,8 @@ import orjson
 from flask import Blueprint, Response, render_template
 
 from include.contract import Contract, load_contract
-from webapp.openapi import JSON, document
-from webapp.service import Service
+from webapp.prediction_service import Service
+from webapp.routes.openapi import JSON, document
 
 
 def create_blueprint(service: Service) -> Blueprint:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webapp.framing import MAX_HEAD_BYTES, Frame
+from webapp.server.framing import MAX_HEAD_BYTES, Frame
 
 PLAIN = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 SIZED = b"POST / HTTP/1.1\r\ncontent-LENGTH:  5 \r\nHost: x\r\n\r\nhello"

@@ -4,7 +4,7 @@ import resource
 
 import pytest
 
-from webapp.seats import Seats, clients_max
+from webapp.server.connection_shares import Seats, clients_max
 
 
 def test_a_worker_is_crowded_while_another_has_fewer() -> None:

@@ -10,15 +10,15 @@ import orjson
 
 from include.predictions.log import customer_key
 from include.settings import Settings
-from webapp.holder import ChampionHolder
-from webapp.impatience import impatient_store
-from webapp.last_good import LastGood
+from webapp.champion.holder import ChampionHolder
+from webapp.champion.last_good import LastGood
+from webapp.champion.served_champion import ServedChampion
 from webapp.metrics import Metrics, forget_process
+from webapp.prediction_log.shipper_process import Shipping
+from webapp.prediction_log.spool import SYNC_SECONDS, Spool
 from webapp.problems import NoChampion
 from webapp.records import Accepted
-from webapp.served import ServedChampion
-from webapp.shipping import Shipping
-from webapp.spool import SYNC_SECONDS, Spool
+from webapp.store_timeouts import impatient_store
 
 logger = logging.getLogger(__name__)
 

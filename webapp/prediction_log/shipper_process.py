@@ -11,7 +11,7 @@ from pathlib import Path
 logger = logging.getLogger(__name__)
 
 LOCK = "shipper.lock"  # held by the shipper for as long as it lives
-PROJECT = Path(__file__).resolve().parent.parent
+PROJECT = Path(__file__).resolve().parent.parent.parent
 DRAIN_SECONDS = 10.0
 
 
@@ -74,7 +74,7 @@ def drain() -> None:
 def _start(stdin: int) -> "subprocess.Popen[bytes]":
     path = os.pathsep.join([str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])])
     return subprocess.Popen(
-        [sys.executable, "-m", "webapp.shipper"],
+        [sys.executable, "-m", "webapp.prediction_log.shipper"],
         stdin=stdin,
         env={**os.environ, "PYTHONPATH": path},
         start_new_session=True,  # Ctrl-C is for the master; the shipper ends after the workers

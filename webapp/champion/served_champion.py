@@ -26,8 +26,8 @@ from include.errors import ChampionError, ChurnError, ConfigurationError
 from include.features import engineer, engineered_for
 from include.predictions.log import Columns, feature_columns
 from include.store import Store
+from webapp.champion.native_trees import NativeTrees
 from webapp.records import RecordReader
-from webapp.trees import NativeTrees
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -29,7 +29,7 @@ from tests.webapp.champions import Version, publish, records
 from tests.webapp.conftest import PROJECT, Server, body, loopback_port
 from tests.webapp.faults import Proxy
 from tests.webapp.load import Load
-from webapp.impatience import READ_TIMEOUT_SECONDS
+from webapp.store_timeouts import READ_TIMEOUT_SECONDS
 
 PROMOTIONS = 20
 PLACES = 6

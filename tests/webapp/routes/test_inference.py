@@ -16,7 +16,7 @@ from include.settings import Settings
 from include.store import LocalStore
 from tests.webapp.champions import EIGHT_COLUMNS, Version, make_version, publish, records
 from tests.webapp.conftest import client_of
-from webapp.shipper import read_segment
+from webapp.prediction_log.shipper import read_segment
 
 JSON = {"Content-Type": "application/json"}
 

@@ -1,10 +1,10 @@
 """The shipper: one process for each machine that takes the workers' spool to the store.
 
 It is a process of its own so that neither a slow store nor the writing of parquet ever holds up
-an answer. A worker starts it (shipping.py) and it ends with that worker, when its standard input
-closes; another worker then starts the next.
+an answer. A worker starts it (shipper_process.py) and it ends with that worker, when its standard
+input closes; another worker then starts the next.
 
-    python -m webapp.shipper
+    python -m webapp.prediction_log.shipper
 """
 
 import fcntl
@@ -27,9 +27,9 @@ from include.predictions.log import Columns, write_rows
 from include.settings import Settings, load_settings
 from include.store import Store
 from webapp import logs
-from webapp.impatience import impatient_store
-from webapp.shipping import LOCK
-from webapp.spool import OPEN, SEALED, rows_in, sealed_path
+from webapp.prediction_log.shipper_process import LOCK
+from webapp.prediction_log.spool import OPEN, SEALED, rows_in, sealed_path
+from webapp.store_timeouts import impatient_store
 
 logger = logging.getLogger(__name__)
 

@@ -18,10 +18,10 @@ from include.champion.versions import (
 from include.errors import StoreUnavailable
 from include.store import LocalStore, Store, StoredObject
 from tests.webapp.champions import Version, publish
-from webapp import holder as holder_module
-from webapp.holder import ChampionHolder
-from webapp.last_good import LastGood
-from webapp.served import ServedChampion
+from webapp.champion import holder as holder_module
+from webapp.champion.holder import ChampionHolder
+from webapp.champion.last_good import LastGood
+from webapp.champion.served_champion import ServedChampion
 
 
 @dataclass

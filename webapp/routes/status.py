@@ -3,8 +3,8 @@
 import orjson
 from flask import Blueprint, Response
 
+from webapp.prediction_service import Service
 from webapp.problems import NoChampion
-from webapp.service import Service
 
 JSON = "application/json"
 EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"

@@ -8,7 +8,7 @@ import pytest
 from include.champion.versions import TREES_FILE
 from include.errors import ChampionError
 from tests.webapp.champions import Version, make_version
-from webapp.trees import NativeTrees
+from webapp.champion.native_trees import NativeTrees
 
 
 @pytest.fixture(params=["xgboost", "random_forest"])

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from include.champion.versions import POINTER_KEY, Pointer, parse_pointer
 from include.errors import ChampionError, ChurnError, ObjectNotFound, StoreError
 from include.store import Store, StoredObject
-from webapp.last_good import LastGood
-from webapp.served import ServedChampion, fetch, load
+from webapp.champion.last_good import LastGood
+from webapp.champion.served_champion import ServedChampion, fetch, load
 
 logger = logging.getLogger(__name__)
 

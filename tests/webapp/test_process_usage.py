@@ -13,7 +13,7 @@ import pytest
 from include.store import LocalStore
 from tests.webapp.champions import Version, publish
 from tests.webapp.conftest import Server
-from webapp.usage import Usage, usage_of
+from webapp.process_usage import Usage, usage_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")
 TICK_SECONDS = 0.01
