@@ -37,7 +37,7 @@ STRICT_POLICY = [(POLICY, "default-src 'none'; frame-ancestors 'none'")]
 _ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
-class Envelope:
+class RequestMiddleware:
     """Middleware around one application."""
 
     def __init__(self, app: Flask, metrics: Metrics, *, log_all: bool) -> None:

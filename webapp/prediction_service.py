@@ -14,23 +14,23 @@ from webapp.champion.holder import ChampionHolder
 from webapp.champion.last_good import LastGood
 from webapp.champion.served_champion import ServedChampion
 from webapp.metrics import Metrics, forget_process
-from webapp.prediction_log.shipper_process import Shipping
+from webapp.prediction_log.shipper_process import ShipperProcess
 from webapp.prediction_log.spool import SYNC_SECONDS, Spool
 from webapp.problems import NoChampion
 from webapp.records import Accepted
-from webapp.store_timeouts import impatient_store
+from webapp.store_timeouts import open_store_with_short_timeouts
 
 logger = logging.getLogger(__name__)
 
 
-class Service:
+class PredictionService:
     """One worker's share of the service."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.metrics = Metrics()
         self.holder = ChampionHolder(
-            lambda: impatient_store(settings.resolved_store_uri),
+            lambda: open_store_with_short_timeouts(settings.resolved_store_uri),
             LastGood(settings.resolved_champion_dir),
             poll_seconds=settings.champion_poll_seconds,
             record=self.metrics.reloaded,
@@ -42,7 +42,7 @@ class Service:
             seal_seconds=settings.log_flush_seconds,
             lost=self.metrics.lost,
         )
-        self.shipping = Shipping(settings.resolved_spool_dir, ended=forget_process)
+        self.shipper = ShipperProcess(settings.resolved_spool_dir, ended=forget_process)
         self._id_key = settings.customer_id_key()
         self._stopped = threading.Event()
 
@@ -56,7 +56,7 @@ class Service:
         self._stopped.set()
         self.holder.stop()
         self.spool.close()
-        self.shipping.stop()
+        self.shipper.stop()
 
     def champion(self) -> ServedChampion:
         """The champion that answers now; NoChampion when there is none."""
@@ -114,8 +114,8 @@ class Service:
         while not self._stopped.wait(SYNC_SECONDS):
             try:
                 self.spool.tick()
-                self.shipping.ensure()
-                self.metrics.measure(shipper=self.shipping.process_id)
+                self.shipper.ensure()
+                self.metrics.measure(shipper=self.shipper.process_id)
             except Exception:  # without this thread nothing would reach the store any more
                 logger.exception("keeping the prediction spool failed")
 

@@ -7,7 +7,7 @@ READ_TIMEOUT_SECONDS = 10
 ATTEMPTS = 2
 
 
-def impatient_store(uri: str) -> Store:
+def open_store_with_short_timeouts(uri: str) -> Store:
     """The store, with time-outs for somebody who has better to do than to wait."""
     if not uri.startswith("s3:"):
         return open_store(uri)

@@ -67,7 +67,7 @@ def client(settings: Settings, var_store: LocalStore, version_1: Version) -> Fla
 def client_of(settings: Settings) -> FlaskClient:
     """The API in this process, after one look at the pointer."""
     app = create_app(settings, background=False)
-    app.extensions["churn"].holder.look()
+    app.extensions["churn"].holder.poll()
     return app.test_client()
 
 

@@ -47,9 +47,9 @@ class ChampionHolder:
         self._record = record
         self._etag: str | None = None
         self._refusal: Refusal | None = None
-        self._trouble: str | None = None
+        self._reported_failure: str | None = None
         self._swapping = threading.Lock()
-        self._looked = threading.Event()
+        self._polled = threading.Event()
         self._settled = threading.Event()
         self._stopped = threading.Event()
 
@@ -61,24 +61,24 @@ class ChampionHolder:
     def stop(self) -> None:
         """Stop watching after the look under way."""
         self._stopped.set()
-        self._looked.set()
+        self._polled.set()
 
-    def settle(self, seconds: float) -> None:
+    def wait_until_settled(self, seconds: float) -> None:
         """Wait until the first champion serves, or it is known that there is none to be had now."""
         self._settled.wait(seconds)
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Look at the pointer once, and follow it if it moved."""
         try:
             self._store = self._store or self._open_store()
             found = self._store.read_if_changed(POINTER_KEY, self._known_etag())
             if found is not None:
                 self._follow(self._store, found)
-            self._recovered()
+            self._store_answered()
         except ObjectNotFound:
-            self._recovered()
+            self._store_answered()
         except ChurnError as error:
-            self._in_trouble(error)
+            self._store_failed(error)
 
     def _known_etag(self) -> str | None:
         refusal = self._refusal
@@ -128,17 +128,17 @@ class ChampionHolder:
     def _watch(self) -> None:
         while not self._stopped.is_set():
             try:
-                self.look()
+                self.poll()
             except Exception:  # this thread is the only one that can notice a new champion
                 logger.exception("looking at the champion pointer failed")
-            self._looked.set()
+            self._polled.set()
             self._stopped.wait(
                 self._poll_seconds * random.uniform(1 - JITTER_SHARE, 1 + JITTER_SHARE)
             )
 
     def _settle(self) -> None:
         """At start, serve the local copy unless the store answers at once with something."""
-        self._looked.wait(STORE_HEAD_START_SECONDS)
+        self._polled.wait(STORE_HEAD_START_SECONDS)
         try:
             if self.champion is None and not self._stopped.is_set():
                 self.serve_last_good()
@@ -164,14 +164,14 @@ class ChampionHolder:
             "serving version %s from the local copy until the store answers", champion.version
         )
 
-    def _in_trouble(self, error: ChurnError) -> None:
+    def _store_failed(self, error: ChurnError) -> None:
         # Once for each kind of trouble: an outage of hours is one line, not thousands.
-        if type(error).__name__ != self._trouble:
-            self._trouble = type(error).__name__
+        if type(error).__name__ != self._reported_failure:
+            self._reported_failure = type(error).__name__
             self._record("unreachable", None)
             logger.warning("cannot look at the champion pointer, serving goes on: %s", error)
 
-    def _recovered(self) -> None:
-        if self._trouble is not None:
+    def _store_answered(self) -> None:
+        if self._reported_failure is not None:
             logger.info("the champion pointer can be read again")
-            self._trouble = None
+            self._reported_failure = None

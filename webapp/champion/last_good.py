@@ -32,7 +32,7 @@ class LastGood:
 
     def read(self) -> tuple[Pointer, Manifest, dict[str, bytes]]:
         """The copy, checked like the original; ObjectNotFound when there is none."""
-        with self._alone():
+        with self._locked():
             found = read_pointer(self._store)
             if found is None:
                 raise ObjectNotFound(f"no local copy of a champion in {self._directory}")
@@ -42,7 +42,7 @@ class LastGood:
     def keep(self, pointer: Pointer, manifest: bytes, files: Mapping[str, bytes]) -> None:
         """Replace the copy; a disk that refuses costs the copy, never the champion."""
         try:
-            with self._alone():
+            with self._locked():
                 self._write(pointer, manifest, files)
         except (StoreError, OSError) as error:
             logger.warning("could not keep a local copy of version %s: %s", pointer.version, error)
@@ -68,7 +68,7 @@ class LastGood:
         return found is not None and found[0] == pointer
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _locked(self) -> Iterator[None]:
         self._directory.mkdir(parents=True, exist_ok=True)
         with (self._directory / "lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)

@@ -26,7 +26,7 @@ from include.errors import ChampionError, ChurnError, ConfigurationError
 from include.features import engineer, engineered_for
 from include.predictions.log import Columns, feature_columns
 from include.store import Store
-from webapp.champion.native_trees import NativeTrees
+from webapp.champion.xgboost_trees import XGBoostTrees
 from webapp.records import RecordReader
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class ServedChampion:
     manifest: Manifest
     scorer: Scorer
     reader: RecordReader
-    trees: NativeTrees | None
+    trees: XGBoostTrees | None
 
     @cached_property
     def log_columns(self) -> Columns:
@@ -123,7 +123,7 @@ def load(pointer: Pointer, manifest: Manifest, files: dict[str, bytes]) -> Serve
     return ServedChampion(manifest.version, pointer, manifest, scorer, reader, trees)
 
 
-def _usable_trees(manifest: Manifest, data: bytes, stored: SelfCheck) -> NativeTrees | None:
+def _usable_trees(manifest: Manifest, data: bytes, stored: SelfCheck) -> XGBoostTrees | None:
     """The native trees if they answer the self-check rows too.
 
     They are not what serves single records, and they rely on this code's feature engineering, which
@@ -133,7 +133,7 @@ def _usable_trees(manifest: Manifest, data: bytes, stored: SelfCheck) -> NativeT
         expected = tuple(feature.name for feature in engineered_for(manifest.columns))
         if manifest.engineered != expected:
             raise ConfigurationError(f"engineered features {manifest.engineered}, now {expected}")
-        trees = NativeTrees(data)
+        trees = XGBoostTrees(data)
         answers = _native_scores(trees, manifest, np.array(stored.rows, dtype=np.float64))
         worst = float(np.max(np.abs(answers - np.array(stored.probabilities))))
         if not worst <= SELF_CHECK_TOLERANCE:
@@ -149,7 +149,7 @@ def _usable_trees(manifest: Manifest, data: bytes, stored: SelfCheck) -> NativeT
 
 
 def _native_scores(
-    trees: NativeTrees, manifest: Manifest, matrix: "NDArray[np.float64]"
+    trees: XGBoostTrees, manifest: Manifest, matrix: "NDArray[np.float64]"
 ) -> "NDArray[np.float64]":
     margins = trees.margins(_scaled(manifest, engineer(matrix, manifest.columns)))
     slope, intercept = manifest.calibration.slope, manifest.calibration.intercept

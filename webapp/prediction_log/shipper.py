@@ -29,7 +29,7 @@ from include.store import Store
 from webapp import logs
 from webapp.prediction_log.shipper_process import LOCK
 from webapp.prediction_log.spool import OPEN, SEALED, rows_in, sealed_path
-from webapp.store_timeouts import impatient_store
+from webapp.store_timeouts import open_store_with_short_timeouts
 
 logger = logging.getLogger(__name__)
 
@@ -165,7 +165,7 @@ def run(settings: Settings, lost: Callable[[int], None]) -> None:
         parent_gone = _input_closed(_pause(failures))
         try:
             if shipper is None:
-                store = impatient_store(settings.resolved_store_uri)
+                store = open_store_with_short_timeouts(settings.resolved_store_uri)
                 shipper = Shipper(settings.resolved_spool_dir, store, lost)
             shipper.ship()
         except (ChurnError, OSError) as error:

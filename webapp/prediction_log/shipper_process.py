@@ -15,7 +15,7 @@ PROJECT = Path(__file__).resolve().parent.parent.parent
 DRAIN_SECONDS = 10.0
 
 
-class Shipping:
+class ShipperProcess:
     """One worker's care for the shipper: whoever finds none starts one."""
 
     def __init__(self, directory: Path, *, ended: Callable[[int], None]) -> None:

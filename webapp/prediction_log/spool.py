@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 SYNC_SECONDS = 1.0
 OPEN, SEALED = ".open", ".sealed"
-COMPLAIN_SECONDS = 60.0
+WARN_AGAIN_SECONDS = 60.0
 
 
 @dataclass
@@ -62,7 +62,7 @@ class Spool:
         self._segment: _Segment | None = None
         self._full: list[_Segment] = []
         self._room = max_bytes  # bytes that may still be written, as of the last tick
-        self._complained = -COMPLAIN_SECONDS
+        self._warned_at = -WARN_AGAIN_SECONDS
 
     def append(self, line: bytes, *, rows: int, columns: Columns) -> None:
         """Write one line, an answered request of so many rows; what cannot be kept is lost."""
@@ -71,7 +71,7 @@ class Spool:
                 self._append(line, rows, columns)
             except OSError as error:
                 self._lost(rows)
-                self._complain(
+                self._log_rarely(
                     "answers are given but not logged, see prediction_log_lost_rows_total", error
                 )
 
@@ -80,7 +80,7 @@ class Spool:
             raise OSError(f"the spool holds its {self._max_bytes} bytes (CHURN_SPOOL_MAX_BYTES)")
         segment = self._segment
         if segment is None or segment.columns is not columns:
-            segment = self._turn(columns)
+            segment = self._rotate(columns)
         if os.write(segment.handle, line) != len(line):
             # A disk that fills up takes part of a line. The next line must not follow it.
             os.ftruncate(segment.handle, segment.size)
@@ -93,7 +93,7 @@ class Spool:
             self._full.append(segment)
             self._segment = None
 
-    def _turn(self, columns: Columns) -> _Segment:
+    def _rotate(self, columns: Columns) -> _Segment:
         if self._segment is not None:
             self._full.append(self._segment)
             self._segment = None
@@ -132,7 +132,7 @@ class Spool:
             except OSError as error:
                 with self._lock:
                     self._full.append(segment)
-                self._complain("a segment of the spool could not be sealed yet", error)
+                self._log_rarely("a segment of the spool could not be sealed yet", error)
                 continue
             os.close(segment.handle)
 
@@ -146,10 +146,10 @@ class Spool:
         except FileNotFoundError:
             return []
 
-    def _complain(self, trouble: str, error: OSError) -> None:
+    def _log_rarely(self, trouble: str, error: OSError) -> None:
         now = time.monotonic()
-        if now - self._complained >= COMPLAIN_SECONDS:
-            self._complained = now
+        if now - self._warned_at >= WARN_AGAIN_SECONDS:
+            self._warned_at = now
             logger.error("%s: %s", trouble, error)
 
 

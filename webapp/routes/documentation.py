@@ -7,11 +7,11 @@ import orjson
 from flask import Blueprint, Response, render_template
 
 from include.contract import Contract, load_contract
-from webapp.prediction_service import Service
+from webapp.prediction_service import PredictionService
 from webapp.routes.openapi import JSON, document
 
 
-def create_blueprint(service: Service) -> Blueprint:
+def create_blueprint(service: PredictionService) -> Blueprint:
     """The routes, bound to one service."""
     routes = Blueprint("documentation", __name__, template_folder="templates")
 
@@ -38,7 +38,7 @@ def create_blueprint(service: Service) -> Blueprint:
     return routes
 
 
-def _document(service: Service) -> dict[str, Any]:
+def _document(service: PredictionService) -> dict[str, Any]:
     champion = service.holder.champion
     contract: Contract = load_contract() if champion is None else champion.manifest.contract
     columns = contract.feature_names if champion is None else champion.manifest.columns

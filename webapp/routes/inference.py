@@ -8,7 +8,7 @@ from flask import Blueprint, Response, request
 
 from include.contract import Fault, describe
 from webapp.champion.served_champion import Explanation, ServedChampion
-from webapp.prediction_service import Service, utc_now
+from webapp.prediction_service import PredictionService, utc_now
 from webapp.problems import (
     ENVIRON_REQUEST_ID,
     TooLarge,
@@ -16,16 +16,25 @@ from webapp.problems import (
     Unprocessable,
     UnsupportedMedia,
 )
-from webapp.records import parse
+from webapp.records import Accepted, parse
 from webapp.routes.openapi import JSON, SOURCES
 
 SOURCE_HEADER = "X-Churn-Source"
 
 
-def create_blueprint(service: Service) -> Blueprint:
+def create_blueprint(service: PredictionService) -> Blueprint:
     """The routes, bound to one service."""
     routes = Blueprint("inference", __name__)
     most_rows, most_bytes = service.settings.max_batch_rows, service.settings.max_body_bytes
+
+    def answer(
+        champion: ServedChampion, accepted: Accepted, *, source: str, started: float
+    ) -> Response:
+        request_id: str = request.environ[ENVIRON_REQUEST_ID]
+        body = service.answer(
+            champion, accepted, request_id=request_id, source=source, started=started
+        )
+        return Response(body, content_type=JSON)
 
     @routes.post("/predict")
     def predict() -> Response:
@@ -33,16 +42,7 @@ def create_blueprint(service: Service) -> Blueprint:
         started = perf_counter()
         source, champion = _source(), service.champion()
         accepted = champion.reader.read(_body(most_bytes))
-        return Response(
-            service.answer(
-                champion,
-                accepted,
-                request_id=request.environ[ENVIRON_REQUEST_ID],
-                source=source,
-                started=started,
-            ),
-            content_type=JSON,
-        )
+        return answer(champion, accepted, source=source, started=started)
 
     @routes.post("/predict_batch")
     def predict_batch() -> Response:
@@ -50,16 +50,7 @@ def create_blueprint(service: Service) -> Blueprint:
         started = perf_counter()
         source, champion = _source(), service.champion()
         accepted = champion.reader.read_all(_records(_body(most_bytes), most=most_rows))
-        return Response(
-            service.answer(
-                champion,
-                accepted,
-                request_id=request.environ[ENVIRON_REQUEST_ID],
-                source=source,
-                started=started,
-            ),
-            content_type=JSON,
-        )
+        return answer(champion, accepted, source=source, started=started)
 
     @routes.post("/explain")
     def explain() -> Response:

@@ -3,7 +3,7 @@
 import orjson
 from flask import Blueprint, Response
 
-from webapp.prediction_service import Service
+from webapp.prediction_service import PredictionService
 from webapp.problems import NoChampion
 
 JSON = "application/json"
@@ -11,7 +11,7 @@ EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 NAME, VERSION = "churn", "1.0.0"
 
 
-def create_blueprint(service: Service) -> Blueprint:
+def create_blueprint(service: PredictionService) -> Blueprint:
     """The routes, bound to one service."""
     routes = Blueprint("status", __name__)
 

@@ -19,7 +19,7 @@ def clients_max(open_files: int) -> int:
     return max(CLIENTS_MIN, min(CLIENTS_MAX, open_files - OTHER_FILES))
 
 
-class Seats:
+class ConnectionShares:
     """One count for each worker, in memory that the master shares with all of them.
 
     The master gives a place to each worker before it forks it and takes it back when it has ended,
@@ -33,13 +33,13 @@ class Seats:
         for place in range(places):
             self._counts[place] = ABSENT
 
-    def seat(self, age: int) -> "Seat | None":
+    def join(self, age: int) -> "ConnectionShare | None":
         """A place for the worker of that age; None when all are taken."""
         free = set(range(len(self._counts))) - set(self._taken.values())
         if not free:
             return None
         self._taken[age] = min(free)
-        return Seat(self._counts, self._taken[age])
+        return ConnectionShare(self._counts, self._taken[age])
 
     def leave(self, age: int) -> None:
         """Take the place of a worker that has ended."""
@@ -48,14 +48,14 @@ class Seats:
             self._counts[place] = ABSENT
 
 
-class Seat:
+class ConnectionShare:
     """One worker's count among the others'."""
 
     def __init__(self, counts: "memoryview[int]", place: int) -> None:
         self._counts = counts
         self._place = place
 
-    def tell(self, clients: int) -> None:
+    def publish(self, clients: int) -> None:
         """Let the others know how many clients this worker has."""
         self._counts[self._place] = clients
 
@@ -63,7 +63,7 @@ class Seat:
         """Take no more clients."""
         self._counts[self._place] = ABSENT
 
-    def crowded(self) -> bool:
+    def above_another(self) -> bool:
         """Whether another worker that takes clients has fewer."""
         mine = self._counts[self._place]
         return any(0 <= count < mine for count in self._counts)

@@ -45,7 +45,7 @@ class SlotStorage(Storage):
     def incr(self, key: str, expiry: float, amount: int = 1) -> int:
         """Count a request in the key's window, which begins with its first one."""
         now = time.time()
-        with self._alone() as table:
+        with self._locked() as table:
             place, ends, count = _find(table, _hash(key))
             if ends <= now:
                 ends, count = now + expiry, 0
@@ -54,36 +54,36 @@ class SlotStorage(Storage):
 
     def get(self, key: str) -> int:
         """How many came in the key's present window."""
-        with self._alone() as table:
+        with self._locked() as table:
             _, ends, count = _find(table, _hash(key))
         return count if ends > time.time() else 0
 
     def get_expiry(self, key: str) -> float:
         """When the key's present window ends."""
         now = time.time()
-        with self._alone() as table:
+        with self._locked() as table:
             _, ends, _ = _find(table, _hash(key))
         return max(ends, now)
 
     def check(self) -> bool:
         """Whether the file can be used."""
-        with self._alone():
+        with self._locked():
             return True
 
     def reset(self) -> int | None:
         """Forget every count."""
-        with self._alone() as table:
+        with self._locked() as table:
             table[:] = bytes(len(table))
         return None
 
     def clear(self, key: str) -> None:
         """Forget one key's count."""
-        with self._alone() as table:
+        with self._locked() as table:
             place, _, _ = _find(table, _hash(key))
             table[place : place + _SLOT.size] = bytes(_SLOT.size)
 
     @contextmanager
-    def _alone(self) -> Iterator[mmap.mmap]:
+    def _locked(self) -> Iterator[mmap.mmap]:
         """The table, for one thread of one process at a time."""
         with self._lock:
             fcntl.flock(self._file, fcntl.LOCK_EX)

@@ -17,27 +17,22 @@ import os
 import selectors
 import socket
 import time
-import traceback
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from http import HTTPStatus
 from typing import Any
 
-import orjson
 from gunicorn import util
 from gunicorn.http import wsgi
 from gunicorn.http.errors import (
-    ExpectationFailed,
     InvalidRequestLine,
-    LimitRequestHeaders,
     NoMoreData,
-    ParseException,
 )
 from gunicorn.http.parser import RequestParser
 from gunicorn.workers.base import Worker
 
-from webapp.server.connection_shares import Seat
+from webapp.server.connection_shares import ConnectionShare
 from webapp.server.framing import Frame
+from webapp.server.refusals import refusal
 
 logger = logging.getLogger(__name__)
 
@@ -52,8 +47,8 @@ QUIET = {errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED, errno.EINTR}
 EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 UNLIMITED = 2**40
-PATIENCE_SECONDS = 0.002  # that a new client waits for a worker with fewer clients
-COMPLAIN_SECONDS = 60.0
+YIELD_SECONDS = 0.002  # that a new client waits for a worker with fewer clients
+WARN_AGAIN_SECONDS = 60.0
 
 
 class Outbox:
@@ -102,7 +97,7 @@ class WholeRequestWorker(Worker):  # type: ignore[misc]
     """Serves requests that have arrived completely."""
 
     alive: bool
-    seat: Seat | None = None  # given by the master
+    connection_share: ConnectionShare | None = None  # given by the master
 
     def init_process(self) -> None:
         """Prepare what must not be shared with the master, then serve."""
@@ -111,9 +106,9 @@ class WholeRequestWorker(Worker):  # type: ignore[misc]
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="long")
         self._done: deque[tuple[Connection, bytes, bool]] = deque()
         self._now = time.monotonic()
-        self._patient_until = 0.0  # new clients are left to the other workers
+        self._paused_until = 0.0  # new clients are left to the other workers
         self._full = False  # they are because there is no place for them
-        self._complained = -COMPLAIN_SECONDS
+        self._warned_at = -WARN_AGAIN_SECONDS
         super().init_process()
 
     def run(self) -> None:
@@ -124,7 +119,7 @@ class WholeRequestWorker(Worker):  # type: ignore[misc]
         for listener in self.sockets:
             listener.setblocking(False)
         self._open()
-        self._tell()
+        self._publish_count()
         ticked = 0.0
         while self.alive:
             self._serve(TICK_SECONDS)
@@ -139,11 +134,11 @@ class WholeRequestWorker(Worker):  # type: ignore[misc]
 
     def _serve(self, seconds: float) -> None:
         """Wait for something to do, and do it."""
-        if self._patient_until:
-            seconds = min(seconds, max(self._patient_until - time.monotonic(), 0))
+        if self._paused_until:
+            seconds = min(seconds, max(self._paused_until - time.monotonic(), 0))
         events = self._selector.select(seconds)
         self._now = time.monotonic()
-        if 0 < self._patient_until <= self._now:
+        if 0 < self._paused_until <= self._now:
             self._open()
             for listener in self.sockets:  # perhaps nobody else took the client
                 self._accept(listener)
@@ -151,7 +146,7 @@ class WholeRequestWorker(Worker):  # type: ignore[misc]
             if key.data is None:
                 os.read(key.fd, 4096)
             elif isinstance(key.data, Connection):
-                self._attend(key.data)
+                self._on_ready(key.data)
             else:
                 key.data(key.fileobj)
         while self._done:
@@ -162,14 +157,14 @@ class WholeRequestWorker(Worker):  # type: ignore[misc]
 
     def _finish(self) -> None:
         """Take no more clients, answer the requests that are here, and leave."""
-        if not self._patient_until:
+        if not self._paused_until:
             self._shut()
-        self._patient_until, self._full = 0.0, False
+        self._paused_until, self._full = 0.0, False
         for listener in self.sockets:
             listener.close()
-        if self.seat:
-            self.seat.leave()
-            self.seat = None
+        if self.connection_share:
+            self.connection_share.leave()
+            self.connection_share = None
         deadline = time.monotonic() + self.cfg.graceful_timeout
         self._serve(0)  # what arrived while the last request was computed
         while self._unfinished() and time.monotonic() < deadline:
@@ -189,59 +184,60 @@ class WholeRequestWorker(Worker):  # type: ignore[misc]
                 self._hang_up(connection)
 
     def _open(self) -> None:
-        self._patient_until, self._full = 0.0, False
+        self._paused_until, self._full = 0.0, False
         for listener in self.sockets:
-            self._selector.register(listener, READ, self._welcome)
+            self._selector.register(listener, READ, self._accept_or_yield)
 
     def _shut(self) -> None:
         for listener in self.sockets:
             self._selector.unregister(listener)
 
-    def _rest(self) -> None:
+    def _pause_accepting(self) -> None:
         """Take no clients until one has left, or for a moment.
 
         While a client waits that nobody takes, the selector never does.
         """
-        if not self._patient_until:
+        if not self._paused_until:
             self._shut()
-        self._patient_until, self._full = self._now + TICK_SECONDS, True
+        self._paused_until, self._full = self._now + TICK_SECONDS, True
 
-    def _tell(self) -> None:
-        if self.seat:
-            self.seat.tell(len(self._connections))
+    def _publish_count(self) -> None:
+        if self.connection_share:
+            self.connection_share.publish(len(self._connections))
 
-    def _welcome(self, listener: socket.socket) -> None:
+    def _accept_or_yield(self, listener: socket.socket) -> None:
         """Take a new client, unless another worker has fewer and takes it within moments."""
-        if not self._patient_until and self.seat and self.seat.crowded():
+        share = self.connection_share
+        if not self._paused_until and share and share.above_another():
             self._shut()
-            self._patient_until = self._now + PATIENCE_SECONDS
-        elif not self._patient_until:
+            self._paused_until = self._now + YIELD_SECONDS
+        elif not self._paused_until:
             self._accept(listener)
 
     def _accept(self, listener: socket.socket) -> None:
         if len(self._connections) >= self.cfg.worker_connections:
-            self._rest()
+            self._pause_accepting()
             return
         try:
             sock, address = listener.accept()
         except OSError as error:
-            self._bear(error)
+            self._survive_accept_error(error)
             return
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = Connection(sock, address, self._now + self.cfg.keepalive)
         self._connections.add(connection)
-        self._tell()
+        self._publish_count()
         self._watch(connection, READ)
         # Mostly the request is here already.
         self._receive(connection)
 
-    def _bear(self, error: OSError) -> None:
+    def _survive_accept_error(self, error: OSError) -> None:
         """What keeps one client out must not cost all the others their worker."""
         if error.errno in EXHAUSTED:
-            self._rest()
-            if self._now - self._complained >= COMPLAIN_SECONDS:
-                self._complained = self._now
+            self._pause_accepting()
+            if self._now - self._warned_at >= WARN_AGAIN_SECONDS:
+                self._warned_at = self._now
                 logger.warning(
                     "new clients wait, for no file descriptor is left: raise the limit of open "
                     "files (ulimit -n), or lower worker_connections: %s",
@@ -250,7 +246,7 @@ class WholeRequestWorker(Worker):  # type: ignore[misc]
         elif error.errno not in QUIET:
             raise error
 
-    def _attend(self, connection: Connection) -> None:
+    def _on_ready(self, connection: Connection) -> None:
         if connection not in self._connections:
             return
         if connection.outbox:
@@ -279,7 +275,7 @@ class WholeRequestWorker(Worker):  # type: ignore[misc]
         while connection.inbox and not (connection.busy or connection.outbox or connection.leaving):
             frame = connection.frame
             if not frame.complete(connection.inbox, max_body=self._max_body):
-                self._encourage(connection)
+                self._send_continue(connection)
                 return
             data = bytes(memoryview(connection.inbox)[: frame.size])
             del connection.inbox[: frame.size]
@@ -292,7 +288,7 @@ class WholeRequestWorker(Worker):  # type: ignore[misc]
             answer, keep = self._answer(connection.address, data, frame)
             self._reply(connection, answer, keep=keep)
 
-    def _encourage(self, connection: Connection) -> None:
+    def _send_continue(self, connection: Connection) -> None:
         if connection.frame.expects:
             connection.frame.expects = False
             self._reply(connection, b"HTTP/1.1 100 Continue\r\n\r\n", keep=True)
@@ -314,7 +310,7 @@ class WholeRequestWorker(Worker):  # type: ignore[misc]
         except (StopIteration, NoMoreData):
             return b"", False
         except Exception as error:  # as every gunicorn worker does: one request must not end all
-            return _refusal(error), False
+            return refusal(error), False
         return b"".join(outbox.parts), keep
 
     def _run_application(
@@ -390,35 +386,7 @@ class WholeRequestWorker(Worker):  # type: ignore[misc]
             return
         self._watch(connection, 0)
         self._connections.discard(connection)
-        self._tell()
+        self._publish_count()
         util.close(connection.sock)
         if self._full:
-            self._patient_until = self._now  # there is a place again
-
-
-def _refusal(error: Exception) -> bytes:
-    """The answer to bytes that are no HTTP request; nothing of them is repeated or logged."""
-    if isinstance(error, LimitRequestHeaders):
-        status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
-    elif isinstance(error, ExpectationFailed):
-        status = HTTPStatus.EXPECTATION_FAILED
-    elif isinstance(error, ParseException):
-        status = HTTPStatus.BAD_REQUEST
-    else:
-        status = HTTPStatus.INTERNAL_SERVER_ERROR
-        where = "".join(traceback.format_tb(error.__traceback__))
-        logger.error("%s in the worker:\n%s", type(error).__name__, where)
-    body = orjson.dumps(
-        {
-            "type": "about:blank",
-            "title": status.phrase,
-            "status": int(status),
-            "detail": f"no valid HTTP/1.1 request: {type(error).__name__}",
-        }
-    )
-    head = (
-        f"HTTP/1.1 {int(status)} {status.phrase}\r\nContent-Type: application/problem+json\r\n"
-        f"Content-Length: {len(body)}\r\nX-Content-Type-Options: nosniff\r\n"
-        "Connection: close\r\n\r\n"
-    )
-    return head.encode() + body
+            self._paused_until = self._now  # there is a place again

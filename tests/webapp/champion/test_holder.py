@@ -76,10 +76,10 @@ def test_no_pointer_means_no_champion_and_one_is_taken_up_when_it_appears(
     watched: Watched, version_1: Version
 ) -> None:
     holder = watched.open()
-    holder.look()
+    holder.poll()
     assert serving(holder) is None and watched.outcomes == []
     publish(watched.store, version_1)
-    holder.look()
+    holder.poll()
     assert serving(holder) == "1" and watched.outcomes == ["loaded"]
 
 
@@ -89,9 +89,9 @@ def test_a_promotion_is_followed_and_so_is_a_rollback(
     holder = watched.open()
     for version in (version_1, version_2, version_1):
         publish(watched.store, version)
-        holder.look()
+        holder.poll()
         assert serving(holder) == version[0].version
-    holder.look()
+    holder.poll()
     assert watched.outcomes == ["loaded"] * 3
 
 
@@ -113,11 +113,11 @@ def test_a_pointer_that_leads_elsewhere_is_refused_once_and_remembered(
 ) -> None:
     publish(watched.store, version_1)
     holder = watched.open()
-    holder.look()
+    holder.poll()
     path = watched.store.root / POINTER_KEY
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
     for _ in range(3):
-        holder.look()
+        holder.poll()
     assert serving(holder) == "1" and watched.outcomes == ["loaded", "refused"]
     assert caplog.text.count("is not a Pointer") == 1
 
@@ -161,25 +161,25 @@ def test_a_broken_champion_is_refused_remembered_and_the_old_one_serves(
 ) -> None:
     holder = watched.open()
     publish(watched.store, version_1)
-    holder.look()
+    holder.poll()
     publish(watched.store, version_2)
     spoil, name = BREAK[how]
     spoil(watched.store.root / version_key("2", name))
     for _ in range(5):
-        holder.look()
+        holder.poll()
     assert serving(holder) == "1" and watched.outcomes == ["loaded", "refused"]
     assert "refused the champion that the pointer names, version 1 keeps serving" in caplog.text
     publish(watched.store, version_1)
-    holder.look()
+    holder.poll()
     assert serving(holder) == "1" and watched.outcomes == ["loaded", "refused"]
 
 
 def test_a_pointer_that_is_none_is_refused(watched: Watched, version_1: Version) -> None:
     holder = watched.open()
     publish(watched.store, version_1)
-    holder.look()
+    holder.poll()
     watched.store.write(POINTER_KEY, b'{"version": "2"}')
-    holder.look()
+    holder.poll()
     assert serving(holder) == "1" and watched.outcomes == ["loaded", "refused"]
 
 
@@ -191,9 +191,9 @@ def test_a_refused_version_gets_another_chance_after_a_while(
     path = watched.store.root / version_key("1", MODEL_FILE)
     truncate(path)
     holder = watched.open()
-    holder.look()
+    holder.poll()
     path.write_bytes(version_1[1][MODEL_FILE])
-    holder.look()
+    holder.poll()
     assert serving(holder) == "1" and watched.outcomes == ["refused", "loaded"]
 
 
@@ -211,7 +211,7 @@ def test_answers_that_differ_from_the_stored_ones_are_refused(
     rows = len(json.loads(version_2[1][SELF_CHECK_FILE])["rows"])
     publish(watched.store, incompatible(version_2, probabilities=[0.123] * rows))
     holder = watched.open()
-    holder.look()
+    holder.poll()
     assert serving(holder) is None and "differ by up to" in caplog.text
 
 
@@ -221,7 +221,7 @@ def test_parts_that_do_not_belong_together_are_refused(
     columns = list(reversed(version_2[0].columns))
     publish(watched.store, incompatible(version_2, columns=columns))
     holder = watched.open()
-    holder.look()
+    holder.poll()
     assert serving(holder) is None and "do not belong together" in caplog.text
 
 
@@ -230,15 +230,15 @@ def test_an_unreachable_store_changes_nothing_and_is_no_verdict(
 ) -> None:
     holder = watched.open()
     publish(watched.store, version_1)
-    holder.look()
+    holder.poll()
     publish(watched.store, version_2)
     watched.down = True
     for _ in range(5):
-        holder.look()
+        holder.poll()
     assert serving(holder) == "1" and watched.outcomes == ["loaded", "unreachable"]
     assert caplog.text.count("cannot look at the champion pointer") == 1
     watched.down = False
-    holder.look()
+    holder.poll()
     assert serving(holder) == "2"
 
 
@@ -246,7 +246,7 @@ def test_a_restart_without_the_store_serves_the_local_copy(
     watched: Watched, version_1: Version
 ) -> None:
     publish(watched.store, version_1)
-    watched.open().look()
+    watched.open().poll()
     watched.down = True
     holder = watched.open()
     holder.start()
@@ -258,7 +258,7 @@ def test_the_store_goes_before_the_local_copy(
     watched: Watched, version_1: Version, version_2: Version
 ) -> None:
     publish(watched.store, version_1)
-    watched.open().look()
+    watched.open().poll()
     publish(watched.store, version_2)
     holder = watched.open()
     holder.start()
@@ -269,7 +269,7 @@ def test_the_store_goes_before_the_local_copy(
 
 def test_a_damaged_local_copy_is_not_served(watched: Watched, version_1: Version) -> None:
     publish(watched.store, version_1)
-    watched.open().look()
+    watched.open().poll()
     tamper(watched.copy / version_key("1", MODEL_FILE))
     watched.down = True
     holder = watched.open()
@@ -283,7 +283,7 @@ def test_the_local_copy_holds_one_version(
     holder = watched.open()
     for version in (version_1, version_2):
         publish(watched.store, version)
-        holder.look()
+        holder.poll()
     kept: Store = LocalStore(watched.copy)
     left = {info.key.split("/")[2] for info in kept.list("champion/versions/")}
     assert left == {"2"}
@@ -297,7 +297,7 @@ def test_trees_that_answer_otherwise_cost_only_the_explanations(
     update = {"files": versions.file_entries(mixed)}
     publish(watched.store, (manifest.model_copy(update=update), mixed))
     holder = watched.open()
-    holder.look()
+    holder.poll()
     assert holder.champion is not None and holder.champion.trees is None
 
 

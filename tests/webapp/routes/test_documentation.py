@@ -38,7 +38,7 @@ def test_it_changes_when_a_champion_with_other_columns_arrives(
 
     assert required() == list(load_contract().feature_names)
     publish(var_store, make_version("8", columns=EIGHT_COLUMNS))
-    client.application.extensions["churn"].holder.look()
+    client.application.extensions["churn"].holder.poll()
     assert required() == list(EIGHT_COLUMNS)
 
 

@@ -4,39 +4,39 @@ import resource
 
 import pytest
 
-from webapp.server.connection_shares import Seats, clients_max
+from webapp.server.connection_shares import ConnectionShares, clients_max
 
 
 def test_a_worker_is_crowded_while_another_has_fewer() -> None:
-    seats = Seats(3)
-    first, second = seats.seat(1), seats.seat(2)
+    shares = ConnectionShares(3)
+    first, second = shares.join(1), shares.join(2)
     assert first and second
-    first.tell(3)
-    second.tell(2)
-    assert first.crowded() and not second.crowded()
-    second.tell(3)
-    assert not first.crowded() and not second.crowded()
+    first.publish(3)
+    second.publish(2)
+    assert first.above_another() and not second.above_another()
+    second.publish(3)
+    assert not first.above_another() and not second.above_another()
 
 
 @pytest.mark.parametrize("how", ["not yet serving", "no longer serving", "dead"])
 def test_a_worker_that_takes_no_clients_crowds_nobody(how: str) -> None:
-    seats = Seats(2)
-    first, second = seats.seat(1), seats.seat(2)
+    shares = ConnectionShares(2)
+    first, second = shares.join(1), shares.join(2)
     assert first and second
-    first.tell(3)
+    first.publish(3)
     if how != "not yet serving":
-        second.tell(0)
-        assert first.crowded()
-        second.leave() if how == "no longer serving" else seats.leave(2)
-    assert not first.crowded()
+        second.publish(0)
+        assert first.above_another()
+        second.leave() if how == "no longer serving" else shares.leave(2)
+    assert not first.above_another()
 
 
 def test_a_place_is_given_again_when_its_worker_has_ended() -> None:
-    seats = Seats(1)
-    assert seats.seat(1) is not None
-    assert seats.seat(2) is None
-    seats.leave(1)
-    assert seats.seat(3) is not None
+    shares = ConnectionShares(1)
+    assert shares.join(1) is not None
+    assert shares.join(2) is None
+    shares.leave(1)
+    assert shares.join(3) is not None
 
 
 @pytest.mark.parametrize(

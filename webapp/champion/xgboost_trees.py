@@ -25,7 +25,7 @@ LIBRARIES = ("libxgboost.so", "libxgboost.dylib", "xgboost.dll")
 MARGIN, CONTRIBUTIONS = 1, 2  # prediction types of the C interface
 
 
-class NativeTrees:
+class XGBoostTrees:
     """One loaded booster or forest, on one thread; safe to share between threads."""
 
     def __init__(self, model: bytes) -> None:

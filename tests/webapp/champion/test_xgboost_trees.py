@@ -8,7 +8,7 @@ import pytest
 from include.champion.versions import TREES_FILE
 from include.errors import ChampionError
 from tests.webapp.champions import Version, make_version
-from webapp.champion.native_trees import NativeTrees
+from webapp.champion.xgboost_trees import XGBoostTrees
 
 
 @pytest.fixture(params=["xgboost", "random_forest"])
@@ -31,13 +31,13 @@ def booster_of(version: Version) -> Any:
 
 def test_margins_are_xgboosts(version: Version, features: Any) -> None:
     theirs = booster_of(version).inplace_predict(features, predict_type="margin")
-    assert np.array_equal(NativeTrees(version[1][TREES_FILE]).margins(features), theirs)
+    assert np.array_equal(XGBoostTrees(version[1][TREES_FILE]).margins(features), theirs)
 
 
 def test_contributions_are_xgboosts_and_add_up(version: Version, features: Any) -> None:
     import xgboost as xgb
 
-    trees = NativeTrees(version[1][TREES_FILE])
+    trees = XGBoostTrees(version[1][TREES_FILE])
     found = trees.contributions(features)
     theirs = booster_of(version).predict(xgb.DMatrix(features), pred_contribs=True)
     assert np.array_equal(found, theirs)
@@ -47,4 +47,4 @@ def test_contributions_are_xgboosts_and_add_up(version: Version, features: Any) 
 @pytest.mark.parametrize("data", [b"", b"no trees", b"{}"])
 def test_what_is_no_model_is_refused(data: bytes) -> None:
     with pytest.raises(ChampionError, match=r"trees\.ubj (is empty|cannot be loaded by XGBoost)"):
-        NativeTrees(data)
+        XGBoostTrees(data)
