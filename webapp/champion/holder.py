@@ -7,11 +7,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from include.champion.versions import POINTER_KEY, Pointer, parse_pointer
+from include.champion.versions import (
+    POINTER_KEY,
+    Pointer,
+    parse_pointer,
+    read_files,
+    read_manifest_and_bytes,
+)
 from include.errors import ChampionError, ChurnError, ObjectNotFound, StoreError
 from include.store import Store, StoredObject
 from webapp.champion.last_good import LastGood
-from webapp.champion.served_champion import ServedChampion, fetch, load
+from webapp.champion.served_champion import SERVING_FILES, ServedChampion, load
 
 logger = logging.getLogger(__name__)
 
@@ -110,9 +116,10 @@ class ChampionHolder:
         )
 
     def _loaded(self, store: Store, pointer: Pointer) -> ServedChampion:
-        manifest, files = fetch(store, pointer)
+        manifest, data = read_manifest_and_bytes(store, pointer)
+        files = read_files(store, manifest, SERVING_FILES)
         champion = load(pointer, manifest, files)
-        self._last_good.keep(pointer, store.read(pointer.manifest_key).data, files)
+        self._last_good.keep(pointer, data, files)
         return champion
 
     def _swap(self, champion: ServedChampion) -> None:

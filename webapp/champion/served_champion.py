@@ -18,14 +18,11 @@ from include.champion.versions import (
     Manifest,
     Pointer,
     SelfCheck,
-    read_files,
-    read_manifest,
 )
 from include.documents import parse_document
 from include.errors import ChampionError, ChurnError, ConfigurationError
 from include.features import engineer, engineered_for
 from include.predictions.log import Columns, feature_columns
-from include.store import Store
 from webapp.champion.xgboost_trees import XGBoostTrees
 from webapp.records import RecordReader
 
@@ -97,14 +94,6 @@ class ServedChampion:
             contributions=contributions,
             values=dict(zip(names, engineered[0].tolist(), strict=True)),
         )
-
-
-def fetch(store: Store, pointer: Pointer) -> tuple[Manifest, dict[str, bytes]]:
-    """A version's manifest and serving files; every file that it lists is checked, each alone."""
-    manifest = read_manifest(store, pointer)
-    for name in manifest.files.keys() - set(SERVING_FILES):
-        read_files(store, manifest, [name])
-    return manifest, read_files(store, manifest, SERVING_FILES)
 
 
 def load(pointer: Pointer, manifest: Manifest, files: dict[str, bytes]) -> ServedChampion:

@@ -31,6 +31,7 @@ class Watched:
     store: LocalStore
     copy: Path
     outcomes: list[str] = field(default_factory=list)
+    keys_read: list[str] = field(default_factory=list)
     down: bool = False
 
     def open(self) -> ChampionHolder:
@@ -46,7 +47,7 @@ class Watched:
 
 
 class Failing:
-    """Passes reads on, unless the store is down."""
+    """Passes reads on and notes their keys, unless the store is down."""
 
     def __init__(self, watched: Watched) -> None:
         self._watched = watched
@@ -55,6 +56,7 @@ class Failing:
     def read(self, key: str) -> StoredObject:
         if self._watched.down:
             raise StoreUnavailable("down")
+        self._watched.keys_read.append(key)
         return self._watched.store.read(key)
 
     def read_if_changed(self, key: str, etag: str | None) -> StoredObject | None:
@@ -93,6 +95,18 @@ def test_a_promotion_is_followed_and_so_is_a_rollback(
         assert serving(holder) == version[0].version
     holder.poll()
     assert watched.outcomes == ["loaded"] * 3
+
+
+def test_what_a_worker_does_not_serve_from_is_not_read(
+    watched: Watched, version_1: Version
+) -> None:
+    publish(watched.store, version_1)
+    tamper(watched.store.root / version_key("1", versions.CARD_FILE))
+    holder = watched.open()
+    holder.poll()
+    assert serving(holder) == "1"
+    names = (MANIFEST_FILE, MODEL_FILE, SELF_CHECK_FILE, versions.TREES_FILE)
+    assert sorted(watched.keys_read) == sorted(version_key("1", name) for name in names)
 
 
 @pytest.mark.parametrize(
@@ -146,8 +160,8 @@ BREAK: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing": (Path.unlink, MODEL_FILE),
     "no manifest": (Path.unlink, MANIFEST_FILE),
     "another manifest": (tamper, MANIFEST_FILE),
-    "a file that serving does not read": (tamper, versions.CARD_FILE),
     "no self-check": (truncate, SELF_CHECK_FILE),
+    "tampered trees": (tamper, versions.TREES_FILE),
 }
 
 
