@@ -8,10 +8,9 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
-from include.store import LocalStore
-from tests.webapp.champions import Version, publish
 from tests.webapp.conftest import Server
 from webapp.process_usage import Usage, usage_of
 
@@ -48,37 +47,32 @@ def test_a_name_with_blanks_and_brackets_shifts_nothing(tmp_path: Path) -> None:
     assert found.resident_bytes < 50_000_000
 
 
-def test_the_service_adds_up_its_workers(
-    server: Server, server_store: LocalStore, version_1: Version
-) -> None:
-    publish(server_store, version_1)
-    server.start()
-    server.until(lambda: server.metric("process_resident_memory_bytes") > 0)
-    workers = server.workers()
-    server.until(lambda: server.metric("process_resident_memory_bytes") > _resident(workers) / 2)
-    resident = server.metric("process_resident_memory_bytes")
-    assert resident == pytest.approx(_resident(workers), rel=0.2)
-    largest = server.metric("process_resident_memory_max_bytes")
-    assert resident / len(workers) * 0.8 < largest < resident
+def test_the_service_adds_up_its_workers_and_the_shipper(running: Server) -> None:
+    def told(name: str) -> float:
+        return running.metric(f"process_resident_memory_{name}")
+
+    sizes = [usage_of(process).resident_bytes for process in _processes(running)]
+    running.until(lambda: told("bytes") == pytest.approx(sum(sizes), rel=0.2))
+    assert told("max_bytes") == pytest.approx(max(sizes), rel=0.2)
 
 
-def test_cpu_time_of_dead_workers_still_counts(
-    server: Server, server_store: LocalStore, version_1: Version
-) -> None:
-    publish(server_store, version_1)
-    server.start()
-    workers = server.workers()
-    server.until(lambda: server.metric("process_cpu_seconds_total") > 0.9 * _spent(workers))
-    before = server.metric("process_cpu_seconds_total")
-    for worker in workers:
-        os.kill(worker, signal.SIGKILL)
-    server.until(lambda: not set(workers) & set(server.workers()))
-    server.until(lambda: server.metric("model_loaded") == 1)
-    assert server.metric("process_cpu_seconds_total") >= before
+def test_cpu_time_of_dead_workers_still_counts(running: Server) -> None:
+    def told() -> float:
+        return running.metric("process_cpu_seconds_total")
+
+    victim, *survivors = running.workers()
+    running.until(lambda: told() > 0.9 * _spent(running.workers()))
+    before, spent_before = told(), _spent(survivors)
+    os.kill(victim, signal.SIGKILL)
+    running.until(lambda: victim not in running.workers())
+    running.until(running.is_whole)
+    running.until(lambda: told() >= before + 0.9 * (_spent(running.workers()) - spent_before))
 
 
-def _resident(workers: list[int]) -> int:
-    return sum(usage_of(worker).resident_bytes for worker in workers)
+def _processes(server: Server) -> list[int]:
+    """The workers and the shipper."""
+    assert server.process is not None
+    return [child.pid for child in psutil.Process(server.process.pid).children(recursive=True)]
 
 
 def _spent(workers: list[int]) -> float:

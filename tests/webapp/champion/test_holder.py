@@ -1,6 +1,7 @@
 """The champion holder: follows good versions, refuses bad ones, keeps what serves."""
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -281,6 +282,19 @@ def test_the_store_goes_before_the_local_copy(
     holder.stop()
 
 
+def test_a_restart_while_the_pointer_names_a_bad_version_serves_the_local_copy(
+    watched: Watched, version_1: Version, version_2: Version
+) -> None:
+    publish(watched.store, version_1)
+    watched.open().poll()
+    publish(watched.store, version_2)
+    truncate(watched.store.root / version_key("2", MODEL_FILE))
+    holder = watched.open()
+    holder.start()
+    assert _soon(lambda: serving(holder) == "1") and watched.outcomes[1:] == ["refused", "local"]
+    holder.stop()
+
+
 def test_a_damaged_local_copy_is_not_served(watched: Watched, version_1: Version) -> None:
     publish(watched.store, version_1)
     watched.open().poll()
@@ -316,8 +330,6 @@ def test_trees_that_answer_otherwise_cost_only_the_explanations(
 
 
 def _soon(true: Callable[[], bool]) -> bool:
-    import time
-
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline and not true():
         time.sleep(0.02)
