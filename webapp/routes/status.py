@@ -5,10 +5,10 @@ from flask import Blueprint, Response
 
 from webapp.prediction_service import PredictionService
 from webapp.problems import NoChampion
+from webapp.routes.openapi import JSON, VERSION
 
-JSON = "application/json"
 EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
-NAME, VERSION = "churn", "1.0.0"
+NAME = "churn"
 
 
 def create_blueprint(service: PredictionService) -> Blueprint:

@@ -7,7 +7,7 @@ import pytest
 from webapp.server.connection_shares import ConnectionShares, clients_max
 
 
-def test_a_worker_is_crowded_while_another_has_fewer() -> None:
+def test_a_worker_is_above_another_that_has_fewer_clients() -> None:
     shares = ConnectionShares(3)
     first, second = shares.join(1), shares.join(2)
     assert first and second
@@ -19,7 +19,7 @@ def test_a_worker_is_crowded_while_another_has_fewer() -> None:
 
 
 @pytest.mark.parametrize("how", ["not yet serving", "no longer serving", "dead"])
-def test_a_worker_that_takes_no_clients_crowds_nobody(how: str) -> None:
+def test_nobody_is_above_a_worker_that_takes_no_clients(how: str) -> None:
     shares = ConnectionShares(2)
     first, second = shares.join(1), shares.join(2)
     assert first and second

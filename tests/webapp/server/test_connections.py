@@ -1,4 +1,4 @@
-"""Clients and workers: shared out, slow, too many, and in nobody's way."""
+"""Clients beside clients: shared out to the workers, slow, too many."""
 
 import os
 import signal

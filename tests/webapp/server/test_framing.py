@@ -101,7 +101,7 @@ def test_a_head_without_end_is_cut() -> None:
     assert frame.complete(bytearray(b"a" * 70_000), max_body=100) and frame.cut
 
 
-def test_a_client_that_waits_for_encouragement_is_noticed() -> None:
+def test_a_client_that_expects_100_continue_is_noticed() -> None:
     frame = Frame()
     head = b"POST / HTTP/1.1\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
     assert not frame.complete(bytearray(head), max_body=100) and frame.expects
