@@ -67,7 +67,7 @@ def _limit(app: Flask, settings: Settings) -> None:
     from flask_limiter import Limiter, RateLimitExceeded
     from limits import parse_many
 
-    from webapp import rate_slots  # noqa: F401  (makes the scheme slots:// known)
+    from webapp.server import rate_limit_storage  # noqa: F401  (makes the scheme slots:// known)
 
     try:
         parse_many(settings.rate_limit)

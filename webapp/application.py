@@ -3,23 +3,24 @@
 from flask import Flask
 
 from include.settings import Settings, load_settings
-from webapp import access, documentation, inference, problems, status
-from webapp.envelope import Envelope
-from webapp.service import Service
+from webapp import access, problems
+from webapp.middleware import RequestMiddleware
+from webapp.prediction_service import PredictionService
+from webapp.routes import documentation, inference, status
 
 
 def build(settings: Settings | None, *, background: bool) -> Flask:
     """One application with its own service, blueprints and middleware."""
     settings = settings or load_settings()
-    service = Service(settings)
+    service = PredictionService(settings)
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.extensions["churn"] = service
     problems.register(app)
     access.register(app, settings)
-    for room in (status, inference, documentation):
-        app.register_blueprint(room.create_blueprint(service))
-    app.wsgi_app = Envelope(  # type: ignore[method-assign]
+    for routes in (status, inference, documentation):
+        app.register_blueprint(routes.create_blueprint(service))
+    app.wsgi_app = RequestMiddleware(  # type: ignore[method-assign]
         app, service.metrics, log_all=settings.access_log
     )
     if background:

@@ -14,18 +14,19 @@ sys.path.insert(0, str(PROJECT))
 
 from include.addresses import host_and_port  # noqa: E402
 from include.settings import load_settings  # noqa: E402
-from webapp import logs, shipping  # noqa: E402
+from webapp import logs  # noqa: E402
 from webapp.access import refuse_open_door  # noqa: E402
-from webapp.seats import Seats, clients_max  # noqa: E402
+from webapp.prediction_log import shipper_process  # noqa: E402
+from webapp.server.connection_shares import ConnectionShares, clients_max  # noqa: E402
 
 settings = load_settings()
 
 bind = host_and_port(settings.api_host, settings.api_port)
 workers = settings.api_workers or os.cpu_count() or 1
-worker_class = "webapp.worker.WholeRequestWorker"
+worker_class = "webapp.server.worker.WholeRequestWorker"
 worker_connections = clients_max(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 SETTLE_SECONDS = 5.0
-seats = Seats(2 * workers + 8)  # with room for those that a reload replaces
+shares = ConnectionShares(2 * workers + 8)  # with room for those that a reload replaces
 preload_app = False  # each worker has its own threads, sessions and clients
 keepalive = 75  # longer than a load balancer's idle time, or it would meet closed connections
 graceful_timeout = 20
@@ -47,7 +48,7 @@ def on_starting(server: Any) -> None:
 
 def pre_fork(server: Any, worker: Any) -> None:
     """Tell the worker how many clients the others have."""
-    worker.seat = seats.seat(worker.age)
+    worker.connection_share = shares.join(worker.age)
 
 
 def post_worker_init(worker: Any) -> None:
@@ -56,7 +57,7 @@ def post_worker_init(worker: Any) -> None:
     # would hold up an answer for tens of milliseconds.
     gc.collect()
     gc.freeze()
-    worker.wsgi.extensions["churn"].holder.settle(SETTLE_SECONDS)
+    worker.wsgi.extensions["churn"].holder.wait_until_settled(SETTLE_SECONDS)
 
 
 def worker_exit(server: Any, worker: Any) -> None:
@@ -69,11 +70,11 @@ def child_exit(server: Any, worker: Any) -> None:
     """Keep what a dead worker counted, and nothing else of it."""
     from webapp.metrics import forget_process
 
-    seats.leave(worker.age)
+    shares.leave(worker.age)
     forget_process(worker.pid)
 
 
 def on_exit(server: Any) -> None:
     """Ship what the last workers sealed."""
-    shipping.drain()
+    shipper_process.drain()
     shutil.rmtree(METRICS_DIRECTORY, ignore_errors=True)

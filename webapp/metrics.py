@@ -12,8 +12,8 @@ from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from webapp.served import ServedChampion
-from webapp.usage import Usage, usage_of
+from webapp.champion.served_champion import ServedChampion
+from webapp.process_usage import Usage, usage_of
 
 DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's own; set by gunicorn.conf.py
 ARCHIVE = "dead"  # stands for the process id in the files that hold what dead workers counted

@@ -7,6 +7,7 @@ Problem
 ├── UnsupportedMedia     415
 ├── Unprocessable        422  lists every fault
 ├── TooManyRequests      429
+├── Unexplained          501
 └── NoChampion           503
 """
 
@@ -28,7 +29,7 @@ logger = logging.getLogger(__name__)
 FAULTS_LISTED = 100
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
-ENVIRON_REQUEST_ID = "churn.request_id"  # set by the envelope
+ENVIRON_REQUEST_ID = "churn.request_id"  # set by the middleware
 
 
 class Problem(Exception):

@@ -90,7 +90,7 @@ class RecordReader:
         customer_id = record.pop(CUSTOMER_ID, None)
         numbers = self._numbers(record)
         if numbers is None or not _is_customer_id(customer_id):
-            numbers, faults = self._judge(record, customer_id)
+            numbers, faults = self._check(record, customer_id)
             if faults:
                 raise Unprocessable(faults)
         return Accepted(np.array((numbers,), dtype=np.float64), [record], [customer_id])
@@ -111,7 +111,7 @@ class RecordReader:
         faults: list[Fault] = []
         places: list[int] = []
         for place, (record, customer_id) in enumerate(zip(records, customer_ids, strict=True)):
-            numbers, found = self._judge(record, customer_id)
+            numbers, found = self._check(record, customer_id)
             rows.append(numbers)
             faults += found
             places += [place] * len(found)
@@ -122,7 +122,7 @@ class RecordReader:
         return Accepted(np.array(rows, dtype=np.float64), records, customer_ids)
 
     def _numbers(self, record: dict[str, Any]) -> Any:
-        """The row of a record that is right, else None; `_judge` then says what is wrong."""
+        """The row of a record that is right, else None; `_check` then says what is wrong."""
         every = len(record) == len(self._all_rules)
         numbers = []
         try:
@@ -163,7 +163,7 @@ class RecordReader:
             return None
         return matrix[:, self._pick(range(len(rules)))] if every else matrix
 
-    def _judge(self, record: Any, customer_id: Any) -> tuple[Any, list[Fault]]:
+    def _check(self, record: Any, customer_id: Any) -> tuple[Any, list[Fault]]:
         """The row of any record, and all that is wrong with it."""
         if type(record) is not dict:
             return None, [Fault("record", "a JSON object", describe(record))]

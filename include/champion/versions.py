@@ -142,6 +142,11 @@ def parse_pointer(found: StoredObject) -> Pointer:
 
 def read_manifest(store: Store, pointer: Pointer) -> Manifest:
     """The manifest that the pointer names, checked against the pointer's hash."""
+    return read_manifest_and_bytes(store, pointer)[0]
+
+
+def read_manifest_and_bytes(store: Store, pointer: Pointer) -> tuple[Manifest, bytes]:
+    """The same with the bytes that the hash belongs to, for a copy under the same pointer."""
     data = _existing(store, pointer.manifest_key)
     if sha256(data) != pointer.manifest_sha256:
         raise ChampionError(
@@ -153,7 +158,7 @@ def read_manifest(store: Store, pointer: Pointer) -> Manifest:
         raise ChampionError(
             f"the pointer names version {pointer.version}, its manifest {manifest.version}"
         )
-    return manifest
+    return manifest, data
 
 
 def read_version(store: Store, version: str) -> tuple[Manifest, str]:

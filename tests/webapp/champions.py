@@ -75,9 +75,20 @@ def publish(store: Store, version: Version) -> None:
 
 def records(rows: int, *, seed: int = 7, columns: tuple[str, ...] | None = None) -> list[Any]:
     """Customers as a client would send them."""
-    names = list(columns or load_contract().feature_names)
-    found: list[Any] = sample_customers(rows, seed=seed)[names].to_dict("records")
+    return [dict(record) for record in _records(rows, seed, columns or _feature_names())]
+
+
+@cache
+def _records(rows: int, seed: int, columns: tuple[str, ...]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = sample_customers(rows, seed=seed)[list(columns)].to_dict(
+        "records"
+    )
     return found
+
+
+@cache
+def _feature_names() -> tuple[str, ...]:
+    return tuple(load_contract().feature_names)
 
 
 def _params(trees: int, family: str, columns: tuple[str, ...] | None, seed: int) -> Params:

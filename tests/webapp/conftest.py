@@ -24,7 +24,9 @@ from tests.webapp.champions import Version, make_version, publish, records
 from webapp import create_app
 
 PROJECT = Path(__file__).resolve().parents[2]
-START_SECONDS = 30.0
+START_SECONDS = 60.0
+WORKERS = 2
+POLL_SECONDS = 0.3
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +69,7 @@ def client(settings: Settings, var_store: LocalStore, version_1: Version) -> Fla
 def client_of(settings: Settings) -> FlaskClient:
     """The API in this process, after one look at the pointer."""
     app = create_app(settings, background=False)
-    app.extensions["churn"].holder.look()
+    app.extensions["churn"].holder.poll()
     return app.test_client()
 
 
@@ -88,6 +90,12 @@ class Server:
     process: "subprocess.Popen[bytes] | None" = None
     host: str = "127.0.0.1"
 
+    def __post_init__(self) -> None:
+        # Each request is a new connection; certificates are not loaded, which takes longer.
+        self.http = httpx.Client(
+            base_url=self.url, headers={"Connection": "close"}, verify=False, timeout=10
+        )
+
     @property
     def url(self) -> str:
         return f"http://{host_and_port(self.host, self.port)}"
@@ -101,14 +109,15 @@ class Server:
         return self.var_dir / "spool"
 
     def start(self, *, ready: bool = True) -> "Server":
-        """Start the server and wait until it has a champion, or until it lives."""
+        """Start the server and wait until each worker has a champion, or until it lives."""
         self.var_dir.mkdir(parents=True, exist_ok=True)
         environment = {
             **os.environ,
             "CHURN_VAR_DIR": str(self.var_dir),
             "CHURN_API_PORT": str(self.port),
-            "CHURN_API_WORKERS": "2",
-            "CHURN_CHAMPION_POLL_SECONDS": "0.3",
+            "CHURN_API_WORKERS": str(WORKERS),
+            "TMPDIR": str(self.var_dir),
+            "CHURN_CHAMPION_POLL_SECONDS": str(POLL_SECONDS),
             "CHURN_LOG_FLUSH_SECONDS": "1",
             **self.environment,
         }
@@ -121,10 +130,25 @@ class Server:
                 command, cwd=PROJECT, env=environment, stdout=log, stderr=log
             )
         path = "/ready" if ready else "/health"
-        self.until(lambda: httpx.get(self.url + path).status_code == 200, seconds=START_SECONDS)
+        self.until(lambda: self.http.get(path).status_code == 200, seconds=START_SECONDS)
+        if ready:
+            self.until(self.is_whole, seconds=START_SECONDS)
         return self
 
-    def until(self, true: Callable[[], bool], *, seconds: float = 15.0) -> None:
+    def is_whole(self) -> bool:
+        """Whether there are as many workers as there should be, and each has a champion."""
+        workers = self.workers()
+        lines = [line for line in self.log.splitlines() if '"message":"serving version' in line]
+        wanted = int(self.environment.get("CHURN_API_WORKERS", WORKERS))
+        return len(workers) == wanted and all(
+            any(f'"process":{worker}' in line for line in lines) for worker in workers
+        )
+
+    def has_shipped(self) -> bool:
+        """Whether every logged answer is in the store."""
+        return self.metric("prediction_log_pending_rows") == 0
+
+    def until(self, true: Callable[[], bool], *, seconds: float = 30.0) -> None:
         """Wait for something to become true."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -155,10 +179,27 @@ class Server:
         wanted = name + (
             "{" + ",".join(f'{k}="{v}"' for k, v in labels.items()) + "}" if labels else ""
         )
-        for line in httpx.get(self.url + "/metrics").text.splitlines():
+        for line in self.http.get("/metrics").text.splitlines():
             if line.startswith(wanted + " "):
                 return float(line.rpartition(" ")[2])
         return math.nan
+
+
+@pytest.fixture(scope="session")
+def _session_server(
+    tmp_path_factory: pytest.TempPathFactory, version_1: Version
+) -> Iterator[Server]:
+    found = Server(loopback_port(), tmp_path_factory.mktemp("server"))
+    publish(LocalStore(found.var_dir / "store"), version_1)
+    yield found.start()
+    found.stop()
+
+
+@pytest.fixture
+def running(_session_server: Server) -> Server:
+    """A server on version 1, shared by the tests that leave it so; they may kill its workers."""
+    _session_server.until(_session_server.is_whole)
+    return _session_server
 
 
 @pytest.fixture

@@ -1,14 +1,20 @@
 """Clients that ask all the time and remember what they were told."""
 
 import threading
+import time
 import uuid
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
+from include.predictions.log import read_predictions
+from include.store import Store
 from tests.webapp.conftest import Server
+
+PAUSE_SECONDS = 0.005  # between two requests of a client, so that the clients are not the load
 
 
 @dataclass
@@ -45,15 +51,28 @@ class Load:
         """The request ids of all answers."""
         return {answer["request_id"] for _, answer in self.answers}
 
+    def last_versions(self, answers: int) -> set[str]:
+        """The versions in the last answers, of which each client had several."""
+        return {answer["model_version"] for _, answer in self.answers[-answers:]}
+
+    def wait_for(self, answers: int, *, seconds: float = 0.5) -> None:
+        """Wait for so many more answers, and at least so long."""
+        wanted = len(self.answers) + answers
+        begun = time.monotonic()
+        while len(self.answers) < wanted or time.monotonic() < begun + seconds:
+            assert time.monotonic() < begun + 60, f"{answers} answers in a minute did not come"
+            time.sleep(0.02)
+
     def _ask(self) -> None:
         turn = 0
         while not self._stop.is_set():
             # A new client after each break, as a load balancer would have it.
-            with httpx.Client(base_url=self.server.url, timeout=20) as client:
+            with httpx.Client(base_url=self.server.url, timeout=20, verify=False) as client:
                 try:
                     while not self._stop.is_set():
                         turn += 1
                         self._ask_once(client, turn % len(self.records))
+                        self._stop.wait(PAUSE_SECONDS)
                 except httpx.TransportError:
                     self.cut_off += 1
                     self._stop.wait(0.02)
@@ -66,3 +85,11 @@ class Load:
             self.answers.append((place, answer.json()))
         else:
             self.refused.append(answer)
+
+
+def logged_ids(store: Store) -> list[str]:
+    """The request ids in the prediction log, one for each row, of today and of just before."""
+    now = datetime.now(UTC)
+    days = {now.date(), (now - timedelta(minutes=10)).date()}
+    batches = [batch for day in sorted(days) for batch in read_predictions(store, day)]
+    return [request_id for batch in batches for request_id in batch["request_id"].to_pylist()]

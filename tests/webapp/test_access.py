@@ -12,7 +12,6 @@ from include.store import LocalStore
 from tests.webapp.champions import Version, publish
 from tests.webapp.conftest import client_of
 from webapp.access import refuse_open_door
-from webapp.rate_slots import PROBES, SlotStorage
 
 
 def guarded(settings: Settings, version: Version, **changes: Any) -> FlaskClient:
@@ -125,15 +124,3 @@ def test_workers_share_one_count(settings: Settings, version_1: Version) -> None
 def test_a_limit_that_is_none_is_refused(settings: Settings, version_1: Version) -> None:
     with pytest.raises(ConfigurationError, match="must look like 600/minute, found 'fast'"):
         guarded(settings, version_1, rate_limit="fast")
-
-
-def test_a_full_table_forgets_the_oldest_window(tmp_path: Path) -> None:
-    storage = SlotStorage(f"slots://{tmp_path / 'slots'}")
-    for number in range(20_000):
-        storage.incr(f"key {number}", 60)
-    assert storage.incr("key 19999", 60) == 2 and PROBES > 1
-    storage.clear("key 19999")
-    assert storage.get("key 19999") == 0
-    storage.reset()
-    assert storage.incr("key 19998", 0) == 1
-    assert storage.incr("key 19998", 60) == 1, "the window of no seconds is over"

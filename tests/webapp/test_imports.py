@@ -18,7 +18,7 @@ import json, sys
 from include.settings import Settings
 from webapp import create_app
 app = create_app(Settings(), background=False)
-app.extensions["churn"].holder.look()
+app.extensions["churn"].holder.poll()
 client, record = app.test_client(), json.loads(sys.stdin.read())
 batch = {"records": [record] * 50}
 for path, body in (("predict", record), ("explain", record), ("predict_batch", batch)):

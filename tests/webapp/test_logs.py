@@ -52,6 +52,6 @@ def test_requests_are_logged_on_request(
     with caplog.at_level(logging.INFO):
         client.post("/predict", json={**record, "customer_id": 708082083})
         client.post("/predict", json={**record, "Gender": "secret"})
-    lines = [r for r in caplog.records if r.name == "webapp.envelope"]
+    lines = [r for r in caplog.records if r.name == "webapp.middleware"]
     assert len(lines) == (2 if log_all else 0)
     assert "708082083" not in caplog.text and "secret" not in caplog.text

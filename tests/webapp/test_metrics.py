@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from tests.webapp.champions import MADE_AT, records
+from include.champion.versions import MODEL_FILE, version_key
+from include.store import LocalStore
+from tests.webapp.champions import MADE_AT, Version, publish, records
 from tests.webapp.conftest import PROJECT
 
 COUNT = """
@@ -51,6 +53,18 @@ def test_the_champion_is_shown(client: FlaskClient) -> None:
     assert found["model_loaded"] == found['champion_info{version="1"}'] == 1
     assert found["champion_trained_timestamp_seconds"] == MADE_AT.timestamp()
     assert found['champion_reloads_total{outcome="loaded"}'] == 1
+
+
+def test_a_refused_champion_is_counted_and_the_old_one_shown(
+    client: FlaskClient, var_store: LocalStore, version_2: Version
+) -> None:
+    publish(var_store, version_2)
+    (var_store.root / version_key("2", MODEL_FILE)).write_bytes(b"torn")
+    client.application.extensions["churn"].holder.poll()
+    found = samples(client)
+    assert found['champion_reloads_total{outcome="refused"}'] == 1
+    assert found["model_loaded"] == found['champion_info{version="1"}'] == 1
+    assert client.get("/health").get_json()["model_version"] == "1"
 
 
 def test_unsent_answers_are_pending(client: FlaskClient, record: dict[str, Any]) -> None:

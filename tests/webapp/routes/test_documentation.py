@@ -1,0 +1,92 @@
+"""The OpenAPI document follows the contract and the champion; the page needs nobody else."""
+
+import re
+from typing import Any
+
+import pytest
+import schemathesis
+from flask.testing import FlaskClient
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from openapi_spec_validator import validate
+from schemathesis import GenerationMode
+
+from include.contract import load_contract
+from include.settings import Settings
+from include.store import LocalStore
+from tests.webapp.champions import EIGHT_COLUMNS, Version, make_version, publish
+from tests.webapp.conftest import client_of
+
+
+def test_the_document_is_valid_openapi(client: FlaskClient) -> None:
+    validate(client.get("/openapi.json").get_json())
+
+
+def test_every_route_is_described(client: FlaskClient) -> None:
+    rules = {rule.rule for rule in client.application.url_map.iter_rules()}
+    described = set(client.get("/openapi.json").get_json()["paths"])
+    assert rules - described == {"/docs", "/openapi.json"}
+
+
+def test_it_changes_when_a_champion_with_other_columns_arrives(
+    client: FlaskClient, var_store: LocalStore
+) -> None:
+    def required() -> list[str]:
+        found = client.get("/openapi.json").get_json()
+        return list(found["components"]["schemas"]["Record"]["required"])
+
+    assert required() == list(load_contract().feature_names)
+    publish(var_store, make_version("8", columns=EIGHT_COLUMNS))
+    client.application.extensions["churn"].holder.poll()
+    assert required() == list(EIGHT_COLUMNS)
+
+
+def test_the_example_is_accepted(client: FlaskClient) -> None:
+    found = client.get("/openapi.json").get_json()["components"]["schemas"]["Record"]
+    assert client.post("/predict", json=found["example"]).status_code == 200
+
+
+def test_without_a_champion_the_contract_is_described(settings: Settings) -> None:
+    found = client_of(settings).get("/openapi.json").get_json()
+    assert "no model yet" in found["info"]["summary"]
+    assert len(found["components"]["schemas"]["Record"]["properties"]) == 20
+
+
+def test_the_page_names_every_field_and_no_other_host(client: FlaskClient) -> None:
+    answer = client.get("/docs")
+    assert all(name in answer.text for name in load_contract().feature_names)
+    assert not re.search(r"https?://|src=|@import|url\(", answer.text)
+    nonce = re.search(r"script-src 'nonce-([^']+)'", answer.headers["Content-Security-Policy"])
+    assert nonce and answer.text.count(f'nonce="{nonce[1]}"') == 2
+
+
+@pytest.fixture(scope="module")
+def described(tmp_path_factory: pytest.TempPathFactory, version_1: Version) -> Any:
+    home = Settings(var_dir=tmp_path_factory.mktemp("schemathesis"))
+    publish(LocalStore(home.var_dir / "store"), version_1)
+    app = client_of(home).application
+    return schemathesis.openapi.from_wsgi("/openapi.json", app)
+
+
+POSITIVE, NEGATIVE = GenerationMode.POSITIVE, GenerationMode.NEGATIVE
+POSTS = ("/predict", "/predict_batch", "/explain")
+GETS = ("/", "/health", "/ready", "/model", "/metrics")  # nothing can be sent wrongly to them
+OPERATIONS = [("POST", path, mode) for path in POSTS for mode in (POSITIVE, NEGATIVE)]
+OPERATIONS += [("GET", path, POSITIVE) for path in GETS]
+
+
+@pytest.mark.parametrize(("method", "path", "mode"), OPERATIONS)
+def test_the_service_does_what_the_document_says(
+    described: Any, method: str, path: str, mode: GenerationMode
+) -> None:
+    # Not by schemathesis' own pytest plugin, which pytest 9 broke.
+    cases = described[path][method].as_strategy(generation_mode=mode)
+
+    @hypothesis_settings(
+        max_examples=30, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+    )
+    @given(case=cases)
+    def holds(case: schemathesis.Case) -> None:
+        case.call_and_validate()
+
+    holds()

@@ -1,0 +1,119 @@
+"""HTTP over real sockets: malformed requests, and bodies however they come."""
+
+import itertools
+import random
+import socket
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.webapp.champions import records
+from tests.webapp.conftest import Server, body
+
+
+@pytest.fixture
+def quiet(running: Server) -> Iterator[Server]:
+    """The shared server, which must not have logged an error at the end."""
+    before = len(running.log)
+    yield running
+    news = running.log[before:]
+    assert '"level":"error"' not in news, news
+
+
+def exchange(server: Server, data: bytes, *, seconds: float = 10.0) -> bytes:
+    """Send bytes, close the sending side, and take what comes."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=seconds) as sock:
+        sock.sendall(data)
+        sock.shutdown(socket.SHUT_WR)
+        parts = []
+        try:
+            while part := sock.recv(65536):
+                parts.append(part)
+        except ConnectionResetError:
+            pass
+        return b"".join(parts)
+
+
+def request_of(data: bytes, *headers: bytes) -> bytes:
+    lines = [b"POST /predict HTTP/1.1", b"Host: x", b"Content-Type: application/json", *headers]
+    lines.append(b"Content-Length: %d" % len(data))
+    return b"\r\n".join(lines) + b"\r\n\r\n" + data
+
+
+MALFORMED = {
+    b"GET\r\n\r\n": b"400",
+    b"\x16\x03\x01\x00\xff" * 20 + b"\r\n\r\n": b"400",
+    b"GET / HTTP/9.9\r\n\r\n": b"400",
+    b"GET / HTTP/1.1\r\nHost x\r\n\r\n": b"400",
+    b"GET / HTTP/1.1\r\nA: " + b"a" * 9000 + b"\r\n\r\n": b"431",
+    b"GET /" + b"a" * 70_000: b"400",
+    b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n": b"400",
+    b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab": b"400",
+    b"POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n": b"400",
+    b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n\r\n": b"400",
+    b"POST / HTTP/1.1\r\nTransfer-Encoding: cow\r\n\r\n0\r\n\r\n": b"400",
+    b"POST / HTTP/1.1\r\nTransfer-Encoding: identity\r\nContent-Length: 2\r\n\r\n{}": b"400",
+    b"POST / HTTP/1.1\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n": b"400",
+    b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n": b"415",
+}
+
+
+@pytest.mark.parametrize("data", MALFORMED)
+def test_malformed_http_is_refused(quiet: Server, data: bytes) -> None:
+    answer = exchange(quiet, data)
+    assert answer.startswith(b"HTTP/1.1 " + MALFORMED[data]), answer[:200]
+    assert b"application/problem+json" in answer
+
+
+@pytest.mark.parametrize("digits", [b"9" * 18, b"9" * 19, b"9" * 4000])
+def test_the_body_after_an_absurd_length_is_no_request(quiet: Server, digits: bytes) -> None:
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    hidden = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+    answer = exchange(quiet, head + b"Content-Length: " + digits + b"\r\n\r\n" + hidden)
+    assert answer.startswith(b"HTTP/1.1 413") and answer.count(b"HTTP/1.1") == 1
+
+
+def test_requests_in_one_packet_are_answered_in_their_order(quiet: Server) -> None:
+    one = request_of(body(records(1)[0]), b"X-Request-ID: one")
+    answer = exchange(quiet, one + one.replace(b": one", b": two"))
+    assert answer.count(b"HTTP/1.1 200 OK") == 2
+    assert 0 < answer.find(b'"request_id":"one"') < answer.find(b'"request_id":"two"')
+
+
+def test_a_client_that_expects_100_continue_gets_it(quiet: Server) -> None:
+    data = request_of(body(records(1)[0]), b"Expect: 100-continue")
+    head, _, rest = data.partition(b"\r\n\r\n")
+    with socket.create_connection(("127.0.0.1", quiet.port), timeout=10) as sock:
+        sock.sendall(head + b"\r\n\r\n")
+        assert sock.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        sock.sendall(rest)
+        assert sock.recv(15) == b"HTTP/1.1 200 OK"
+
+
+def test_chunked_bodies_are_read(quiet: Server) -> None:
+    def pieces() -> Iterator[bytes]:
+        yield from (bytes([byte]) for byte in body(records(1)[0]))
+
+    headers = {"Content-Type": "application/json"}
+    answer = quiet.http.post("/predict", content=pieces(), headers=headers)
+    assert answer.status_code == 200
+    too_much = itertools.repeat(b" " * 2**20, 17)
+    answer = quiet.http.post("/predict", content=too_much, headers=headers)
+    assert answer.status_code == 413
+
+
+def test_no_body_makes_the_server_fail_or_hang(quiet: Server) -> None:
+    chance = random.Random(11)
+    valid = body({"records": records(2)})
+    statuses = set()
+    with httpx.Client(base_url=quiet.url, timeout=10, verify=False) as client:
+        for turn in range(400):
+            data = bytearray(valid) if turn % 2 else bytearray(chance.randbytes(turn))
+            for _ in range(chance.randrange(1, 6)):
+                place = chance.randrange(len(data) + 1)
+                data[place : place + chance.randrange(3)] = chance.randbytes(chance.randrange(3))
+            path = chance.choice(["/predict", "/predict_batch", "/explain"])
+            headers = {"Content-Type": "application/json"}
+            statuses.add(client.post(path, content=bytes(data), headers=headers).status_code)
+    assert statuses <= {200, 400, 422} and len(statuses) >= 2

@@ -1,0 +1,1 @@
+"""The model that answers: found by the pointer, checked, loaded, swapped and kept on disk."""

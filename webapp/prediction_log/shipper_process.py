@@ -1,0 +1,81 @@
+"""Keeps one shipper process running for all workers of a machine."""
+
+import fcntl
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+LOCK = "shipper.lock"  # held by the shipper for as long as it lives
+PROJECT = Path(__file__).resolve().parent.parent.parent
+DRAIN_SECONDS = 10.0
+
+
+class ShipperProcess:
+    """One worker's care for the shipper: whoever finds none starts one."""
+
+    def __init__(self, directory: Path, *, ended: Callable[[int], None]) -> None:
+        self._directory = directory
+        self._ended = ended
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def process_id(self) -> int | None:
+        """The shipper that this worker started, if any."""
+        return self._process.pid if self._process else None
+
+    def ensure(self) -> None:
+        """Start a shipper if there is something to ship and none runs on this machine."""
+        if self._process is not None:
+            if self._process.poll() is None:
+                return
+            self._ended(self._process.pid)
+            self._process = None
+        if self._something_to_ship() and not self._running():
+            # It ends when its standard input does, so it cannot outlive this worker.
+            self._process = _start(stdin=subprocess.PIPE)
+
+    def stop(self) -> None:
+        """Let the shipper take what is there and end."""
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+
+    def _something_to_ship(self) -> bool:
+        try:
+            names = os.listdir(self._directory)
+        except FileNotFoundError:
+            return False
+        return any(name.endswith((".open", ".sealed")) for name in names)
+
+    def _running(self) -> bool:
+        with (self._directory / LOCK).open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
+
+def drain() -> None:
+    """Ship what the last workers left, for a while; what stays is shipped after the next start."""
+    process = _start(stdin=subprocess.DEVNULL)
+    try:
+        process.wait(DRAIN_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        logger.warning("the store did not take all answers in time: they wait in the spool")
+
+
+def _start(stdin: int) -> "subprocess.Popen[bytes]":
+    path = os.pathsep.join([str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return subprocess.Popen(
+        [sys.executable, "-m", "webapp.prediction_log.shipper"],
+        stdin=stdin,
+        env={**os.environ, "PYTHONPATH": path},
+        start_new_session=True,  # Ctrl-C is for the master; the shipper ends after the workers
+    )

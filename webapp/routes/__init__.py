@@ -1,0 +1,1 @@
+"""What the API answers: one blueprint a file, and the OpenAPI document that describes them."""

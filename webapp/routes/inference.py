@@ -1,0 +1,139 @@
+"""The routes that answer: /predict, /predict_batch and /explain."""
+
+from time import perf_counter
+from typing import Any
+
+import orjson
+from flask import Blueprint, Response, request
+
+from include.contract import Fault, describe
+from webapp.champion.served_champion import Explanation, ServedChampion
+from webapp.prediction_service import PredictionService, utc_now
+from webapp.problems import (
+    ENVIRON_REQUEST_ID,
+    TooLarge,
+    Unexplained,
+    Unprocessable,
+    UnsupportedMedia,
+)
+from webapp.records import Accepted, parse
+from webapp.routes.openapi import JSON, SOURCES
+
+SOURCE_HEADER = "X-Churn-Source"
+
+
+def create_blueprint(service: PredictionService) -> Blueprint:
+    """The routes, bound to one service."""
+    routes = Blueprint("inference", __name__)
+    most_rows, most_bytes = service.settings.max_batch_rows, service.settings.max_body_bytes
+
+    def answer(
+        champion: ServedChampion, accepted: Accepted, *, source: str, started: float
+    ) -> Response:
+        request_id: str = request.environ[ENVIRON_REQUEST_ID]
+        body = service.answer(
+            champion, accepted, request_id=request_id, source=source, started=started
+        )
+        return Response(body, content_type=JSON)
+
+    @routes.post("/predict")
+    def predict() -> Response:
+        """Answer for one record."""
+        started = perf_counter()
+        source, champion = _source(), service.champion()
+        accepted = champion.reader.read(_body(most_bytes))
+        return answer(champion, accepted, source=source, started=started)
+
+    @routes.post("/predict_batch")
+    def predict_batch() -> Response:
+        """Answer for many records, in their order."""
+        started = perf_counter()
+        source, champion = _source(), service.champion()
+        accepted = champion.reader.read_all(_records(_body(most_bytes), most=most_rows))
+        return answer(champion, accepted, source=source, started=started)
+
+    @routes.post("/explain")
+    def explain() -> Response:
+        """Say why one record is scored as it is; nothing is logged, for nothing is decided."""
+        champion = service.champion()
+        accepted = champion.reader.read(_body(most_bytes))
+        explanation = champion.explain(accepted.matrix)
+        if explanation is None:
+            raise Unexplained
+        return Response(
+            orjson.dumps(_explained(champion, accepted.records[0], explanation)), content_type=JSON
+        )
+
+    return routes
+
+
+def _explained(
+    champion: ServedChampion, record: dict[str, Any], explanation: Explanation
+) -> dict[str, Any]:
+    ranked = sorted(explanation.contributions.items(), key=lambda item: -abs(item[1]))
+    return {
+        "probability": explanation.probability,
+        "prediction": int(explanation.probability >= champion.manifest.threshold),
+        "log_odds": explanation.log_odds,
+        "base_value": explanation.base_value,
+        "contributions": [
+            {
+                "feature": name,
+                "value": record.get(name, explanation.values[name]),
+                "contribution": contribution,
+                "engineered": name in champion.manifest.engineered,
+            }
+            for name, contribution in ranked
+        ],
+        "model_version": champion.version,
+        "timestamp": utc_now(),
+        "request_id": request.environ[ENVIRON_REQUEST_ID],
+    }
+
+
+def _source() -> str:
+    source: str = request.environ.get("HTTP_X_CHURN_SOURCE", SOURCES[0])
+    if source not in SOURCES:
+        raise Unprocessable(
+            [Fault(SOURCE_HEADER, "one of " + ", ".join(SOURCES), describe(source))]
+        )
+    return source
+
+
+def _body(most: int) -> Any:
+    if request.environ.get("CONTENT_TYPE") != JSON and not request.is_json:
+        raise UnsupportedMedia(
+            f"the body must be JSON with Content-Type: {JSON}, found {request.mimetype or 'none'!r}"
+        )
+    return parse(_bytes(most))
+
+
+def _bytes(most: int) -> bytes:
+    """The body; where its length is told it is read directly, which is ten times faster."""
+    length = request.environ.get("CONTENT_LENGTH", "")
+    if length.isdecimal() and int(length) <= most:
+        data: bytes = request.environ["wsgi.input"].read(int(length))
+        return data
+    return request.get_data(cache=False)
+
+
+def _records(body: Any, *, most: int) -> list[Any]:
+    expected = f"an array of 1 to {most} records"
+    if type(body) is not dict:
+        raise Unprocessable(
+            [Fault("body", "a JSON object with the member records", describe(body))]
+        )
+    records = body.get("records")
+    faults = [
+        Fault(name[:80], "no other member than records", "an unknown field")
+        for name in body
+        if name != "records"
+    ]
+    if type(records) is not list or not records:
+        found = "an empty array" if records == [] else describe(records)
+        faults.append(Fault("records", expected, found))
+    if faults:
+        raise Unprocessable(faults)
+    if len(records) > most:  # type: ignore[arg-type]
+        raise TooLarge(f"a batch holds at most {most} records (CHURN_MAX_BATCH_ROWS)")
+    return records  # type: ignore[return-value]

@@ -1,0 +1,60 @@
+"""The routes that tell how the service is: /, /health, /ready, /model, /metrics."""
+
+import orjson
+from flask import Blueprint, Response
+
+from webapp.prediction_service import PredictionService
+from webapp.problems import NoChampion
+from webapp.routes.openapi import JSON, VERSION
+
+EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
+NAME = "churn"
+
+
+def create_blueprint(service: PredictionService) -> Blueprint:
+    """The routes, bound to one service."""
+    routes = Blueprint("status", __name__)
+
+    @routes.get("/")
+    def index() -> Response:
+        """Name, version and where to go from here."""
+        links = ["/predict", "/predict_batch", "/explain", "/health", "/ready", "/model"]
+        links += ["/metrics", "/openapi.json", "/docs"]
+        return _json({"name": NAME, "version": VERSION, "links": {x.strip("/"): x for x in links}})
+
+    @routes.get("/health")
+    def health() -> Response:
+        """That the process lives."""
+        champion = service.holder.champion
+        return _json(
+            {
+                "status": "OK",
+                "model_loaded": champion is not None,
+                "model_version": champion and champion.version,
+            }
+        )
+
+    @routes.get("/ready")
+    def ready() -> Response:
+        """That there is a champion to answer with."""
+        champion = service.holder.champion
+        if champion is None:
+            raise NoChampion
+        return _json({"status": "ready", "model_version": champion.version})
+
+    @routes.get("/model")
+    def model() -> Response:
+        """The champion's manifest."""
+        return Response(service.champion().description, content_type=JSON)
+
+    @routes.get("/metrics")
+    def metrics() -> Response:
+        """All workers' metrics."""
+        exposition = service.metrics.exposition(service.spool.pending_rows())
+        return Response(exposition, content_type=EXPOSITION)
+
+    return routes
+
+
+def _json(document: object) -> Response:
+    return Response(orjson.dumps(document), content_type=JSON)

@@ -1,0 +1,1 @@
+"""The HTTP server: gunicorn's worker, and what its workers share about clients and limits."""
