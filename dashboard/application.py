@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from dashboard import browser_files, downloads, headers, pages, sign_in
 from dashboard.browser_files import LeanDash
 from dashboard.components import shell
+from dashboard.data.sources import open_sources
 from dashboard.pages import customers, drift, model, score, service
 from dashboard.sign_in import accepted_secrets
-from dashboard.sources import open_sources
 from include.settings import Settings, load_settings
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, State, html, no_update
 from dash.development.base_component import Component
 
-from dashboard import campaign
-from dashboard.call_list import CallList, CampaignSum, ListView
+from dashboard.data import campaign
+from dashboard.data.call_list import CallList, CampaignSum, ListView
+from dashboard.data.rules import CallRules
+from dashboard.data.sources import Sources
 from dashboard.labels import money
-from dashboard.rules import CallRules
-from dashboard.sources import Sources
 from include.errors import ChurnError
 
 BUDGET_SHOWN_MAX = 20_000

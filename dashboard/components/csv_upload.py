@@ -7,12 +7,12 @@ import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
-from dashboard import uploads
 from dashboard.components.states import create_failure, error_text
 from dashboard.components.tables import create_scroll, create_table
+from dashboard.data import uploads
+from dashboard.data.sources import Sources
+from dashboard.data.uploads import RowFault, Upload
 from dashboard.labels import percent
-from dashboard.sources import Sources
-from dashboard.uploads import RowFault, Upload
 from include.errors import ChurnError
 
 PREVIEW_ROWS = 5

@@ -7,12 +7,12 @@ import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
-from dashboard.champions import Typical
 from dashboard.components import contact_notes, reason_bars, what_if
 from dashboard.components.states import create_failure
+from dashboard.data.champions import Typical
+from dashboard.data.customer import read_record, read_score
+from dashboard.data.sources import Sources
 from dashboard.labels import feature_label, percent, value_text
-from dashboard.people import read_record, read_score
-from dashboard.sources import Sources
 from include.contract import Contract
 from include.errors import ChurnError
 

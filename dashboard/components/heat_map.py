@@ -7,12 +7,13 @@ import dash_mantine_components as dmc
 from dash import ALL, ClientsideFunction, Dash, Input, Output, ctx, dcc, html, no_update
 from dash.development.base_component import Component
 
-from dashboard import charts, drift_days
+from dashboard import charts
 from dashboard.components.chart_card import create_chart
 from dashboard.components.states import create_failure
-from dashboard.drift_days import DriftDay, Verdict
+from dashboard.data import drift_days
+from dashboard.data.drift_days import DriftDay, Verdict
+from dashboard.data.sources import Sources
 from dashboard.labels import feature_label, percent
-from dashboard.sources import Sources
 from include.champion.versions import read_version
 from include.errors import ChurnError
 

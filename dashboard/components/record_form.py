@@ -7,12 +7,12 @@ import dash_mantine_components as dmc
 from dash import ALL, Dash, Input, Output, State, html, no_update
 from dash.development.base_component import Component
 
-from dashboard.api_client import ApiProblem
-from dashboard.champions import Typical
 from dashboard.components import reason_bars
 from dashboard.components.states import create_failure
+from dashboard.data.api_client import ApiProblem
+from dashboard.data.champions import Typical
+from dashboard.data.sources import Sources
 from dashboard.labels import UNITS, feature_label, percent
-from dashboard.sources import Sources
 from include.contract import Column, Contract
 from include.errors import ChurnError
 

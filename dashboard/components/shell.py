@@ -10,8 +10,8 @@ from dash.development.base_component import Component
 from flask import request
 
 from dashboard.components.states import create_empty, create_failure, create_loading
-from dashboard.rules import query_values
-from dashboard.sources import Sources
+from dashboard.data.rules import query_values
+from dashboard.data.sources import Sources
 from dashboard.theme import THEME
 from include.errors import ChurnError
 

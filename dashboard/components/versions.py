@@ -7,8 +7,8 @@ import dash_mantine_components as dmc
 from dash import html
 from dash.development.base_component import Component
 
-from dashboard.champions import GateRecord
 from dashboard.components.tables import create_table
+from dashboard.data.champions import GateRecord
 from include.champion.versions import Manifest
 
 OUTCOMES = {

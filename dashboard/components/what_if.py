@@ -7,10 +7,10 @@ import dash_mantine_components as dmc
 from dash import ALL, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
-from dashboard.champions import Typical
 from dashboard.components.states import error_text
+from dashboard.data.champions import Typical
+from dashboard.data.sources import Sources
 from dashboard.labels import UNITS, feature_label, percent
-from dashboard.sources import Sources
 from include.contract import Column, Contract
 from include.errors import ChurnError
 

@@ -7,13 +7,13 @@ import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
-from dashboard.call_list import CallList, ListView
 from dashboard.components import campaign_panel, customer_drawer, list_filters, risk_grid
 from dashboard.components.shell import create_heading
 from dashboard.components.states import create_empty
-from dashboard.rules import query_values
-from dashboard.sources import Sources
-from dashboard.worklist import Worklist
+from dashboard.data.call_list import CallList, ListView
+from dashboard.data.rules import query_values
+from dashboard.data.sources import Sources
+from dashboard.data.worklist import Worklist
 from include.errors import ChurnError
 
 PATH = "/"

@@ -10,9 +10,9 @@ from dashboard.components import heat_map
 from dashboard.components.shell import create_heading
 from dashboard.components.states import create_empty, sentence
 from dashboard.components.tables import create_table
-from dashboard.drift_days import DriftDay, read_days
+from dashboard.data.drift_days import DriftDay, read_days
+from dashboard.data.sources import Sources
 from dashboard.labels import percent, short_label
-from dashboard.sources import Sources
 
 PATH = "/drift"
 STATUS_NAMES = {

@@ -9,20 +9,20 @@ from dash import Dash, dcc, html
 from dash.development.base_component import Component
 
 from dashboard import charts
-from dashboard.champions import (
+from dashboard.components import versions
+from dashboard.components.chart_card import create_chart
+from dashboard.components.shell import create_heading
+from dashboard.components.states import create_empty, create_failure
+from dashboard.data.champions import (
     Champion,
     Evaluation,
     read_evaluation,
     read_gates,
     read_versions,
 )
-from dashboard.components import versions
-from dashboard.components.chart_card import create_chart
-from dashboard.components.shell import create_heading
-from dashboard.components.states import create_empty, create_failure
+from dashboard.data.rules import CallRules
+from dashboard.data.sources import Sources
 from dashboard.labels import percent
-from dashboard.rules import CallRules
-from dashboard.sources import Sources
 from include.champion.versions import CARD_FILE, read_files
 from include.customers.contacts import Group, compare_groups
 from include.errors import ChurnError

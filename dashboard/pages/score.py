@@ -8,7 +8,7 @@ from dash.development.base_component import Component
 
 from dashboard.components import csv_upload, customer_drawer, record_form
 from dashboard.components.shell import create_heading
-from dashboard.sources import Sources
+from dashboard.data.sources import Sources
 
 PATH = "/score"
 

@@ -8,16 +8,16 @@ import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, dcc, html
 from dash.development.base_component import Component
 
-from dashboard.api_metrics import (
+from dashboard.components.shell import create_heading
+from dashboard.components.states import create_failure, create_loading
+from dashboard.data.api_metrics import (
     Live,
     live_from_counters,
     live_from_prometheus,
     parse_exposition,
 )
-from dashboard.components.shell import create_heading
-from dashboard.components.states import create_failure, create_loading
+from dashboard.data.sources import Sources
 from dashboard.labels import percent
-from dashboard.sources import Sources
 from include.errors import ChurnError
 
 PATH = "/service"

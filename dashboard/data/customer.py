@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from dashboard.worklist import SCORES
+from dashboard.data.worklist import SCORES
 from include.contract import Contract
 from include.customers.database import database_errors
 from include.customers.table import TABLE

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pytest
 import sqlalchemy as sa
 
-from dashboard.call_list import CallList, ListView
-from dashboard.worklist import Revenue, Worklist, WorklistKeeper, build, scores_stamp
+from dashboard.data.call_list import CallList, ListView
+from dashboard.data.worklist import Revenue, Worklist, WorklistKeeper, build, scores_stamp
 from include.customers import contacts, loading
 from include.customers.contacts import Mark
 from include.customers.database import open_engine

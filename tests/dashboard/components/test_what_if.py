@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from dashboard.champions import Typical
 from dashboard.components.customer_drawer import create_customer, create_profile
 from dashboard.components.what_if import CHANGEABLE, create_what_if
-from dashboard.sources import open_sources
+from dashboard.data.champions import Typical
+from dashboard.data.sources import open_sources
 from include.contract import load_contract
 from include.settings import Settings
 from tests.dashboard import bank

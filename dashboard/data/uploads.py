@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dashboard.api_client import ChurnApi
-from dashboard.campaign import spreadsheet
+from dashboard.data.api_client import ChurnApi
+from dashboard.data.campaign import spreadsheet
 from include.contract import Column, Contract
 from include.errors import DataError
 

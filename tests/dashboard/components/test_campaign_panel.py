@@ -12,10 +12,10 @@ import sqlalchemy as sa
 from flask.testing import FlaskClient
 
 from dashboard import create_server
-from dashboard.call_list import CampaignSum
-from dashboard.campaign import Started
 from dashboard.components.campaign_panel import create_promise, create_started
-from dashboard.rules import CALLS_MAX, CallRules
+from dashboard.data.call_list import CampaignSum
+from dashboard.data.campaign import Started
+from dashboard.data.rules import CALLS_MAX, CallRules
 from include.customers.contacts import Mark, contacts_table, create_contacts, mark
 from include.settings import Settings
 

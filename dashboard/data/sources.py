@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from dashboard.api_client import ChurnApi
-from dashboard.champions import Champion, ReferenceReader, read_champion
-from dashboard.worklist import Revenue, WorklistKeeper
+from dashboard.data.api_client import ChurnApi
+from dashboard.data.champions import Champion, ReferenceReader, read_champion
+from dashboard.data.worklist import Revenue, WorklistKeeper
 from include.contract import Contract, load_contract
 from include.customers.contacts import create_contacts
 from include.customers.database import open_engine

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from dashboard.columns import Values, column_values
+from dashboard.data.columns import Values, column_values
 from include.champion.versions import (
     EVALUATION_FILE,
     MANIFEST_FILE,

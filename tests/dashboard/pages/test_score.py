@@ -8,7 +8,7 @@ import httpx
 import pyarrow.parquet as pq
 import pytest
 
-from dashboard.campaign import CSV_COLUMNS, campaign_csv, neutral
+from dashboard.data.campaign import CSV_COLUMNS, campaign_csv, neutral
 from include.contract import load_contract
 from include.settings import Settings
 from include.store import Store, open_store

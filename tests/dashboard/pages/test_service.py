@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from dashboard.api_metrics import (
+from dashboard.data.api_metrics import (
     PrometheusDown,
     live_from_counters,
     live_from_prometheus,

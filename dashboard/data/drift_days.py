@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from dashboard.columns import Values, column_values, present
+from dashboard.data.columns import Values, column_values, present
 from include.champion.versions import Manifest
 from include.errors import ChurnError, ObjectNotFound
 from include.store import Store

@@ -9,8 +9,8 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 
-from dashboard.rules import CallRules
-from dashboard.worklist import COPIED, SCORES, Worklist
+from dashboard.data.rules import CallRules
+from dashboard.data.worklist import COPIED, SCORES, Worklist
 from include.customers.contacts import contacts_table, utc
 from include.customers.database import database_errors
 from include.customers.table import published_contract
