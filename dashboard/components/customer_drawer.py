@@ -39,10 +39,9 @@ def create_drawer() -> Component:
 
 def create_customer(sources: Sources, customer: int) -> Component:
     """Everything about one customer; what the API cannot say is said to be missing."""
-    contract = sources.serving_contract()
+    contract, typical = sources.contract_and_typical()
     row = read_record(sources.engine, contract, customer)
     record = {name: row[name] for name in contract.feature_names}
-    typical = typical_customer(sources)
     score = read_score(sources.engine, customer)
     has_left = row[contract.target.name] == contract.target.positive
     explanation, fault = _explanation(sources, record)
@@ -65,15 +64,6 @@ def _explanation(
         return sources.api.explain(record), None
     except ChurnError as error:
         return None, create_failure(error)
-
-
-def typical_customer(sources: Sources) -> Mapping[str, Typical]:
-    """Typical values by column; none where there is no champion to have a reference."""
-    try:
-        found = sources.champion()
-        return sources.references.summary(found.manifest).typical if found else {}
-    except ChurnError:
-        return {}
 
 
 def _create_summary(

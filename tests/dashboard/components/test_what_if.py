@@ -1,17 +1,21 @@
 """The drawer of a customer whose record has gaps."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from dashboard import create_server
 from dashboard.components.customer_drawer import create_customer, create_profile
-from dashboard.components.what_if import CHANGEABLE, create_what_if
+from dashboard.components.what_if import CHANGEABLE, changed_record, create_what_if, integer_names
+from dashboard.data.api_client import ChurnApi
 from dashboard.data.champions import Typical
 from dashboard.data.sources import open_sources
 from include.contract import load_contract
 from include.settings import Settings
+from include.store import LocalStore
 from tests.dashboard import bank
 from tests.webapp.champions import records
 
@@ -58,3 +62,53 @@ def test_the_drawer_opens_on_an_incomplete_record(tmp_path: Path) -> None:
     assert "The prediction service does not answer" in shown
     assert "no value for: Gender; Credit limit." in shown
     sources.engine.dispose()
+
+
+@pytest.mark.parametrize(("moved", "sent"), [(61.2, 61), (None, 50)])
+def test_whole_numbers_stay_whole(moved: float | None, sent: int) -> None:
+    record = {**records(1)[0], "Total_Trans_Ct": 50}
+    found = changed_record(record, {"Total_Trans_Ct": moved}, integer_names(CONTRACT))
+    assert found == {**record, "Total_Trans_Ct": sent}
+    assert type(found["Total_Trans_Ct"]) is int
+
+
+def test_a_drag_asks_the_api_and_never_the_store(
+    bank_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, read, asked = records(1)[0], [], []
+    client, read_object = create_server(bank_settings).test_client(), LocalStore.read
+
+    def count_read(store: LocalStore, key: str) -> Any:
+        read.append(key)
+        return read_object(store, key)
+
+    def predict(_api: ChurnApi, given: dict[str, Any], *, source: str) -> dict[str, Any]:
+        asked.append((given, source))
+        return {"probabilities": [0.25], "model_version": "1"}
+
+    monkeypatch.setattr(LocalStore, "read", count_read)
+    monkeypatch.setattr(ChurnApi, "predict", predict)
+    answer = client.post("/_dash-update-component", json=drag("Total_Trans_Ct", 61.0, record))
+    assert "25.0 %" in answer.text
+    assert asked == [({**record, "Total_Trans_Ct": 61}, "what-if")]
+    assert read == []
+
+
+def drag(name: str, value: float, record: dict[str, Any]) -> dict[str, Any]:
+    """What the browser sends while a slider moves."""
+    slider = {"name": name, "type": "what-if"}
+    known = {
+        "what-if-record": record,
+        "what-if-integers": integer_names(CONTRACT),
+        "now-probability": 0.5,
+    }
+    return {
+        "output": "what-if-answer.children",
+        "outputs": {"id": "what-if-answer", "property": "children"},
+        "inputs": [[{"id": slider, "property": "value", "value": value}]],
+        "changedPropIds": [f"{json.dumps(slider)}.value"],
+        "state": [
+            [{"id": slider, "property": "id", "value": slider}],
+            *({"id": each, "property": "data", "value": data} for each, data in known.items()),
+        ],
+    }

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from dashboard.components.what_if import changed_record
+from dashboard.components.what_if import changed_record, integer_names
 from include.contract import load_contract
 from include.customers.contacts import Mark, contacts_table, create_contacts, mark
 from include.settings import Settings
@@ -241,7 +241,7 @@ def test_what_if_is_the_apis_own_answer(
     contract = load_contract()
     record = {name: row[name] for name in contract.feature_names}
     record = {n: v.item() if hasattr(v, "item") else v for n, v in record.items()}
-    asked = changed_record(record, {"Total_Trans_Ct": moved}, contract)
+    asked = changed_record(record, {"Total_Trans_Ct": moved}, integer_names(contract))
     answer = httpx.post(api.url + "/predict", json=asked, headers={"X-Churn-Source": "test"})
     shown = f'#what-if-probability[data-probability="{answer.json()["probabilities"][0]!r}"]'
     page.locator(shown).wait_for()
