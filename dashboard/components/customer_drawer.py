@@ -9,7 +9,7 @@ from dash.development.base_component import Component
 
 from dashboard.components import contact_notes, reason_bars, what_if
 from dashboard.components.states import create_failure
-from dashboard.data.champions import Typical
+from dashboard.data.champions import TypicalValue
 from dashboard.data.customer import read_record, read_score
 from dashboard.data.sources import Sources
 from dashboard.labels import feature_label, percent, value_text
@@ -88,7 +88,7 @@ def _create_summary(
 
 
 def create_profile(
-    record: Mapping[str, Any], typical: Mapping[str, Typical], contract: Contract
+    record: Mapping[str, Any], typical: Mapping[str, TypicalValue], contract: Contract
 ) -> Component:
     """Each column beside the typical customer who stays."""
     rows = [_profile_row(name, record[name], typical.get(name)) for name in contract.feature_names]
@@ -98,7 +98,7 @@ def create_profile(
     return html.Table([head, html.Tbody(rows)], className="profile")
 
 
-def _profile_row(name: str, value: Any, typical: Typical | None) -> Component:
+def _profile_row(name: str, value: Any, typical: TypicalValue | None) -> Component:
     unusual = ""
     if typical and typical.low is not None and typical.high is not None:
         if isinstance(value, int | float):

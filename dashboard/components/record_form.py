@@ -10,7 +10,7 @@ from dash.development.base_component import Component
 from dashboard.components import reason_bars
 from dashboard.components.states import create_failure
 from dashboard.data.api_client import ApiProblem
-from dashboard.data.champions import Typical
+from dashboard.data.champions import TypicalValue
 from dashboard.data.sources import Sources
 from dashboard.labels import UNITS, feature_label, percent
 from include.contract import Column, Contract
@@ -18,7 +18,7 @@ from include.errors import ChurnError
 
 
 def create_form(
-    contract: Contract, typical: Mapping[str, Typical], query: Mapping[str, str]
+    contract: Contract, typical: Mapping[str, TypicalValue], query: Mapping[str, str]
 ) -> Component:
     """A field for each column; a URL's values go before the typical ones."""
     filled = "Filled in: the typical customer." if typical else "Every field is needed."
@@ -57,7 +57,7 @@ def create_form(
 
 
 def _create_field(
-    column: Column, typical: Mapping[str, Typical], query: Mapping[str, str]
+    column: Column, typical: Mapping[str, TypicalValue], query: Mapping[str, str]
 ) -> Component:
     known = typical.get(column.name)
     value = query.get(column.name, known.value if known else None)

@@ -101,12 +101,12 @@ def create_heading(title: str, subtitle: Any = None) -> Component:
 
 
 def register(
-    app: Dash, rooms: Mapping[str, CreatePage], sources: Sources, *, signed_in: bool
+    app: Dash, pages: Mapping[str, CreatePage], sources: Sources, *, signed_in: bool
 ) -> None:
     """Show the page that the URL names: the first one with the frame, later ones alone."""
 
     def page_at(path: str | None, search: str | None) -> Component:
-        create_page = rooms.get((path or "/").rstrip("/") or "/")
+        create_page = pages.get((path or "/").rstrip("/") or "/")
         if create_page is None:
             return create_empty("There is no such page", "Choose one from the menu.")
         try:

@@ -8,7 +8,7 @@ from dash import ALL, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
 from dashboard.components.states import error_text
-from dashboard.data.champions import Typical
+from dashboard.data.champions import TypicalValue
 from dashboard.data.sources import Sources
 from dashboard.labels import UNITS, feature_label, percent
 from include.contract import Column, Contract
@@ -28,7 +28,7 @@ STEPS = 100
 
 
 def create_what_if(
-    record: Mapping[str, Any], contract: Contract, typical: Mapping[str, Typical]
+    record: Mapping[str, Any], contract: Contract, typical: Mapping[str, TypicalValue]
 ) -> Component:
     """A slider for each changeable feature, beginning at what it is."""
     names = [name for name in CHANGEABLE if record.get(name) is not None]
@@ -70,7 +70,9 @@ def _create_gaps(names: Sequence[str]) -> Component | None:
     return dmc.Text(told, id="what-if-gaps", className="warning", size="sm")
 
 
-def _create_slider(column: Column, record: Mapping[str, Any], typical: Typical | None) -> Component:
+def _create_slider(
+    column: Column, record: Mapping[str, Any], typical: TypicalValue | None
+) -> Component:
     value = record[column.name]
     low, high, step = slider_range(column, value, typical)
     name = feature_label(column.name)
@@ -96,7 +98,7 @@ def _create_slider(column: Column, record: Mapping[str, Any], typical: Typical |
 
 
 def slider_range(
-    column: Column, value: float, typical: Typical | None
+    column: Column, value: float, typical: TypicalValue | None
 ) -> tuple[float, float, float]:
     """From the least that makes sense to twice of what is usual, on round steps."""
     usual = typical.high if typical and typical.high is not None else value

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from dashboard.data.api_client import ChurnApi
-from dashboard.data.champions import Champion, ReferenceReader, Typical, read_champion
+from dashboard.data.champions import Champion, ReferenceReader, TypicalValue, read_champion
 from dashboard.data.worklist import Revenue, WorklistKeeper
 from include.contract import Contract, load_contract
 from include.customers.contacts import create_contacts
@@ -37,7 +37,7 @@ class Sources:
         champion = self._readable_champion()
         return champion.manifest.contract if champion else self.contract
 
-    def contract_and_typical(self) -> tuple[Contract, Mapping[str, Typical]]:
+    def contract_and_typical(self) -> tuple[Contract, Mapping[str, TypicalValue]]:
         """The same with typical values by column, none where no reference can be read."""
         champion = self._readable_champion()
         if champion is None:

@@ -34,7 +34,7 @@ def create_page(sources: Sources, query: Mapping[str, str]) -> Component:
     _open(drawer, values.get("customer", ""))
     return html.Div(
         [
-            create_heading("Whom to call today", _told(worklist)),
+            create_heading("Whom to call today", _subtitle(worklist)),
             list_filters.create_state(values),
             campaign_panel.create_panel(CallList(sources.engine, worklist, view), view.rules),
             list_filters.create_filters(view, worklist.bands),
@@ -74,7 +74,7 @@ def _open(drawer: Any, customer: str) -> None:
         drawer.children[0].data = int(customer)
 
 
-def _told(worklist: Worklist) -> str:
+def _subtitle(worklist: Worklist) -> str:
     return (
         f"{worklist.rows:,} customers, scored {worklist.scored_at[:16]} UTC by model "
         f"{worklist.model_version}. Open a row to see why."

@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from dashboard import create_server
 from dashboard.components.campaign_panel import create_promise, create_started
 from dashboard.data.call_list import CampaignSum
-from dashboard.data.campaign import Started
+from dashboard.data.campaign import StartedCampaign
 from dashboard.data.rules import CALLS_MAX, CallRules
 from include.customers.contacts import Mark, contacts_table, create_contacts, mark
 from include.settings import Settings
@@ -50,7 +50,7 @@ def test_a_started_campaigns_file_keeps_its_rules(client: FlaskClient, engine: s
     promised = lines_at(client, "/campaign.csv", **asdict(rules))
     marks = [Mark(int(line["Customer"]), "listed", campaign=CAMPAIGN) for line in promised]
     mark(engine, marks, now=datetime.now(UTC))
-    alert: Any = create_started(Started(CAMPAIGN, len(marks), 0), rules)
+    alert: Any = create_started(StartedCampaign(CAMPAIGN, len(marks), 0), rules)
     assert len(promised) == 10
     assert lines_at(client, alert.children[1].href) == promised
 

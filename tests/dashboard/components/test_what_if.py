@@ -11,7 +11,7 @@ from dashboard import create_server
 from dashboard.components.customer_drawer import create_customer, create_profile
 from dashboard.components.what_if import CHANGEABLE, changed_record, create_what_if, integer_names
 from dashboard.data.api_client import ChurnApi
-from dashboard.data.champions import Typical
+from dashboard.data.champions import TypicalValue
 from dashboard.data.sources import open_sources
 from include.contract import load_contract
 from include.settings import Settings
@@ -20,7 +20,7 @@ from tests.dashboard import bank
 from tests.webapp.champions import records
 
 CONTRACT = load_contract()
-TYPICAL = {"Credit_Limit": Typical(5000.0, 3000.0, 9000.0)}
+TYPICAL = {"Credit_Limit": TypicalValue(5000.0, 3000.0, 9000.0)}
 
 
 def slider_names(component: Any) -> list[str]:

@@ -6,9 +6,7 @@ from pathlib import Path
 
 import httpx
 import pyarrow.parquet as pq
-import pytest
 
-from dashboard.data.campaign import CSV_COLUMNS, campaign_csv, neutral
 from include.contract import load_contract
 from include.settings import Settings
 from include.store import Store, open_store
@@ -178,22 +176,3 @@ def test_empty_states_and_sign_in(open_page: OpenPage, tmp_path: Path) -> None:
         assert "k1" not in page.content()
     finally:
         server.stop()
-
-
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1"])
-def test_formulas_are_neutralised(text: str) -> None:
-    assert neutral(text) == "'" + text
-
-
-def test_a_call_list_has_no_formulas() -> None:
-    numbers = dict.fromkeys(CSV_COLUMNS, -3.25)
-    row = {**numbers, "band": "+high", "card": "=1+1", "reasons": [("@sum(a1)", 1.0)]}
-    text = campaign_csv([row]).decode("utf-8-sig")
-    (line,) = csv.DictReader(io.StringIO(text))
-    assert (line["Risk band"], line["Card"], line["Why"]) == ("'+high", "'=1+1", "'@sum(a1)")
-    assert float(line["Expected value of a call ($)"]) == -3.25
-
-
-@pytest.mark.parametrize("value", [-12.5, 3, "Blue", "60 %", ""])
-def test_other_cells_stay_as_they_are(value: object) -> None:
-    assert neutral(value) == value

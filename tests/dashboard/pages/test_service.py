@@ -10,9 +10,7 @@ import pytest
 
 from dashboard.data.api_metrics import (
     PrometheusDown,
-    live_from_counters,
     live_from_prometheus,
-    parse_exposition,
 )
 from include.settings import Settings
 from tests.dashboard.conftest import Dashboard, OpenPage
@@ -57,21 +55,6 @@ def prometheus(api: Server, tmp_path: Path) -> Iterator[str]:
     yield f"http://127.0.0.1:{port}"
     process.terminate()
     process.wait(30)
-
-
-def test_quantiles_and_rates_of_two_readings() -> None:
-    name = "prediction_request_latency_seconds_bucket"
-    before = parse_exposition("prediction_requests_total 5\n")
-    after = parse_exposition(
-        f'{name}{{le="0.01"}} 50\n{name}{{le="0.1"}} 100\n{name}{{le="+Inf"}} 100\n'
-        'http_requests_total{route="/predict",status="200"} 3\n'
-        'http_requests_total{route="/predict",status="503"} 1\n'
-        "prediction_requests_total 25\n"
-    )
-    live = live_from_counters(after, before, seconds=10)
-    assert (live.rate, live.errors, live.window) == (2.0, 0.25, "the last 10 s")
-    assert live.p50 == pytest.approx(0.01)
-    assert live.p99 == pytest.approx(0.01 + 0.09 * 49 / 50)
 
 
 def test_page_counts_what_is_asked(dashboard: Dashboard, api: Server, open_page: OpenPage) -> None:
