@@ -36,6 +36,7 @@ def create_application(settings: Settings | None = None) -> LeanDash:
     )
     app.index_string = app.index_string.replace("<html>", '<html lang="en">')
     server: Flask = app.server
+    server.extensions["churn"] = sources
     server.template_folder = str(FOLDER / "templates")
     sign_in.register(server, settings)
     downloads.register(server, sources)

@@ -51,6 +51,10 @@ class ChurnApi:
             timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
         )
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
     def predict(self, record: Mapping[str, Any], *, source: Source) -> dict[str, Any]:
         """The answer for one record."""
         return self._post("/predict", dict(record), source)

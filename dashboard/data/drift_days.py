@@ -22,6 +22,8 @@ REPORT_BYTES_MAX = 40 * 2**20
 
 
 class _Shown(BaseModel):
+    """A part of a document: its own module needs SciPy, which the image does not have."""
+
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 

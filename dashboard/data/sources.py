@@ -48,6 +48,11 @@ class Sources:
             typical = {}
         return champion.manifest.contract, typical
 
+    def close(self) -> None:
+        """Close every connection."""
+        self.api.close()
+        self.engine.dispose()
+
     def _readable_champion(self) -> Champion | None:
         try:
             return self.champion()

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from flask.testing import FlaskClient
 
-from dashboard import create_server
 from dashboard.components.customer_drawer import create_customer, create_profile
 from dashboard.components.what_if import CHANGEABLE, changed_record, create_what_if, integer_names
 from dashboard.data.api_client import ChurnApi
@@ -61,7 +61,7 @@ def test_the_drawer_opens_on_an_incomplete_record(tmp_path: Path) -> None:
     shown = str(create_customer(sources, customer))
     assert "The prediction service does not answer" in shown
     assert "no value for: Gender; Credit limit." in shown
-    sources.engine.dispose()
+    sources.close()
 
 
 @pytest.mark.parametrize(("moved", "sent"), [(61.2, 61), (None, 50)])
@@ -73,10 +73,10 @@ def test_whole_numbers_stay_whole(moved: float | None, sent: int) -> None:
 
 
 def test_a_drag_asks_the_api_and_never_the_store(
-    bank_settings: Settings, monkeypatch: pytest.MonkeyPatch
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record, read, asked = records(1)[0], [], []
-    client, read_object = create_server(bank_settings).test_client(), LocalStore.read
+    read_object = LocalStore.read
 
     def count_read(store: LocalStore, key: str) -> Any:
         read.append(key)

@@ -11,8 +11,7 @@ from include.contract import load_contract
 from include.settings import Settings
 from include.store import Store, open_store
 from tests.dashboard import bank
-from tests.dashboard.conftest import Dashboard, OpenPage, until
-from tests.ports import free_ports
+from tests.dashboard.conftest import Dashboard, OpenPage, Serve, until
 from tests.webapp.champions import records
 from tests.webapp.conftest import Server
 
@@ -137,42 +136,31 @@ def test_form_shows_a_fault_beside_its_field(dashboard: Dashboard, open_page: Op
 
 
 def test_pages_say_that_the_api_is_down(
-    bank_settings: Settings, open_page: OpenPage, tmp_path: Path
+    bank_settings: Settings, open_page: OpenPage, serve: Serve
 ) -> None:
-    store = {"CHURN_STORE_URI": bank_settings.resolved_store_uri}
-    database = {"CHURN_DATABASE_URL": bank_settings.resolved_database_url}
-    nobody = f"http://127.0.0.1:{free_ports(1)[0]}"
-    server = Dashboard(free_ports(1)[0], tmp_path, {**store, **database}, api_url=nobody).start()
-    try:
-        page, _ = open_page(server.url + "/service")
-        page.get_by_text("The prediction service does not answer").wait_for()
-        key = bank.people()["CLIENTNUM"].iloc[1]
-        page.goto(f"{server.url}/?customer={key}")
-        page.get_by_text("The prediction service does not answer").wait_for()
-        page.locator(".risk-bar").first.wait_for()  # the list does without it
-    finally:
-        server.stop()
+    url = serve(bank_settings.model_copy(update={"api_url": "http://127.0.0.1:9"}))
+    page, _ = open_page(url + "/service")
+    page.get_by_text("The prediction service does not answer").wait_for()
+    key = bank.people()["CLIENTNUM"].iloc[1]
+    page.goto(f"{url}/?customer={key}")
+    page.get_by_text("The prediction service does not answer").wait_for()
+    page.locator(".risk-bar").first.wait_for()  # the list does without it
 
 
-def test_empty_states_and_sign_in(open_page: OpenPage, tmp_path: Path) -> None:
-    environment = {"CHURN_DASHBOARD_PASSWORD": "sesame", "CHURN_API_KEYS": "k1"}
-    server = Dashboard(
-        free_ports(1)[0], tmp_path, environment, api_url="http://127.0.0.1:9"
-    ).start()
-    try:
-        page, _ = open_page(server.url + "/model")
-        page.get_by_label("Password or API key").fill("wrong")
-        page.get_by_role("button", name="Sign in").click()
-        page.get_by_text("That password is not right.").wait_for()
-        page.get_by_label("Password or API key").fill("sesame")
-        page.get_by_role("button", name="Sign in").click()
-        page.get_by_text("No champion yet").wait_for()
-        page.goto(server.url + "/drift")
-        page.get_by_text("No drift run yet").wait_for()
-        page.goto(server.url + "/")
-        page.get_by_text("Nobody was scored yet").wait_for()
-        assert httpx.get(server.url + "/campaign.csv").status_code == 401
-        assert httpx.get(server.url + "/_dash-layout").status_code == 401
-        assert "k1" not in page.content()
-    finally:
-        server.stop()
+def test_empty_states_and_sign_in(open_page: OpenPage, serve: Serve, tmp_path: Path) -> None:
+    secrets = {"dashboard_password": "sesame", "api_keys": ("k1",)}
+    url = serve(Settings(var_dir=tmp_path, api_url="http://127.0.0.1:9", **secrets))
+    page, _ = open_page(url + "/model")
+    page.get_by_label("Password or API key").fill("wrong")
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_text("That password is not right.").wait_for()
+    page.get_by_label("Password or API key").fill("sesame")
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_text("No champion yet").wait_for()
+    page.get_by_role("link", name="Drift").click()
+    page.get_by_text("No drift run yet").wait_for()
+    page.get_by_role("link", name="Customers at risk").click()
+    page.get_by_text("Nobody was scored yet").wait_for()
+    assert httpx.get(url + "/campaign.csv").status_code == 401
+    assert httpx.get(url + "/_dash-layout").status_code == 401
+    assert "k1" not in page.content()
