@@ -164,19 +164,21 @@ OpenPage = Callable[[str], "tuple[Page, Looked]"]
 
 @pytest.fixture
 def open_page(browser_context: "BrowserContext") -> "Iterator[OpenPage]":
-    """Opens a page and notes its console errors and requests to other hosts."""
+    """Opens pages that go with the test."""
+    with ExitStack() as pages:
+        yield lambda url: pages.enter_context(visit(browser_context, url))
 
-    def open_url(url: str) -> "tuple[Page, Looked]":
-        page, looked = browser_context.new_page(), Looked()
-        page.on("console", lambda m: looked.errors.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda error: looked.errors.append(str(error)))
-        page.on("request", lambda r: note_outside(r.url, looked))
-        page.goto(url)
-        return page, looked
 
-    yield open_url
-    for page in browser_context.pages:
-        page.close()
+@contextmanager
+def visit(context: "BrowserContext", url: str) -> "Iterator[tuple[Page, Looked]]":
+    """A page, with its console errors and requests to other hosts."""
+    page, looked = context.new_page(), Looked()
+    page.on("console", lambda m: looked.errors.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda error: looked.errors.append(str(error)))
+    page.on("request", lambda r: note_outside(r.url, looked))
+    page.goto(url)
+    yield page, looked
+    page.close()
 
 
 def until(page: "Page", expression: str) -> None:

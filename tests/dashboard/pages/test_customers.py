@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,11 +22,11 @@ from include.contract import load_contract
 from include.customers.contacts import Mark, contacts_table, mark
 from include.settings import Settings
 from tests.dashboard import bank
-from tests.dashboard.conftest import Dashboard, OpenPage, Serve, until
+from tests.dashboard.conftest import Dashboard, Looked, OpenPage, Serve, until, visit
 from tests.webapp.conftest import Server
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import BrowserContext, Page
 
 YEARS, SUCCESS, COST = 2.0, 0.30, 12.0
 PER_SPEND, PER_BALANCE = 0.015, 0.18
@@ -64,10 +65,19 @@ def test_campaign_list_is_right_to_the_cell(dashboard: Dashboard, expected: pd.D
         assert int(line["Transactions, 12 months"]) == row["Total_Trans_Ct"]
 
 
+@pytest.fixture(scope="module")
+def first_page(
+    dashboard: Dashboard, browser_context: "BrowserContext"
+) -> "Iterator[tuple[Page, Looked]]":
+    """The first page, which its tests leave as it was."""
+    with visit(browser_context, dashboard.url + "/") as opened:
+        yield opened
+
+
 def test_grid_shows_the_same_list(
-    dashboard: Dashboard, open_page: OpenPage, expected: pd.DataFrame
+    first_page: "tuple[Page, Looked]", expected: pd.DataFrame
 ) -> None:
-    page, looked = open_page(dashboard.url + "/")
+    page, looked = first_page
     page.locator('.ag-row[row-index="4"] .risk-bar').wait_for()
     for place in range(5):
         cells = page.locator(f'.ag-row[row-index="{place}"] [role="gridcell"]')
@@ -80,6 +90,26 @@ def test_grid_shows_the_same_list(
     told = page.locator("#promise-text").inner_text()
     assert f"Call {250:,} customers for $3,000" in told
     assert f"${round(best['gain'].sum()):,}" in told
+    assert looked.errors == []
+
+
+def test_row_opens_closes_and_opens_again(
+    first_page: "tuple[Page, Looked]", expected: pd.DataFrame
+) -> None:
+    page, looked = first_page
+    cell = page.locator('.ag-row[row-index="0"] [col-id="customer"]')
+    drawer = page.get_by_role("dialog", name=f"Customer {expected['customer'].iloc[0]}")
+    cell.click()
+    drawer.get_by_text("Most towards").wait_for()
+    until(page, "location.search.includes('customer=')")
+    page.keyboard.press("Escape")
+    drawer.wait_for(state="hidden")
+    until(page, "!location.search.includes('customer=')")
+    cell.focus()
+    page.keyboard.press("Enter")
+    drawer.get_by_text("Most towards").wait_for()
+    page.keyboard.press("Escape")
+    drawer.wait_for(state="hidden")
     assert looked.errors == []
 
 
@@ -190,24 +220,6 @@ def test_list_appears_when_the_first_scores_do(
     page.get_by_text("Nobody was scored yet").wait_for()
     bank.open_bank(settings, rows=500)
     page.locator(".risk-bar").first.wait_for()
-    assert looked.errors == []
-
-
-def test_row_opens_closes_and_opens_again(
-    dashboard: Dashboard, open_page: OpenPage, expected: pd.DataFrame
-) -> None:
-    page, looked = open_page(dashboard.url + "/")
-    cell = page.locator('.ag-row[row-index="0"] [col-id="customer"]')
-    drawer = page.get_by_role("dialog", name=f"Customer {expected['customer'].iloc[0]}")
-    cell.click()
-    drawer.get_by_text("Most towards").wait_for()
-    until(page, "location.search.includes('customer=')")
-    page.keyboard.press("Escape")
-    drawer.wait_for(state="hidden")
-    until(page, "!location.search.includes('customer=')")
-    cell.focus()
-    page.keyboard.press("Enter")
-    drawer.get_by_text("Most towards").wait_for()
     assert looked.errors == []
 
 

@@ -2,18 +2,24 @@
 
 import csv
 import io
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import pyarrow.parquet as pq
+import pytest
 
 from include.contract import load_contract
 from include.settings import Settings
 from include.store import Store, open_store
 from tests.dashboard import bank
-from tests.dashboard.conftest import Dashboard, OpenPage, Serve, until
+from tests.dashboard.conftest import Dashboard, Looked, OpenPage, Serve, until, visit
 from tests.webapp.champions import records
 from tests.webapp.conftest import Server
+
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext, Page
 
 CONTRACT = load_contract()
 
@@ -32,13 +38,22 @@ def people(count: int) -> list[dict[str, object]]:
     return [{"customer_id": 1000 + i, **record} for i, record in enumerate(records(count))]
 
 
+@pytest.fixture(scope="module")
+def file_tab(
+    dashboard: Dashboard, browser_context: "BrowserContext"
+) -> "Iterator[tuple[Page, Looked]]":
+    """The tab that takes files, which each test gives another one."""
+    with visit(browser_context, dashboard.url + "/score?tab=file") as opened:
+        yield opened
+
+
 def test_upload_lists_every_fault_by_its_line(
-    dashboard: Dashboard, open_page: OpenPage, tmp_path: Path
+    file_tab: "tuple[Page, Looked]", tmp_path: Path
 ) -> None:
     rows = people(4)
     rows[1]["Gender"] = "X"
     rows[3] |= {"Customer_Age": 7, "Credit_Limit": "much"}
-    page, looked = open_page(dashboard.url + "/score?tab=file")
+    page, looked = file_tab
     page.locator("#upload input").set_input_files(csv_file(tmp_path / "people.csv", rows))
     page.get_by_text("3 values in 2 rows are not right").wait_for()
     found = page.locator("#upload-faults tbody tr").all_inner_texts()
@@ -52,10 +67,10 @@ def test_upload_lists_every_fault_by_its_line(
 
 
 def test_upload_is_scored_through_the_api(
-    dashboard: Dashboard, api: Server, open_page: OpenPage, tmp_path: Path
+    file_tab: "tuple[Page, Looked]", api: Server, tmp_path: Path
 ) -> None:
     rows = people(2300)  # three parts
-    page, looked = open_page(dashboard.url + "/score?tab=file")
+    page, looked = file_tab
     page.locator("#upload input").set_input_files(csv_file(tmp_path / "people.csv", rows))
     page.get_by_role("button", name="Score 2,300 customers").click()
     page.get_by_text("2,300 rows scored").wait_for()
@@ -71,9 +86,10 @@ def test_upload_is_scored_through_the_api(
 
 
 def test_the_log_says_where_questions_came_from(
-    dashboard: Dashboard, api: Server, bank_settings: Settings, open_page: OpenPage, tmp_path: Path
+    file_tab: "tuple[Page, Looked]", api: Server, bank_settings: Settings, tmp_path: Path
 ) -> None:
-    page, _ = open_page(dashboard.url + "/score")
+    page, _ = file_tab
+    page.get_by_role("tab", name="One customer").click()
     page.get_by_role("button", name="Score this customer").click()
     page.locator("#one-probability").wait_for()
     page.get_by_role("tab", name="CSV file").click()
@@ -92,11 +108,11 @@ def logged_sources(store: Store) -> set[str]:
 
 
 def test_what_was_uploaded_comes_back_without_formulas(
-    dashboard: Dashboard, open_page: OpenPage, tmp_path: Path
+    file_tab: "tuple[Page, Looked]", tmp_path: Path
 ) -> None:
     rows = people(2)
     rows[0]["customer_id"] = '=HYPERLINK("http://127.0.0.1")'
-    page, _ = open_page(dashboard.url + "/score?tab=file")
+    page, _ = file_tab
     page.locator("#upload input").set_input_files(csv_file(tmp_path / "people.csv", rows))
     page.get_by_role("button", name="Score 2 customers").click()
     with page.expect_download() as download:
@@ -106,11 +122,11 @@ def test_what_was_uploaded_comes_back_without_formulas(
 
 
 def test_a_workbook_is_refused_with_a_reason(
-    dashboard: Dashboard, open_page: OpenPage, tmp_path: Path
+    file_tab: "tuple[Page, Looked]", tmp_path: Path
 ) -> None:
     workbook = tmp_path / "people.xlsx"
     workbook.write_bytes(b"PK\x03\x04\xff\xfe")
-    page, _ = open_page(dashboard.url + "/score?tab=file")
+    page, _ = file_tab
     page.locator("#upload input").set_input_files(workbook)
     page.get_by_text("save it as CSV (UTF-8), not as a workbook").wait_for()
 
