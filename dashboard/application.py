@@ -4,18 +4,16 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dashboard import browser_files, downloads, headers, pages, sign_in
+from dashboard import browser_files, downloads, headers, sign_in
 from dashboard.browser_files import LeanDash
 from dashboard.components import shell
+from dashboard.data.sources import open_sources
 from dashboard.pages import customers, drift, model, score, service
 from dashboard.sign_in import accepted_secrets
-from dashboard.sources import open_sources
 from include.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from flask import Flask
-
-__all__ = ["create_application", "pages"]
 
 FOLDER = Path(__file__).parent
 TITLE = "Churn"
@@ -38,18 +36,19 @@ def create_application(settings: Settings | None = None) -> LeanDash:
     )
     app.index_string = app.index_string.replace("<html>", '<html lang="en">')
     server: Flask = app.server
+    server.extensions["churn"] = sources
     server.template_folder = str(FOLDER / "templates")
     sign_in.register(server, settings)
     downloads.register(server, sources)
-    rooms = (customers, score, model, drift, service)
+    pages = (customers, score, model, drift, service)
     shell.register(
         app,
-        {room.PATH: room.create_page for room in rooms},
+        {page.PATH: page.create_page for page in pages},
         sources,
         signed_in=bool(accepted_secrets(settings)),
     )
-    for room in rooms:
-        room.register(app, sources)
+    for page in pages:
+        page.register(app, sources)
     headers.register(server, app.csp_hashes())
     browser_files.register(server)
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from dashboard.data.rules import CallRules
 from dashboard.labels import feature_label, money, percent
-from dashboard.rules import CallRules
 from dashboard.theme import BLUE, FIGURE_LAYOUT, GREY, ORANGE
 
 Figure = dict[str, Any]

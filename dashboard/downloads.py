@@ -5,11 +5,11 @@ from urllib.parse import quote
 
 from flask import Flask, Response, abort, request
 
-from dashboard import drift_days, uploads
-from dashboard.call_list import CallList, ListView
-from dashboard.campaign import campaign_csv
+from dashboard.data import drift_days, uploads
+from dashboard.data.call_list import CallList, ListView
+from dashboard.data.campaign import campaign_csv
+from dashboard.data.sources import Sources
 from dashboard.headers import REPORT_POLICY
-from dashboard.sources import Sources
 from include.errors import ChurnError
 
 CSV = "text/csv; charset=utf-8"

@@ -13,7 +13,6 @@ BRAND = [
     *("#e8f4fb", "#cfe6f4", "#9ecbe8", "#6aafdb", "#3f97cf", "#2187c5", "#0d7cbc", "#0069a6"),
     *("#005d95", "#004f80"),
 ]
-BAND_COLOURS = {"high": ORANGE, "medium": SAND, "low": BLUE}
 
 THEME: dict[str, Any] = {
     "fontFamily": SANS,

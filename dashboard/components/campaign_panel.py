@@ -10,11 +10,12 @@ import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, State, html, no_update
 from dash.development.base_component import Component
 
-from dashboard import campaign
-from dashboard.call_list import CallList, CampaignSum, ListView
+from dashboard.data import campaign
+from dashboard.data.call_list import CallList, CampaignSum, ListView
+from dashboard.data.campaign import StartedCampaign
+from dashboard.data.rules import CallRules
+from dashboard.data.sources import Sources
 from dashboard.labels import money
-from dashboard.rules import CallRules
-from dashboard.sources import Sources
 from include.errors import ChurnError
 
 BUDGET_SHOWN_MAX = 20_000
@@ -50,9 +51,7 @@ def _create_budget(rules: CallRules) -> Component:
         updatemode="mouseup",
         label=None,
         thumbLabel="Budget in dollars",
-        marks=[
-            {"value": v, "label": f"${v // 1000}k" if v else "$0"} for v in range(0, 20_001, 5000)
-        ],
+        marks=[{"value": v, "label": f"${v // 1000}k" if v else "$0"} for v in BUDGET_MARKS],
         mb="xl",
     )
     budget = _number("rule-budget", "Budget", rules.budget, prefix="$", step=500, high=1_000_000)
@@ -150,7 +149,7 @@ def _limit(found: CampaignSum, rules: CallRules) -> str:
     return "the budget's limit"
 
 
-def create_started(started: campaign.Started, rules: CallRules) -> Component:
+def create_started(started: StartedCampaign, rules: CallRules) -> Component:
     """That a campaign began, and where its list is, reckoned by the rules that chose it."""
     told = (
         f"Campaign started: {started.listed:,} customers to call, {started.control:,} drawn at "

@@ -8,7 +8,7 @@ import dash_mantine_components as dmc
 from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
 from dash.development.base_component import Component
 
-from dashboard.sources import Sources
+from dashboard.data.sources import Sources
 from include.customers import contacts
 from include.customers.contacts import Mark
 from include.errors import ChurnError

@@ -7,12 +7,12 @@ import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
-from dashboard import uploads
 from dashboard.components.states import create_failure, error_text
 from dashboard.components.tables import create_scroll, create_table
+from dashboard.data import uploads
+from dashboard.data.sources import Sources
+from dashboard.data.uploads import RowFault, Upload
 from dashboard.labels import percent
-from dashboard.sources import Sources
-from dashboard.uploads import RowFault, Upload
 from include.errors import ChurnError
 
 PREVIEW_ROWS = 5
@@ -133,7 +133,7 @@ def register(app: Dash, sources: Sources) -> None:
 
 
 def _register_reading(app: Dash, sources: Sources) -> None:
-    folder = sources.settings.var_dir
+    var_dir = sources.settings.var_dir
 
     @app.callback(
         Output("upload-preview", "children"),
@@ -148,7 +148,7 @@ def _register_reading(app: Dash, sources: Sources) -> None:
             return no_update, no_update, no_update
         try:
             upload = uploads.read_upload(uploads.decode(contents), sources.serving_contract())
-            token = None if upload.faults else uploads.keep(folder, upload)
+            token = None if upload.faults else uploads.keep(var_dir, upload)
         except ChurnError as error:
             return create_failure(error), None, ""
         state = {"token": token, "done": 0, "total": len(upload.records)}
@@ -189,12 +189,12 @@ def _register_scoring(app: Dash, sources: Sources) -> None:
 
 def next_state(sources: Sources, state: dict[str, Any]) -> dict[str, Any]:
     """The state after one more part; with a fault where the API refused or did not answer."""
-    folder, token = sources.settings.var_dir, state["token"]
+    var_dir, token = sources.settings.var_dir, state["token"]
     try:
-        done = uploads.score_part(folder, token, int(state["done"]), sources.api)
+        done = uploads.score_part(var_dir, token, int(state["done"]), sources.api)
     except ChurnError as error:
         return {**state, "fault": error_text(error)}
     found = {"token": token, "done": done, "total": state["total"]}
     if done >= state["total"]:
-        found["leaving"] = uploads.summary(folder, token)[1]
+        found["leaving"] = uploads.count_leaving(var_dir, token)
     return found

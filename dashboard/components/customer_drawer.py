@@ -7,12 +7,12 @@ import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
-from dashboard.champions import Typical
 from dashboard.components import contact_notes, reason_bars, what_if
 from dashboard.components.states import create_failure
+from dashboard.data.champions import TypicalValue
+from dashboard.data.customer import read_record, read_score
+from dashboard.data.sources import Sources
 from dashboard.labels import feature_label, percent, value_text
-from dashboard.people import read_record, read_score
-from dashboard.sources import Sources
 from include.contract import Contract
 from include.errors import ChurnError
 
@@ -39,10 +39,9 @@ def create_drawer() -> Component:
 
 def create_customer(sources: Sources, customer: int) -> Component:
     """Everything about one customer; what the API cannot say is said to be missing."""
-    contract = sources.serving_contract()
+    contract, typical = sources.contract_and_typical()
     row = read_record(sources.engine, contract, customer)
     record = {name: row[name] for name in contract.feature_names}
-    typical = typical_customer(sources)
     score = read_score(sources.engine, customer)
     has_left = row[contract.target.name] == contract.target.positive
     explanation, fault = _explanation(sources, record)
@@ -67,15 +66,6 @@ def _explanation(
         return None, create_failure(error)
 
 
-def typical_customer(sources: Sources) -> Mapping[str, Typical]:
-    """Typical values by column; none where there is no champion to have a reference."""
-    try:
-        found = sources.champion()
-        return sources.references.summary(found.manifest).typical if found else {}
-    except ChurnError:
-        return {}
-
-
 def _create_summary(
     probability: float | None, score: Mapping[str, Any] | None, *, has_left: bool
 ) -> Component:
@@ -98,7 +88,7 @@ def _create_summary(
 
 
 def create_profile(
-    record: Mapping[str, Any], typical: Mapping[str, Typical], contract: Contract
+    record: Mapping[str, Any], typical: Mapping[str, TypicalValue], contract: Contract
 ) -> Component:
     """Each column beside the typical customer who stays."""
     rows = [_profile_row(name, record[name], typical.get(name)) for name in contract.feature_names]
@@ -108,7 +98,7 @@ def create_profile(
     return html.Table([head, html.Tbody(rows)], className="profile")
 
 
-def _profile_row(name: str, value: Any, typical: Typical | None) -> Component:
+def _profile_row(name: str, value: Any, typical: TypicalValue | None) -> Component:
     unusual = ""
     if typical and typical.low is not None and typical.high is not None:
         if isinstance(value, int | float):

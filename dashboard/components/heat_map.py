@@ -7,12 +7,13 @@ import dash_mantine_components as dmc
 from dash import ALL, ClientsideFunction, Dash, Input, Output, ctx, dcc, html, no_update
 from dash.development.base_component import Component
 
-from dashboard import charts, drift_days
+from dashboard import charts
 from dashboard.components.chart_card import create_chart
 from dashboard.components.states import create_failure
-from dashboard.drift_days import DriftDay, Verdict
+from dashboard.data import drift_days
+from dashboard.data.drift_days import ShownDay, ShownVerdict
+from dashboard.data.sources import Sources
 from dashboard.labels import feature_label, percent
-from dashboard.sources import Sources
 from include.champion.versions import read_version
 from include.errors import ChurnError
 
@@ -23,7 +24,7 @@ DARK_FROM = 4  # from this step on the text is white
 MARK = "●"
 
 
-def create_heat_map(days: Sequence[DriftDay], chosen: tuple[str, str]) -> Component:
+def create_heat_map(days: Sequence[ShownDay], chosen: tuple[str, str]) -> Component:
     """The table, its scale, and where a cell's distributions appear; `chosen` is marked."""
     features = list(dict.fromkeys(v.feature for d in days if d.group for v in d.group.verdicts))
     head = html.Thead(
@@ -49,11 +50,11 @@ def create_heat_map(days: Sequence[DriftDay], chosen: tuple[str, str]) -> Compon
     )
 
 
-def _heads(days: Sequence[DriftDay]) -> list[Component]:
+def _heads(days: Sequence[ShownDay]) -> list[Component]:
     return [html.Th(f"{day.date:%d %b}", scope="col") for day in days]
 
 
-def _create_cell(day: DriftDay, feature: str, chosen: tuple[str, str]) -> Component:
+def _create_cell(day: ShownDay, feature: str, chosen: tuple[str, str]) -> Component:
     verdict = day.verdict(feature)
     if verdict is None:
         return html.Span(className="void", title=f"{day.date:%d %b}: not tested")
@@ -75,7 +76,7 @@ def colour_step(effect: float) -> int:
     return min(int(effect / SCALE_TOP * len(SCALE)), len(SCALE) - 1)
 
 
-def cell_text(day: DriftDay, verdict: Verdict) -> str:
+def cell_text(day: ShownDay, verdict: ShownVerdict) -> str:
     """A cell in words."""
     found = "drifted" if verdict.drifted else "significant" if verdict.significant else "quiet"
     return (

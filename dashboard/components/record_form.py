@@ -7,18 +7,18 @@ import dash_mantine_components as dmc
 from dash import ALL, Dash, Input, Output, State, html, no_update
 from dash.development.base_component import Component
 
-from dashboard.api_client import ApiProblem
-from dashboard.champions import Typical
 from dashboard.components import reason_bars
 from dashboard.components.states import create_failure
+from dashboard.data.api_client import ApiProblem
+from dashboard.data.champions import TypicalValue
+from dashboard.data.sources import Sources
 from dashboard.labels import UNITS, feature_label, percent
-from dashboard.sources import Sources
 from include.contract import Column, Contract
 from include.errors import ChurnError
 
 
 def create_form(
-    contract: Contract, typical: Mapping[str, Typical], query: Mapping[str, str]
+    contract: Contract, typical: Mapping[str, TypicalValue], query: Mapping[str, str]
 ) -> Component:
     """A field for each column; a URL's values go before the typical ones."""
     filled = "Filled in: the typical customer." if typical else "Every field is needed."
@@ -57,7 +57,7 @@ def create_form(
 
 
 def _create_field(
-    column: Column, typical: Mapping[str, Typical], query: Mapping[str, str]
+    column: Column, typical: Mapping[str, TypicalValue], query: Mapping[str, str]
 ) -> Component:
     known = typical.get(column.name)
     value = query.get(column.name, known.value if known else None)

@@ -9,10 +9,10 @@ import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
-from dashboard.call_list import CallList, ListView
-from dashboard.campaign import reasons_text
-from dashboard.sources import Sources
-from dashboard.worklist import Worklist
+from dashboard.data.call_list import CallList, ListView
+from dashboard.data.campaign import reasons_text
+from dashboard.data.sources import Sources
+from dashboard.data.worklist import Worklist
 from include.errors import ChurnError
 
 PAGE_ROWS = 50

@@ -10,8 +10,8 @@ from dash.development.base_component import Component
 from flask import request
 
 from dashboard.components.states import create_empty, create_failure, create_loading
-from dashboard.rules import query_values
-from dashboard.sources import Sources
+from dashboard.data.rules import query_values
+from dashboard.data.sources import Sources
 from dashboard.theme import THEME
 from include.errors import ChurnError
 
@@ -101,12 +101,12 @@ def create_heading(title: str, subtitle: Any = None) -> Component:
 
 
 def register(
-    app: Dash, rooms: Mapping[str, CreatePage], sources: Sources, *, signed_in: bool
+    app: Dash, pages: Mapping[str, CreatePage], sources: Sources, *, signed_in: bool
 ) -> None:
     """Show the page that the URL names: the first one with the frame, later ones alone."""
 
     def page_at(path: str | None, search: str | None) -> Component:
-        create_page = rooms.get((path or "/").rstrip("/") or "/")
+        create_page = pages.get((path or "/").rstrip("/") or "/")
         if create_page is None:
             return create_empty("There is no such page", "Choose one from the menu.")
         try:

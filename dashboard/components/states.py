@@ -4,7 +4,7 @@ import dash_mantine_components as dmc
 from dash import html
 from dash.development.base_component import Component
 
-from dashboard.api_client import ApiDown, ApiProblem
+from dashboard.data.api_client import ApiDown, ApiProblem
 from include.errors import ChurnError
 
 

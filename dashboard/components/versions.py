@@ -7,8 +7,8 @@ import dash_mantine_components as dmc
 from dash import html
 from dash.development.base_component import Component
 
-from dashboard.champions import GateRecord
 from dashboard.components.tables import create_table
+from dashboard.data.champions import ShownDecision
 from include.champion.versions import Manifest
 
 OUTCOMES = {
@@ -50,7 +50,7 @@ def _version_row(manifest: Manifest, champion: str, mlflow_url: str) -> tuple[An
     )
 
 
-def create_decisions(gates: Sequence[GateRecord]) -> Component:
+def create_decisions(gates: Sequence[ShownDecision]) -> Component:
     """The latest candidates, those that were refused too."""
     rows = [
         (

@@ -7,10 +7,10 @@ import dash_mantine_components as dmc
 from dash import ALL, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
-from dashboard.champions import Typical
 from dashboard.components.states import error_text
+from dashboard.data.champions import TypicalValue
+from dashboard.data.sources import Sources
 from dashboard.labels import UNITS, feature_label, percent
-from dashboard.sources import Sources
 from include.contract import Column, Contract
 from include.errors import ChurnError
 
@@ -28,7 +28,7 @@ STEPS = 100
 
 
 def create_what_if(
-    record: Mapping[str, Any], contract: Contract, typical: Mapping[str, Typical]
+    record: Mapping[str, Any], contract: Contract, typical: Mapping[str, TypicalValue]
 ) -> Component:
     """A slider for each changeable feature, beginning at what it is."""
     names = [name for name in CHANGEABLE if record.get(name) is not None]
@@ -37,6 +37,8 @@ def create_what_if(
     return dmc.Stack(
         [
             dcc.Store(id="what-if-record", data=dict(record)),
+            # Kept with the record, so that a drag asks the API and nobody else.
+            dcc.Store(id="what-if-integers", data=integer_names(contract)),
             _create_gaps([name for name in contract.feature_names if record.get(name) is None]),
             html.Div(
                 dmc.Text("Move a slider to ask the model.", size="sm"),
@@ -68,7 +70,9 @@ def _create_gaps(names: Sequence[str]) -> Component | None:
     return dmc.Text(told, id="what-if-gaps", className="warning", size="sm")
 
 
-def _create_slider(column: Column, record: Mapping[str, Any], typical: Typical | None) -> Component:
+def _create_slider(
+    column: Column, record: Mapping[str, Any], typical: TypicalValue | None
+) -> Component:
     value = record[column.name]
     low, high, step = slider_range(column, value, typical)
     name = feature_label(column.name)
@@ -94,7 +98,7 @@ def _create_slider(column: Column, record: Mapping[str, Any], typical: Typical |
 
 
 def slider_range(
-    column: Column, value: float, typical: Typical | None
+    column: Column, value: float, typical: TypicalValue | None
 ) -> tuple[float, float, float]:
     """From the least that makes sense to twice of what is usual, on round steps."""
     usual = typical.high if typical and typical.high is not None else value
@@ -108,15 +112,20 @@ def slider_range(
     return low, high, step
 
 
+def integer_names(contract: Contract) -> list[str]:
+    """The columns that take whole numbers alone."""
+    return [column.name for column in contract.features if column.type == "integer"]
+
+
 def changed_record(
-    record: Mapping[str, Any], changes: Mapping[str, Any], contract: Contract
+    record: Mapping[str, Any], changes: Mapping[str, Any], integers: Sequence[str]
 ) -> dict[str, Any]:
     """The record with changes; what is computed from limit and balance follows them."""
     found = dict(record)
     for name, value in changes.items():
         if value is None or value == record.get(name):
             continue
-        found[name] = round(value) if contract.column(name).type == "integer" else float(value)
+        found[name] = round(value) if name in integers else float(value)
     limit, balance = found.get("Credit_Limit"), found.get("Total_Revolving_Bal")
     moved = any(found.get(n) != record.get(n) for n in ("Credit_Limit", "Total_Revolving_Bal"))
     if moved and limit is not None and balance is not None:
@@ -155,6 +164,7 @@ def register(app: Dash, sources: Sources) -> None:
         Input({"type": "what-if", "name": ALL}, "value"),
         State({"type": "what-if", "name": ALL}, "id"),
         State("what-if-record", "data"),
+        State("what-if-integers", "data"),
         State("now-probability", "data"),
         prevent_initial_call=True,
     )
@@ -162,14 +172,15 @@ def register(app: Dash, sources: Sources) -> None:
         values: Sequence[Any],
         names: Sequence[Mapping[str, str]],
         record: dict[str, Any] | None,
+        integers: Sequence[str] | None,
         before: float | None,
     ) -> Any:
         if not values or record is None:
             return no_update
         changes = {each["name"]: value for each, value in zip(names, values, strict=True)}
-        contract = sources.serving_contract()
+        asked = changed_record(record, changes, integers or ())
         try:
-            found = sources.api.predict(changed_record(record, changes, contract), source="what-if")
+            found = sources.api.predict(asked, source="what-if")
         except ChurnError as error:
             return dmc.Text(error_text(error), className="warning", size="sm")
         return create_answer(found["probabilities"][0], before, found["model_version"])

@@ -7,13 +7,13 @@ import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
-from dashboard.call_list import CallList, ListView
 from dashboard.components import campaign_panel, customer_drawer, list_filters, risk_grid
 from dashboard.components.shell import create_heading
 from dashboard.components.states import create_empty
-from dashboard.rules import query_values
-from dashboard.sources import Sources
-from dashboard.worklist import Worklist
+from dashboard.data.call_list import CallList, ListView
+from dashboard.data.rules import query_values
+from dashboard.data.sources import Sources
+from dashboard.data.worklist import Worklist
 from include.errors import ChurnError
 
 PATH = "/"
@@ -34,7 +34,7 @@ def create_page(sources: Sources, query: Mapping[str, str]) -> Component:
     _open(drawer, values.get("customer", ""))
     return html.Div(
         [
-            create_heading("Whom to call today", _told(worklist)),
+            create_heading("Whom to call today", _subtitle(worklist)),
             list_filters.create_state(values),
             campaign_panel.create_panel(CallList(sources.engine, worklist, view), view.rules),
             list_filters.create_filters(view, worklist.bands),
@@ -74,7 +74,7 @@ def _open(drawer: Any, customer: str) -> None:
         drawer.children[0].data = int(customer)
 
 
-def _told(worklist: Worklist) -> str:
+def _subtitle(worklist: Worklist) -> str:
     return (
         f"{worklist.rows:,} customers, scored {worklist.scored_at[:16]} UTC by model "
         f"{worklist.model_version}. Open a row to see why."

@@ -10,9 +10,9 @@ from dashboard.components import heat_map
 from dashboard.components.shell import create_heading
 from dashboard.components.states import create_empty, sentence
 from dashboard.components.tables import create_table
-from dashboard.drift_days import DriftDay, read_days
+from dashboard.data.drift_days import ShownDay, read_days
+from dashboard.data.sources import Sources
 from dashboard.labels import percent, short_label
-from dashboard.sources import Sources
 
 PATH = "/drift"
 STATUS_NAMES = {
@@ -44,7 +44,7 @@ def create_page(sources: Sources, query: Mapping[str, str]) -> Component:
         detail = heat_map.show_cell_detail(sources, *chosen)
     return html.Div(
         [
-            create_heading("Drift", told(days)),
+            create_heading("Drift", drift_sentence(days)),
             dmc.Paper(heat_map.create_heat_map(days[::-1], chosen), mb="md"),
             html.Div(detail, id="drift-detail", **{"aria-live": "polite"}),
             _section("What followed", create_consequences(days)),
@@ -53,7 +53,7 @@ def create_page(sources: Sources, query: Mapping[str, str]) -> Component:
     )
 
 
-def told(days: Sequence[DriftDay]) -> str:
+def drift_sentence(days: Sequence[ShownDay]) -> str:
     """The page in a sentence."""
     drifted = [day for day in days if day.drifted]
     last = days[-1]
@@ -63,7 +63,7 @@ def told(days: Sequence[DriftDay]) -> str:
     return f"Drift on {len(drifted)} of the last {len(days)} days. {latest}"
 
 
-def finding(day: DriftDay) -> str:
+def finding(day: ShownDay) -> str:
     """What a day found, in an analyst's words."""
     changed = [v for v in (day.group.verdicts if day.group else ()) if v.drifted]
     if not changed:
@@ -73,7 +73,7 @@ def finding(day: DriftDay) -> str:
     return f"customers differ from those of the training in {', '.join(parts)}"
 
 
-def create_consequences(days: Sequence[DriftDay]) -> Component:
+def create_consequences(days: Sequence[ShownDay]) -> Component:
     """Each day's status, and what the guards said where it drifted."""
     rows = []
     for day in reversed(days):
@@ -100,7 +100,7 @@ def create_consequences(days: Sequence[DriftDay]) -> Component:
     return dmc.Paper(create_table(names, rows, "What followed each day"))
 
 
-def create_report(days: Sequence[DriftDay], shown: DriftDay) -> Component:
+def create_report(days: Sequence[ShownDay], shown: ShownDay) -> Component:
     """The choice of a day, and its report in a frame of its own."""
     data = [
         {
@@ -132,10 +132,10 @@ def create_report(days: Sequence[DriftDay], shown: DriftDay) -> Component:
         sandbox="allow-scripts",
     )
     # Evidently's tables need room: a narrow screen scrolls sideways rather than losing columns.
-    room = html.Div(
+    scrolled = html.Div(
         frame, className="scroll", tabIndex=0, role="region", **{"aria-label": "Evidently report"}
     )
-    return html.Div([dmc.Group([choice, link], align="end", mb="sm", className="links"), room])
+    return html.Div([dmc.Group([choice, link], align="end", mb="sm", className="links"), scrolled])
 
 
 def register(app: Dash, sources: Sources) -> None:

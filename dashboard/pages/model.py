@@ -9,20 +9,20 @@ from dash import Dash, dcc, html
 from dash.development.base_component import Component
 
 from dashboard import charts
-from dashboard.champions import (
-    Champion,
-    Evaluation,
-    read_evaluation,
-    read_gates,
-    read_versions,
-)
 from dashboard.components import versions
 from dashboard.components.chart_card import create_chart
 from dashboard.components.shell import create_heading
 from dashboard.components.states import create_empty, create_failure
+from dashboard.data.champions import (
+    Champion,
+    ShownEvaluation,
+    read_evaluation,
+    read_gates,
+    read_versions,
+)
+from dashboard.data.rules import CallRules
+from dashboard.data.sources import Sources
 from dashboard.labels import percent
-from dashboard.rules import CallRules
-from dashboard.sources import Sources
 from include.champion.versions import CARD_FILE, read_files
 from include.customers.contacts import Group, compare_groups
 from include.errors import ChurnError
@@ -54,7 +54,7 @@ def create_page(sources: Sources, query: Mapping[str, str]) -> Component:
         )
     return html.Div(
         [
-            create_heading("Model", _told(champion)),
+            create_heading("Model", _subtitle(champion)),
             _create_evaluation(sources, champion, CallRules.from_values(dict(query))),
             _section("Did the calls help?", _create_campaigns(sources)),
             _section("Versions", _create_history(sources, champion)),
@@ -67,7 +67,7 @@ def register(app: Dash, sources: Sources) -> None:
     """The page has no callbacks: its state is what the store says."""
 
 
-def _told(champion: Champion) -> str:
+def _subtitle(champion: Champion) -> str:
     manifest, pointer = champion.manifest, champion.pointer
     since = f"{pointer.promoted_at:%d %b %Y %H:%M} UTC"
     family = manifest.model_family.replace("_", " ")
@@ -111,7 +111,9 @@ def typical_revenue(sources: Sources, champion: Champion) -> float:
     return sum(weights[name] * value for name, value in known.items())
 
 
-def evaluation_charts(found: Evaluation, rules: CallRules, revenue: float) -> list[charts.Chart]:
+def evaluation_charts(
+    found: ShownEvaluation, rules: CallRules, revenue: float
+) -> list[charts.Chart]:
     """Every curve that the evaluation holds."""
     share, curves, value = attrited_share(found), found.curves, rules.years * revenue
     return [
@@ -123,13 +125,13 @@ def evaluation_charts(found: Evaluation, rules: CallRules, revenue: float) -> li
     ]
 
 
-def attrited_share(found: Evaluation) -> float:
+def attrited_share(found: ShownEvaluation) -> float:
     """The share of leavers on the hold-out."""
     stayed, left = (sum(row) for row in found.curves["confusion"])
     return float(left / max(stayed + left, 1))
 
 
-def _create_figures(found: Evaluation) -> Component:
+def _create_figures(found: ShownEvaluation) -> Component:
     shown = [
         (label, f"{found.metrics[name]:.{decimals}f}")
         for name, (label, decimals) in CARD_FIGURES.items()
@@ -140,7 +142,7 @@ def _create_figures(found: Evaluation) -> Component:
     return dmc.Paper(html.Dl(items, className="figures"), mb="md")
 
 
-def create_confusion(found: Evaluation) -> Component:
+def create_confusion(found: ShownEvaluation) -> Component:
     """The confusion matrix at the threshold, as a table with its sentence."""
     (right_stay, false_alarm), (missed, right_leave) = found.curves["confusion"]
     flagged = max(false_alarm + right_leave, 1)

@@ -6,17 +6,16 @@ import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, dcc, html
 from dash.development.base_component import Component
 
-from dashboard.components import csv_upload, customer_drawer, record_form
+from dashboard.components import csv_upload, record_form
 from dashboard.components.shell import create_heading
-from dashboard.sources import Sources
+from dashboard.data.sources import Sources
 
 PATH = "/score"
 
 
 def create_page(sources: Sources, query: Mapping[str, str]) -> Component:
     """The form and the upload."""
-    contract = sources.serving_contract()
-    typical = customer_drawer.typical_customer(sources)
+    contract, typical = sources.contract_and_typical()
     tabs = dmc.Tabs(
         [
             dmc.TabsList(

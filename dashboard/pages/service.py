@@ -8,16 +8,16 @@ import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, dcc, html
 from dash.development.base_component import Component
 
-from dashboard.api_metrics import (
-    Live,
+from dashboard.components.shell import create_heading
+from dashboard.components.states import create_failure, create_loading
+from dashboard.data.api_metrics import (
+    LiveFigures,
     live_from_counters,
     live_from_prometheus,
     parse_exposition,
 )
-from dashboard.components.shell import create_heading
-from dashboard.components.states import create_failure, create_loading
+from dashboard.data.sources import Sources
 from dashboard.labels import percent
-from dashboard.sources import Sources
 from include.errors import ChurnError
 
 PATH = "/service"
@@ -53,7 +53,7 @@ def _create_links(sources: Sources) -> Component:
     return dmc.Group(anchors, gap="lg", mt="lg", className="links")
 
 
-def create_figures(health: Mapping[str, Any], live: Live) -> Component:
+def create_figures(health: Mapping[str, Any], live: LiveFigures) -> Component:
     """What serves, and how it does."""
     ready = bool(health.get("model_loaded"))
     told = service_sentence(health, live)
@@ -80,7 +80,7 @@ def create_figures(health: Mapping[str, Any], live: Live) -> Component:
     )
 
 
-def service_sentence(health: Mapping[str, Any], live: Live) -> str:
+def service_sentence(health: Mapping[str, Any], live: LiveFigures) -> str:
     """The state in a sentence."""
     if not health.get("model_loaded"):
         return "The service runs, but has no model to answer with."
@@ -115,7 +115,7 @@ def register(app: Dash, sources: Sources) -> None:
 
 def read_live(
     sources: Sources, before: Sequence[Mapping[str, Any]] | None
-) -> tuple[Live, list[Mapping[str, Any]] | None]:
+) -> tuple[LiveFigures, list[Mapping[str, Any]] | None]:
     """The figures of the last minute, and the readings that the next is to be compared with."""
     if sources.settings.prometheus_url:
         return live_from_prometheus(sources.settings.prometheus_url), None

@@ -19,8 +19,8 @@ import numpy as np
 import psutil
 import sqlalchemy as sa
 
-from dashboard.call_list import CallList, ListView
-from dashboard.worklist import Revenue, WorklistKeeper, build, scores_stamp
+from dashboard.data.call_list import CallList, ListView
+from dashboard.data.worklist import Revenue, WorklistKeeper, build, scores_stamp
 from include.contract import load_contract
 from include.customers import loading
 from include.customers.contacts import create_contacts

@@ -4,15 +4,22 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+import sqlalchemy as sa
+from flask.testing import FlaskClient
+from werkzeug.serving import make_server
 
+from dashboard import create_server
+from include.customers.contacts import contacts_table, create_contacts
 from include.settings import Settings
 from include.store import LocalStore
 from tests.dashboard import bank
@@ -20,7 +27,7 @@ from tests.ports import free_ports
 from tests.webapp.conftest import Server
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import BrowserContext, Page
 
 PROJECT = Path(__file__).resolve().parents[2]
 ARGUMENTS = (
@@ -95,44 +102,83 @@ def dashboard(api: Server, bank_settings: Settings) -> Iterator[Dashboard]:
 
 
 @pytest.fixture(scope="session")
-def browser() -> "Iterator[Browser]":
-    """Debian's chromium."""
+def client(bank_settings: Settings) -> Iterator[FlaskClient]:
+    """The bank's dashboard in this process."""
+    server = create_server(bank_settings)
+    yield server.test_client()
+    server.extensions["churn"].close()
+
+
+@pytest.fixture
+def bank_engine(bank_settings: Settings) -> Iterator[sa.Engine]:
+    """The bank's database, whose marks go with the test."""
+    engine = sa.create_engine(bank_settings.resolved_database_url)
+    create_contacts(engine)
+    yield engine
+    with engine.begin() as connection:
+        connection.execute(sa.delete(contacts_table()))
+    engine.dispose()
+
+
+Serve = Callable[[Settings], str]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Serves dashboards beside the bank's in this process, which starts no other; their URLs."""
+    with ExitStack() as servers:
+        yield lambda settings: servers.enter_context(_served(settings))
+
+
+@contextmanager
+def _served(settings: Settings) -> Iterator[str]:
+    app = create_server(settings)
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    app.extensions["churn"].close()
+
+
+@pytest.fixture(scope="session")
+def browser_context() -> "Iterator[BrowserContext]":
+    """Debian's chromium, which keeps the dashboard's scripts from one page to the next."""
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
         pytest.skip("no chromium on this machine: apt-get install chromium to run this")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
-        yield found
-        found.close()
+        browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="light")
+        context.set_default_timeout(WAIT_MILLISECONDS)
+        yield context
+        browser.close()
 
 
-OpenPage = Callable[..., "tuple[Page, Looked]"]
+OpenPage = Callable[[str], "tuple[Page, Looked]"]
 
 
 @pytest.fixture
-def open_page(browser: "Browser") -> "Iterator[OpenPage]":
-    """Opens a page and notes its console errors and requests to other hosts."""
-    contexts = []
+def open_page(browser_context: "BrowserContext") -> "Iterator[OpenPage]":
+    """Opens pages that go with the test."""
+    with ExitStack() as pages:
+        yield lambda url: pages.enter_context(visit(browser_context, url))
 
-    def open_url(url: str, *, width: int = 1440, dark: bool = False) -> "tuple[Page, Looked]":
-        scheme: Any = "dark" if dark else "light"
-        context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=scheme, accept_downloads=True
-        )
-        contexts.append(context)
-        page, looked = context.new_page(), Looked()
-        page.set_default_timeout(WAIT_MILLISECONDS)
-        page.on("console", lambda m: looked.errors.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda error: looked.errors.append(str(error)))
-        page.on("request", lambda r: note_outside(r.url, looked))
-        page.goto(url)
-        return page, looked
 
-    yield open_url
-    for context in contexts:
-        context.close()
+@contextmanager
+def visit(context: "BrowserContext", url: str) -> "Iterator[tuple[Page, Looked]]":
+    """A page, with its console errors and requests to other hosts."""
+    page, looked = context.new_page(), Looked()
+    page.on("console", lambda m: looked.errors.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda error: looked.errors.append(str(error)))
+    page.on("request", lambda r: note_outside(r.url, looked))
+    page.goto(url)
+    yield page, looked
+    page.close()
 
 
 def until(page: "Page", expression: str) -> None:

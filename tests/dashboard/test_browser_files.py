@@ -4,11 +4,8 @@ import gzip
 import re
 from typing import TYPE_CHECKING
 
-import pytest
 from flask.testing import FlaskClient
 
-from dashboard import create_server
-from include.settings import Settings
 from tests.dashboard.conftest import Dashboard, OpenPage
 
 if TYPE_CHECKING:
@@ -16,12 +13,6 @@ if TYPE_CHECKING:
     from werkzeug.test import TestResponse
 
 PACKED = {"Accept-Encoding": "gzip"}
-
-
-@pytest.fixture(scope="module")
-def client(bank_settings: Settings) -> FlaskClient:
-    """The dashboard in this process."""
-    return create_server(bank_settings).test_client()
 
 
 def scripts(client: FlaskClient) -> list[str]:

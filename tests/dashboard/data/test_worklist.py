@@ -1,14 +1,17 @@
 """The worklist on SQLite and on a MySQL-compatible server: built, renewed, asked."""
 
 import json
+import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from dashboard.call_list import CallList, ListView
-from dashboard.worklist import Revenue, Worklist, WorklistKeeper, build, scores_stamp
+from dashboard.data.call_list import CallList, ListView
+from dashboard.data.worklist import Revenue, Worklist, WorklistKeeper, build, scores_stamp
 from include.customers import contacts, loading
 from include.customers.contacts import Mark
 from include.customers.database import open_engine
@@ -19,24 +22,47 @@ REVENUE = Revenue(per_spend=0.015, per_balance=0.18)
 ROWS = 600
 
 
-@pytest.fixture
-def engine(database_url: str) -> Iterator[sa.Engine]:
+@pytest.fixture(scope="module", params=["sqlite", "mariadb"])
+def scored(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Scored customers in a database of either kind."""
-    engine = open_engine(database_url)
-    loading.create_table(engine)
-    contacts.create_contacts(engine)
-    loading.load_customers(engine, bank.people(ROWS), now=datetime.now(UTC))
-    bank.score_everybody(engine, bank.people(ROWS))
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path_factory.mktemp('worklist') / 'churn.db'}"
+    else:
+        server, name = request.getfixturevalue("mariadb_server"), f"churn_{secrets.token_hex(6)}"
+        with closing_engine(server) as engine, engine.begin() as connection:
+            connection.execute(sa.text(f"CREATE DATABASE {name} CHARACTER SET utf8mb4"))
+        url = f"{server}/{name}"
+    with closing_engine(url) as engine:
+        loading.create_table(engine)
+        contacts.create_contacts(engine)
+        loading.load_customers(engine, bank.people(ROWS), now=datetime.now(UTC))
+        bank.score_everybody(engine, bank.people(ROWS))
+        yield engine
+
+
+@contextmanager
+def closing_engine(url: str) -> Iterator[sa.Engine]:
+    """An engine whose connections end with the block."""
+    engine = open_engine(url)
     yield engine
     engine.dispose()
 
 
+@pytest.fixture
+def engine(scored: sa.Engine) -> Iterator[sa.Engine]:
+    """The same, whose marks go with the test."""
+    yield scored
+    with scored.begin() as connection:
+        connection.execute(sa.delete(contacts.contacts_table()))
+
+
 def built(engine: sa.Engine) -> Worklist:
-    """The list as it is now."""
-    stamp = scores_stamp(engine, REVENUE)
-    assert stamp is not None
-    build(engine, REVENUE, stamp=stamp, now=datetime.now(UTC))
-    found = WorklistKeeper(engine, REVENUE).in_use()
+    """The list as it is now, made anew where scores have changed."""
+    keeper, stamp = WorklistKeeper(engine, REVENUE), scores_stamp(engine, REVENUE)
+    found = keeper.in_use()
+    if found is None or found.stamp != stamp:
+        build(engine, REVENUE, stamp=stamp or "", now=datetime.now(UTC))
+        found = keeper.in_use()
     assert found is not None and found.stamp == stamp
     return found
 
@@ -103,5 +129,5 @@ def test_new_scores_make_a_new_list(engine: sa.Engine) -> None:
     with engine.begin() as connection:
         connection.execute(sa.update(score_table()).values(model_version="2"))
     after = built(engine)
-    assert (before.table.name, after.table.name) == ("churn_worklist_a", "churn_worklist_b")
+    assert {before.table.name, after.table.name} == {"churn_worklist_a", "churn_worklist_b"}
     assert after.model_version == "2"

@@ -2,21 +2,24 @@
 
 import csv
 import io
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import pyarrow.parquet as pq
 import pytest
 
-from dashboard.campaign import CSV_COLUMNS, campaign_csv, neutral
 from include.contract import load_contract
 from include.settings import Settings
 from include.store import Store, open_store
 from tests.dashboard import bank
-from tests.dashboard.conftest import Dashboard, OpenPage, until
-from tests.ports import free_ports
+from tests.dashboard.conftest import Dashboard, Looked, OpenPage, Serve, until, visit
 from tests.webapp.champions import records
 from tests.webapp.conftest import Server
+
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext, Page
 
 CONTRACT = load_contract()
 
@@ -35,13 +38,22 @@ def people(count: int) -> list[dict[str, object]]:
     return [{"customer_id": 1000 + i, **record} for i, record in enumerate(records(count))]
 
 
+@pytest.fixture(scope="module")
+def file_tab(
+    dashboard: Dashboard, browser_context: "BrowserContext"
+) -> "Iterator[tuple[Page, Looked]]":
+    """The tab that takes files, which each test gives another one."""
+    with visit(browser_context, dashboard.url + "/score?tab=file") as opened:
+        yield opened
+
+
 def test_upload_lists_every_fault_by_its_line(
-    dashboard: Dashboard, open_page: OpenPage, tmp_path: Path
+    file_tab: "tuple[Page, Looked]", tmp_path: Path
 ) -> None:
     rows = people(4)
     rows[1]["Gender"] = "X"
     rows[3] |= {"Customer_Age": 7, "Credit_Limit": "much"}
-    page, looked = open_page(dashboard.url + "/score?tab=file")
+    page, looked = file_tab
     page.locator("#upload input").set_input_files(csv_file(tmp_path / "people.csv", rows))
     page.get_by_text("3 values in 2 rows are not right").wait_for()
     found = page.locator("#upload-faults tbody tr").all_inner_texts()
@@ -55,10 +67,10 @@ def test_upload_lists_every_fault_by_its_line(
 
 
 def test_upload_is_scored_through_the_api(
-    dashboard: Dashboard, api: Server, open_page: OpenPage, tmp_path: Path
+    file_tab: "tuple[Page, Looked]", api: Server, tmp_path: Path
 ) -> None:
     rows = people(2300)  # three parts
-    page, looked = open_page(dashboard.url + "/score?tab=file")
+    page, looked = file_tab
     page.locator("#upload input").set_input_files(csv_file(tmp_path / "people.csv", rows))
     page.get_by_role("button", name="Score 2,300 customers").click()
     page.get_by_text("2,300 rows scored").wait_for()
@@ -74,9 +86,10 @@ def test_upload_is_scored_through_the_api(
 
 
 def test_the_log_says_where_questions_came_from(
-    dashboard: Dashboard, api: Server, bank_settings: Settings, open_page: OpenPage, tmp_path: Path
+    file_tab: "tuple[Page, Looked]", api: Server, bank_settings: Settings, tmp_path: Path
 ) -> None:
-    page, _ = open_page(dashboard.url + "/score")
+    page, _ = file_tab
+    page.get_by_role("tab", name="One customer").click()
     page.get_by_role("button", name="Score this customer").click()
     page.locator("#one-probability").wait_for()
     page.get_by_role("tab", name="CSV file").click()
@@ -95,11 +108,11 @@ def logged_sources(store: Store) -> set[str]:
 
 
 def test_what_was_uploaded_comes_back_without_formulas(
-    dashboard: Dashboard, open_page: OpenPage, tmp_path: Path
+    file_tab: "tuple[Page, Looked]", tmp_path: Path
 ) -> None:
     rows = people(2)
     rows[0]["customer_id"] = '=HYPERLINK("http://127.0.0.1")'
-    page, _ = open_page(dashboard.url + "/score?tab=file")
+    page, _ = file_tab
     page.locator("#upload input").set_input_files(csv_file(tmp_path / "people.csv", rows))
     page.get_by_role("button", name="Score 2 customers").click()
     with page.expect_download() as download:
@@ -109,11 +122,11 @@ def test_what_was_uploaded_comes_back_without_formulas(
 
 
 def test_a_workbook_is_refused_with_a_reason(
-    dashboard: Dashboard, open_page: OpenPage, tmp_path: Path
+    file_tab: "tuple[Page, Looked]", tmp_path: Path
 ) -> None:
     workbook = tmp_path / "people.xlsx"
     workbook.write_bytes(b"PK\x03\x04\xff\xfe")
-    page, _ = open_page(dashboard.url + "/score?tab=file")
+    page, _ = file_tab
     page.locator("#upload input").set_input_files(workbook)
     page.get_by_text("save it as CSV (UTF-8), not as a workbook").wait_for()
 
@@ -139,61 +152,31 @@ def test_form_shows_a_fault_beside_its_field(dashboard: Dashboard, open_page: Op
 
 
 def test_pages_say_that_the_api_is_down(
-    bank_settings: Settings, open_page: OpenPage, tmp_path: Path
+    bank_settings: Settings, open_page: OpenPage, serve: Serve
 ) -> None:
-    store = {"CHURN_STORE_URI": bank_settings.resolved_store_uri}
-    database = {"CHURN_DATABASE_URL": bank_settings.resolved_database_url}
-    nobody = f"http://127.0.0.1:{free_ports(1)[0]}"
-    server = Dashboard(free_ports(1)[0], tmp_path, {**store, **database}, api_url=nobody).start()
-    try:
-        page, _ = open_page(server.url + "/service")
-        page.get_by_text("The prediction service does not answer").wait_for()
-        key = bank.people()["CLIENTNUM"].iloc[1]
-        page.goto(f"{server.url}/?customer={key}")
-        page.get_by_text("The prediction service does not answer").wait_for()
-        page.locator(".risk-bar").first.wait_for()  # the list does without it
-    finally:
-        server.stop()
+    url = serve(bank_settings.model_copy(update={"api_url": "http://127.0.0.1:9"}))
+    page, _ = open_page(url + "/service")
+    page.get_by_text("The prediction service does not answer").wait_for()
+    key = bank.people()["CLIENTNUM"].iloc[1]
+    page.goto(f"{url}/?customer={key}")
+    page.get_by_text("The prediction service does not answer").wait_for()
+    page.locator(".risk-bar").first.wait_for()  # the list does without it
 
 
-def test_empty_states_and_sign_in(open_page: OpenPage, tmp_path: Path) -> None:
-    environment = {"CHURN_DASHBOARD_PASSWORD": "sesame", "CHURN_API_KEYS": "k1"}
-    server = Dashboard(
-        free_ports(1)[0], tmp_path, environment, api_url="http://127.0.0.1:9"
-    ).start()
-    try:
-        page, _ = open_page(server.url + "/model")
-        page.get_by_label("Password or API key").fill("wrong")
-        page.get_by_role("button", name="Sign in").click()
-        page.get_by_text("That password is not right.").wait_for()
-        page.get_by_label("Password or API key").fill("sesame")
-        page.get_by_role("button", name="Sign in").click()
-        page.get_by_text("No champion yet").wait_for()
-        page.goto(server.url + "/drift")
-        page.get_by_text("No drift run yet").wait_for()
-        page.goto(server.url + "/")
-        page.get_by_text("Nobody was scored yet").wait_for()
-        assert httpx.get(server.url + "/campaign.csv").status_code == 401
-        assert httpx.get(server.url + "/_dash-layout").status_code == 401
-        assert "k1" not in page.content()
-    finally:
-        server.stop()
-
-
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1"])
-def test_formulas_are_neutralised(text: str) -> None:
-    assert neutral(text) == "'" + text
-
-
-def test_a_call_list_has_no_formulas() -> None:
-    numbers = dict.fromkeys(CSV_COLUMNS, -3.25)
-    row = {**numbers, "band": "+high", "card": "=1+1", "reasons": [("@sum(a1)", 1.0)]}
-    text = campaign_csv([row]).decode("utf-8-sig")
-    (line,) = csv.DictReader(io.StringIO(text))
-    assert (line["Risk band"], line["Card"], line["Why"]) == ("'+high", "'=1+1", "'@sum(a1)")
-    assert float(line["Expected value of a call ($)"]) == -3.25
-
-
-@pytest.mark.parametrize("value", [-12.5, 3, "Blue", "60 %", ""])
-def test_other_cells_stay_as_they_are(value: object) -> None:
-    assert neutral(value) == value
+def test_empty_states_and_sign_in(open_page: OpenPage, serve: Serve, tmp_path: Path) -> None:
+    secrets = {"dashboard_password": "sesame", "api_keys": ("k1",)}
+    url = serve(Settings(var_dir=tmp_path, api_url="http://127.0.0.1:9", **secrets))
+    page, _ = open_page(url + "/model")
+    page.get_by_label("Password or API key").fill("wrong")
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_text("That password is not right.").wait_for()
+    page.get_by_label("Password or API key").fill("sesame")
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_text("No champion yet").wait_for()
+    page.get_by_role("link", name="Drift").click()
+    page.get_by_text("No drift run yet").wait_for()
+    page.get_by_role("link", name="Customers at risk").click()
+    page.get_by_text("Nobody was scored yet").wait_for()
+    assert httpx.get(url + "/campaign.csv").status_code == 401
+    assert httpx.get(url + "/_dash-layout").status_code == 401
+    assert "k1" not in page.content()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from dashboard.columns import Values, column_values, present
+from dashboard.data.columns import Values, column_values, present
 from include.champion.versions import Manifest
 from include.errors import ChurnError, ObjectNotFound
 from include.store import Store
@@ -21,32 +21,32 @@ DAYS_SHOWN = 28
 REPORT_BYTES_MAX = 40 * 2**20
 
 
-class _Part(BaseModel):
+class _Shown(BaseModel):
+    """A part of a document: its own module needs SciPy, which the image does not have."""
+
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-class Verdict(_Part):
+class ShownVerdict(_Shown):
     """One feature's test."""
 
     feature: str
-    kind: str = "numeric"
     effect: float
-    effect_floor: float = 0.0
     q_value: float = 1.0
     significant: bool = False
     drifted: bool = False
 
 
-class Group(_Part):
+class ShownGroup(_Shown):
     """What one version was asked on a day."""
 
     version: str
     status: str
     rows: int
-    verdicts: tuple[Verdict, ...] = ()
+    verdicts: tuple[ShownVerdict, ...] = ()
 
 
-class Guard(_Part):
+class ShownGuard(_Shown):
     """One condition of a retraining."""
 
     name: str
@@ -54,16 +54,14 @@ class Guard(_Part):
     explanation: str
 
 
-class Retraining(_Part):
+class ShownRetraining(_Shown):
     """What followed."""
 
-    triggered: bool = False
     explanation: str = ""
-    guards: tuple[Guard, ...] = ()
-    run_id: str | None = None
+    guards: tuple[ShownGuard, ...] = ()
 
 
-class DriftDay(_Part):
+class ShownDay(_Shown):
     """A day's `drift.json`."""
 
     date: date
@@ -71,29 +69,29 @@ class DriftDay(_Part):
     explanation: str
     drifted: bool = False
     rows: int = 0
-    groups: tuple[Group, ...] = ()
-    retraining: Retraining = Retraining()
+    groups: tuple[ShownGroup, ...] = ()
+    retraining: ShownRetraining = ShownRetraining()
 
     @property
-    def group(self) -> Group | None:
+    def group(self) -> ShownGroup | None:
         """The version that the day is mostly about."""
         tested = [group for group in self.groups if group.verdicts]
         return max(tested, key=lambda g: (g.status == "drifted", g.rows), default=None)
 
-    def verdict(self, feature: str) -> Verdict | None:
+    def verdict(self, feature: str) -> ShownVerdict | None:
         """The test of one feature on this day."""
         group = self.group
         found = (v for v in (group.verdicts if group else ()) if v.feature == feature)
         return next(found, None)
 
 
-def read_days(store: Store, *, limit: int = DAYS_SHOWN) -> list[DriftDay]:
+def read_days(store: Store, *, limit: int = DAYS_SHOWN) -> list[ShownDay]:
     """The latest days, the oldest first; a document that cannot be read is left out."""
     keys = [each.key for each in store.list(PREFIX) if each.key.endswith("/drift.json")]
     found = []
     for key in sorted(keys)[-limit:]:
         try:
-            found.append(DriftDay.model_validate_json(store.read(key).data))
+            found.append(ShownDay.model_validate_json(store.read(key).data))
         except (ChurnError, ValueError):
             logger.warning("%s cannot be read", key, exc_info=True)
     return found

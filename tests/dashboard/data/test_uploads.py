@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from dashboard import uploads
 from dashboard.components import csv_upload
-from dashboard.uploads import Upload
+from dashboard.data import uploads
+from dashboard.data.uploads import Upload
 from include.contract import load_contract
 from include.errors import DataError
 from tests.webapp.champions import records

@@ -2,18 +2,20 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Self
 
 import sqlalchemy as sa
 
-from dashboard.rules import CallRules
-from dashboard.worklist import COPIED, SCORES, Worklist
+from dashboard.data.rules import CallRules
+from dashboard.data.worklist import COPIED, Worklist
 from include.customers.contacts import contacts_table, utc
 from include.customers.database import database_errors
 from include.customers.table import published_contract
+from include.scoring.table import score_table
 
 STATUSES = ("open", "listed", "called", "snoozed", "control", "all")
 NUMBERS = (
@@ -35,6 +37,7 @@ SHOWN = (
 )
 PAGE_ROWS_MAX = 500
 COUNTS_KEPT = 500
+LITERAL = {"literal_binds": True}  # SQL with its values in it
 # Stored numbers differ from the shown, rounded ones: "equals" means equal as shown.
 SHOWN_HALF = {"risk": 0.05, "call_value": 0.005, "value": 0.005}
 
@@ -103,19 +106,14 @@ class CallList:
         if view.campaign_only or view.status != "open":
             return self._count(self._source(), self._narrow())
         # Open is everybody but the few who are marked; everybody is counted once for each list.
-        with_mark = [*self._conditions("all"), self._table.c.customer.in_(self._hidden())]
-        return self._everybody() - self._count(self._table, with_mark)
-
-    def _everybody(self) -> int:
-        conditions = self._conditions("all")
-        counted = sa.select(sa.func.count()).select_from(self._table).where(*conditions)
-        query = str(counted.compile(self._engine, compile_kwargs={"literal_binds": True}))
-        known = self._worklist.counts
-        if query not in known:
+        everybody, known = self._conditions("all"), self._worklist.counts
+        question = str(sa.and_(sa.true(), *everybody).compile(self._engine, compile_kwargs=LITERAL))
+        if question not in known:
             if len(known) >= COUNTS_KEPT:
                 known.clear()
-            known[query] = self._count(self._table, conditions)
-        return known[query]
+            known[question] = self._count(self._table, everybody)
+        marked = self._table.c.customer.in_(self._hidden())
+        return known[question] - self._count(self._table, [*everybody, marked])
 
     def _count(self, source: Any, conditions: Sequence[Any]) -> int:
         query = sa.select(sa.func.count()).select_from(source).where(*conditions)
@@ -137,12 +135,7 @@ class CallList:
 
     def campaign_rows(self) -> list[dict[str, Any]]:
         """Every customer of the campaign, the best call first, as the CSV file has them."""
-        query = self._selected(self._campaign().subquery())
-        query = query.order_by(sa.desc("at_risk"), sa.desc("customer"))
-        with self._reading() as connection:
-            rows = [dict(row) for row in connection.execute(query).mappings()]
-            self._add_reasons(connection, rows)
-        return rows
+        return self._best_first(self._selected(self._campaign().subquery()))
 
     def started_rows(self, campaign: str) -> list[dict[str, Any]]:
         """The customers who were put on a started campaign's list, the best call first."""
@@ -150,15 +143,22 @@ class CallList:
         on_list = sa.select(marks.c.customer).where(
             marks.c.campaign == campaign, marks.c.kind == "listed"
         )
-        query = self._selected(self._table).where(self._table.c.customer.in_(on_list))
+        selected = self._selected(self._table)
+        return self._best_first(selected.where(self._table.c.customer.in_(on_list)))
+
+    def _best_first(self, query: "sa.Select[Any]") -> list[dict[str, Any]]:
         query = query.order_by(sa.desc("at_risk"), sa.desc("customer"))
         with self._reading() as connection:
             rows = [dict(row) for row in connection.execute(query).mappings()]
             self._add_reasons(connection, rows)
         return rows
 
-    def _reading(self) -> Any:
-        return _Reading(self._engine)
+    @contextmanager
+    def _reading(self) -> Iterator[sa.Connection]:
+        """A connection whose errors come in plain words."""
+        with database_errors(self._engine, "read the worklist"):
+            with self._engine.connect() as connection:
+                yield connection
 
     def _source(self) -> Any:
         return self._campaign().subquery() if self._view.campaign_only else self._table
@@ -231,10 +231,11 @@ class CallList:
         )
 
     def _add_reasons(self, connection: sa.Connection, rows: list[dict[str, Any]]) -> None:
-        scores: Any = sa.table(SCORES, sa.column("customer"), sa.column("reasons"))
+        scores = score_table()
         found: dict[Any, Any] = {}
         for keys in _batches([row["customer"] for row in rows]):
-            query = sa.select(scores).where(scores.c.customer.in_(keys))
+            query = sa.select(scores.c.customer, scores.c.reasons)
+            query = query.where(scores.c.customer.in_(keys))
             found |= {customer: text for customer, text in connection.execute(query)}
         for row in rows:
             row["reasons"] = parse_reasons(found.get(row["customer"]))
@@ -249,27 +250,6 @@ class CallList:
                 found[customer] = _status_text(kind, result, until, self._now)
         for row in rows:
             row["status"] = found.get(row["customer"], "open")
-
-
-class _Reading:
-    """A connection whose errors come in plain words."""
-
-    def __init__(self, engine: sa.Engine) -> None:
-        self._errors = database_errors(engine, "read the worklist")
-        self._engine = engine
-
-    def __enter__(self) -> sa.Connection:
-        self._errors.__enter__()
-        try:
-            self._connection = self._engine.connect()
-        except BaseException as error:
-            self._errors.__exit__(type(error), error, error.__traceback__)
-            raise
-        return self._connection
-
-    def __exit__(self, *raised: Any) -> None:
-        self._connection.close()
-        self._errors.__exit__(*raised)
 
 
 def parse_reasons(text: Any) -> list[tuple[str, float]]:

@@ -1,7 +1,5 @@
 """A campaign: started with a random control group kept aside, and exported as a CSV file."""
 
-import csv
-import io
 import random
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,10 +9,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from dashboard.data.spreadsheet import spreadsheet
 from dashboard.labels import short_label
 from include.customers.contacts import Mark, mark
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 CSV_COLUMNS = {
     "customer": "Customer",
     "risk": "Risk of leaving (%)",
@@ -33,7 +31,7 @@ DECIMALS = {"risk": 1, "call_value": 2, "value": 2, "spend": 2, "balance": 2, "c
 
 
 @dataclass(frozen=True)
-class Started:
+class StartedCampaign:
     """A campaign that began: who is to be called, and who was kept aside."""
 
     name: str
@@ -48,7 +46,7 @@ def start(
     control_share: float,
     model_version: str,
     now: datetime,
-) -> Started:
+) -> StartedCampaign:
     """Mark the customers of a list; a share of them, drawn at random, becomes the control group."""
     name = f"{now:%Y-%m-%d %H:%M} {secrets.token_hex(3)}"
     customers = [row["customer"] for row in rows]
@@ -64,32 +62,13 @@ def start(
         for row in rows
     ]
     mark(engine, marks, now=now)
-    return Started(name, len(rows) - len(control), len(control))
+    return StartedCampaign(name, len(rows) - len(control), len(control))
 
 
 def campaign_csv(rows: Iterable[Mapping[str, Any]]) -> bytes:
     """The list for a spreadsheet: UTF-8 with its mark, and no cell that could act as a formula."""
     lines = ([_cell(name, row[name]) for name in CSV_COLUMNS] for row in rows)
     return spreadsheet(list(CSV_COLUMNS.values()), lines)
-
-
-def spreadsheet(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
-    """A CSV file as spreadsheets open it rightly: UTF-8 with its mark, formulas neutralised."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow([neutral(name) for name in header])
-    writer.writerows([neutral(value) for value in row] for row in rows)
-    return text.getvalue().encode("utf-8-sig")
-
-
-def neutral(value: Any) -> Any:
-    """The value, or a text that a spreadsheet shows instead of computing.
-
-    https://owasp.org/www-community/attacks/CSV_Injection
-    """
-    if isinstance(value, str) and value.lstrip(" \u00a0").startswith(FORMULA_STARTS):
-        return "'" + value
-    return value
 
 
 def _cell(name: str, value: Any) -> Any:

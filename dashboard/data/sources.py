@@ -1,12 +1,13 @@
 """Everything that the pages read from, opened once for a process."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from dashboard.api_client import ChurnApi
-from dashboard.champions import Champion, ReferenceReader, read_champion
-from dashboard.worklist import Revenue, WorklistKeeper
+from dashboard.data.api_client import ChurnApi
+from dashboard.data.champions import Champion, ReferenceReader, TypicalValue, read_champion
+from dashboard.data.worklist import Revenue, WorklistKeeper
 from include.contract import Contract, load_contract
 from include.customers.contacts import create_contacts
 from include.customers.database import open_engine
@@ -33,11 +34,30 @@ class Sources:
 
     def serving_contract(self) -> Contract:
         """The contract that the champion was trained under; the present one where there is none."""
+        champion = self._readable_champion()
+        return champion.manifest.contract if champion else self.contract
+
+    def contract_and_typical(self) -> tuple[Contract, Mapping[str, TypicalValue]]:
+        """The same with typical values by column, none where no reference can be read."""
+        champion = self._readable_champion()
+        if champion is None:
+            return self.contract, {}
         try:
-            found = self.champion()
+            typical = self.references.summary(champion.manifest).typical
         except ChurnError:
-            return self.contract
-        return found.manifest.contract if found else self.contract
+            typical = {}
+        return champion.manifest.contract, typical
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.api.close()
+        self.engine.dispose()
+
+    def _readable_champion(self) -> Champion | None:
+        try:
+            return self.champion()
+        except ChurnError:
+            return None
 
     def prepare_contacts(self) -> None:
         """Make the table of marks where it is missing."""

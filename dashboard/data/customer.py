@@ -5,11 +5,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from dashboard.worklist import SCORES
 from include.contract import Contract
 from include.customers.database import database_errors
 from include.customers.table import TABLE
 from include.errors import DataError
+from include.scoring.table import score_table
 
 
 def read_record(engine: sa.Engine, contract: Contract, customer: int) -> dict[str, Any]:
@@ -26,10 +26,10 @@ def read_record(engine: sa.Engine, contract: Contract, customer: int) -> dict[st
 
 def read_score(engine: sa.Engine, customer: int) -> dict[str, Any] | None:
     """What the last scoring said of one customer."""
-    names = ("probability", "band", "model_version", "scored_at")
-    table: Any = sa.table(SCORES, *(sa.column(n) for n in (*names, "customer")))
+    names = ("probability", "model_version", "scored_at")
+    table = score_table()
     query = sa.select(*(table.c[n] for n in names)).where(table.c.customer == customer)
-    with database_errors(engine, f"read the table {SCORES}"), engine.connect() as connection:
+    with database_errors(engine, f"read the table {table.name}"), engine.connect() as connection:
         row = connection.execute(query).mappings().first()
     return dict(row) if row else None
 

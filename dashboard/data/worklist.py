@@ -23,10 +23,10 @@ from include.customers.database import database_errors, open_engine
 from include.customers.table import TABLE as CHURNERS
 from include.customers.table import published_contract
 from include.errors import ChurnError
+from include.scoring.table import TABLE as SCORES
 
 logger = logging.getLogger(__name__)
 
-SCORES = "churn_scores"
 LOOK_SECONDS = 5.0
 LOOK_DELAY_SECONDS = 1.0  # a page that is being made comes first
 BUILD_ROWS = 100_000  # in one transaction, so that nobody waits long for SQLite's lock
@@ -57,7 +57,6 @@ class Worklist:
     table: sa.Table
     stamp: str
     rows: int
-    built_at: datetime
     scored_at: str
     model_version: str
     bands: tuple[str, ...]  # the riskiest first
@@ -201,7 +200,6 @@ class WorklistKeeper:
             table=list_table(row.active),
             stamp=row.stamp,
             rows=row.row_count,
-            built_at=row.built_at,
             scored_at=row.scored_at,
             model_version=row.model_version,
             bands=tuple(band for band in row.bands.split(",") if band),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from dashboard.columns import Values, column_values
+from dashboard.data.columns import Values, column_values
 from include.champion.versions import (
     EVALUATION_FILE,
     MANIFEST_FILE,
@@ -35,7 +35,7 @@ BINS = 24
 SUMMARIES_KEPT = 8
 
 
-class Evaluation(BaseModel):
+class ShownEvaluation(BaseModel):
     """What the Model page shows of `evaluation.json`."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -47,7 +47,7 @@ class Evaluation(BaseModel):
     importance: dict[str, float]
 
 
-class GateRecord(BaseModel):
+class ShownDecision(BaseModel):
     """What the history shows of a `gate.json`."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -70,7 +70,7 @@ class Champion:
 
 
 @dataclass(frozen=True)
-class Typical:
+class TypicalValue:
     """A column over the customers that the champion was trained on and judged by."""
 
     value: Any  # the median, or the most frequent category
@@ -86,13 +86,13 @@ def read_champion(store: Store) -> Champion | None:
     return Champion(found[0], read_manifest(store, found[0]))
 
 
-def read_evaluation(store: Store, manifest: Manifest) -> Evaluation:
+def read_evaluation(store: Store, manifest: Manifest) -> ShownEvaluation:
     """How good the version was on its hold-out."""
     if EVALUATION_FILE not in manifest.files:
         raise ChampionError(f"version {manifest.version} has no {EVALUATION_FILE}")
     data = read_files(store, manifest, [EVALUATION_FILE])[EVALUATION_FILE]
     try:
-        return Evaluation.model_validate_json(data)
+        return ShownEvaluation.model_validate_json(data)
     except ValueError as error:
         raise ChampionError(
             f"{EVALUATION_FILE} of version {manifest.version} cannot be read: {error}"
@@ -113,14 +113,14 @@ def read_versions(store: Store) -> list[Manifest]:
     return sorted(found, key=lambda manifest: manifest.created_at, reverse=True)
 
 
-def read_gates(store: Store) -> list[GateRecord]:
+def read_gates(store: Store) -> list[ShownDecision]:
     """The latest decisions of the gate, refused candidates included, the newest first."""
     listed = [each for each in store.list("runs/") if each.key.endswith(GATE_SUFFIX)]
     latest = sorted(listed, key=lambda each: each.modified, reverse=True)[:GATES_SHOWN]
     found = []
     for each in latest:
         try:
-            found.append(GateRecord.model_validate(json.loads(store.read(each.key).data)))
+            found.append(ShownDecision.model_validate(json.loads(store.read(each.key).data)))
         except (ChurnError, ValueError):
             logger.warning("a decision of the gate cannot be read: %s", each.key, exc_info=True)
     return found
@@ -132,9 +132,9 @@ class ReferenceReader:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._lock = threading.Lock()
-        self._found: dict[str, Summary] = {}
+        self._found: dict[str, ReferenceSummary] = {}
 
-    def summary(self, manifest: Manifest) -> "Summary":
+    def summary(self, manifest: Manifest) -> "ReferenceSummary":
         """The version's reference by column; empty where it has none."""
         with self._lock:  # one reader at a time: the file may be large
             if manifest.version not in self._found:
@@ -143,11 +143,11 @@ class ReferenceReader:
                 self._found[manifest.version] = self._summarise(manifest)
             return self._found[manifest.version]
 
-    def _summarise(self, manifest: Manifest) -> "Summary":
+    def _summarise(self, manifest: Manifest) -> "ReferenceSummary":
         import pyarrow.parquet as pq
 
         if REFERENCE_FILE not in manifest.files:
-            return Summary({}, {})
+            return ReferenceSummary({}, {})
         data = read_files(self._store, manifest, [REFERENCE_FILE])[REFERENCE_FILE]
         file = pq.ParquetFile(io.BytesIO(data))
         target = manifest.contract.target
@@ -159,24 +159,24 @@ class ReferenceReader:
             values = column_values(file.read(columns=[column.name]), column.name)
             typical[column.name] = typical_of(values[stayed], column)
             bins[column.name] = histogram_of(values, column)
-        return Summary(typical, bins)
+        return ReferenceSummary(typical, bins)
 
 
 @dataclass(frozen=True)
-class Summary:
+class ReferenceSummary:
     """A reference by column: typical among those who stayed, and the distribution of all."""
 
-    typical: dict[str, Typical]
+    typical: dict[str, TypicalValue]
     bins: dict[str, tuple[list[Any], list[float]]]
 
 
-def typical_of(values: Values, column: Column) -> Typical:
+def typical_of(values: Values, column: Column) -> TypicalValue:
     """The median and middle half of numbers, the most frequent of categories."""
     if column.categories:
         names, counts = np.unique(values.astype(str), return_counts=True)
-        return Typical(str(names[counts.argmax()]))
+        return TypicalValue(str(names[counts.argmax()]))
     low, middle, high = np.quantile(values, [0.25, 0.5, 0.75]).tolist()
-    return Typical(round(middle) if column.type == "integer" else round(middle, 3), low, high)
+    return TypicalValue(round(middle) if column.type == "integer" else round(middle, 3), low, high)
 
 
 def histogram_of(values: Values, column: Column) -> tuple[list[Any], list[float]]:

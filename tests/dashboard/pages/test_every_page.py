@@ -7,8 +7,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from dashboard.components.heat_map import create_cell_detail
+from dashboard.data.sources import open_sources
 from dashboard.pages.model import campaign_sentence
-from dashboard.sources import open_sources
 from include.customers.contacts import Group
 from include.settings import Settings
 from include.store import LocalStore

@@ -35,7 +35,7 @@ class PrometheusDown(ChurnError):
 
 
 @dataclass(frozen=True)
-class Live:
+class LiveFigures:
     """The figures of a window; None where nothing was asked in it."""
 
     rate: float | None
@@ -70,13 +70,13 @@ def parse_exposition(text: str) -> dict[str, float]:
 
 def live_from_counters(
     now: Mapping[str, float], before: Mapping[str, float], *, seconds: float
-) -> Live:
+) -> LiveFigures:
     """Figures of the time between two readings of /metrics."""
     grown = {name: value - before.get(name, 0.0) for name, value in now.items()}
     if any(v < 0 for n, v in grown.items() if n.endswith("_total")):  # the API was restarted
         grown = dict(now)
     asked = grown.get("http_requests_total", 0.0)
-    return Live(
+    return LiveFigures(
         rate=grown.get("prediction_requests_total", 0.0) / seconds if seconds > 0 else None,
         p50=quantile(grown, 0.5),
         p99=quantile(grown, 0.99),
@@ -109,11 +109,11 @@ def quantile(grown: Mapping[str, float], share: float) -> float | None:
     return low
 
 
-def live_from_prometheus(url: str) -> Live:
+def live_from_prometheus(url: str) -> LiveFigures:
     """Figures of the last minutes, by PromQL."""
     with httpx.Client(base_url=url.rstrip("/"), timeout=HTTP_SECONDS) as client:
         found = {name: _ask(client, query) for name, query in QUERIES.items()}
-    return Live(**found, window=f"the last {WINDOW.removesuffix('m')} minutes")
+    return LiveFigures(**found, window=f"the last {WINDOW.removesuffix('m')} minutes")
 
 
 def _ask(client: httpx.Client, query: str) -> float | None:

@@ -51,6 +51,10 @@ class ChurnApi:
             timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
         )
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
     def predict(self, record: Mapping[str, Any], *, source: Source) -> dict[str, Any]:
         """The answer for one record."""
         return self._post("/predict", dict(record), source)
@@ -65,20 +69,13 @@ class ChurnApi:
         """Why a record is scored as it is; the API logs none of it."""
         return self._post("/explain", dict(record), "what-if")
 
-    def model(self) -> dict[str, Any]:
-        """The serving champion's manifest."""
-        return self._get("/model")
-
     def health(self) -> dict[str, Any]:
         """Whether the process lives, and what it serves."""
-        return self._get("/health")
+        return self._answer("GET", "/health").json()  # type: ignore[no-any-return]
 
     def metrics(self) -> str:
         """The metrics in Prometheus' text format."""
         return self._answer("GET", "/metrics").text
-
-    def _get(self, path: str) -> dict[str, Any]:
-        return self._answer("GET", path).json()  # type: ignore[no-any-return]
 
     def _post(self, path: str, document: dict[str, Any], source: Source) -> dict[str, Any]:
         headers = {"X-Churn-Source": source}

@@ -8,14 +8,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from dashboard.api_metrics import (
+from dashboard.data.api_metrics import (
     PrometheusDown,
-    live_from_counters,
     live_from_prometheus,
-    parse_exposition,
 )
 from include.settings import Settings
-from tests.dashboard.conftest import Dashboard, OpenPage
+from tests.dashboard.conftest import Dashboard, OpenPage, Serve
 from tests.ports import free_ports
 from tests.webapp.champions import records
 from tests.webapp.conftest import Server
@@ -59,45 +57,24 @@ def prometheus(api: Server, tmp_path: Path) -> Iterator[str]:
     process.wait(30)
 
 
-def test_quantiles_and_rates_of_two_readings() -> None:
-    name = "prediction_request_latency_seconds_bucket"
-    before = parse_exposition("prediction_requests_total 5\n")
-    after = parse_exposition(
-        f'{name}{{le="0.01"}} 50\n{name}{{le="0.1"}} 100\n{name}{{le="+Inf"}} 100\n'
-        'http_requests_total{route="/predict",status="200"} 3\n'
-        'http_requests_total{route="/predict",status="503"} 1\n'
-        "prediction_requests_total 25\n"
-    )
-    live = live_from_counters(after, before, seconds=10)
-    assert (live.rate, live.errors, live.window) == (2.0, 0.25, "the last 10 s")
-    assert live.p50 == pytest.approx(0.01)
-    assert live.p99 == pytest.approx(0.01 + 0.09 * 49 / 50)
-
-
 def test_page_counts_what_is_asked(dashboard: Dashboard, api: Server, open_page: OpenPage) -> None:
     page, looked = open_page(dashboard.url + "/service")
     page.get_by_text("answers since it began").wait_for()
     ask(api, times=3)
+    page.evaluate("dash_clientside.set_props('service-tick', {n_intervals: 1})")
     page.get_by_text("times a second over the last").wait_for()
     assert looked.errors == []
 
 
 def test_page_reads_prometheus(
-    prometheus: str, api: Server, bank_settings: Settings, open_page: OpenPage, tmp_path: Path
+    prometheus: str, api: Server, serve: Serve, open_page: OpenPage, tmp_path: Path
 ) -> None:
-    environment = {
-        "CHURN_PROMETHEUS_URL": prometheus,
-        "CHURN_STORE_URI": bank_settings.resolved_store_uri,
-    }
-    server = Dashboard(free_ports(1)[0], tmp_path, environment, api_url=api.url).start()
-    try:
-        page, looked = open_page(server.url + "/service")
-        page.get_by_text("Live figures from Prometheus").wait_for()
-        server.until(lambda: asked_again(api, prometheus), seconds=60)
-        page.get_by_text("times a second over the last 5 minutes").wait_for()
-        assert looked.errors == []
-    finally:
-        server.stop()
+    api.until(lambda: asked_again(api, prometheus), seconds=60)
+    url = serve(Settings(var_dir=tmp_path, prometheus_url=prometheus, api_url=api.url))
+    page, looked = open_page(url + "/service")
+    page.get_by_text("Live figures from Prometheus").wait_for()
+    page.get_by_text("times a second over the last 5 minutes").wait_for()
+    assert looked.errors == []
 
 
 def asked_again(api: Server, prometheus: str) -> bool:
@@ -111,12 +88,9 @@ def asked_again(api: Server, prometheus: str) -> bool:
 
 
 def test_page_says_that_prometheus_is_down(
-    api: Server, open_page: OpenPage, tmp_path: Path
+    api: Server, serve: Serve, open_page: OpenPage, tmp_path: Path
 ) -> None:
-    nobody = {"CHURN_PROMETHEUS_URL": f"http://127.0.0.1:{free_ports(1)[0]}"}
-    server = Dashboard(free_ports(1)[0], tmp_path, nobody, api_url=api.url).start()
-    try:
-        page, _ = open_page(server.url + "/service")
-        page.get_by_text("did not answer").wait_for()
-    finally:
-        server.stop()
+    nobody = "http://127.0.0.1:9"
+    url = serve(Settings(var_dir=tmp_path, prometheus_url=nobody, api_url=api.url))
+    page, _ = open_page(url + "/service")
+    page.get_by_text("did not answer").wait_for()

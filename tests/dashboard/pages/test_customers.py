@@ -4,9 +4,10 @@ import csv
 import io
 import json
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 import httpx
@@ -14,41 +15,28 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from dashboard.components.what_if import changed_record
+from dashboard.components.what_if import changed_record, integer_names
+from dashboard.data import worklist
+from dashboard.pages import customers
 from include.contract import load_contract
-from include.customers.contacts import Mark, contacts_table, create_contacts, mark
+from include.customers.contacts import Mark, contacts_table, mark
 from include.settings import Settings
 from tests.dashboard import bank
-from tests.dashboard.conftest import Dashboard, OpenPage, until
-from tests.ports import free_ports
+from tests.dashboard.conftest import Dashboard, Looked, OpenPage, Serve, until, visit
 from tests.webapp.conftest import Server
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import BrowserContext, Page
 
 YEARS, SUCCESS, COST = 2.0, 0.30, 12.0
 PER_SPEND, PER_BALANCE = 0.015, 0.18
 
 
 @pytest.fixture
-def engine(bank_settings: Settings) -> Any:
-    """The bank's database, without marks before and after."""
-    engine = sa.create_engine(bank_settings.resolved_database_url)
-    create_contacts(engine)
-    clear = sa.delete(contacts_table())
-    with engine.begin() as connection:
-        connection.execute(clear)
-    yield engine
-    with engine.begin() as connection:
-        connection.execute(clear)
-    engine.dispose()
-
-
-@pytest.fixture
-def expected(engine: sa.Engine) -> pd.DataFrame:
+def expected(bank_engine: sa.Engine) -> pd.DataFrame:
     """Every call that is open, by value, reckoned here and not by the dashboard."""
-    people = pd.read_sql("SELECT * FROM churners", engine)
-    scores = pd.read_sql("SELECT customer, probability, band FROM churn_scores", engine)
+    people = pd.read_sql("SELECT * FROM churners", bank_engine)
+    scores = pd.read_sql("SELECT customer, probability, band FROM churn_scores", bank_engine)
     both = scores.merge(people, left_on="customer", right_on="CLIENTNUM")
     both = both[both["Attrition_Flag"] != "Attrited Customer"]
     spend, balance = both["Total_Trans_Amt"], both["Total_Revolving_Bal"]
@@ -77,10 +65,19 @@ def test_campaign_list_is_right_to_the_cell(dashboard: Dashboard, expected: pd.D
         assert int(line["Transactions, 12 months"]) == row["Total_Trans_Ct"]
 
 
+@pytest.fixture(scope="module")
+def first_page(
+    dashboard: Dashboard, browser_context: "BrowserContext"
+) -> "Iterator[tuple[Page, Looked]]":
+    """The first page, which its tests leave as it was."""
+    with visit(browser_context, dashboard.url + "/") as opened:
+        yield opened
+
+
 def test_grid_shows_the_same_list(
-    dashboard: Dashboard, open_page: OpenPage, expected: pd.DataFrame
+    first_page: "tuple[Page, Looked]", expected: pd.DataFrame
 ) -> None:
-    page, looked = open_page(dashboard.url + "/")
+    page, looked = first_page
     page.locator('.ag-row[row-index="4"] .risk-bar').wait_for()
     for place in range(5):
         cells = page.locator(f'.ag-row[row-index="{place}"] [role="gridcell"]')
@@ -93,6 +90,26 @@ def test_grid_shows_the_same_list(
     told = page.locator("#promise-text").inner_text()
     assert f"Call {250:,} customers for $3,000" in told
     assert f"${round(best['gain'].sum()):,}" in told
+    assert looked.errors == []
+
+
+def test_row_opens_closes_and_opens_again(
+    first_page: "tuple[Page, Looked]", expected: pd.DataFrame
+) -> None:
+    page, looked = first_page
+    cell = page.locator('.ag-row[row-index="0"] [col-id="customer"]')
+    drawer = page.get_by_role("dialog", name=f"Customer {expected['customer'].iloc[0]}")
+    cell.click()
+    drawer.get_by_text("Most towards").wait_for()
+    until(page, "location.search.includes('customer=')")
+    page.keyboard.press("Escape")
+    drawer.wait_for(state="hidden")
+    until(page, "!location.search.includes('customer=')")
+    cell.focus()
+    page.keyboard.press("Enter")
+    drawer.get_by_text("Most towards").wait_for()
+    page.keyboard.press("Escape")
+    drawer.wait_for(state="hidden")
     assert looked.errors == []
 
 
@@ -161,21 +178,21 @@ def test_a_view_that_is_sent_opens_the_same(dashboard: Dashboard, open_page: Ope
 
 
 def test_marks_take_customers_off_the_list(
-    dashboard: Dashboard, open_page: OpenPage, expected: pd.DataFrame, engine: sa.Engine
+    dashboard: Dashboard, open_page: OpenPage, expected: pd.DataFrame, bank_engine: sa.Engine
 ) -> None:
     page, _ = open_page(dashboard.url + "/")
     first, second = (str(key) for key in expected["customer"].head(2))
     page.locator(f'[row-id="{first}"] input[type="checkbox"]').first.check()
     page.get_by_role("button", name="Snooze 30 days").click()
     page.locator(f'.ag-row[row-index="0"][row-id="{second}"]').first.wait_for()
-    with engine.connect() as connection:
+    with bank_engine.connect() as connection:
         rows = connection.execute(sa.select(contacts_table())).mappings().all()
     assert [(row["customer"], row["kind"]) for row in rows] == [(int(first), "snoozed")]
     assert (rows[0]["hidden_until"] - rows[0]["marked_at"]).days == 30
 
 
 def test_campaign_keeps_a_random_control_group(
-    dashboard: Dashboard, open_page: OpenPage, engine: sa.Engine
+    dashboard: Dashboard, open_page: OpenPage, bank_engine: sa.Engine
 ) -> None:
     page, _ = open_page(dashboard.url + "/?budget=600&control=0.2")
     page.get_by_text("Call 50 customers").wait_for()
@@ -185,7 +202,7 @@ def test_campaign_keeps_a_random_control_group(
         page.get_by_role("link", name="Download its list").click()
     lines = lines_of(download.value.path().read_text("utf-8"))
     table = contacts_table()
-    with engine.connect() as connection:
+    with bank_engine.connect() as connection:
         kinds = dict(connection.execute(sa.select(table.c.customer, table.c.kind)).tuples().all())
     assert sorted(int(line["Customer"]) for line in lines) == sorted(
         key for key, kind in kinds.items() if kind == "listed"
@@ -193,33 +210,16 @@ def test_campaign_keeps_a_random_control_group(
     assert sum(kind == "control" for kind in kinds.values()) == 10
 
 
-def test_list_appears_when_the_first_scores_do(open_page: OpenPage, tmp_path: Path) -> None:
-    server = Dashboard(free_ports(1)[0], tmp_path, api_url="http://127.0.0.1:9").start()
-    try:
-        page, looked = open_page(server.url + "/")
-        page.get_by_text("Nobody was scored yet").wait_for()
-        bank.open_bank(Settings(var_dir=tmp_path), rows=500)
-        page.locator(".risk-bar").first.wait_for()
-        assert looked.errors == []
-    finally:
-        server.stop()
-
-
-def test_row_opens_closes_and_opens_again(
-    dashboard: Dashboard, open_page: OpenPage, expected: pd.DataFrame
+def test_list_appears_when_the_first_scores_do(
+    open_page: OpenPage, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    page, looked = open_page(dashboard.url + "/")
-    cell = page.locator('.ag-row[row-index="0"] [col-id="customer"]')
-    drawer = page.get_by_role("dialog", name=f"Customer {expected['customer'].iloc[0]}")
-    cell.click()
-    drawer.get_by_text("Most towards").wait_for()
-    until(page, "location.search.includes('customer=')")
-    page.keyboard.press("Escape")
-    drawer.wait_for(state="hidden")
-    until(page, "!location.search.includes('customer=')")
-    cell.focus()
-    page.keyboard.press("Enter")
-    drawer.get_by_text("Most towards").wait_for()
+    monkeypatch.setattr(customers, "WAIT_MILLISECONDS", 300)
+    monkeypatch.setattr(worklist, "LOOK_SECONDS", 0.3)
+    settings = Settings(var_dir=tmp_path, api_url="http://127.0.0.1:9")
+    page, looked = open_page(serve(settings) + "/")
+    page.get_by_text("Nobody was scored yet").wait_for()
+    bank.open_bank(settings, rows=500)
+    page.locator(".risk-bar").first.wait_for()
     assert looked.errors == []
 
 
@@ -241,7 +241,7 @@ def test_what_if_is_the_apis_own_answer(
     contract = load_contract()
     record = {name: row[name] for name in contract.feature_names}
     record = {n: v.item() if hasattr(v, "item") else v for n, v in record.items()}
-    asked = changed_record(record, {"Total_Trans_Ct": moved}, contract)
+    asked = changed_record(record, {"Total_Trans_Ct": moved}, integer_names(contract))
     answer = httpx.post(api.url + "/predict", json=asked, headers={"X-Churn-Source": "test"})
     shown = f'#what-if-probability[data-probability="{answer.json()["probabilities"][0]!r}"]'
     page.locator(shown).wait_for()
@@ -249,7 +249,7 @@ def test_what_if_is_the_apis_own_answer(
 
 
 def test_result_is_noted_and_shown(
-    dashboard: Dashboard, open_page: OpenPage, expected: pd.DataFrame, engine: sa.Engine
+    dashboard: Dashboard, open_page: OpenPage, expected: pd.DataFrame, bank_engine: sa.Engine
 ) -> None:
     customer = int(expected["customer"].iloc[3])
     page, _ = open_page(f"{dashboard.url}/?customer={customer}")
@@ -259,12 +259,12 @@ def test_result_is_noted_and_shown(
 
 
 def test_called_customers_come_back_after_the_rest(
-    dashboard: Dashboard, expected: pd.DataFrame, engine: sa.Engine
+    dashboard: Dashboard, expected: pd.DataFrame, bank_engine: sa.Engine
 ) -> None:
     first = int(expected["customer"].iloc[0])
-    mark(engine, [Mark(first, "called")], now=datetime(2026, 1, 1, tzinfo=UTC))
+    mark(bank_engine, [Mark(first, "called")], now=datetime(2026, 1, 1, tzinfo=UTC))
     answer = httpx.get(dashboard.url + "/campaign.csv", params={"budget": "12"})
     assert int(lines_of(answer.text)[0]["Customer"]) == first
-    mark(engine, [Mark(first, "called")], now=datetime.now(UTC))
+    mark(bank_engine, [Mark(first, "called")], now=datetime.now(UTC))
     answer = httpx.get(dashboard.url + "/campaign.csv", params={"budget": "12"})
     assert int(lines_of(answer.text)[0]["Customer"]) != first

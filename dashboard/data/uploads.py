@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dashboard.api_client import ChurnApi
-from dashboard.campaign import spreadsheet
+from dashboard.data.api_client import ChurnApi
+from dashboard.data.spreadsheet import spreadsheet
 from include.contract import Column, Contract
 from include.errors import DataError
 
@@ -167,20 +167,20 @@ def parse_value(text: str, column: Column) -> Any:
     return int(number) if column.type == "integer" and number.is_integer() else number
 
 
-def keep(folder: Path, upload: Upload) -> str:
+def keep(var_dir: Path, upload: Upload) -> str:
     """Keep the records on disk until they are scored; the token that names them."""
     token = secrets.token_hex(16)
-    room = _room(folder)
-    _sweep(room)
-    with (room / f"{token}.jsonl").open("w", encoding="utf-8") as file:
+    folder = _folder(var_dir)
+    _sweep(folder)
+    with (folder / f"{token}.jsonl").open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(record) + "\n" for record in upload.records)
     return token
 
 
-def score_part(folder: Path, token: str, start: int, api: ChurnApi) -> int:
+def score_part(var_dir: Path, token: str, start: int, api: ChurnApi) -> int:
     """Score the next rows through the API and append the answers; how many rows are done."""
-    room = _room(folder)
-    part = list(_lines(room, token, start))
+    folder = _folder(var_dir)
+    part = list(_lines(folder, token, start))
     if not part:
         return start
     answer = api.predict_batch(part, source="bulk")
@@ -189,18 +189,18 @@ def score_part(folder: Path, token: str, start: int, api: ChurnApi) -> int:
         {"p": p, "label": label, "version": version}
         for p, label in zip(answer["probabilities"], answer["predictions"], strict=True)
     ]
-    with (room / f"{token}.scores").open("a", encoding="utf-8") as file:
+    with (folder / f"{token}.scores").open("a", encoding="utf-8") as file:
         file.writelines(json.dumps(each) + "\n" for each in answers)
     return start + len(part)
 
 
-def read_result(folder: Path, token: str) -> bytes | None:
+def read_result(var_dir: Path, token: str) -> bytes | None:
     """The scored rows as a file for a spreadsheet; None where there are none."""
-    room = _room(folder)
-    if not _TOKEN.fullmatch(token) or not (room / f"{token}.scores").exists():
+    folder = _folder(var_dir)
+    if not _TOKEN.fullmatch(token) or not (folder / f"{token}.scores").exists():
         return None
-    records = _read(room / f"{token}.jsonl")
-    scores = _read(room / f"{token}.scores")
+    records = _read(folder / f"{token}.jsonl")
+    scores = _read(folder / f"{token}.scores")
     header = column_names(records)
     rows = (
         [
@@ -214,16 +214,15 @@ def read_result(folder: Path, token: str) -> bytes | None:
     return spreadsheet([*header, *RESULT_COLUMNS], rows)
 
 
-def summary(folder: Path, token: str) -> tuple[int, int]:
-    """How many rows are scored, and how many of them count as leaving."""
-    scores = _read(_room(folder) / f"{token}.scores")
-    return len(scores), sum(score["label"] for score in scores)
+def count_leaving(var_dir: Path, token: str) -> int:
+    """How many of the scored rows count as leaving."""
+    return sum(score["label"] for score in _read(_folder(var_dir) / f"{token}.scores"))
 
 
-def _lines(room: Path, token: str, start: int) -> Iterator[dict[str, Any]]:
-    if not _TOKEN.fullmatch(token) or not (room / f"{token}.jsonl").exists():
+def _lines(folder: Path, token: str, start: int) -> Iterator[dict[str, Any]]:
+    if not _TOKEN.fullmatch(token) or not (folder / f"{token}.jsonl").exists():
         raise DataError("this upload is gone: upload the file again")
-    with (room / f"{token}.jsonl").open(encoding="utf-8") as file:
+    with (folder / f"{token}.jsonl").open(encoding="utf-8") as file:
         for place, line in enumerate(file):
             if start <= place < start + PART_ROWS:
                 yield json.loads(line)
@@ -233,14 +232,14 @@ def _read(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
-def _room(folder: Path) -> Path:
-    room = folder / "uploads"
-    room.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return room
+def _folder(var_dir: Path) -> Path:
+    folder = var_dir / "uploads"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder
 
 
-def _sweep(room: Path) -> None:
-    for path in room.iterdir():
+def _sweep(folder: Path) -> None:
+    for path in folder.iterdir():
         try:
             if time.time() - path.stat().st_mtime > KEPT_SECONDS:
                 path.unlink()

@@ -1,0 +1,20 @@
+"""The API's live figures, reckoned from two readings of its counters."""
+
+import pytest
+
+from dashboard.data.api_metrics import live_from_counters, parse_exposition
+
+
+def test_quantiles_and_rates_of_two_readings() -> None:
+    name = "prediction_request_latency_seconds_bucket"
+    before = parse_exposition("prediction_requests_total 5\n")
+    after = parse_exposition(
+        f'{name}{{le="0.01"}} 50\n{name}{{le="0.1"}} 100\n{name}{{le="+Inf"}} 100\n'
+        'http_requests_total{route="/predict",status="200"} 3\n'
+        'http_requests_total{route="/predict",status="503"} 1\n'
+        "prediction_requests_total 25\n"
+    )
+    live = live_from_counters(after, before, seconds=10)
+    assert (live.rate, live.errors, live.window) == (2.0, 0.25, "the last 10 s")
+    assert live.p50 == pytest.approx(0.01)
+    assert live.p99 == pytest.approx(0.01 + 0.09 * 49 / 50)
