@@ -19,7 +19,7 @@ from include.contract import Contract
 from include.customers import loading
 from include.documents import Document
 from include.drift import findings
-from include.drift.stages import DriftRun
+from include.drift.detect_drift import DriftRun
 from include.drift.statistics import SCORE
 from include.drift.traffic import CUSTOMER, KEYS, SCORE_COLUMN, distinct_texts, numbers, salted
 from include.errors import DataError

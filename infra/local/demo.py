@@ -21,9 +21,9 @@ from include.champion.versions import Manifest
 from include.contract import load_contract
 from include.customers import loading
 from include.customers.database import open_engine
+from include.drift.detect_drift import read_day
 from include.drift.findings import DriftDay
 from include.drift.guards import run_id_of
-from include.drift.stages import read_day
 from include.errors import ChurnError
 from include.settings import PROJECT, Settings, load_settings
 from include.store import open_store

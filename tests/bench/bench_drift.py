@@ -23,10 +23,10 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from include.drift import stages as drift_stages
+from include.drift import detect_drift as drift_stages
 from include.drift import statistics
+from include.drift.detect_drift import DriftRun
 from include.drift.reference import read_reference
-from include.drift.stages import DriftRun
 from include.drift.statistics import SCORE
 from include.params import load_params
 from include.predictions import log as prediction_log

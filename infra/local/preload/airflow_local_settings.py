@@ -28,7 +28,7 @@ MODULES = (
     "sqlalchemy.dialects.sqlite",
     "xgboost",
     "include.tasks.connections",
-    "include.drift.stages",
+    "include.drift.detect_drift",
     "include.scoring.summarise_scores",
     "include.drift.measure_outcomes",
     "include.champion.registry",

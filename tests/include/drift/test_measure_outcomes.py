@@ -14,8 +14,8 @@ from include.customers import loading
 from include.customers.database import open_engine
 from include.documents import parse_document
 from include.drift import measure_outcomes
+from include.drift.detect_drift import DriftRun
 from include.drift.measure_outcomes import Outcomes, VersionWeek
-from include.drift.stages import DriftRun
 from include.params import load_params
 from include.settings import Settings
 from include.store import LocalStore

@@ -17,10 +17,10 @@ from sqlalchemy import Engine
 from include.champion import versions
 from include.customers import loading
 from include.customers.database import open_engine
+from include.drift import detect_drift as drift_stages
 from include.drift import findings, guards
-from include.drift import stages as drift_stages
+from include.drift.detect_drift import Detected, DriftRun
 from include.drift.findings import DriftDay, GroupDrift, day_key
-from include.drift.stages import Detected, DriftRun
 from include.drift.statistics import SCORE
 from include.errors import ChampionError, ConfigurationError
 from include.params import DayRule, load_params
