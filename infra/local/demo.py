@@ -21,8 +21,7 @@ from include.champion.versions import Manifest
 from include.contract import load_contract
 from include.customers import loading
 from include.customers.database import open_engine
-from include.drift.detect_drift import read_day
-from include.drift.findings import DriftDay
+from include.drift.findings import DriftDay, read_day
 from include.drift.guards import run_id_of
 from include.errors import ChurnError
 from include.settings import PROJECT, Settings, load_settings
