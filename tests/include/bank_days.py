@@ -53,7 +53,15 @@ def publish(
 ) -> Manifest:
     """Put a version into production that has a reference and nothing else."""
     files = {versions.REFERENCE_FILE: frame_bytes(reference(people))}
-    manifest = _manifest(version, columns, files)
+    manifest = manifest_of(version, columns, files)
+    promote(store, manifest, files, at=at)
+    return manifest
+
+
+def promote(
+    store: Store, manifest: Manifest, files: dict[str, bytes], *, at: datetime = SNAPSHOT
+) -> None:
+    """Write a version and put it into production."""
     found = versions.read_pointer(store)
     versions.move_pointer(
         store,
@@ -63,7 +71,6 @@ def publish(
         reason="test",
         now=at,
     )
-    return manifest
 
 
 def log(
@@ -140,7 +147,8 @@ def existing(rows: int, seed: int = 5, *, drift: Drift = NO_DRIFT) -> pd.DataFra
     return found[stayed].head(rows)
 
 
-def _manifest(version: str, columns: tuple[str, ...], files: dict[str, bytes]) -> Manifest:
+def manifest_of(version: str, columns: tuple[str, ...], files: dict[str, bytes]) -> Manifest:
+    """A manifest that says as little as it may."""
     return Manifest(
         version=version,
         created_at=SNAPSHOT,
