@@ -131,10 +131,10 @@ def _decide(
     report_uri: str | None,
     before: DriftDay | None,
 ) -> Retraining:
-    drifted = {group.version for group in groups if group.status == "drifted"}
+    drifted = [group for group in groups if group.status == "drifted"]
     if not drifted:
         return guards.no_drift()
-    again = _same_again(run, drifted, champion, before)
+    again = _same_again(run, {group.version for group in drifted}, champion, before)
     if again:
         return again
     own_run_id = guards.run_id_of(run.day, champion.version) if champion else ""
@@ -147,7 +147,7 @@ def _decide(
         in_flight=run.training_runs_in_flight(own_run_id),
         report_uri=report_uri,
     )
-    return guards.decide(groups, situation, run.rules)
+    return guards.decide(drifted, situation, run.rules)
 
 
 def _same_again(

@@ -40,11 +40,8 @@ def run_id_of(day: date, version: str) -> str:
     return f"drift__{day.isoformat()}__v{version}"
 
 
-def decide(groups: Sequence[GroupDrift], situation: Situation, rules: DriftRules) -> Retraining:
+def decide(drifted: Sequence[GroupDrift], situation: Situation, rules: DriftRules) -> Retraining:
     """Start a training run when the champion's own traffic drifted and every guard lets it."""
-    drifted = [group for group in groups if group.status == "drifted"]
-    if not drifted:
-        return no_drift()
     champion = situation.champion
     own = next((g for g in drifted if champion and g.version == champion.version), None)
     guards = tuple(_guards(own, situation, rules))
