@@ -91,12 +91,6 @@ def count(values: "NDArray[np.float64]", places: "NDArray[np.float64]") -> Count
     return Counts(places, below.astype(np.int64), at_most.astype(np.int64), len(ordered))
 
 
-def nothing(places: "NDArray[np.float64]") -> Counts:
-    """The counts of no rows."""
-    zeros = np.zeros(len(places), dtype=np.int64)
-    return Counts(places, zeros, zeros, 0)
-
-
 def ks_statistic(first: Counts, second: Counts) -> float:
     """The two-sample statistic D, exact where the places hold every value of one sample."""
     at = np.abs(first.at_most / first.rows - second.at_most / second.rows)

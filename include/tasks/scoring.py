@@ -1,6 +1,6 @@
 """What the operators of `churn_scoring` call: light to import, heavy only inside a task."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from include.tasks.adapter import Context, day_of, task
@@ -29,10 +29,12 @@ def plan_ranges(**context: Any) -> list[dict[str, Any]]:
     return [{"portion": portion} for portion in portions]
 
 
-def summarise_scores(*, planned: list[dict[str, Any]], **context: Any) -> Any:
+def summarise_scores(
+    *, planned: Iterable[dict[str, Any]], scored: Iterable[dict[str, Any]], **context: Any
+) -> Any:
     """Prove that every customer was scored exactly once, and write the summary."""
     portions = [arguments["portion"] for arguments in planned]
-    return scoring_task("summarise_scores")(planned=portions, **context)
+    return scoring_task("summarise_scores")(planned=portions, scored=list(scored), **context)
 
 
 def open_run(context: Context) -> "ScoringRun":

@@ -20,9 +20,8 @@ from include.champion.versions import Manifest
 from include.contract import load_contract
 from include.customers import loading
 from include.customers.database import open_engine
-from include.drift.findings import DriftDay
+from include.drift.findings import DriftDay, read_day
 from include.drift.guards import run_id_of
-from include.drift.stages import read_day
 from include.settings import Settings
 from include.store import open_store
 from include.tasks import connections
