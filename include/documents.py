@@ -2,17 +2,18 @@
 
 import hashlib
 import json
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from include.errors import ChampionError
+from include.errors import ChurnError, DocumentError
 
 
 class Document(BaseModel):
     """A JSON object in the store; an unknown field is an error, not a silent default."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    fault: ClassVar[type[ChurnError]] = DocumentError  # what one that cannot be read raises
 
     def to_bytes(self) -> bytes:
         """The document as stable, readable JSON."""
@@ -24,12 +25,12 @@ DocumentT = TypeVar("DocumentT", bound=Document)
 
 
 def parse_document(kind: type[DocumentT], data: bytes, key: str) -> DocumentT:
-    """A JSON document from the store; ChampionError when it is not one of that kind."""
+    """A JSON document from the store; the kind's `fault` when it is not one of that kind."""
     try:
         return kind.model_validate_json(data)
     except ValidationError as error:
         first = error.errors()[0]
-        raise ChampionError(
+        raise kind.fault(
             f"{key} is not a {kind.__name__}: {error.error_count()} faults, the first at "
             f"{'.'.join(map(str, first['loc'])) or 'the top'}: {first['msg']}"
         ) from error

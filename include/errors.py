@@ -10,6 +10,7 @@
     │   └── StoreUnavailable    no answer, or none in time
     ├── DataError               customers that cannot be used: the message names columns, rows
     │   └── DatabaseUnavailable no answer from the customer database, or none in time
+    ├── DocumentError           a JSON object in the store that is not what its key says
     ├── ChampionError           a version that is not whole, not ours to load, or answers wrongly
     ├── RegistryError           MLflow did not answer, or its registry contradicts the pointer
     └── NeedsPerson             the gate will not decide alone
@@ -56,6 +57,10 @@ class DataError(ChurnError):
 
 class DatabaseUnavailable(DataError):
     """The customer database did not answer, or was busy for too long."""
+
+
+class DocumentError(ChurnError):
+    """A JSON object in the store is not a document of the kind that its key names."""
 
 
 class ChampionError(ChurnError):

@@ -3,14 +3,15 @@
 import logging
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import AwareDatetime, Field, model_validator
 
 from include.champion.calibration import Calibration
 from include.contract import Contract
 from include.documents import Document, parse_document, sha256
-from include.errors import ChampionError, ObjectNotFound
+from include.errors import ChampionError, ChurnError, ObjectNotFound
+from include.features import SplitRule
 from include.store import Store, StoredObject
 
 logger = logging.getLogger(__name__)
@@ -29,7 +30,13 @@ VERSION_PATTERN = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"  # one part of an object k
 SELF_CHECK_TOLERANCE = 1e-5
 
 
-class Pointer(Document):
+class ChampionDocument(Document):
+    """A document without which a version cannot be trusted."""
+
+    fault: ClassVar[type[ChurnError]] = ChampionError
+
+
+class Pointer(ChampionDocument):
     """`champion/current.json`: what is in production."""
 
     version: str = Field(pattern=VERSION_PATTERN)
@@ -48,22 +55,14 @@ class Pointer(Document):
         return self
 
 
-class FileEntry(Document):
+class FileEntry(ChampionDocument):
     """One file of a version."""
 
     sha256: str
     size: int = Field(ge=0)
 
 
-class SplitRecord(Document):
-    """The split that a version was trained under, so that its training rows are known for ever."""
-
-    salt: str
-    calibration_share: float
-    holdout_share: float
-
-
-class Manifest(Document):
+class Manifest(ChampionDocument):
     """`champion/versions/<version>/manifest.json`: all that a reader of the version must know."""
 
     version: str
@@ -80,7 +79,7 @@ class Manifest(Document):
     scaler_mean: tuple[float, ...]
     scaler_scale: tuple[float, ...]
     resampling: str
-    split: SplitRecord
+    split: SplitRule = Field(description="tells for ever which customers it was trained on")
     training_rows: int
     training_attrited_share: float
     metrics: dict[str, float | None]
@@ -100,7 +99,7 @@ class Manifest(Document):
         return self
 
 
-class SelfCheck(Document):
+class SelfCheck(ChampionDocument):
     """Made-up rows with the answers that the version must give wherever it is loaded."""
 
     columns: tuple[str, ...]

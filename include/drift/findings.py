@@ -6,11 +6,12 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import AwareDatetime, Field
 
-from include.documents import Document
+from include.documents import Document, parse_document
 from include.drift import statistics
 from include.drift.reference import Mix, Reference
 from include.drift.statistics import Counts, Verdict
 from include.params import DriftRules
+from include.store import Store
 
 PREFIX = "monitoring"
 DRIFT_FILE = "drift.json"
@@ -89,6 +90,16 @@ class DriftDay(Document):
 def day_key(day: date, name: str) -> str:
     """Where a day's findings lie."""
     return f"{PREFIX}/date={day.isoformat()}/{name}"
+
+
+def read_day(store: Store, day: date) -> DriftDay:
+    """A day's drift.json."""
+    return read_day_at(store, day_key(day, DRIFT_FILE))
+
+
+def read_day_at(store: Store, key: str) -> DriftDay:
+    """The drift.json under a key; DocumentError where it is none."""
+    return parse_document(DriftDay, store.read(key).data, key)
 
 
 def compare_group(

@@ -8,16 +8,18 @@ from typing import Any
 from include.drift.findings import GroupDrift, Guard, Retraining, StartedRun
 from include.params import DriftRules
 
-OLDER = "older_than_champion"
-
 
 @dataclass(frozen=True)
-class Production:
-    """The champion, and what has happened since it was trained."""
+class PinnedChampion:
+    """The champion that a run found when it began, whatever is in production by now."""
 
     version: str
     promoted_at: datetime
-    newly_labelled: int
+    snapshot_at: datetime  # when its training read the customer table
+
+    def is_younger_than(self, day: date) -> bool:
+        """Whether it was promoted only after that day."""
+        return day < self.promoted_at.date()
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class Situation:
 
     day: date
     now: datetime
-    production: Production | None
+    champion: PinnedChampion | None
+    newly_labelled: int  # customers, since the champion's training
     earlier: Sequence[StartedRun]
     in_flight: int  # training runs that have not ended, this day's own left out
     report_uri: str | None
@@ -42,8 +45,8 @@ def decide(groups: Sequence[GroupDrift], situation: Situation, rules: DriftRules
     drifted = [group for group in groups if group.status == "drifted"]
     if not drifted:
         return no_drift()
-    production = situation.production
-    own = next((g for g in drifted if production and g.version == production.version), None)
+    champion = situation.champion
+    own = next((g for g in drifted if champion and g.version == champion.version), None)
     guards = tuple(_guards(own, situation, rules))
     stopped = next((guard for guard in guards if not guard.passed), None)
     if stopped or own is None:
@@ -89,25 +92,26 @@ def _conf(group: GroupDrift, situation: Situation, rules: DriftRules) -> dict[st
 
 
 def _guards(own: GroupDrift | None, situation: Situation, rules: DriftRules) -> Iterator[Guard]:
-    production = situation.production
-    champion = f"version {production.version}" if production else "nobody"
+    champion = situation.champion
+    if champion is not None:
+        yield Guard(
+            name="older_than_champion",
+            passed=not champion.is_younger_than(situation.day),
+            explanation=f"the day is {situation.day}, the champion is of "
+            f"{champion.promoted_at.date()}",
+        )
+    named = f"version {champion.version}" if champion else "nobody"
     yield Guard(
         name="other_version",
         passed=own is not None,
-        explanation=f"the champion is {champion}, and only its own traffic can start a training",
+        explanation=f"the champion is {named}, and only its own traffic can start a training",
     )
-    if production is None or own is None:
+    if own is None:
         return
-    promoted = production.promoted_at.date()
-    yield Guard(
-        name=OLDER,
-        passed=situation.day >= promoted,
-        explanation=f"the day is {situation.day}, the champion is of {promoted}",
-    )
     yield Guard(
         name="few_new_labels",
-        passed=production.newly_labelled >= rules.newly_labelled_min,
-        explanation=f"{production.newly_labelled:,} customers were labelled since the champion's "
+        passed=situation.newly_labelled >= rules.newly_labelled_min,
+        explanation=f"{situation.newly_labelled:,} customers were labelled since the champion's "
         f"training, {rules.newly_labelled_min:,} are needed (drift.newly_labelled_min)",
     )
     yield _cool_down(situation, rules, run_id_of(situation.day, own.version))

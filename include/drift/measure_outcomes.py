@@ -19,7 +19,7 @@ from include.contract import Contract
 from include.customers import loading
 from include.documents import Document
 from include.drift import findings
-from include.drift.stages import DriftRun
+from include.drift.run import DriftRun
 from include.drift.statistics import SCORE
 from include.drift.traffic import CUSTOMER, KEYS, SCORE_COLUMN, distinct_texts, numbers, salted
 from include.errors import DataError
@@ -108,10 +108,10 @@ class Labels:
         return found
 
 
-def measure(run: DriftRun, id_key: bytes) -> Measured:
+def measure_outcomes(run: DriftRun) -> Measured:
     """Join the last weeks' predictions with the table's labels, and write outcomes.json."""
     days = [run.day - timedelta(days=back) for back in range(7 * run.rules.outcome_weeks)][::-1]
-    joined = _Join(run, id_key)
+    joined = _Join(run)
     weeks = [
         version_week
         for week, of_week in itertools.groupby(days, key=_iso_week)
@@ -131,13 +131,14 @@ def measure(run: DriftRun, id_key: bytes) -> Measured:
     return Measured(key, len(weeks), known)
 
 
-def read_labels(run: DriftRun, id_key: bytes) -> Labels:
+def read_labels(run: DriftRun) -> Labels:
     """The table's labels, under the keys by which the log knows its customers."""
     import pyarrow as pa
 
     contract = run.contract
     frame = loading.read_customers(run.open_engine(), _narrow(contract), labelled_only=True)
-    texts = pa.array([customer_key(each, id_key) for each in frame[contract.key.name]], pa.string())
+    ids = frame[contract.key.name]
+    texts = pa.array([customer_key(each, run.id_key) for each in ids], pa.string())
     keys = hashes(texts, np.zeros(len(texts), dtype=np.uint64))
     order = np.argsort(keys)
     target, moment = contract.target, contract.labelled_at.name
@@ -194,8 +195,8 @@ def _expected_auc(answers: "NDArray[np.float64]") -> float:
 class _Join:
     """One pass over the log, a week at a time; memory holds nine bytes a customer of a week."""
 
-    def __init__(self, run: DriftRun, id_key: bytes) -> None:
-        self.run, self._id_key = run, id_key
+    def __init__(self, run: DriftRun) -> None:
+        self.run = run
         self.rows_without_customer = 0
         self.unreadable: list[str] = []
         self._labels: Labels | None = None
@@ -249,7 +250,7 @@ class _Join:
     def labels(self) -> Labels:
         """The table's labels, read when the first prediction asks for them."""
         if self._labels is None:
-            self._labels = read_labels(self.run, self._id_key)
+            self._labels = read_labels(self.run)
         return self._labels
 
 

@@ -1,7 +1,7 @@
 """The drift report: Evidently's plots of a bounded sample, under the verdicts of drift.json.
 
 Evidently would test its sample by its own rules and could contradict drift.json. Its one test here
-answers what drift.json says. Nothing here opens a connection.
+answers what drift.json says.
 """
 
 import logging
@@ -12,8 +12,12 @@ import numpy as np
 import pandas as pd
 
 from include.champion.versions import Manifest
+from include.drift import findings
+from include.drift.collect_predictions import Collected
+from include.drift.detect_drift import Detected
 from include.drift.findings import GroupDrift
-from include.drift.reference import Mix, Reference
+from include.drift.reference import Mix, Reference, read_reference
+from include.drift.run import DriftRun
 from include.drift.statistics import Verdict
 from include.params import DriftRules
 
@@ -33,6 +37,27 @@ class DriftReport:
 
     page: bytes
     json: bytes
+
+
+def publish_report(run: DriftRun, collected: Collected, detected: Detected) -> str | None:
+    """Draw the report of the day's most telling version; None where nothing was tested."""
+    version = detected.report_version
+    if version is None:
+        logger.info("nothing was tested, so there is nothing to report")
+        return None
+    day = findings.read_day(run.store, run.day)
+    group = next(g for g in day.groups if g.version == version)
+    logged = next(g for g in collected.groups if g.version == version)
+    reference = read_reference(run.store, version)
+    made = draw(
+        reference=sample_reference(reference, group.reference or "all", run.rules),
+        current=run.read_frame(logged.sample or ""),
+        manifest=reference.manifest,
+        group=group,
+    )
+    run.store.write(findings.day_key(run.day, findings.REPORT_FILE), made.json)
+    run.store.write(findings.day_key(run.day, findings.REPORT_PAGE), made.page)
+    return day.report_uri
 
 
 def sample_reference(reference: Reference, mix: Mix, rules: DriftRules) -> pd.DataFrame:

@@ -41,7 +41,7 @@ REPETITIVE = ("model_version", "source")
 
 
 @dataclass
-class Group:
+class VersionTraffic:
     """What one version answered: counts, and a random sample of rows for the report's plots."""
 
     version: str
@@ -118,7 +118,7 @@ class Traffic:
     """One day's log."""
 
     day: date
-    groups: dict[str, Group] = field(default_factory=dict)
+    versions: dict[str, VersionTraffic] = field(default_factory=dict)
     rows: int = 0  # each once
     other_sources: int = 0
     without_version: int = 0
@@ -141,8 +141,8 @@ def read_traffic(store: Store, day: date, *, columns: Sequence[str], sample_rows
         on_unreadable=reading.skip,
     ):
         reading.take(batch)
-    for group in traffic.groups.values():
-        group.settle()
+    for each in traffic.versions.values():
+        each.settle()
     return traffic
 
 
@@ -236,24 +236,24 @@ class _Reading:
         for version in sorted({versions[place] for place in np.unique(places[asked])}):
             rows = np.flatnonzero(asked & _are(version, versions, places))
             if version:
-                self._take(self._group(version), batch, rows)
+                self._take(self._of(version), batch, rows)
             else:
                 self.traffic.without_version += len(rows)
 
-    def _take(self, group: Group, batch: "pa.RecordBatch", rows: "NDArray[np.intp]") -> None:
-        if group.reference is None:
-            group.rows += len(rows)
+    def _take(self, own: VersionTraffic, batch: "pa.RecordBatch", rows: "NDArray[np.intp]") -> None:
+        if own.reference is None:
+            own.rows += len(rows)
             return
         chosen = batch if len(rows) == batch.num_rows else batch.take(rows)
         # By column, which is how it is filled, checked and counted.
-        matrix = np.empty((len(rows), len(group.columns)), order="F")
-        for place, column in enumerate(group.columns):
+        matrix = np.empty((len(rows), len(own.columns)), order="F")
+        for place, column in enumerate(own.columns):
             matrix[:, place] = numbers(column, chosen.column(column.name))
-        kept = group.check(matrix)
-        fresh = self._first(group.version, chosen.column(CUSTOMER_KEY), kept)
-        group.repeated += int((~fresh).sum())
+        kept = own.check(matrix)
+        fresh = self._first(own.version, chosen.column(CUSTOMER_KEY), kept)
+        own.repeated += int((~fresh).sum())
         kept[kept] = fresh
-        group.add(matrix if kept.all() else matrix[kept], self.random)
+        own.add(matrix if kept.all() else matrix[kept], self.random)
 
     def _first(
         self, version: str, keys: "pa.Array", rows: "NDArray[np.bool_]"
@@ -265,11 +265,12 @@ class _Reading:
         fresh[known] = self.customers.first_of(hashed[known] ^ salted(version))
         return fresh
 
-    def _group(self, version: str) -> Group:
-        if version not in self.traffic.groups:
+    def _of(self, version: str) -> VersionTraffic:
+        known = self.traffic.versions
+        if version not in known:
             reference = _reference(self.store, version)
-            self.traffic.groups[version] = Group(version, reference, self.sample_rows)
-        return self.traffic.groups[version]
+            known[version] = VersionTraffic(version, reference, self.sample_rows)
+        return known[version]
 
 
 def _reference(store: Store, version: str) -> Reference | None:

@@ -1,16 +1,13 @@
-"""The nightly run over all customers: plan ranges of keys, score each, prove that none is missing.
+"""One range of a nightly run: its customers through the pinned champion, into part and table.
 
-The plan pins the champion and the moment. A range's part of `scores/date=…/` and its rows of
-`churn_scores` carry both and are written under keys that depend on the range alone, so that a range
-that is tried again replaces its own work. Customers whose values break the champion's contract have
-no score; each is listed with its faults under `runs/<run_id>/score_range/`.
+Customers whose values break the champion's contract have no score; each is listed with its faults
+under `runs/<run_id>/score_range/`.
 """
 
 import io
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import date, datetime
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -20,63 +17,21 @@ import pyarrow.parquet as pq
 
 from include.champion import versions
 from include.customers import ranges as customer_ranges
-from include.customers.ranges import KeyRange
 from include.errors import ChampionError, DataError
-from include.params import ScoringRules
 from include.scoring import bulk
 from include.scoring import table as score_table
 from include.scoring.bulk import BulkScorer
+from include.scoring.plan_ranges import Portion
+from include.scoring.run import ScoringRun, part_key
 from include.store import Store
-from include.training.run import RUNS_PREFIX, frame_bytes, safe_key
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
-    from sqlalchemy import Engine
 
 logger = logging.getLogger(__name__)
 
-SCORES_PREFIX = "scores"
 FAULT_COLUMNS = ["customer", "column", "expected", "found"]
-
-
-@dataclass(frozen=True)
-class Night:
-    """The connections and rules of one run, whichever task it is in."""
-
-    dag_run_id: str
-    store: Store
-    engine: "Engine"
-    rules: ScoringRules
-    rejected_share_max: float
-
-
-@dataclass(frozen=True)
-class Portion:
-    """One range's work: all that a mapped task must know."""
-
-    place: int
-    after: int | None
-    upto: int | None
-    date: str
-    scored_at: str
-    model_version: str
-    manifest_sha256: str
-
-    @property
-    def keys(self) -> KeyRange:
-        """The customers of the range."""
-        return KeyRange(self.after, self.upto)
-
-    @property
-    def moment(self) -> datetime:
-        """When the run pinned its champion; every score of the run says so."""
-        return datetime.fromisoformat(self.scored_at)
-
-    @property
-    def part(self) -> str:
-        """The key of the range's parquet file."""
-        return part_key(self.date, f"{self.place:04d}")
 
 
 @dataclass(frozen=True)
@@ -119,68 +74,33 @@ class Tally:
         self.since = now
 
 
-def plan_ranges(night: Night, *, day: date, now: datetime) -> list[Portion]:
-    """Pin the champion and cut the table; an empty list where there is no champion yet.
-
-    What an earlier run left for the same day is removed: its parts are cut elsewhere.
-    """
-    found = versions.read_pointer(night.store)
-    if found is None:
-        return []
-    pointer, manifest = found[0], versions.read_manifest(night.store, found[0])
-    rows = customer_ranges.count_customers(night.engine)
-    if not rows:
-        raise DataError(
-            "the table churners is empty, so nobody can be scored: see why, then start the run "
-            "again; the scores of the night before stay"
-        )
-    count = min(night.rules.ranges_max, -(-rows // night.rules.range_rows))
-    cuts = customer_ranges.cut(
-        night.engine, manifest.contract, ranges=count, rows=-(-rows // count)
-    )
-    score_table.create_score_table(night.engine)
-    clear_day(night.store, day.isoformat())
-    logger.info("%s customers in %s ranges, champion %s", rows, len(cuts), pointer.version)
-    return [
-        Portion(
-            place=place,
-            after=keys.after,
-            upto=keys.upto,
-            date=day.isoformat(),
-            scored_at=now.isoformat(),
-            model_version=pointer.version,
-            manifest_sha256=pointer.manifest_sha256,
-        )
-        for place, keys in enumerate(cuts)
-    ]
-
-
-def score_range(night: Night, portion: Portion) -> Scored:
+def score_range(run: ScoringRun, portion: Portion) -> Scored:
     """Stream a range through the pinned champion into its part and the table.
 
-    DataError where a later run has scored the range: an older night, cleared, would overwrite it.
+    DataError where a later run has scored the range: an older run, cleared, would overwrite it.
     """
     tally = Tally()
-    later = score_table.later_moment(night.engine, portion.keys, than=portion.moment)
+    later = score_table.later_moment(run.engine, portion.keys, than=portion.scored_at)
     if later is not None:
         raise DataError(
-            f"this run pinned its champion at {portion.scored_at}, and churn_scores has scores of "
-            f"{later}: those stay; start a new run instead of clearing this one"
+            f"this run pinned its champion at {portion.scored_at.isoformat()}, and churn_scores "
+            f"has scores of {later}: those stay; start a new run instead of clearing this one"
         )
-    scorer = pinned_scorer(night.store, portion)
+    scorer = pinned_scorer(run.store, portion)
     tally.lap("load")
     chunks = customer_ranges.pages(
-        night.engine,
+        run.engine,
         scorer.manifest.contract,
         scorer.manifest.columns,
         portion.keys,
-        rows=night.rules.chunk_rows,
+        rows=run.rules.chunk_rows,
     )
-    return score_chunks(night, portion, scorer, chunks, tally=tally, part=portion.part)
+    part = part_key(run.day, f"{portion.place:04d}")
+    return score_chunks(run, portion, scorer, chunks, tally=tally, part=part)
 
 
 def score_chunks(
-    night: Night,
+    run: ScoringRun,
     portion: Portion,
     scorer: BulkScorer,
     chunks: Iterable[pd.DataFrame],
@@ -193,14 +113,14 @@ def score_chunks(
     with pq.ParquetWriter(buffer, bulk.SCHEMA, compression="zstd") as writer:
         for frame in chunks:
             tally.lap("read")
-            scores = _scored(night, portion, scorer, frame, tally)
+            scores = _scored(run, portion, scorer, frame, tally)
             writer.write_table(scores)
             tally.lap("write part")
-            score_table.upsert_scores(night.engine, scores)
+            score_table.upsert_scores(run.engine, scores)
             tally.lap("write table")
             tally.add(scores)
-    night.store.write(part, buffer.getvalue())
-    faults = _write_faults(night, part, tally.faults)
+    run.store.write(part, buffer.getvalue())
+    faults = _write_faults(run, part, tally.faults)
     tally.lap("write part")
     logger.info("%s: %s scored, %s not", part, tally.rows, tally.unscorable_rows)
     return Scored(
@@ -227,25 +147,8 @@ def pinned_scorer(store: Store, portion: Portion) -> BulkScorer:
     return BulkScorer(manifest, files)
 
 
-def day_prefix(day: str) -> str:
-    """Where a day's scores are kept."""
-    return f"{SCORES_PREFIX}/date={day}/"
-
-
-def part_key(day: str, name: str) -> str:
-    """One of a day's parquet files."""
-    return f"{day_prefix(day)}part-{name}.parquet"
-
-
-def clear_day(store: Store, day: str, *, keep: frozenset[str] = frozenset()) -> None:
-    """Remove a day's objects but those named: another plan's parts would count customers twice."""
-    for info in list(store.list(day_prefix(day))):
-        if info.key not in keep:
-            store.delete(info.key)
-
-
 def _scored(
-    night: Night, portion: Portion, scorer: BulkScorer, frame: pd.DataFrame, tally: Tally
+    run: ScoringRun, portion: Portion, scorer: BulkScorer, frame: pd.DataFrame, tally: Tally
 ) -> "pa.Table":
     manifest = scorer.manifest
     keys = _keys(frame, manifest.contract.key.name)
@@ -267,9 +170,9 @@ def _scored(
         probabilities,
         scorer.reasons_json(reasons, rows=len(probabilities)),
         keys=keys[good],
-        bands=night.rules.bands,
+        bands=run.rules.bands,
         model_version=portion.model_version,
-        scored_at=portion.moment,
+        scored_at=portion.scored_at,
     )
     tally.lap("rows")
     return scores
@@ -286,10 +189,9 @@ def _keys(frame: pd.DataFrame, name: str) -> "NDArray[np.int64]":
     return keys
 
 
-def _write_faults(night: Night, part: str, faults: list[dict[str, Any]]) -> str | None:
+def _write_faults(run: ScoringRun, part: str, faults: list[dict[str, Any]]) -> str | None:
     if not faults:
         return None
     name = part.rpartition("/")[2]
-    key = f"{RUNS_PREFIX}/{safe_key(night.dag_run_id)}/score_range/faults-{name}"
-    night.store.write(key, frame_bytes(pd.DataFrame(faults, columns=FAULT_COLUMNS)))
-    return key
+    frame = pd.DataFrame(faults, columns=FAULT_COLUMNS)
+    return run.write_frame("score_range", f"faults-{name}", frame)

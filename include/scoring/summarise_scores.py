@@ -8,7 +8,6 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import pyarrow.parquet as pq
 from pydantic import AwareDatetime, Field
 
@@ -16,11 +15,13 @@ from include.champion import versions
 from include.customers import ranges as customer_ranges
 from include.customers.ranges import KeyRange
 from include.documents import Document, parse_document
-from include.errors import DataError, ObjectNotFound
+from include.errors import DataError, DocumentError, ObjectNotFound
 from include.params import ScoringRules
 from include.scoring import score_range
 from include.scoring import table as score_table
-from include.scoring.score_range import Night, Portion, Scored, Tally
+from include.scoring.plan_ranges import Portion
+from include.scoring.run import ScoringRun, clear_day, day_prefix, part_key
+from include.scoring.score_range import Scored, Tally
 from include.store import Store
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ START_AGAIN = "clear plan_ranges with everything behind it, and the run starts a
 class Change(Document):
     """What differs from the night before."""
 
-    date: str
+    date: date
     model_version: str
     scored: int
     mean_probability: float
@@ -48,7 +49,7 @@ class Change(Document):
 class ScoreSummary(Document):
     """`scores/date=…/summary.json`: it is there exactly when the day's scores are complete."""
 
-    date: str
+    date: date
     model_version: str
     scored_at: AwareDatetime
     customers: int = Field(description="in churners at the end of the run")
@@ -64,28 +65,25 @@ class ScoreSummary(Document):
     seconds: dict[str, float] = Field(description="summed over the ranges, by step")
 
 
-def summarise_scores(
-    night: Night, portions: Sequence[Portion], scored: Sequence[Scored]
-) -> ScoreSummary:
+def summarise_scores(run: ScoringRun, planned: list[Portion], scored: list[Scored]) -> ScoreSummary:
     """Prove that the run is complete, remove what it replaces, and write the day's summary."""
-    _every_range(portions, scored)
-    for portion, done in zip(portions, scored, strict=True):
-        _check_part(night.store, portion, done)
-    ranges = _with_late(night, portions[0], list(scored))
-    _check_table(night, portions[0], ranges)
-    _check_unscorable(night, ranges)
-    removed = score_table.remove_other_scores(night.engine, scored_at=portions[0].moment)
-    summary = _summary(night, portions[0], ranges, removed=removed)
-    key = score_range.day_prefix(summary.date) + SUMMARY_FILE
-    score_range.clear_day(night.store, summary.date, keep=frozenset(summary.parts))
-    night.store.write(key, summary.to_bytes())
-    logger.info("\n%s", "\n".join(described(summary, night.rules)))
+    _every_range(planned, scored)
+    for portion, done in zip(planned, scored, strict=True):
+        _check_part(run, portion, done)
+    ranges = _with_late(run, planned[0], scored)
+    _check_table(run, planned[0], ranges)
+    _check_unscorable(run, ranges)
+    removed = score_table.remove_other_scores(run.engine, scored_at=planned[0].scored_at)
+    summary = _summary(run, planned[0], ranges, removed=removed)
+    clear_day(run.store, run.day, keep=frozenset(summary.parts))
+    run.store.write(day_prefix(run.day) + SUMMARY_FILE, summary.to_bytes())
+    logger.info("\n%s", "\n".join(described(summary, run.rules)))
     return summary
 
 
-def read_summary(store: Store, day: str) -> ScoreSummary | None:
+def read_summary(store: Store, day: date) -> ScoreSummary | None:
     """A day's summary; None where the day has none."""
-    key = score_range.day_prefix(day) + SUMMARY_FILE
+    key = day_prefix(day) + SUMMARY_FILE
     try:
         return parse_document(ScoreSummary, store.read(key).data, key)
     except ObjectNotFound:
@@ -110,17 +108,17 @@ def described(summary: ScoreSummary, rules: ScoringRules) -> list[str]:
     return lines
 
 
-def _every_range(portions: Sequence[Portion], scored: Sequence[Scored]) -> None:
-    planned, done = [p.place for p in portions], [s.place for s in scored]
-    if planned != done:
-        raise DataError(f"planned were the ranges {planned}, scored {done}: {START_AGAIN}")
+def _every_range(planned: Sequence[Portion], scored: Sequence[Scored]) -> None:
+    wanted, done = [p.place for p in planned], [s.place for s in scored]
+    if wanted != done:
+        raise DataError(f"planned were the ranges {wanted}, scored {done}: {START_AGAIN}")
 
 
-def _check_part(store: Store, portion: Portion, scored: Scored) -> None:
+def _check_part(run: ScoringRun, portion: Portion, scored: Scored) -> None:
     """The part holds the run's scores of its range's customers, each once, and no others."""
-    keys, moments = _part_keys(store, scored.part)
+    keys, moments = _part_keys(run, scored.part)
     found = f"{len(keys)} rows"
-    if len(keys) != scored.rows or moments - {(portion.model_version, portion.moment)}:
+    if len(keys) != scored.rows or moments - {(portion.model_version, portion.scored_at)}:
         found += f" of {sorted(map(str, moments))}"
     elif (np.diff(keys) <= 0).any():
         found = "a customer twice"
@@ -130,14 +128,14 @@ def _check_part(store: Store, portion: Portion, scored: Scored) -> None:
         return
     raise DataError(
         f"{scored.part} should hold {scored.rows} customers above {portion.after} up to "
-        f"{portion.upto}, scored by version {portion.model_version} at {portion.scored_at}; "
-        f"found {found}: clear this range of score_range"
+        f"{portion.upto}, scored by version {portion.model_version} at "
+        f"{portion.scored_at.isoformat()}; found {found}: clear this range of score_range"
     )
 
 
-def _part_keys(store: Store, key: str) -> "tuple[NDArray[np.int64], set[tuple[object, object]]]":
+def _part_keys(run: ScoringRun, key: str) -> "tuple[NDArray[np.int64], set[tuple[object, object]]]":
     names = ["customer", "model_version", "scored_at"]
-    table = pq.read_table(io.BytesIO(store.read(key).data), columns=names)
+    table = pq.read_table(io.BytesIO(run.read(key)), columns=names)
     runs = table.select(names[1:]).group_by(names[1:]).aggregate([]).to_pylist()
     return table["customer"].to_numpy(), {tuple(run[n] for n in names[1:]) for run in runs}
 
@@ -148,39 +146,39 @@ def _inside(keys: "NDArray[np.int64]", bounds: KeyRange) -> bool:
     return bool(above and below)
 
 
-def _with_late(night: Night, portion: Portion, ranges: list[Scored]) -> list[Scored]:
+def _with_late(run: ScoringRun, portion: Portion, ranges: list[Scored]) -> list[Scored]:
     """Score also the customers who came after their range was read, in a part of their own."""
-    known, late = _earlier_late(night.store, portion), list[Scored]()
+    known, late = _earlier_late(run, portion), list[Scored]()
     for _ in range(LATE_PASSES):
-        missing = _missing(night, portion, [*ranges, *late])
+        missing = _missing(run, portion, [*ranges, *late])
         if not missing and (late or not known):
             return [*ranges, *late]
         known |= missing
-        late = [_score_late(night, replace(portion, place=len(ranges)), known)]
+        late = [_score_late(run, replace(portion, place=len(ranges)), known)]
     raise DataError(
         f"customers still have no score after {LATE_PASSES} passes over latecomers: is somebody "
         f"loading customers right now? When that is done, {START_AGAIN}"
     )
 
 
-def _earlier_late(store: Store, portion: Portion) -> set[int]:
+def _earlier_late(run: ScoringRun, portion: Portion) -> set[int]:
     """Whom an earlier try of this task has scored as latecomers."""
     try:
-        keys, runs = _part_keys(store, score_range.part_key(portion.date, LATE))
+        keys, runs = _part_keys(run, part_key(run.day, LATE))
     except ObjectNotFound:
         return set()
-    return set(keys.tolist()) if runs == {(portion.model_version, portion.moment)} else set()
+    return set(keys.tolist()) if runs == {(portion.model_version, portion.scored_at)} else set()
 
 
-def _missing(night: Night, portion: Portion, ranges: Sequence[Scored]) -> set[int]:
+def _missing(run: ScoringRun, portion: Portion, ranges: Sequence[Scored]) -> set[int]:
     """Customers with neither a score of this run nor a listed fault."""
-    manifest, _ = versions.read_version(night.store, portion.model_version)
-    unscorable = _unscorable_keys(night.store, ranges)
-    most = night.rules.chunk_rows
+    manifest, _ = versions.read_version(run.store, portion.model_version)
+    unscorable = _unscorable_keys(run, ranges)
+    most = run.rules.chunk_rows
     found = score_table.unscored_customers(
-        night.engine,
+        run.engine,
         manifest.contract.key.name,
-        scored_at=portion.moment,
+        scored_at=portion.scored_at,
         limit=len(unscorable) + most + 1,
     )
     missing = [key for key in found if key not in unscorable]
@@ -193,30 +191,29 @@ def _missing(night: Night, portion: Portion, ranges: Sequence[Scored]) -> set[in
     return {int(key) for key in missing if key is not None}
 
 
-def _unscorable_keys(store: Store, ranges: Sequence[Scored]) -> set[int]:
+def _unscorable_keys(run: ScoringRun, ranges: Sequence[Scored]) -> set[int]:
     keys: set[int] = set()
     for done in ranges:
         if done.faults:
-            listed = pd.read_parquet(io.BytesIO(store.read(done.faults).data), columns=["customer"])
-            keys.update(listed["customer"].tolist())
+            keys.update(run.read_frame(done.faults)["customer"].tolist())
     return keys
 
 
-def _score_late(night: Night, portion: Portion, keys: set[int]) -> Scored:
+def _score_late(run: ScoringRun, portion: Portion, keys: set[int]) -> Scored:
     logger.warning("%s customers came after their range was read: scored now", len(keys))
-    scorer = score_range.pinned_scorer(night.store, portion)
+    scorer = score_range.pinned_scorer(run.store, portion)
     frame = customer_ranges.read_keys(
-        night.engine, scorer.manifest.contract, scorer.manifest.columns, sorted(keys)
+        run.engine, scorer.manifest.contract, scorer.manifest.columns, sorted(keys)
     )
-    part = score_range.part_key(portion.date, LATE)
-    return score_range.score_chunks(night, portion, scorer, [frame], tally=Tally(), part=part)
+    part = part_key(run.day, LATE)
+    return score_range.score_chunks(run, portion, scorer, [frame], tally=Tally(), part=part)
 
 
-def _check_table(night: Night, portion: Portion, ranges: Sequence[Scored]) -> None:
+def _check_table(run: ScoringRun, portion: Portion, ranges: Sequence[Scored]) -> None:
     """The key is unique in the table, so as many rows as in the parts are the same customers."""
     expected = sum(done.rows for done in ranges)
     found = score_table.count_scores(
-        night.engine, scored_at=portion.moment, model_version=portion.model_version
+        run.engine, scored_at=portion.scored_at, model_version=portion.model_version
     )
     if found != expected:
         raise DataError(
@@ -225,49 +222,47 @@ def _check_table(night: Night, portion: Portion, ranges: Sequence[Scored]) -> No
         )
 
 
-def _check_unscorable(night: Night, ranges: Sequence[Scored]) -> None:
+def _check_unscorable(run: ScoringRun, ranges: Sequence[Scored]) -> None:
     unscorable = sum(done.unscorable_rows for done in ranges)
     everyone = unscorable + sum(done.rows for done in ranges)
-    if unscorable > night.rejected_share_max * everyone:
+    if unscorable > run.rejected_share_max * everyone:
         raise DataError(
             f"{unscorable} of {everyone} customers break the champion's contract, allowed are "
-            f"{night.rejected_share_max:.1%} (validation.rejected_share_max): their faults are in "
+            f"{run.rejected_share_max:.1%} (validation.rejected_share_max): their faults are in "
             f"{', '.join(done.faults for done in ranges if done.faults)}; the night before's "
             "scores of those customers stay until then"
         )
 
 
 def _summary(
-    night: Night, portion: Portion, ranges: Sequence[Scored], *, removed: int
+    run: ScoringRun, portion: Portion, ranges: Sequence[Scored], *, removed: int
 ) -> ScoreSummary:
     rows = sum(done.rows for done in ranges)
-    names = [band.name for band in night.rules.bands]
+    names = [band.name for band in run.rules.bands]
     bands = {name: sum(done.bands.get(name, 0) for done in ranges) for name in names}
     steps = dict.fromkeys(step for done in ranges for step in done.seconds)
     mean = sum(done.probability_sum for done in ranges) / max(rows, 1)
     return ScoreSummary(
-        date=portion.date,
+        date=run.day,
         model_version=portion.model_version,
-        scored_at=portion.moment,
-        customers=customer_ranges.count_customers(night.engine),
+        scored_at=portion.scored_at,
+        customers=customer_ranges.count_customers(run.engine),
         scored=rows,
         unscorable=sum(done.unscorable_rows for done in ranges),
         late=sum(done.rows for done in ranges if done.part.endswith(f"part-{LATE}.parquet")),
         removed=removed,
         mean_probability=mean,
         bands=bands,
-        change=_change(night.store, portion.date, rows=rows, mean=mean, bands=bands),
+        change=_change(run, rows=rows, mean=mean, bands=bands),
         parts=tuple(done.part for done in ranges),
         faults=tuple(done.faults for done in ranges if done.faults),
         seconds={step: sum(done.seconds.get(step, 0.0) for done in ranges) for step in steps},
     )
 
 
-def _change(
-    store: Store, day: str, *, rows: int, mean: float, bands: dict[str, int]
-) -> Change | None:
+def _change(run: ScoringRun, *, rows: int, mean: float, bands: dict[str, int]) -> Change | None:
     for back in range(1, NIGHTS_BACK + 1):
-        before = read_summary(store, (date.fromisoformat(day) - timedelta(days=back)).isoformat())
+        before = _earlier_summary(run.store, run.day - timedelta(days=back))
         if before is not None:
             return Change(
                 date=before.date,
@@ -277,3 +272,12 @@ def _change(
                 bands={name: n - before.bands.get(name, 0) for name, n in bands.items()},
             )
     return None
+
+
+def _earlier_summary(store: Store, day: date) -> ScoreSummary | None:
+    """A night before; one that another release summed up otherwise must not spoil tonight's."""
+    try:
+        return read_summary(store, day)
+    except DocumentError as error:
+        logger.warning("%s; it is left out", error)
+        return None

@@ -95,10 +95,10 @@ def day_of(context: Mapping[str, Any]) -> date:
 def _drift_run(context: Mapping[str, Any]) -> "DriftRun":
     from include.contract import load_contract
     from include.drift.stages import DriftRun
+    from include.handover import now
     from include.params import load_params
     from include.settings import load_settings
     from include.tasks import connections
-    from include.training.run import now
 
     settings = load_settings()
     rules = load_params(settings.params_file).drift

@@ -10,13 +10,17 @@ from include.errors import (
     ConfigurationError,
     DatabaseUnavailable,
     DataError,
+    DocumentError,
     NeedsPerson,
     StoreForbidden,
 )
 
 logger = logging.getLogger(__name__)
 
-HOPELESS = (ChampionError, ConfigurationError, DataError, NeedsPerson, StoreForbidden)
+HOPELESS = (
+    *(ChampionError, ConfigurationError, DataError, DocumentError),
+    *(NeedsPerson, StoreForbidden),
+)
 
 
 @contextmanager

@@ -26,7 +26,7 @@ def move_champion(**context: Any) -> dict[str, Any]:
     """Put the version back into production."""
     with reported():
         from include.champion import rollback
-        from include.training.run import now
+        from include.handover import now
 
         return asdict(rollback.move_champion(*_places(), _wish(context), now=now()))
 

@@ -26,8 +26,8 @@ def plan_ranges(**context: Any) -> list[dict[str, Any]]:
     from airflow.sdk.exceptions import AirflowSkipException
 
     with reported(), _unreachable_database():
+        from include.handover import now
         from include.scoring import score_range
-        from include.training.run import now
 
         portions = score_range.plan_ranges(_night(context), day=_day(context), now=now())
     if not portions:

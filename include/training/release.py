@@ -14,14 +14,15 @@ from include.champion import promotion, versions
 from include.champion.calibration import Calibration
 from include.champion.onnx_scorer import Scorer
 from include.champion.promotion import Production
-from include.champion.versions import Manifest, SelfCheck, SplitRecord
+from include.champion.versions import Manifest, SelfCheck
 from include.documents import Document, parse_document
 from include.errors import NeedsPerson, ObjectChanged
-from include.features import SplitRule, engineered_for
+from include.features import engineered_for
+from include.handover import frame_bytes, now
 from include.training import evaluation, gate
 from include.training.model_card import model_card
 from include.training.plots import evaluation_figures
-from include.training.run import TrainingRun, frame_bytes, now
+from include.training.run import TrainingRun
 from include.training.stages import Ingested, Trained, Transformed, Validated
 
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ def _decide(
     rival = None
     if production.pointer is not None:
         manifest = versions.read_manifest(run.store, production.pointer)
-        judges &= SplitRule(**manifest.split.model_dump()).sides(keys) == "holdout"
+        judges &= manifest.split.sides(keys) == "holdout"
         rival = _answers_of(run, manifest, frame[judges])
     return gate.decide(
         _holdout(run, frame[judges]),
@@ -314,7 +315,7 @@ def _draft(
         scaler_mean=tuple(scaler["mean"]),
         scaler_scale=tuple(scaler["scale"]),
         resampling=run.params.model.resampling,
-        split=SplitRecord(**run.params.split.model_dump()),
+        split=run.params.split,
         training_rows=history.transformed.training_rows,
         training_attrited_share=history.transformed.training_attrited_share,
         metrics=dict(report.metrics),

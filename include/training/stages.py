@@ -13,8 +13,9 @@ import pandas as pd
 from include.contract import FrameCheck
 from include.customers import loading
 from include.errors import DataError
+from include.handover import now
 from include.training import evaluation, fit, onnx_export
-from include.training.run import TrainingRun, content_sha256, now
+from include.training.run import TrainingRun, content_sha256
 
 logger = logging.getLogger(__name__)
 

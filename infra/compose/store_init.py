@@ -11,9 +11,9 @@ import uuid
 from typing import Any
 
 from include.errors import ChurnError, ObjectChanged, StoreError, StoreUnavailable
+from include.handover import RUNS_PREFIX
 from include.settings import load_settings
 from include.store import S3Store, Store, open_store
-from include.training.run import RUNS_PREFIX
 
 logger = logging.getLogger("store-init")
 

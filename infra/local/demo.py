@@ -21,11 +21,9 @@ from include.champion.versions import Manifest
 from include.contract import load_contract
 from include.customers import loading
 from include.customers.database import open_engine
-from include.drift.findings import DriftDay
+from include.drift.findings import DriftDay, read_day
 from include.drift.guards import run_id_of
-from include.drift.stages import read_day
 from include.errors import ChurnError
-from include.features import SplitRule
 from include.settings import PROJECT, Settings, load_settings
 from include.store import open_store
 from include.tasks import connections
@@ -193,7 +191,7 @@ class Demo:
     ) -> None:
         """Both versions on those newcomers that neither was trained on."""
         keys = people[self.contract.key.name].tolist()
-        held = SplitRule(**new.split.model_dump()).sides(keys) == "holdout"
+        held = new.split.sides(keys) == "holdout"
         labels = self.contract.labels(people)[held]
         was = demo_traffic.auc(labels, before.probabilities[held])
         now = demo_traffic.auc(labels, after.probabilities[held])

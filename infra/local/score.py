@@ -36,8 +36,8 @@ def main() -> int:
 
 
 def _score(day: date | None) -> int:
-    settings, filed = load_settings(), (day or datetime.now(UTC).date()).isoformat()
-    run = run_dag(settings, DAG_ID, {"date": filed})
+    settings, filed = load_settings(), day or datetime.now(UTC).date()
+    run = run_dag(settings, DAG_ID, {"date": filed.isoformat()})
     logger.info("%.1f s from trigger to success", run.seconds or 0.0)
     summary = read_summary(open_store(settings.resolved_store_uri), filed)
     if summary is None:

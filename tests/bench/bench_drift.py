@@ -23,18 +23,16 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from include.drift import stages as drift_stages
 from include.drift import statistics
+from include.drift.collect_predictions import collect_predictions
+from include.drift.detect_drift import detect_drift
 from include.drift.reference import read_reference
-from include.drift.stages import DriftRun
 from include.drift.statistics import SCORE
-from include.params import load_params
 from include.predictions import log as prediction_log
 from include.predictions.log import BATCH_ROWS
-from include.settings import Settings
 from include.store import LocalStore
 from tests.bench.memory import peak_mib
-from tests.include.bank_days import CONTRACT, DAY, people, publish, score
+from tests.include.bank_days import CONTRACT, DAY, drift_run, people, publish, score
 
 REFERENCE_ROWS = 10_000
 EVIDENTLY_SECONDS = 120
@@ -137,19 +135,10 @@ def report(name: str, directory: str) -> None:
 
 def whole(store: LocalStore) -> Callable[[], Any]:
     """From the log to drift.json, as the DAG's two tasks do it."""
-    run = DriftRun(
-        dag_run_id="bench",
-        day=DAY,
-        store=store,
-        contract=CONTRACT,
-        rules=load_params(Settings().params_file).drift,
-        open_engine=lambda: None,  # type: ignore[arg-type, return-value]
-        training_runs_in_flight=lambda own: 0,
-        now=datetime(2026, 5, 5, tzinfo=UTC),
-    )
+    run = drift_run("bench", store=store)
 
     def step() -> None:
-        found = drift_stages.detect_drift(run, drift_stages.collect_predictions(run))
+        found = detect_drift(run, collect_predictions(run))
         assert not found.drifted
 
     return step

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,11 @@ from include.customers import loading
 from include.customers.database import open_engine
 from include.customers.sample import sample_customers
 from include.params import Params, load_params
-from include.scoring import score_range, summarise_scores
 from include.scoring import table as score_table
-from include.scoring.score_range import Night, Portion, Scored
+from include.scoring.plan_ranges import Portion, plan_ranges
+from include.scoring.run import ScoringRun
+from include.scoring.score_range import Scored, score_range
+from include.scoring.summarise_scores import summarise_scores
 from include.settings import Settings
 from include.store import LocalStore, Store
 from include.training import fit
@@ -67,11 +70,17 @@ class Place:
     store: Store
     params: Params
 
-    def night(self) -> Night:
+    def night(self, day: date) -> ScoringRun:
         """A night there, with its own connections."""
-        engine = open_engine(self.url)
-        share = self.params.validation.rejected_share_max
-        return Night("bench", self.store, engine, self.params.scoring, share)
+        return ScoringRun(
+            dag_run_id="bench",
+            store=self.store,
+            engine=open_engine(self.url),
+            rules=self.params.scoring,
+            rejected_share_max=self.params.validation.rejected_share_max,
+            day=day,
+            now=datetime.now(UTC),
+        )
 
 
 def main() -> None:
@@ -135,13 +144,11 @@ def a_night(place: Place, *, workers: int, day: date, ranges_each: int | None = 
         if ranges_each is None:
             list(pool.map(warmed, range(workers)))
         started = time.perf_counter()
-        portions = score_range.plan_ranges(place.night(), day=day, now=datetime.now(UTC))
+        portions = plan_ranges(place.night(day))
         planned = time.perf_counter()
-        found = list(pool.map(worked, [place] * len(portions), portions))
+        found = list(pool.map(partial(worked, place, day), portions))
         done = time.perf_counter()
-        summary = summarise_scores.summarise_scores(
-            place.night(), portions, [scored for scored, _ in found]
-        )
+        summary = summarise_scores(place.night(day), portions, [scored for scored, _ in found])
         ended = time.perf_counter()
     write(f"  {summary.scored:,} scored once in {len(portions)} ranges by {workers} worker(s)")
     return Measured(
@@ -153,9 +160,9 @@ def a_night(place: Place, *, workers: int, day: date, ranges_each: int | None = 
     )
 
 
-def worked(place: Place, portion: Portion) -> tuple[Scored, float]:
+def worked(place: Place, day: date, portion: Portion) -> tuple[Scored, float]:
     """One range, and the process's peak memory in MiB."""
-    scored = score_range.score_range(place.night(), portion)
+    scored = score_range(place.night(day), portion)
     return scored, peak_mib()
 
 

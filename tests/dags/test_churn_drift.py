@@ -10,8 +10,7 @@ import pytest
 
 from include.customers import loading
 from include.customers.database import open_engine
-from include.drift.findings import DriftDay
-from include.drift.stages import read_day
+from include.drift.findings import DriftDay, read_day
 from include.store import LocalStore
 from tests.dags.conftest import AnswersOf
 from tests.dags.conftest import _run as run_script

@@ -1,7 +1,7 @@
 """The scoring DAG: its shape, and real nights of it by Airflow on MariaDB and S3."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pandas as pd
 import pytest
@@ -119,7 +119,7 @@ def test_airflow_scores_everybody_in_mapped_ranges(
     found = answers_of(script(date="2026-11-05"), **world, CHURN_PARAMS_FILE=small_ranges)
     expected = [["plan_ranges", -1], *[["score_range", i] for i in range(3)]]
     assert found["tasks"] == [[*t, "success"] for t in [*expected, ["summarise_scores", -1]]]
-    summary = summarise_scores.read_summary(s3_store, "2026-11-05")
+    summary = summarise_scores.read_summary(s3_store, date(2026, 11, 5))
     assert summary is not None and (summary.scored, len(summary.parts)) == (1500, 3)
     with create_engine(mariadb_url).connect() as connection:
         distinct = "SELECT COUNT(DISTINCT customer) FROM churn_scores"

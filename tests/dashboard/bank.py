@@ -15,11 +15,11 @@ from include.contract import load_contract
 from include.customers import loading
 from include.customers.database import open_engine
 from include.customers.sample import sample_customers
+from include.handover import frame_bytes
 from include.scoring.table import score_table
 from include.settings import Settings
 from include.store import LocalStore, open_store
 from include.training import evaluation
-from include.training.run import frame_bytes
 from tests.webapp.champions import Version, make_version, publish
 
 ROWS = 4000

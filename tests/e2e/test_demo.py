@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from include.champion import versions
-from include.drift.stages import read_day
+from include.drift.findings import read_day
 from include.settings import PROJECT
 from include.store import LocalStore
 from tests.e2e.test_make_run import Started, environment, start

@@ -9,16 +9,22 @@ from numpy.typing import NDArray
 
 from include.champion import versions
 from include.champion.calibration import Calibration
-from include.champion.versions import Manifest, SplitRecord
+from include.champion.versions import Manifest
 from include.contract import load_contract
 from include.customers.sample import NO_DRIFT, Drift, sample_customers
+from include.drift.run import DriftRun
 from include.features import SplitRule
+from include.handover import frame_bytes
+from include.params import load_params
 from include.predictions import log as prediction_log
+from include.settings import Settings
 from include.store import Store
-from include.training.run import frame_bytes
 
 CONTRACT = load_contract()
 DAY = date(2026, 5, 4)
+NOW = datetime(2026, 5, 5, 0, 30, tzinfo=UTC)
+ID_KEY = b"k"
+RULES = load_params(Settings().params_file).drift
 SNAPSHOT = datetime(2026, 5, 1, tzinfo=UTC)
 SPLIT = SplitRule(salt="churn", calibration_share=0.1, holdout_share=0.2)
 BUSY_SHIFT = Drift(0.5, ("Total_Trans_Amt", "Total_Trans_Ct", "Total_Ct_Chng_Q4_Q1"))
@@ -38,11 +44,24 @@ def reference(people: pd.DataFrame) -> pd.DataFrame:
 
 
 def publish(
-    store: Store, version: str = "1", *, people: pd.DataFrame, at: datetime = SNAPSHOT
+    store: Store,
+    version: str = "1",
+    *,
+    people: pd.DataFrame,
+    at: datetime = SNAPSHOT,
+    columns: tuple[str, ...] = CONTRACT.feature_names,
 ) -> Manifest:
     """Put a version into production that has a reference and nothing else."""
     files = {versions.REFERENCE_FILE: frame_bytes(reference(people))}
-    manifest = _manifest(version, files)
+    manifest = manifest_of(version, columns, files)
+    promote(store, manifest, files, at=at)
+    return manifest
+
+
+def promote(
+    store: Store, manifest: Manifest, files: dict[str, bytes], *, at: datetime = SNAPSHOT
+) -> None:
+    """Write a version and put it into production."""
     found = versions.read_pointer(store)
     versions.move_pointer(
         store,
@@ -52,7 +71,6 @@ def publish(
         reason="test",
         now=at,
     )
-    return manifest
 
 
 def log(
@@ -84,7 +102,7 @@ def log(
             **facts,
             "prediction_id": f"{request}-{version}-{source}-{key}",
             "row": 0,
-            "customer_key": prediction_log.customer_key(key, b"k") if known else None,
+            "customer_key": prediction_log.customer_key(key, ID_KEY) if known else None,
             "probability": answer,
             **record,
             **values,
@@ -99,6 +117,24 @@ def log(
         prediction_log.write_rows(store, rows[start : start + object_rows], columns, batch=name)
 
 
+def drift_run(
+    name: str = "run", rules: dict[str, Any] | None = None, *, store: Store, **parts: Any
+) -> DriftRun:
+    """A run over DAY while nothing trains; keywords replace its parts and rules."""
+    facts: dict[str, Any] = {
+        "dag_run_id": name,
+        "day": DAY,
+        "store": store,
+        "contract": CONTRACT,
+        "rules": RULES.model_copy(update=rules or {}),
+        "id_key": ID_KEY,
+        "open_engine": lambda: None,
+        "training_runs_in_flight": lambda own: 0,
+        "now": NOW,
+    }
+    return DriftRun(**{**facts, **parts})
+
+
 def people(rows: int, seed: int = 5, *, drift: Drift = NO_DRIFT) -> pd.DataFrame:
     """Customers that no other seed of these tests makes."""
     return sample_customers(rows, seed=seed, first_key=1 + seed * 1_000_000, drift=drift)
@@ -111,7 +147,8 @@ def existing(rows: int, seed: int = 5, *, drift: Drift = NO_DRIFT) -> pd.DataFra
     return found[stayed].head(rows)
 
 
-def _manifest(version: str, files: dict[str, bytes]) -> Manifest:
+def manifest_of(version: str, columns: tuple[str, ...], files: dict[str, bytes]) -> Manifest:
+    """A manifest that says as little as it may."""
     return Manifest(
         version=version,
         created_at=SNAPSHOT,
@@ -120,14 +157,14 @@ def _manifest(version: str, files: dict[str, bytes]) -> Manifest:
         dag_run_id="dag run",
         candidate_version=version,
         model_family="xgboost",
-        columns=CONTRACT.feature_names,
+        columns=columns,
         engineered=(),
         threshold=0.5,
         calibration=Calibration(slope=1, intercept=0),
         scaler_mean=(),
         scaler_scale=(),
         resampling="none",
-        split=SplitRecord(**SPLIT.model_dump()),
+        split=SPLIT,
         training_rows=1,
         training_attrited_share=0.16,
         metrics={},

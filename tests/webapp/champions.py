@@ -8,7 +8,7 @@ import numpy as np
 
 from include.champion import versions
 from include.champion.onnx_scorer import Scorer
-from include.champion.versions import Manifest, SelfCheck, SplitRecord
+from include.champion.versions import Manifest, SelfCheck
 from include.contract import load_contract
 from include.customers.sample import sample_customers
 from include.params import Params, load_params
@@ -115,7 +115,7 @@ def _manifest(
         scaler_mean=tuple(fitted.scaler.mean_.tolist()),
         scaler_scale=tuple(fitted.scaler.scale_.tolist()),
         resampling=params.model.resampling,
-        split=SplitRecord(**params.split.model_dump()),
+        split=params.split,
         training_rows=1000,
         training_attrited_share=0.16,
         metrics={"roc_auc": 0.97},

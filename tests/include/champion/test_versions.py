@@ -10,10 +10,11 @@ import pytest
 from include import store as store_module
 from include.champion import versions
 from include.champion.calibration import Calibration
-from include.champion.versions import Manifest, Pointer, SelfCheck, SplitRecord
+from include.champion.versions import Manifest, Pointer, SelfCheck
 from include.contract import Contract
 from include.documents import Document, parse_document, sha256
 from include.errors import ChampionError, ObjectChanged, ObjectExists, StoreError, StoreUnavailable
+from include.features import SplitRule
 from include.store import LocalStore, Store, open_store
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -39,7 +40,7 @@ def manifest(contract: Contract, **changes: Any) -> Manifest:
         "scaler_mean": (46.0, 0.5),
         "scaler_scale": (8.0, 0.5),
         "resampling": "none",
-        "split": SplitRecord(salt="churn", calibration_share=0.1, holdout_share=0.2),
+        "split": SplitRule(salt="churn", calibration_share=0.1, holdout_share=0.2),
         "training_rows": 6000,
         "training_attrited_share": 0.16,
         "metrics": {"roc_auc": 0.99, "slice": None},

@@ -15,21 +15,15 @@ from include.customers.database import open_engine
 from include.documents import parse_document
 from include.drift import measure_outcomes
 from include.drift.measure_outcomes import Outcomes, VersionWeek
-from include.drift.stages import DriftRun
-from include.params import load_params
-from include.settings import Settings
 from include.store import LocalStore
-from tests.include.bank_days import CONTRACT, DAY, log, people, score
+from tests.include.bank_days import CONTRACT, DAY, drift_run, log, people, score
+from tests.include.handing_on import handed_on
 
-RULES = load_params(Settings().params_file).drift.model_copy(
-    update={"outcome_days": 30, "outcome_weeks": 3}
-)
+RULES = {"outcome_days": 30, "outcome_weeks": 3}
 PREDICTED = datetime(2026, 5, 4, 12, tzinfo=UTC)  # as `log` has it
 SOON, RIPE = PREDICTED + timedelta(days=5, seconds=0.5), PREDICTED + timedelta(days=31)
 LEFT, STAYED = CONTRACT.target.positive, "Existing Customer"
 ASKED = people(400)
-
-MakeRun = Callable[..., DriftRun]
 
 
 @pytest.fixture
@@ -46,18 +40,9 @@ def measured(local_store: LocalStore, engine: Engine) -> Callable[..., Outcomes]
     """Measures on the day of the predictions, at a moment."""
 
     def measure(now: datetime, **parts: Any) -> Outcomes:
-        facts: dict[str, Any] = {
-            "dag_run_id": "run",
-            "day": DAY,
-            "store": local_store,
-            "contract": CONTRACT,
-            "rules": RULES,
-            "open_engine": lambda: engine,
-            "training_runs_in_flight": lambda own: 0,
-            "now": now,
-        }
-        run = DriftRun(**{**facts, **parts})
-        key = measure_outcomes.measure(run, b"k").outcomes
+        facts: dict[str, Any] = {"open_engine": lambda: engine, "now": now, **parts}
+        run = drift_run(rules=RULES, store=local_store, **facts)
+        key = handed_on(measure_outcomes.measure_outcomes(run)).outcomes
         return parse_document(Outcomes, run.store.read(key).data, key)
 
     return measure

@@ -1,12 +1,13 @@
 """The prediction log: what is written is what is read, once, in pages, by day."""
 
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import hypothesis.strategies as st
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
 
 from include.contract import load_contract
 from include.errors import DataError
@@ -97,17 +98,15 @@ def test_the_same_request_id_is_no_duplicate(local_store: LocalStore) -> None:
     assert read(local_store).num_rows == 2
 
 
-def test_more_objects_than_one_listing_holds_are_all_read(s3_store: S3Store) -> None:
-    (key,) = write_rows(s3_store, [logged(0)], COLUMNS)
-    data = s3_store.read(key).data
-    # The same object under other names: its row is a duplicate, and read all the same.
-    names = [f"{day_prefix(DAY)}0{place:04}.parquet" for place in range(1_000)]
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda name: s3_store.write(name, data), names))
-    (last,) = write_rows(s3_store, [logged(7)], COLUMNS)
-    s3_store.write(f"{day_prefix(DAY)}z.parquet", s3_store.read(last).data)
-    s3_store.delete(last)
-    assert read(s3_store, columns=["prediction_id"]).num_rows == 2
+def test_more_objects_than_one_listing_holds_are_all_read(
+    s3_store: S3Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "3")
+    for place in range(7):
+        write_rows(s3_store, [logged(place)], COLUMNS)
+    listed = s3_store.client.list_objects_v2(Bucket=s3_store.bucket)
+    assert listed["IsTruncated"]
+    assert read(s3_store, columns=["prediction_id"]).num_rows == 7
 
 
 def test_batches_are_bounded_and_columns_chosen(local_store: LocalStore) -> None:
@@ -183,3 +182,23 @@ def test_a_customer_key_hides_the_id_and_is_one_for_both_spellings() -> None:
     assert key == customer_key("708082083", b"k") == customer_key(708082083.0, b"k")
     assert "708082083" not in key and len(key) == 64
     assert key != customer_key(708082083, b"another")
+
+
+@given(st.lists(st.lists(st.integers(0, 40), max_size=60), max_size=8), st.integers(1, 2**63))
+def test_a_hash_is_new_exactly_once(batches: list[list[int]], spread: int) -> None:
+    known: set[int] = set()
+    seen = SeenHashes()
+    for batch in batches:
+        keys = np.array(batch, dtype=np.uint64) * np.uint64(2 * (spread // 2))  # even: none merge
+        expected = []
+        for key in keys.tolist():
+            expected.append(key not in known)
+            known.add(key)
+        assert seen.first_of(keys).tolist() == expected
+
+
+def test_many_hashes_outgrow_the_table_and_are_still_known() -> None:
+    keys = np.random.default_rng(0).integers(0, 2**64, 400_000, dtype=np.uint64)
+    seen = SeenHashes()
+    assert all(seen.first_of(part).all() for part in np.array_split(keys, 7))
+    assert not any(seen.first_of(part).any() for part in np.array_split(keys, 5))

@@ -9,17 +9,16 @@ import pandas as pd
 import pytest
 import xgboost as xgb
 
-from include.champion import versions
 from include.champion.contributions import TooDeep, contribution_tables
 from include.champion.onnx_scorer import Scorer
+from include.champion.versions import MODEL_FILE
 from include.contract import Contract
 from include.params import Band, Params, ScoringRules
 from include.scoring import bulk
 from include.scoring.bulk import BulkScorer
-from include.store import LocalStore
 from include.training import fit
 from tests.include.conftest import changed
-from tests.include.nights import fitted_on, put_champion
+from tests.include.nights import PEOPLE, Version, fitted_on, version_of
 
 SHAPES: Mapping[str, dict[str, Any]] = {
     "stumps": {"n_estimators": 5, "max_depth": 1},
@@ -35,19 +34,13 @@ def fitted(
     request: pytest.FixtureRequest, people: pd.DataFrame, contract: Contract, params: Params
 ) -> fit.Fitted:
     """A model of each shape."""
-    return fitted_on(people, contract, changed(params, SHAPES[request.param]))
+    return fitted_on(people.head(PEOPLE), contract, changed(params, SHAPES[request.param]))
 
 
-@pytest.fixture
-def scorer(
-    local_store: LocalStore, people: pd.DataFrame, contract: Contract, params: Params
-) -> BulkScorer:
+@pytest.fixture(scope="module")
+def scorer(champion: Version) -> BulkScorer:
     """A champion loaded for many rows."""
-    manifest = put_champion(
-        local_store, fitted_on(people, contract, params), contract, params, version="1"
-    )
-    files = versions.read_files(local_store, manifest, bulk.SCORING_FILES)
-    return BulkScorer(manifest, files)
+    return BulkScorer(*champion)
 
 
 def scaled(fitted: fit.Fitted, matrix: Any) -> Any:
@@ -71,7 +64,7 @@ def test_looked_up_contributions_are_those_of_xgboost(
 def test_a_value_on_a_cut_goes_right_as_in_xgboost(
     people: pd.DataFrame, contract: Contract, params: Params
 ) -> None:
-    fitted = fitted_on(people, contract, params)
+    fitted = fitted_on(people.head(PEOPLE), contract, params)
     booster = fitted.trees.get_booster()
     cuts = booster.trees_to_dataframe().dropna(subset=["Split"])
     features = np.zeros((len(cuts), 21), np.float32)
@@ -83,17 +76,15 @@ def test_a_value_on_a_cut_goes_right_as_in_xgboost(
 
 
 def test_leaves_of_many_features_are_refused_and_left_to_xgboost(
-    people: pd.DataFrame, contract: Contract, params: Params, local_store: LocalStore
+    people: pd.DataFrame, contract: Contract, params: Params
 ) -> None:
     shape = {"n_estimators": 2, "max_depth": 12, "colsample_bytree": 1.0, "learning_rate": 0.01}
     fitted = fitted_on(people, contract, changed(params, shape))
     booster = fitted.trees.get_booster()
     with pytest.raises(TooDeep, match="more than 8 features"):
         contribution_tables(bytes(booster.save_raw("json")), features=21)
-    manifest = put_champion(local_store, fitted, contract, params, version="1")
-    files = versions.read_files(local_store, manifest, bulk.SCORING_FILES)
     matrix = contract.matrix(people.head(20), fitted.columns)
-    scorer = BulkScorer(manifest, files)
+    scorer = BulkScorer(*version_of(fitted, contract, params, version="1"))
     reasons = scorer.reasons(scorer.inputs(matrix))
     raw = booster.predict(xgb.DMatrix(scaled(fitted, matrix)), pred_contribs=True)[:, :-1]
     assert reasons is not None
@@ -101,10 +92,10 @@ def test_leaves_of_many_features_are_refused_and_left_to_xgboost(
 
 
 def test_the_native_trees_answer_as_the_graph_does(
-    scorer: BulkScorer, people: pd.DataFrame, contract: Contract, local_store: LocalStore
+    scorer: BulkScorer, people: pd.DataFrame, contract: Contract, champion: Version
 ) -> None:
     matrix = contract.matrix(people, scorer.manifest.columns)
-    graph = Scorer(local_store.read("champion/versions/1/model.onnx").data)
+    graph = Scorer(champion[1][MODEL_FILE])
     assert scorer.trees is not None
     assert np.abs(scorer.score(scorer.inputs(matrix)) - graph.score(matrix)).max() < 1e-6
 
@@ -152,11 +143,10 @@ def test_bands_that_cannot_be_are_refused(bands: list[tuple[str, float]], expect
 
 
 def test_a_version_of_other_engineering_is_scored_by_its_graph_without_reasons(
-    scorer: BulkScorer, people: pd.DataFrame, contract: Contract, local_store: LocalStore
+    scorer: BulkScorer, people: pd.DataFrame, contract: Contract, champion: Version
 ) -> None:
-    files = versions.read_files(local_store, scorer.manifest, bulk.SCORING_FILES)
     older = scorer.manifest.model_copy(update={"engineered": ("Something_Else",)})
-    old = BulkScorer(older, files)
+    old = BulkScorer(older, champion[1])
     matrix = contract.matrix(people.head(5), older.columns)
     assert old.reasons(old.inputs(matrix)) is None
     assert old.reasons_json(None, rows=5).to_pylist() == ["[]"] * 5

@@ -5,9 +5,10 @@ import pytest
 from sqlalchemy import Engine, text
 
 from include.errors import DataError
+from include.handover import safe_key
 from include.params import Params
 from include.training import stages
-from include.training.run import TrainingRun, content_sha256, safe_key
+from include.training.run import TrainingRun, content_sha256
 from tests.include.conftest import MakeRun
 
 

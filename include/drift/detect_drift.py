@@ -1,0 +1,250 @@
+"""The verdict on a day: each version's traffic tested, a training run decided, drift.json written.
+
+What the task hands on are the facts of the drift.json that it has written, and no others.
+"""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from include.customers import loading
+from include.drift import findings, guards, statistics
+from include.drift.collect_predictions import Collected, CollectedGroup
+from include.drift.findings import DriftDay, GroupDrift, GroupStatus, Retraining, StartedRun
+from include.drift.guards import PinnedChampion, Situation
+from include.drift.reference import Mix, Reference, read_reference
+from include.drift.run import DriftRun
+from include.drift.statistics import SCORE, Verdict
+from include.drift.traffic import counts_of
+from include.errors import ChampionError, ConfigurationError, DocumentError, ObjectNotFound
+from include.store import Store
+
+logger = logging.getLogger(__name__)
+
+CLOCK_SLACK = timedelta(days=1)  # between this machine's clock and the store's
+
+
+@dataclass(frozen=True)
+class Detected:
+    """What `detect_drift` hands on."""
+
+    drift: str
+    drifted: bool
+    drifted_features: int
+    triggered: bool
+    reason: str
+    explanation: str
+    run_id: str | None
+    conf: dict[str, Any] | None
+    report_version: str | None
+
+
+def detect_drift(run: DriftRun, collected: Collected) -> Detected:
+    """Test each version's traffic, decide whether drift starts a training run, write drift.json."""
+    groups = tuple(_judged(run, group, collected.champion) for group in collected.groups)
+    tested = any(group.verdicts for group in groups)
+    report_key = findings.day_key(run.day, findings.REPORT_PAGE)
+    report_uri = f"{run.store.uri}/{report_key}" if tested else None
+    key = findings.day_key(run.day, findings.DRIFT_FILE)
+    before = _earlier_day(run.store, key)
+    decision = _decide(run, groups, collected.champion, report_uri, before)
+    found = _drift_day(run, collected, groups, decision, _started(decision, before), report_uri)
+    run.store.write(key, found.to_bytes())
+    logger.info("%s: %s; %s", run.day, found.explanation, decision.explanation)
+    return _detected(found, key)
+
+
+def _detected(found: DriftDay, key: str) -> Detected:
+    decision = found.retraining
+    return Detected(
+        drift=key,
+        drifted=found.drifted,
+        drifted_features=found.num_drifted_features,
+        triggered=decision.triggered,
+        reason=decision.reason,
+        explanation=f"{found.explanation}; {decision.explanation}",
+        run_id=decision.run_id,
+        conf=decision.conf,
+        report_version=_report_version(found),
+    )
+
+
+def _judged(run: DriftRun, group: CollectedGroup, champion: PinnedChampion | None) -> GroupDrift:
+    in_production = champion is not None and champion.version == group.version
+    if group.counts is None and in_production:
+        raise ChampionError(
+            f"the reference of version {group.version}, the champion, cannot be read from "
+            f"{run.store.uri}, so its {group.rows:,} rows cannot be tested: the log of "
+            "collect_predictions says why; restore the object, or train a new champion, then "
+            "clear this run"
+        )
+    if group.counts is None:
+        return _group_drift(group, "no_reference")
+    if group.rows < run.rules.rows_min:
+        return _group_drift(group, "too_few_rows")
+    reference = read_reference(run.store, group.version)
+    current = counts_of(run.read_frame(group.counts))
+    mix, verdicts = findings.compare_group(reference, current, run.rules)
+    if in_production:  # an earlier version may have had other columns
+        _check_rule(run, group.version, verdicts)
+    status: GroupStatus = "drifted" if statistics.day_drifted(verdicts, run.rules) else "quiet"
+    return _group_drift(group, status, tested=(reference, mix, verdicts))
+
+
+def _group_drift(
+    group: CollectedGroup,
+    status: GroupStatus,
+    *,
+    tested: tuple[Reference, Mix, tuple[Verdict, ...]] | None = None,
+) -> GroupDrift:
+    reference, mix, verdicts = tested or (None, None, ())
+    return GroupDrift(
+        version=group.version,
+        status=status,
+        rows=group.rows,
+        repeated_rows=group.repeated,
+        rows_at_fault=group.at_fault,
+        faults=group.faults,
+        reference=mix,
+        reference_rows=reference.rows(mix) if reference and mix else None,
+        score_reference_rows=reference.rows(mix, SCORE) if reference and mix else None,
+        verdicts=verdicts,
+        drifted_features=tuple(v.feature for v in verdicts if v.drifted),
+    )
+
+
+def _check_rule(run: DriftRun, version: str, verdicts: tuple[Verdict, ...]) -> None:
+    unknown = set(run.rules.rule.any_of) - {verdict.feature for verdict in verdicts}
+    if unknown:
+        raise ConfigurationError(
+            f"drift.rule.any_of names {', '.join(sorted(unknown))}, which version {version} "
+            f"does not use: it uses {', '.join(v.feature for v in verdicts)}"
+        )
+
+
+def _decide(
+    run: DriftRun,
+    groups: tuple[GroupDrift, ...],
+    champion: PinnedChampion | None,
+    report_uri: str | None,
+    before: DriftDay | None,
+) -> Retraining:
+    drifted = {group.version for group in groups if group.status == "drifted"}
+    if not drifted:
+        return guards.no_drift()
+    again = _same_again(run, drifted, champion, before)
+    if again:
+        return again
+    own_run_id = guards.run_id_of(run.day, champion.version) if champion else ""
+    situation = Situation(
+        day=run.day,
+        now=run.now,
+        champion=champion,
+        newly_labelled=_newly_labelled(run, champion),
+        earlier=list(_earlier_starts(run)),
+        in_flight=run.training_runs_in_flight(own_run_id),
+        report_uri=report_uri,
+    )
+    return guards.decide(groups, situation, run.rules)
+
+
+def _same_again(
+    run: DriftRun, drifted: set[str], champion: PinnedChampion | None, before: DriftDay | None
+) -> Retraining | None:
+    """What an earlier run of this day decided, unless there is another champion now.
+
+    It starts the same training run, which the operator then finds there. Where a later champion
+    stands, Airflow may have forgotten that run, and the guards see to it that none is started.
+    """
+    if before is None or not before.retraining.triggered:
+        return None
+    candidates = drifted
+    if champion is not None and champion.version in drifted:
+        candidates = {champion.version}
+    elif champion is not None and champion.is_younger_than(run.day):
+        return None
+    own = {guards.run_id_of(run.day, version) for version in candidates}
+    return before.retraining if before.retraining.run_id in own else None
+
+
+def _newly_labelled(run: DriftRun, champion: PinnedChampion | None) -> int:
+    if champion is None:
+        return 0
+    return loading.count_newly_labelled(run.open_engine(), champion.snapshot_at)
+
+
+def _earlier_starts(run: DriftRun) -> Iterator[StartedRun]:
+    """What drift started within the cool-down, as every day's drift.json tells it."""
+    oldest = run.now - timedelta(days=run.rules.cooldown_days) - CLOCK_SLACK
+    for found in run.store.list(f"{findings.PREFIX}/"):
+        if not found.key.endswith(f"/{findings.DRIFT_FILE}"):
+            continue
+        if found.modified >= oldest.timestamp():
+            earlier = _earlier_day(run.store, found.key)
+            yield from earlier.started_runs if earlier else ()
+
+
+def _earlier_day(store: Store, key: str) -> DriftDay | None:
+    """An older drift.json; one that another release wrote otherwise must not silence today's."""
+    try:
+        return findings.read_day_at(store, key)
+    except ObjectNotFound:
+        return None
+    except DocumentError as error:
+        logger.warning("%s; it is left out", error)
+        return None
+
+
+def _started(decision: Retraining, before: DriftDay | None) -> tuple[StartedRun, ...]:
+    """Every training run that this day has started, the one just decided included."""
+    runs = {start.run_id: start for start in before.started_runs} if before else {}
+    if decision.run_id and decision.decided_at:
+        start = StartedRun(run_id=decision.run_id, decided_at=decision.decided_at)
+        runs.setdefault(decision.run_id, start)
+    return tuple(runs.values())
+
+
+def _drift_day(
+    run: DriftRun,
+    collected: Collected,
+    groups: tuple[GroupDrift, ...],
+    decision: Retraining,
+    started_runs: tuple[StartedRun, ...],
+    report_uri: str | None,
+) -> DriftDay:
+    status = findings.status_of(groups)
+    drifted = tuple(sorted({name for group in groups for name in group.drifted_features}))
+    return DriftDay(
+        date=run.day,
+        status=status,
+        explanation=findings.explain(status, groups, run.rules),
+        drifted=status == "drifted",
+        drifted_features=drifted,
+        num_drifted_features=len(drifted),
+        threshold=run.rules.rule.threshold,
+        rows=collected.rows,
+        rows_of_other_sources=collected.other_sources,
+        rows_without_version=collected.without_version,
+        unreadable_objects=tuple(collected.unreadable),
+        groups=groups,
+        retraining=decision,
+        started_runs=started_runs,
+        report_uri=report_uri,
+        rules=run.rules,
+    )
+
+
+def _report_version(found: DriftDay) -> str | None:
+    """The version that the day's report is about.
+
+    The one whose drift started a training run, else one that drifted, else the busiest.
+    """
+
+    def telling(group: GroupDrift) -> tuple[bool, bool, int]:
+        own_run_id = guards.run_id_of(found.date, group.version)
+        return own_run_id == found.retraining.run_id, group.status == "drifted", group.rows
+
+    tested = [group for group in found.groups if group.verdicts]
+    return max(tested, key=telling).version if tested else None

@@ -1,0 +1,76 @@
+"""How a task hands over to the next: objects under `runs/<run_id>/<task_id>/`, and their keys."""
+
+import hashlib
+import io
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+
+from include.store import Store
+
+RUNS_PREFIX = "runs"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A DAG run as its tasks see it: its id, and the store in which they hand over."""
+
+    dag_run_id: str
+    store: Store
+
+    def key(self, task_id: str, name: str) -> str:
+        """Where a task of this run keeps a file."""
+        return f"{RUNS_PREFIX}/{safe_key(self.dag_run_id)}/{task_id}/{name}"
+
+    def write_frame(self, task_id: str, name: str, frame: pd.DataFrame) -> str:
+        """Keep a table as parquet; returns its key."""
+        return self.write(task_id, name, frame_bytes(frame))
+
+    def write_json(self, task_id: str, name: str, value: Any) -> str:
+        """Keep a value as JSON; returns its key."""
+        return self.write(task_id, name, json.dumps(value, indent=2, allow_nan=False).encode())
+
+    def write(self, task_id: str, name: str, data: bytes) -> str:
+        """Keep a file; returns its key."""
+        key = self.key(task_id, name)
+        self.store.write(key, data)
+        return key
+
+    def read(self, key: str) -> bytes:
+        """A file that an earlier task kept."""
+        return self.store.read(key).data
+
+    def read_frame(self, key: str) -> pd.DataFrame:
+        """A table that an earlier task kept."""
+        return pd.read_parquet(io.BytesIO(self.read(key)))
+
+    def read_json(self, key: str) -> Any:
+        """A value that an earlier task kept."""
+        return json.loads(self.read(key))
+
+
+def now() -> datetime:
+    """This moment, in UTC."""
+    return datetime.now(UTC)
+
+
+def safe_key(run_id: str) -> str:
+    """A run id as one part of an object key: Airflow's own as it is, a person's may hold anything.
+
+    Two ids that differ only in other characters stay apart by a short hash.
+    """
+    cleaned = re.sub(r"[^A-Za-z0-9._:+-]", "-", run_id).strip(".") or "run"
+    if cleaned == run_id:
+        return cleaned
+    return f"{cleaned}-{hashlib.sha256(run_id.encode()).hexdigest()[:8]}"
+
+
+def frame_bytes(frame: pd.DataFrame) -> bytes:
+    """A table as parquet."""
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer, index=False)
+    return buffer.getvalue()

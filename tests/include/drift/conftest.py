@@ -1,0 +1,33 @@
+"""A customer table with new labels, and runs over a day."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from functools import partial
+
+import pytest
+from sqlalchemy import Engine
+
+from include.customers import loading
+from include.customers.database import open_engine
+from include.drift.run import DriftRun
+from include.store import LocalStore
+from tests.include.bank_days import SNAPSHOT, drift_run, people
+
+MakeRun = Callable[..., DriftRun]
+
+
+@pytest.fixture(scope="session")
+def new_labels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """A customer database with 600 labels that are newer than the champion; nobody writes to it."""
+    engine = open_engine(f"sqlite:///{tmp_path_factory.mktemp('labels') / 'churn.db'}")
+    loading.create_table(engine)
+    labelled_at = SNAPSHOT + timedelta(days=1, microseconds=1)
+    loading.load_customers(engine, people(600, seed=2), now=labelled_at)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def make_run(local_store: LocalStore, new_labels: Engine) -> MakeRun:
+    """Makes a run over DAY; arguments replace its name, rules, store and parts."""
+    return partial(drift_run, store=local_store, open_engine=lambda: new_labels)

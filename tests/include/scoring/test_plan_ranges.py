@@ -1,0 +1,69 @@
+"""What a plan cuts and clears, and the ranges and pages that customers are read by."""
+
+import pandas as pd
+import pytest
+from sqlalchemy import Engine
+
+from include.contract import Contract
+from include.customers import loading
+from include.customers import ranges as customer_ranges
+from include.customers import rows as customer_rows
+from include.customers.ranges import KeyRange
+from include.errors import DataError
+from include.scoring.run import ScoringRun
+from include.store import LocalStore
+from tests.include.nights import night_of, parts_of, plan, scored, sql
+
+
+def test_without_a_champion_there_is_nothing_to_plan(
+    local_store: LocalStore, sqlite_bank: Engine
+) -> None:
+    assert plan(night_of(local_store, sqlite_bank)) == []
+
+
+def test_an_empty_table_fails_and_says_so(sqlite_night: ScoringRun) -> None:
+    sql(sqlite_night.engine, "DELETE FROM churners")
+    with pytest.raises(DataError, match="churners is empty"):
+        plan(sqlite_night)
+
+
+def test_a_later_plan_removes_the_parts_of_an_unfinished_one(sqlite_night: ScoringRun) -> None:
+    scored(sqlite_night, plan(sqlite_night))
+    other = night_of(sqlite_night.store, sqlite_night.engine, range_rows=600)
+    scored(other, plan(other))
+    assert parts_of(sqlite_night)["customer"].is_unique
+
+
+@pytest.mark.parametrize(
+    ("ranges", "rows", "expected"),
+    [(1, 1000, [1000]), (4, 250, [250] * 4), (3, 334, [334, 334, 332]), (9, 999, [999, 1])],
+)
+def test_ranges_hold_equal_numbers_and_every_possible_key(
+    bank: Engine, contract: Contract, ranges: int, rows: int, expected: list[int]
+) -> None:
+    cuts = customer_ranges.cut(bank, contract, ranges=ranges, rows=rows)
+    sizes = [
+        sum(len(page) for page in customer_ranges.pages(bank, contract, ["Gender"], keys, rows=300))
+        for keys in cuts
+    ]
+    assert sizes == expected
+    assert cuts[0].after is None and cuts[-1].upto is None
+    assert [keys.upto for keys in cuts[:-1]] == [keys.after for keys in cuts[1:]]
+
+
+def test_pages_hold_no_more_than_they_may(bank: Engine, contract: Contract) -> None:
+    pages = customer_ranges.pages(bank, contract, ["Gender"], KeyRange(None, None), rows=300)
+    assert [len(page) for page in pages] == [300, 300, 300, 100]
+
+
+def test_a_page_that_the_server_cuts_is_read_row_by_row(
+    bank: Engine, contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names, everybody = contract.feature_names, KeyRange(None, None)
+    whole = list(customer_ranges.pages(bank, contract, names, everybody, rows=400))
+    monkeypatch.setattr(customer_rows, "PAGE_BYTES_MAX", 10_000)
+    cut = list(customer_ranges.pages(bank, contract, names, everybody, rows=400))
+    expected = loading.read_customers(bank, contract, labelled_only=False)
+    for found in (whole, cut):
+        frame = pd.concat(found, ignore_index=True)
+        pd.testing.assert_frame_equal(frame, expected[list(frame)])

@@ -1,0 +1,140 @@
+"""Whole nights: everybody once, whatever happens in between, and proofs that notice."""
+
+import io
+import json
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from include.champion.onnx_scorer import Scorer
+from include.contract import Contract
+from include.customers import loading
+from include.errors import DataError
+from include.scoring.run import ScoringRun, day_prefix
+from include.scoring.summarise_scores import SUMMARY_FILE, summarise_scores
+from tests.include.nights import (
+    DAY,
+    PEOPLE,
+    night_of,
+    parts_of,
+    plan,
+    scored,
+    sql,
+    table_of,
+    whole_night,
+)
+
+
+def test_everybody_is_scored_once_as_the_champion_answers(
+    night: ScoringRun, people: pd.DataFrame, contract: Contract
+) -> None:
+    sql(night.engine, "UPDATE churners SET Attrition_Flag = NULL WHERE CLIENTNUM % 3 = 0")
+    summary = whole_night(night)
+    expected = people.head(PEOPLE).sort_values("CLIENTNUM")
+    graph = Scorer(night.store.read("champion/versions/1/model.onnx").data)
+    answers = graph.score(contract.matrix(expected, contract.feature_names))
+    for found in (table_of(night), parts_of(night)):
+        assert found["customer"].tolist() == expected["CLIENTNUM"].tolist()
+        assert np.abs(found["probability"].to_numpy() - answers).max() < 1e-6
+        assert set(found["model_version"]) == {"1"}
+        assert all(len(json.loads(reasons)) == 3 for reasons in found["reasons"])
+    assert (summary.customers, summary.scored, summary.unscorable) == (PEOPLE, PEOPLE, 0)
+    assert sum(summary.bands.values()) == PEOPLE and len(summary.parts) == 4
+    assert summary.mean_probability == pytest.approx(answers.mean(), abs=1e-6)
+
+
+def test_the_same_date_again_replaces_the_scores_even_when_cut_otherwise(
+    night: ScoringRun,
+) -> None:
+    whole_night(night)
+    first = table_of(night)
+    other = night_of(night.store, night.engine, range_rows=170, chunk_rows=50)
+    summary = whole_night(other)
+    assert len(summary.parts) == 6 and len(parts_of(night)) == PEOPLE
+    again = table_of(night)
+    columns = ["customer", "probability", "band", "reasons", "model_version"]
+    pd.testing.assert_frame_equal(first[columns], again[columns])
+    assert summary.removed == 0 and first["scored_at"].iloc[0] != again["scored_at"].iloc[0]
+
+
+def test_the_night_before_is_compared(sqlite_night: ScoringRun) -> None:
+    before = whole_night(sqlite_night, day=date(2026, 11, 20))
+    sql(sqlite_night.engine, "DELETE FROM churners WHERE CLIENTNUM % 10 = 0")
+    summary = whole_night(sqlite_night)
+    assert before.change is None and summary.change is not None
+    assert summary.change.date == date(2026, 11, 20)
+    assert summary.change.scored == summary.scored - before.scored < 0
+    assert sum(summary.change.bands.values()) == summary.change.scored
+
+
+def test_a_summary_of_another_release_is_no_night_before(sqlite_night: ScoringRun) -> None:
+    key = f"{day_prefix(DAY - timedelta(1))}{SUMMARY_FILE}"
+    sqlite_night.store.write(key, b'{"date": "2026-11-21"}')
+    assert whole_night(sqlite_night).change is None
+
+
+def test_customers_who_are_gone_leave_no_score_behind(night: ScoringRun) -> None:
+    whole_night(night)
+    sql(night.engine, "DELETE FROM churners WHERE CLIENTNUM % 10 = 0")
+    summary = whole_night(night)
+    left = table_of(night)["customer"]
+    assert not (left % 10 == 0).any() and len(left) == summary.customers
+    assert summary.removed == PEOPLE - summary.customers
+
+
+def test_too_many_at_fault_fail_the_night_and_keep_yesterdays_scores(
+    sqlite_night: ScoringRun,
+) -> None:
+    whole_night(sqlite_night)
+    sql(sqlite_night.engine, "UPDATE churners SET Credit_Limit = -1 WHERE CLIENTNUM % 5 = 0")
+    with pytest.raises(DataError, match=r"200 of 1000 customers .* allowed are 5\.0%"):
+        whole_night(sqlite_night)
+    assert len(table_of(sqlite_night)) == PEOPLE
+
+
+def test_who_comes_during_the_run_is_scored_too(night: ScoringRun, people: pd.DataFrame) -> None:
+    sql(night.engine, "DELETE FROM churners WHERE CLIENTNUM % 100 = 0")
+    portions = plan(night)
+    done = scored(night, portions)
+    loading.load_customers(night.engine, people.head(PEOPLE), now=datetime.now(UTC))
+    summary = summarise_scores(night, portions, done)
+    assert (summary.scored, summary.late) == (PEOPLE, 10)
+    again = summarise_scores(night, portions, done)  # a task that is tried again
+    assert (again.scored, again.late) == (PEOPLE, 10)
+    assert parts_of(night)["customer"].tolist() == table_of(night)["customer"].tolist()
+
+
+@pytest.mark.parametrize("harm", ["lost", "doubled", "foreign"])
+def test_the_proof_notices_a_part_that_is_not_right(sqlite_night: ScoringRun, harm: str) -> None:
+    portions = plan(sqlite_night)
+    done = scored(sqlite_night, portions)
+    rows = pq.read_table(io.BytesIO(sqlite_night.store.read(done[1].part).data))
+    other = pq.read_table(io.BytesIO(sqlite_night.store.read(done[2].part).data))
+    harmed = {
+        "lost": rows.slice(1),
+        "doubled": rows.take([0, *range(len(rows) - 1)]),
+        "foreign": other,
+    }
+    buffer = io.BytesIO()
+    pq.write_table(harmed[harm], buffer)
+    sqlite_night.store.write(done[1].part, buffer.getvalue())
+    with pytest.raises(DataError, match="part-0001.parquet should hold .* clear this range"):
+        summarise_scores(sqlite_night, portions, done)
+
+
+def test_the_proof_notices_a_range_that_was_not_scored(sqlite_night: ScoringRun) -> None:
+    portions = plan(sqlite_night)
+    done = scored(sqlite_night, portions)
+    with pytest.raises(DataError, match="planned were the ranges"):
+        summarise_scores(sqlite_night, portions, done[:-1])
+
+
+def test_the_proof_notices_rows_that_the_table_has_lost(sqlite_night: ScoringRun) -> None:
+    portions = plan(sqlite_night)
+    done = scored(sqlite_night, portions)
+    sql(sqlite_night.engine, "UPDATE churn_scores SET model_version = '9' WHERE customer % 7 = 0")
+    with pytest.raises(DataError, match="churn_scores should hold 1000 rows"):
+        summarise_scores(sqlite_night, portions, done)
