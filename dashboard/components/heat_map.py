@@ -11,10 +11,11 @@ from dashboard import charts
 from dashboard.components.chart_card import create_chart
 from dashboard.components.states import create_failure
 from dashboard.data import drift_days
-from dashboard.data.drift_days import ShownDay, ShownVerdict
+from dashboard.data.drift_days import main_group, verdict_of
 from dashboard.data.sources import Sources
 from dashboard.labels import feature_label, percent
 from include.champion.versions import read_version
+from include.drift.findings import DriftDay, Verdict
 from include.errors import ChurnError
 
 # Cividis, light end first: even to the eye and safe for colour blindness (Nuñez et al. 2018).
@@ -24,9 +25,10 @@ DARK_FROM = 4  # from this step on the text is white
 MARK = "●"
 
 
-def create_heat_map(days: Sequence[ShownDay], chosen: tuple[str, str]) -> Component:
+def create_heat_map(days: Sequence[DriftDay], chosen: tuple[str, str]) -> Component:
     """The table, its scale, and where a cell's distributions appear; `chosen` is marked."""
-    features = list(dict.fromkeys(v.feature for d in days if d.group for v in d.group.verdicts))
+    groups = [group for day in days if (group := main_group(day))]
+    features = list(dict.fromkeys(v.feature for group in groups for v in group.verdicts))
     head = html.Thead(
         html.Tr([html.Th(html.Span("Feature", className="hidden"), scope="col"), *_heads(days)])
     )
@@ -50,12 +52,12 @@ def create_heat_map(days: Sequence[ShownDay], chosen: tuple[str, str]) -> Compon
     )
 
 
-def _heads(days: Sequence[ShownDay]) -> list[Component]:
+def _heads(days: Sequence[DriftDay]) -> list[Component]:
     return [html.Th(f"{day.date:%d %b}", scope="col") for day in days]
 
 
-def _create_cell(day: ShownDay, feature: str, chosen: tuple[str, str]) -> Component:
-    verdict = day.verdict(feature)
+def _create_cell(day: DriftDay, feature: str, chosen: tuple[str, str]) -> Component:
+    verdict = verdict_of(day, feature)
     if verdict is None:
         return html.Span(className="void", title=f"{day.date:%d %b}: not tested")
     step = colour_step(verdict.effect)
@@ -76,7 +78,7 @@ def colour_step(effect: float) -> int:
     return min(int(effect / SCALE_TOP * len(SCALE)), len(SCALE) - 1)
 
 
-def cell_text(day: ShownDay, verdict: ShownVerdict) -> str:
+def cell_text(day: DriftDay, verdict: Verdict) -> str:
     """A cell in words."""
     found = "drifted" if verdict.drifted else "significant" if verdict.significant else "quiet"
     return (
@@ -118,16 +120,16 @@ def create_cell_detail(sources: Sources, day_text: str, feature: str) -> Compone
     """The distributions behind a cell: what was asked that day against the reference."""
     days = drift_days.read_days(sources.store)
     day = next((each for each in days if each.date.isoformat() == day_text), None)
-    verdict = day.verdict(feature) if day else None
-    if day is None or verdict is None or day.group is None:
+    group, verdict = (main_group(day), verdict_of(day, feature)) if day else (None, None)
+    if day is None or verdict is None or group is None:
         return dmc.Text("This cell has no test behind it.", c="dimmed")
     told = f"{cell_text(day, verdict)} ({significance(verdict.q_value)})."
     # The day was tested against its own version's customers, whoever is the champion by now.
-    manifest, _ = read_version(sources.store, day.group.version)
+    manifest, _ = read_version(sources.store, group.version)
     if feature not in manifest.contract.feature_names:
         return dmc.Text(told)
     places, reference = sources.references.summary(manifest).bins.get(feature, ([], []))
-    logged = drift_days.read_logged(sources.store, day.date, feature, version=day.group.version)
+    logged = drift_days.read_logged(sources.store, day.date, feature, version=group.version)
     current: list[float] = []
     if logged is not None and places:
         current = drift_days.shares_like(logged, places, manifest=manifest, feature=feature)

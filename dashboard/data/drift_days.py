@@ -7,92 +7,48 @@ from datetime import date
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from dashboard.data.columns import Values, column_values, present
 from include.champion.versions import Manifest
+from include.drift.findings import (
+    DRIFT_FILE,
+    PREFIX,
+    REPORT_PAGE,
+    DriftDay,
+    GroupDrift,
+    Verdict,
+    day_key,
+    read_day_at,
+)
 from include.errors import ChurnError, ObjectNotFound
 from include.store import Store
 
 logger = logging.getLogger(__name__)
 
-PREFIX = "monitoring/date="
 DAYS_SHOWN = 28
 REPORT_BYTES_MAX = 40 * 2**20
 
 
-class _Shown(BaseModel):
-    """A part of a document: its own module needs SciPy, which the image does not have."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-class ShownVerdict(_Shown):
-    """One feature's test."""
-
-    feature: str
-    effect: float
-    q_value: float = 1.0
-    significant: bool = False
-    drifted: bool = False
+def main_group(day: DriftDay) -> GroupDrift | None:
+    """The version that the day is mostly about."""
+    tested = [group for group in day.groups if group.verdicts]
+    return max(tested, key=lambda g: (g.status == "drifted", g.rows), default=None)
 
 
-class ShownGroup(_Shown):
-    """What one version was asked on a day."""
-
-    version: str
-    status: str
-    rows: int
-    verdicts: tuple[ShownVerdict, ...] = ()
+def verdict_of(day: DriftDay, feature: str) -> Verdict | None:
+    """The test of one feature on a day."""
+    group = main_group(day)
+    return next((v for v in (group.verdicts if group else ()) if v.feature == feature), None)
 
 
-class ShownGuard(_Shown):
-    """One condition of a retraining."""
-
-    name: str
-    passed: bool
-    explanation: str
-
-
-class ShownRetraining(_Shown):
-    """What followed."""
-
-    explanation: str = ""
-    guards: tuple[ShownGuard, ...] = ()
-
-
-class ShownDay(_Shown):
-    """A day's `drift.json`."""
-
-    date: date
-    status: str
-    explanation: str
-    drifted: bool = False
-    rows: int = 0
-    groups: tuple[ShownGroup, ...] = ()
-    retraining: ShownRetraining = ShownRetraining()
-
-    @property
-    def group(self) -> ShownGroup | None:
-        """The version that the day is mostly about."""
-        tested = [group for group in self.groups if group.verdicts]
-        return max(tested, key=lambda g: (g.status == "drifted", g.rows), default=None)
-
-    def verdict(self, feature: str) -> ShownVerdict | None:
-        """The test of one feature on this day."""
-        group = self.group
-        found = (v for v in (group.verdicts if group else ()) if v.feature == feature)
-        return next(found, None)
-
-
-def read_days(store: Store, *, limit: int = DAYS_SHOWN) -> list[ShownDay]:
+def read_days(store: Store, *, limit: int = DAYS_SHOWN) -> list[DriftDay]:
     """The latest days, the oldest first; a document that cannot be read is left out."""
-    keys = [each.key for each in store.list(PREFIX) if each.key.endswith("/drift.json")]
+    keys = [each.key for each in store.list(f"{PREFIX}/") if each.key.endswith(f"/{DRIFT_FILE}")]
     found = []
     for key in sorted(keys)[-limit:]:
         try:
-            found.append(ShownDay.model_validate_json(store.read(key).data))
-        except (ChurnError, ValueError):
+            found.append(read_day_at(store, key))
+        except ChurnError:
             logger.warning("%s cannot be read", key, exc_info=True)
     return found
 
@@ -101,7 +57,7 @@ def read_report(store: Store, day: str) -> bytes | None:
     """A day's Evidently page; None where there is none."""
     try:
         parsed = date.fromisoformat(day)
-        data = store.read(f"{PREFIX}{parsed.isoformat()}/report.html").data
+        data = store.read(day_key(parsed, REPORT_PAGE)).data
     except (ValueError, ObjectNotFound):
         return None
     return data if len(data) <= REPORT_BYTES_MAX else None

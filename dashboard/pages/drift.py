@@ -10,9 +10,10 @@ from dashboard.components import heat_map
 from dashboard.components.shell import create_heading
 from dashboard.components.states import create_empty, sentence
 from dashboard.components.tables import create_table
-from dashboard.data.drift_days import ShownDay, read_days
+from dashboard.data.drift_days import main_group, read_days
 from dashboard.data.sources import Sources
 from dashboard.labels import percent, short_label
+from include.drift.findings import DriftDay
 
 PATH = "/drift"
 STATUS_NAMES = {
@@ -53,7 +54,7 @@ def create_page(sources: Sources, query: Mapping[str, str]) -> Component:
     )
 
 
-def drift_sentence(days: Sequence[ShownDay]) -> str:
+def drift_sentence(days: Sequence[DriftDay]) -> str:
     """The page in a sentence."""
     drifted = [day for day in days if day.drifted]
     last = days[-1]
@@ -63,9 +64,10 @@ def drift_sentence(days: Sequence[ShownDay]) -> str:
     return f"Drift on {len(drifted)} of the last {len(days)} days. {latest}"
 
 
-def finding(day: ShownDay) -> str:
+def finding(day: DriftDay) -> str:
     """What a day found, in an analyst's words."""
-    changed = [v for v in (day.group.verdicts if day.group else ()) if v.drifted]
+    group = main_group(day)
+    changed = [v for v in (group.verdicts if group else ()) if v.drifted]
     if not changed:
         return day.explanation.rstrip(".")
     changed = sorted(changed, key=lambda verdict: -verdict.effect)
@@ -73,7 +75,7 @@ def finding(day: ShownDay) -> str:
     return f"customers differ from those of the training in {', '.join(parts)}"
 
 
-def create_consequences(days: Sequence[ShownDay]) -> Component:
+def create_consequences(days: Sequence[DriftDay]) -> Component:
     """Each day's status, and what the guards said where it drifted."""
     rows = []
     for day in reversed(days):
@@ -100,7 +102,7 @@ def create_consequences(days: Sequence[ShownDay]) -> Component:
     return dmc.Paper(create_table(names, rows, "What followed each day"))
 
 
-def create_report(days: Sequence[ShownDay], shown: ShownDay) -> Component:
+def create_report(days: Sequence[DriftDay], shown: DriftDay) -> Component:
     """The choice of a day, and its report in a frame of its own."""
     data = [
         {

@@ -12,11 +12,19 @@ from typing import Any
 from include.customers import queries
 from include.drift import findings, guards, statistics
 from include.drift.collect_predictions import Collected, CollectedGroup
-from include.drift.findings import DriftDay, GroupDrift, GroupStatus, Retraining, StartedRun
+from include.drift.findings import (
+    DriftDay,
+    GroupDrift,
+    GroupStatus,
+    Mix,
+    Retraining,
+    StartedRun,
+    Verdict,
+)
 from include.drift.guards import PinnedChampion, Situation
-from include.drift.reference import Mix, Reference, read_reference
+from include.drift.reference import Reference, compare_group, read_reference
 from include.drift.run import DriftRun
-from include.drift.statistics import SCORE, Verdict
+from include.drift.statistics import SCORE
 from include.drift.traffic import counts_of
 from include.errors import ChampionError, ConfigurationError, DocumentError, ObjectNotFound
 from include.store import Store
@@ -86,7 +94,7 @@ def _judged(run: DriftRun, group: CollectedGroup, champion: PinnedChampion | Non
         return _group_drift(group, "too_few_rows")
     reference = read_reference(run.store, group.version)
     current = counts_of(run.read_frame(group.counts))
-    mix, verdicts = findings.compare_group(reference, current, run.rules)
+    mix, verdicts = compare_group(reference, current, run.rules)
     if in_production:  # an earlier version may have had other columns
         _check_rule(run, group.version, verdicts)
     status: GroupStatus = "drifted" if statistics.day_drifted(verdicts, run.rules) else "quiet"

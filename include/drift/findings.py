@@ -1,15 +1,12 @@
 """`drift.json`: what one day's traffic was, how it differs, and what followed from that."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
 from typing import Any, Literal, TypeAlias
 
 from pydantic import AwareDatetime, Field
 
 from include.documents import Document, parse_document
-from include.drift import statistics
-from include.drift.reference import Mix, Reference
-from include.drift.statistics import Counts, Verdict
 from include.params import DriftRules
 from include.store import Store
 
@@ -19,8 +16,29 @@ REPORT_PAGE = "report.html"
 REPORT_FILE = "report.json"
 OUTCOMES_FILE = "outcomes.json"
 
+Kind: TypeAlias = Literal["numeric", "categorical"]
+Mix: TypeAlias = Literal["all", "existing"]  # of the reference rows: all, or who stayed
 DayStatus: TypeAlias = Literal["drifted", "quiet", "too_few_rows", "no_predictions"]
 GroupStatus: TypeAlias = Literal["drifted", "quiet", "too_few_rows", "no_reference"]
+
+
+class Verdict(Document):
+    """One feature's test: drifted when both significant among all features and large enough."""
+
+    feature: str
+    kind: Kind
+    test: Literal["ks", "chi2"]
+    statistic: float = Field(description="the KS statistic D, or chi-squared")
+    p_value: float
+    q_value: float = Field(description="the p-value after Benjamini-Hochberg over all features")
+    effect: float = Field(
+        description="share of customers by which the distributions differ at least: D for "
+        "numeric features, half the sum of all changes in share for categorical ones"
+    )
+    effect_floor: float
+    psi: float = Field(description="population stability index, for people; it decides nothing")
+    significant: bool
+    drifted: bool
 
 
 class GroupDrift(Document):
@@ -100,22 +118,6 @@ def read_day(store: Store, day: date) -> DriftDay:
 def read_day_at(store: Store, key: str) -> DriftDay:
     """The drift.json under a key; DocumentError where it is none."""
     return parse_document(DriftDay, store.read(key).data, key)
-
-
-def compare_group(
-    reference: Reference, current: Mapping[str, Counts], rules: DriftRules
-) -> tuple[Mix, tuple[Verdict, ...]]:
-    """The verdicts against the configured reference.
-
-    A bank asks about customers it still has, some callers about all it ever had; `nearest` takes
-    whichever mix is closer on the whole, so that neither of the two is drift by itself.
-    """
-    mixes: tuple[Mix, ...] = (
-        ("all", "existing") if rules.reference == "nearest" else (rules.reference,)
-    )
-    found = {mix: statistics.judge(reference.compare(current, mix), rules) for mix in mixes}
-    nearest = min(found, key=lambda mix: statistics.mean_effect(found[mix]))
-    return nearest, found[nearest]
 
 
 def status_of(groups: Sequence[GroupDrift]) -> DayStatus:

@@ -15,10 +15,9 @@ from include.champion.versions import Manifest
 from include.drift import findings
 from include.drift.collect_predictions import Collected
 from include.drift.detect_drift import Detected
-from include.drift.findings import GroupDrift
-from include.drift.reference import Mix, Reference, read_reference
+from include.drift.findings import GroupDrift, Mix, Verdict
+from include.drift.reference import Reference, read_reference
 from include.drift.run import DriftRun
-from include.drift.statistics import Verdict
 from include.params import DriftRules
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -13,13 +13,13 @@ from include.champion import versions
 from include.champion.versions import Manifest
 from include.contract import Column
 from include.drift import statistics
-from include.drift.statistics import SCORE, Comparison, Counts, Kind
+from include.drift.findings import Kind, Mix, Verdict
+from include.drift.statistics import SCORE, Comparison, Counts
+from include.params import DriftRules
 from include.store import Store
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-Mix: TypeAlias = Literal["all", "existing"]
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,22 @@ class Reference:
     def _kind(self, name: str) -> Kind:
         categorical = name != SCORE and self.manifest.contract.column(name).categories
         return "categorical" if categorical else "numeric"
+
+
+def compare_group(
+    reference: Reference, current: Mapping[str, Counts], rules: DriftRules
+) -> tuple[Mix, tuple[Verdict, ...]]:
+    """The verdicts against the configured reference.
+
+    A bank asks about customers it still has, some callers about all it ever had; `nearest` takes
+    whichever mix is closer on the whole, so that neither of the two is drift by itself.
+    """
+    mixes: tuple[Mix, ...] = (
+        ("all", "existing") if rules.reference == "nearest" else (rules.reference,)
+    )
+    found = {mix: statistics.judge(reference.compare(current, mix), rules) for mix in mixes}
+    nearest = min(found, key=lambda mix: statistics.mean_effect(found[mix]))
+    return nearest, found[nearest]
 
 
 def read_reference(store: Store, version: str) -> Reference:

@@ -8,19 +8,17 @@ ordinals, and the same counts give its frequencies.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import Field
 from scipy.stats import chi2, false_discovery_control, kstwo
 
-from include.documents import Document
+from include.drift.findings import Kind, Verdict
 from include.params import DriftRules
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Kind: TypeAlias = Literal["numeric", "categorical"]
 SCORE = "probability"  # the log's and the reference's name for the model's answer
 PSI_BINS = 10
 PSI_SMOOTHING = 0.5  # rows added to each bin, so that an empty one gives no infinity
@@ -60,25 +58,6 @@ class Comparison:
     kind: Kind
     reference: Counts
     current: Counts
-
-
-class Verdict(Document):
-    """One feature's test: drifted when both significant among all features and large enough."""
-
-    feature: str
-    kind: Kind
-    test: Literal["ks", "chi2"]
-    statistic: float = Field(description="the KS statistic D, or chi-squared")
-    p_value: float
-    q_value: float = Field(description="the p-value after Benjamini-Hochberg over all features")
-    effect: float = Field(
-        description="share of customers by which the distributions differ at least: D for "
-        "numeric features, half the sum of all changes in share for categorical ones"
-    )
-    effect_floor: float
-    psi: float = Field(description="population stability index, for people; it decides nothing")
-    significant: bool
-    drifted: bool
 
 
 def count(values: "NDArray[np.float64]", places: "NDArray[np.float64]") -> Counts:

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from include.contract import load_contract
 from include.drift import statistics
-from include.drift.statistics import SCORE, Comparison, Verdict
+from include.drift.findings import Verdict
+from include.drift.statistics import SCORE, Comparison
 from include.features import SplitRule
 from include.params import DriftRules, Params, load_params
 from include.settings import Settings

@@ -15,7 +15,10 @@ from include.contract import load_contract
 from include.customers import loading
 from include.customers.database import open_engine
 from include.customers.sample import sample_customers
+from include.drift import findings
+from include.drift.findings import DriftDay, GroupDrift, Guard, Retraining, Verdict, day_key
 from include.handover import frame_bytes
+from include.params import load_params
 from include.scoring.table import score_table
 from include.settings import Settings
 from include.store import LocalStore, open_store
@@ -118,42 +121,74 @@ def write_drift_days(store: LocalStore, *, days: int = 10) -> date:
     last = date(2026, 11, 20)
     for back in range(days):
         day = last - timedelta(days=back)
-        store.write(f"monitoring/date={day}/drift.json", json.dumps(_day(day, back == 0)).encode())
+        store.write(day_key(day, findings.DRIFT_FILE), _day(day, back == 0).to_bytes())
     page = b"<!doctype html><title>Report</title><p id=report>Evidently's page</p>"
-    store.write(f"monitoring/date={last}/report.html", page)
+    store.write(day_key(last, findings.REPORT_PAGE), page)
     return last
 
 
-def _day(day: date, drifted: bool) -> dict[str, Any]:
+def _day(day: date, drifted: bool) -> DriftDay:
     names = load_contract().feature_names
-    verdicts = [
-        {
-            "feature": name,
-            "kind": "numeric",
-            "effect": 0.31 if drifted and place < 2 else 0.01 + 0.002 * ((place + day.day) % 9),
-            "effect_floor": 0.1,
-            "q_value": 0.0001 if drifted and place < 2 else 0.6,
-            "significant": drifted and place < 2,
-            "drifted": drifted and place < 2,
-        }
+    verdicts = tuple(
+        _verdict(name, (place + day.day) % 9, drifted=drifted and place < 2)
         for place, name in enumerate(names)
-    ]
-    status = "drifted" if drifted else "quiet"
-    group = {"version": "1", "status": status, "rows": 2400, "verdicts": verdicts}
-    guard = {"name": "few_new_labels", "passed": False, "explanation": "12 customers were labelled"}
-    return {
-        "date": day.isoformat(),
-        "status": status,
-        "explanation": "version 1 sees other customers: Customer_Age 0.31"
-        if drifted
-        else "no drift: 2,400 of version 1",
-        "drifted": drifted,
-        "rows": 2400,
-        "groups": [group],
-        "retraining": {
-            "triggered": False,
-            "explanation": "drift, and no training: 12 customers were labelled",
-            "guards": [guard] if drifted else [],
-            "run_id": None,
-        },
-    }
+    )
+    changed = tuple(each.feature for each in verdicts if each.drifted)
+    status: Any = "drifted" if drifted else "quiet"
+    group = GroupDrift(
+        version="1",
+        status=status,
+        rows=2400,
+        repeated_rows=0,
+        rows_at_fault=0,
+        faults={},
+        reference="all",
+        reference_rows=3000,
+        score_reference_rows=600,
+        verdicts=verdicts,
+        drifted_features=changed,
+    )
+    rules = load_params(Settings().params_file).drift
+    guard = Guard(name="few_new_labels", passed=False, explanation="12 customers were labelled")
+    return DriftDay(
+        date=day,
+        status=status,
+        explanation=findings.explain(status, (group,), rules),
+        drifted=drifted,
+        drifted_features=changed,
+        num_drifted_features=len(changed),
+        threshold=rules.rule.threshold,
+        rows=2400,
+        rows_of_other_sources=0,
+        rows_without_version=0,
+        unreadable_objects=(),
+        groups=(group,),
+        retraining=Retraining(
+            triggered=False,
+            reason=guard.name if drifted else "no_drift",
+            explanation=f"drift, and no training: {guard.explanation}" if drifted else "no drift",
+            guards=(guard,) if drifted else (),
+            run_id=None,
+            decided_at=None,
+            conf=None,
+        ),
+        started_runs=(),
+        report_uri=None,
+        rules=rules,
+    )
+
+
+def _verdict(feature: str, noise: int, *, drifted: bool) -> Verdict:
+    return Verdict(
+        feature=feature,
+        kind="numeric",
+        test="ks",
+        statistic=0.31 if drifted else 0.01,
+        p_value=0.0001 if drifted else 0.6,
+        q_value=0.0001 if drifted else 0.6,
+        effect=0.31 if drifted else 0.01 + 0.002 * noise,
+        effect_floor=0.1,
+        psi=0.0,
+        significant=drifted,
+        drifted=drifted,
+    )

@@ -12,9 +12,9 @@ from include.champion.versions import Manifest
 from include.drift import publish_report, statistics
 from include.drift.collect_predictions import collect_predictions
 from include.drift.detect_drift import detect_drift
-from include.drift.findings import GroupDrift, compare_group, day_key
+from include.drift.findings import GroupDrift, day_key
 from include.drift.publish_report import DriftReport
-from include.drift.reference import Reference, read_reference
+from include.drift.reference import Reference, compare_group, read_reference
 from include.drift.statistics import SCORE
 from include.store import LocalStore
 from tests.include import bank_days

@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from scipy import stats
 
 from include.drift import statistics
-from include.drift.statistics import SCORE, Comparison, Counts, Kind
+from include.drift.findings import Kind, Verdict
+from include.drift.statistics import SCORE, Comparison, Counts
 from include.params import DayRule, DriftRules, load_params
 from include.settings import Settings
 
@@ -182,7 +183,7 @@ def test_numeric_bins_hold_a_tenth_of_the_reference_each() -> None:
     assert current.tolist() == [0] * 9 + [1000]
 
 
-def judged(rules: DriftRules = RULES, **shifts: float) -> dict[str, statistics.Verdict]:
+def judged(rules: DriftRules = RULES, **shifts: float) -> dict[str, Verdict]:
     random = np.random.default_rng(3)
     pairs = {
         name: comparison(random.normal(size=7000), random.normal(size=2000) + shift)

@@ -1,0 +1,28 @@
+"""The days that the Drift page shows: those whose drift.json can be read."""
+
+from datetime import date
+
+import pytest
+
+from dashboard.data.drift_days import main_group, read_days, verdict_of
+from include.drift.findings import DRIFT_FILE, day_key
+from include.store import LocalStore
+from tests.dashboard import bank
+
+
+def test_a_day_names_its_group_and_verdicts(local_store: LocalStore) -> None:
+    last = bank.write_drift_days(local_store, days=2)
+    quiet, drifted = read_days(local_store)
+    assert (quiet.status, drifted.status, drifted.date) == ("quiet", "drifted", last)
+    assert main_group(drifted) == drifted.groups[0]
+    verdict = verdict_of(drifted, "Customer_Age")
+    assert verdict is not None and verdict.effect == 0.31
+    assert verdict_of(drifted, "Shoe_Size") is None
+
+
+@pytest.mark.parametrize("data", [b"{", b"{}", b'{"release": "another"}'])
+def test_a_document_that_is_none_is_left_out(local_store: LocalStore, data: bytes) -> None:
+    last = bank.write_drift_days(local_store, days=2)
+    local_store.write(day_key(date(2026, 11, 1), DRIFT_FILE), data)
+    assert [day.date for day in read_days(local_store)][-1] == last
+    assert len(read_days(local_store)) == 2
