@@ -8,7 +8,7 @@ from dash import html
 from dash.development.base_component import Component
 
 from dashboard.components.tables import create_table
-from dashboard.data.champions import ShownDecision
+from include.champion.gate_decision import Decision
 from include.champion.versions import Manifest
 
 OUTCOMES = {
@@ -50,12 +50,12 @@ def _version_row(manifest: Manifest, champion: str, mlflow_url: str) -> tuple[An
     )
 
 
-def create_decisions(gates: Sequence[ShownDecision]) -> Component:
+def create_decisions(gates: Sequence[Decision]) -> Component:
     """The latest candidates, those that were refused too."""
     rows = [
         (
             each.challenger,
-            each.decided_at[:16].replace("T", " "),
+            f"{each.decided_at:%Y-%m-%d %H:%M}",
             "–" if each.champion is None else f"against version {each.champion}",
             _figure(each.challenger_metrics.get("roc_auc")),
             "–" if each.gain is None else f"{each.gain:+.4f}",

@@ -1,64 +1,40 @@
 """What the store says of the champion and of the versions before it."""
 
 import io
-import json
 import logging
 import threading
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from dashboard.data.columns import Values, column_values
+from include.champion.gate_decision import GATE_FILE, Decision
 from include.champion.versions import (
     EVALUATION_FILE,
     MANIFEST_FILE,
     REFERENCE_FILE,
     VERSIONS_PREFIX,
+    Evaluation,
     Manifest,
     Pointer,
     read_files,
     read_manifest,
     read_pointer,
     read_version,
+    version_key,
 )
 from include.contract import Column
+from include.documents import parse_document
 from include.errors import ChampionError, ChurnError
 from include.store import Store
 
 logger = logging.getLogger(__name__)
 
-GATE_SUFFIX = "/evaluate_model/gate.json"
+GATE_SUFFIX = f"/evaluate_model/{GATE_FILE}"
 GATES_SHOWN = 30
 BINS = 24
 SUMMARIES_KEPT = 8
-
-
-class ShownEvaluation(BaseModel):
-    """What the Model page shows of `evaluation.json`."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    threshold: float
-    holdout_rows: int
-    metrics: dict[str, float]
-    curves: dict[str, Any]
-    importance: dict[str, float]
-
-
-class ShownDecision(BaseModel):
-    """What the history shows of a `gate.json`."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    outcome: str
-    reasons: tuple[str, ...]
-    decided_at: str
-    challenger: str
-    champion: str | None
-    gain: float | None = None
-    challenger_metrics: dict[str, float] = {}
 
 
 @dataclass(frozen=True)
@@ -86,17 +62,12 @@ def read_champion(store: Store) -> Champion | None:
     return Champion(found[0], read_manifest(store, found[0]))
 
 
-def read_evaluation(store: Store, manifest: Manifest) -> ShownEvaluation:
+def read_evaluation(store: Store, manifest: Manifest) -> Evaluation:
     """How good the version was on its hold-out."""
     if EVALUATION_FILE not in manifest.files:
         raise ChampionError(f"version {manifest.version} has no {EVALUATION_FILE}")
     data = read_files(store, manifest, [EVALUATION_FILE])[EVALUATION_FILE]
-    try:
-        return ShownEvaluation.model_validate_json(data)
-    except ValueError as error:
-        raise ChampionError(
-            f"{EVALUATION_FILE} of version {manifest.version} cannot be read: {error}"
-        ) from error
+    return parse_document(Evaluation, data, version_key(manifest.version, EVALUATION_FILE))
 
 
 def read_versions(store: Store) -> list[Manifest]:
@@ -113,15 +84,15 @@ def read_versions(store: Store) -> list[Manifest]:
     return sorted(found, key=lambda manifest: manifest.created_at, reverse=True)
 
 
-def read_gates(store: Store) -> list[ShownDecision]:
+def read_gates(store: Store) -> list[Decision]:
     """The latest decisions of the gate, refused candidates included, the newest first."""
     listed = [each for each in store.list("runs/") if each.key.endswith(GATE_SUFFIX)]
     latest = sorted(listed, key=lambda each: each.modified, reverse=True)[:GATES_SHOWN]
     found = []
     for each in latest:
         try:
-            found.append(ShownDecision.model_validate(json.loads(store.read(each.key).data)))
-        except (ChurnError, ValueError):
+            found.append(parse_document(Decision, store.read(each.key).data, each.key))
+        except ChurnError:
             logger.warning("a decision of the gate cannot be read: %s", each.key, exc_info=True)
     return found
 

@@ -15,7 +15,6 @@ from dashboard.components.shell import create_heading
 from dashboard.components.states import create_empty, create_failure
 from dashboard.data.champions import (
     Champion,
-    ShownEvaluation,
     read_evaluation,
     read_gates,
     read_versions,
@@ -23,7 +22,7 @@ from dashboard.data.champions import (
 from dashboard.data.rules import CallRules
 from dashboard.data.sources import Sources
 from dashboard.labels import percent
-from include.champion.versions import CARD_FILE, read_files
+from include.champion.versions import CARD_FILE, Evaluation, read_files
 from include.customers.contacts import Group, compare_groups
 from include.errors import ChurnError
 
@@ -111,9 +110,7 @@ def typical_revenue(sources: Sources, champion: Champion) -> float:
     return sum(weights[name] * value for name, value in known.items())
 
 
-def evaluation_charts(
-    found: ShownEvaluation, rules: CallRules, revenue: float
-) -> list[charts.Chart]:
+def evaluation_charts(found: Evaluation, rules: CallRules, revenue: float) -> list[charts.Chart]:
     """Every curve that the evaluation holds."""
     share, curves, value = attrited_share(found), found.curves, rules.years * revenue
     return [
@@ -125,13 +122,13 @@ def evaluation_charts(
     ]
 
 
-def attrited_share(found: ShownEvaluation) -> float:
+def attrited_share(found: Evaluation) -> float:
     """The share of leavers on the hold-out."""
     stayed, left = (sum(row) for row in found.curves["confusion"])
     return float(left / max(stayed + left, 1))
 
 
-def _create_figures(found: ShownEvaluation) -> Component:
+def _create_figures(found: Evaluation) -> Component:
     shown = [
         (label, f"{found.metrics[name]:.{decimals}f}")
         for name, (label, decimals) in CARD_FIGURES.items()
@@ -142,7 +139,7 @@ def _create_figures(found: ShownEvaluation) -> Component:
     return dmc.Paper(html.Dl(items, className="figures"), mb="md")
 
 
-def create_confusion(found: ShownEvaluation) -> Component:
+def create_confusion(found: Evaluation) -> Component:
     """The confusion matrix at the threshold, as a table with its sentence."""
     (right_stay, false_alarm), (missed, right_leave) = found.curves["confusion"]
     flagged = max(false_alarm + right_leave, 1)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from include.champion import promotion, versions
 from include.champion.calibration import Calibration
+from include.champion.gate_decision import GATE_FILE, Decision
 from include.champion.onnx_scorer import Scorer
 from include.champion.promotion import Production
 from include.champion.versions import Evaluation, Manifest, SelfCheck
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 TASK = "evaluate_model"
-GATE_FILE = "gate.json"
 DRAFT_FILE = "draft_manifest.json"
 DRAFT_VERSION = "draft"
 
@@ -101,7 +101,7 @@ def _decide(
     production: Production,
     frame: pd.DataFrame,
     everyone: "NDArray[np.float64]",
-) -> gate.Decision:
+) -> Decision:
     """Judge on rows that neither model was trained on, even where the split was changed since."""
     judges = (frame[SPLIT] == "holdout").to_numpy(copy=True)
     rival = None
@@ -199,7 +199,7 @@ def _card(run: TrainingRun, lineage: Lineage, report: Evaluation) -> str:
 def _draft(
     run: TrainingRun,
     lineage: Lineage,
-    decision: gate.Decision,
+    decision: Decision,
     report: Evaluation,
     fitted: Mapping[str, Any],
     files: Mapping[str, bytes],
@@ -239,7 +239,7 @@ def _draft(
 def _log(
     run: TrainingRun,
     run_id: str,
-    decision: gate.Decision,
+    decision: Decision,
     report: Evaluation,
     files: Mapping[str, bytes],
 ) -> None:

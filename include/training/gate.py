@@ -7,14 +7,13 @@ Brier score and on slices can still reject it. Where the data itself looks wrong
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import AwareDatetime, Field
 from scipy.stats import norm, rankdata
 
+from include.champion.gate_decision import Decision, SliceVerdict
 from include.contract import Share
-from include.documents import Document
 from include.params import GateRules
 from include.training.evaluation import Slice, scores
 
@@ -41,16 +40,6 @@ class Contestant:
     threshold: float
 
 
-class SliceVerdict(Document):
-    """What a slice's customers would gain or lose; judged only where it is large enough."""
-
-    name: str
-    rows: int
-    judged: bool
-    challenger_auc: float | None
-    champion_auc: float | None
-
-
 @dataclass(frozen=True)
 class _Comparison:
     new: dict[str, float]
@@ -58,26 +47,6 @@ class _Comparison:
     gain: float | None
     interval: tuple[float, float] | None
     slices: tuple[SliceVerdict, ...]
-
-
-class Decision(Document):
-    """`gate.json`: the decision with every number that it rests on."""
-
-    outcome: Literal["accepted", "rejected", "needs_person"]
-    reasons: tuple[str, ...]
-    decided_at: AwareDatetime
-    challenger: str = Field(description="the candidate's version in the registry")
-    champion: str | None = Field(description="the version in production, if any")
-    holdout_rows: int
-    holdout_attrited_share: float
-    strongest_feature: str | None = None
-    strongest_feature_auc: float | None = None
-    challenger_metrics: dict[str, float] = Field(default_factory=dict)
-    champion_metrics: dict[str, float] | None = None
-    gain: float | None = Field(default=None, description="in ROC-AUC, challenger minus champion")
-    gain_interval: tuple[float, float] | None = None
-    slices: tuple[SliceVerdict, ...] = ()
-    rules: GateRules
 
 
 def decide(

@@ -4,12 +4,12 @@ import logging
 from dataclasses import dataclass
 
 from include.champion import promotion
+from include.champion.gate_decision import Decision
 from include.champion.promotion import Production
 from include.champion.versions import Manifest
 from include.documents import parse_document
 from include.errors import NeedsPerson, ObjectChanged
 from include.handover import now
-from include.training import gate
 from include.training.evaluate_model import TASK, Evaluated, Lineage, judge
 from include.training.ingest_data import Ingested
 from include.training.run import TrainingRun
@@ -49,7 +49,7 @@ def promote_model(
         production = promotion.read_production(run.store, run.registry)
         if _mine(production, lineage):
             return _already(run, production, lineage)
-        decision = parse_document(gate.Decision, run.read(evaluated.gate), evaluated.gate)
+        decision = parse_document(Decision, run.read(evaluated.gate), evaluated.gate)
         if decision.champion != production.version:
             logger.info("production is %s now: deciding again", production.version)
             evaluated = judge(run, lineage, production)
@@ -68,7 +68,7 @@ def _act(
     run: TrainingRun,
     lineage: Lineage,
     evaluated: Evaluated,
-    decision: gate.Decision,
+    decision: Decision,
     production: Production,
 ) -> Promoted:
     candidate, run_id = lineage.trained.candidate, lineage.ingested.mlflow_run_id

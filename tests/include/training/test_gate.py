@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
+from include.champion.gate_decision import Decision
 from include.contract import Share
 from include.params import GateRules
 from include.training.evaluation import Slice
 from include.training.gate import (
     Contestant,
-    Decision,
     Holdout,
     decide,
     paired_gain,

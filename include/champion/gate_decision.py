@@ -1,0 +1,40 @@
+"""What the gate decided on a candidate: `gate.json`, for the promotion and for people."""
+
+from typing import Literal
+
+from pydantic import AwareDatetime, Field
+
+from include.documents import Document
+from include.params import GateRules
+
+GATE_FILE = "gate.json"
+
+
+class SliceVerdict(Document):
+    """What a slice's customers would gain or lose; judged only where it is large enough."""
+
+    name: str
+    rows: int
+    judged: bool
+    challenger_auc: float | None
+    champion_auc: float | None
+
+
+class Decision(Document):
+    """`gate.json`: the decision with every number that it rests on."""
+
+    outcome: Literal["accepted", "rejected", "needs_person"]
+    reasons: tuple[str, ...]
+    decided_at: AwareDatetime
+    challenger: str = Field(description="the candidate's version in the registry")
+    champion: str | None = Field(description="the version in production, if any")
+    holdout_rows: int
+    holdout_attrited_share: float
+    strongest_feature: str | None = None
+    strongest_feature_auc: float | None = None
+    challenger_metrics: dict[str, float] = Field(default_factory=dict)
+    champion_metrics: dict[str, float] | None = None
+    gain: float | None = Field(default=None, description="in ROC-AUC, challenger minus champion")
+    gain_interval: tuple[float, float] | None = None
+    slices: tuple[SliceVerdict, ...] = ()
+    rules: GateRules
