@@ -14,6 +14,9 @@ _SAMPLE = re.compile(r"^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? ([^ ]+)(?: \d+)?$")
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 WINDOW = "5m"
 HTTP_SECONDS = 5.0
+# Whoever waits for /ready gets 503 until there is a champion, and nobody was refused an answer.
+ANSWERING = ("/predict", "/predict_batch", "/explain")
+_ASKED = f'http_requests_total{{route=~"{"|".join(ANSWERING)}"'
 QUERIES = {
     "rate": f"sum(rate(prediction_requests_total[{WINDOW}]))",
     "p50": "histogram_quantile(0.5, sum by (le) "
@@ -21,10 +24,10 @@ QUERIES = {
     "p99": "histogram_quantile(0.99, sum by (le) "
     f"(rate(prediction_request_latency_seconds_bucket[{WINDOW}])))",
     # A status that never occurred has no series, and nothing divided by something is nothing.
-    "errors": f'(sum(rate(http_requests_total{{status=~"5.."}}[{WINDOW}])) or vector(0)) '
-    f"/ sum(rate(http_requests_total[{WINDOW}]))",
-    "refused": f'(sum(rate(http_requests_total{{status=~"4.."}}[{WINDOW}])) or vector(0)) '
-    f"/ sum(rate(http_requests_total[{WINDOW}]))",
+    "errors": f'(sum(rate({_ASKED},status=~"5.."}}[{WINDOW}])) or vector(0)) '
+    f"/ sum(rate({_ASKED}}}[{WINDOW}]))",
+    "refused": f'(sum(rate({_ASKED},status=~"4.."}}[{WINDOW}])) or vector(0)) '
+    f"/ sum(rate({_ASKED}}}[{WINDOW}]))",
     "pending": "sum(prediction_log_pending_rows)",
     "lost": "sum(prediction_log_lost_rows_total)",
 }
@@ -58,6 +61,8 @@ def parse_exposition(text: str) -> dict[str, float]:
             continue
         name, labels, value = match.groups()
         known = dict(_LABEL.findall(labels or ""))
+        if name == "http_requests_total" and known.get("route") not in ANSWERING:
+            continue
         keys = [name]
         if "le" in known and "route" not in known:
             keys = [f"{name}|{known['le']}"]

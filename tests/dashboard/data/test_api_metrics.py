@@ -12,6 +12,7 @@ def test_quantiles_and_rates_of_two_readings() -> None:
         f'{name}{{le="0.01"}} 50\n{name}{{le="0.1"}} 100\n{name}{{le="+Inf"}} 100\n'
         'http_requests_total{route="/predict",status="200"} 3\n'
         'http_requests_total{route="/predict",status="503"} 1\n'
+        'http_requests_total{route="/ready",status="503"} 20\n'  # no answer was asked for
         "prediction_requests_total 25\n"
     )
     live = live_from_counters(after, before, seconds=10)
