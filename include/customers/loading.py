@@ -11,9 +11,15 @@ import sqlalchemy as sa
 
 from include.contract import Contract
 from include.customers.database import database_errors
-from include.customers.queries import column_types, count_customers
+from include.customers.queries import column_types
 from include.customers.rows import upsert_rows
-from include.customers.table import TABLE, churners_table, published_contract, stored_moment
+from include.customers.table import (
+    TABLE,
+    churners_table,
+    count_rows,
+    published_contract,
+    stored_moment,
+)
 from include.errors import DataError
 
 if TYPE_CHECKING:
@@ -64,10 +70,10 @@ def load_customers(engine: sa.Engine, frame: pd.DataFrame, *, now: datetime) -> 
     keeping = given.isna()
     written = 0
     with database_errors(engine, f"write the table {TABLE}"), engine.begin() as connection:
-        before = count_customers(connection)
+        before = count_rows(connection)
         written += upsert_rows(connection, rows[keeping], keeps_moment=True)
         written += upsert_rows(connection, rows[~keeping], keeps_moment=False)
-        inserted = count_customers(connection) - before
+        inserted = count_rows(connection) - before
     # SQLite counts the rows that it wrote; MySQL counts each row once, and changed ones twice.
     updated = written - (inserted if engine.dialect.name == "sqlite" else len(rows))
     unchanged = len(rows) - inserted - updated

@@ -37,11 +37,6 @@ def read_customers(engine: sa.Engine, contract: Contract, *, labelled_only: bool
     return frame
 
 
-def count_customers(connection: sa.Connection) -> int:
-    """How many customers the table has."""
-    return int(connection.scalar(sa.select(sa.func.count()).select_from(sa.table(TABLE))) or 0)
-
-
 def count_newly_labelled(engine: sa.Engine, since: datetime) -> int:
     """How many customers have a label that became known after `since`.
 

@@ -9,10 +9,9 @@ import pandas as pd
 import sqlalchemy as sa
 
 from include.contract import Contract
-from include.customers import queries
 from include.customers.database import database_errors, shown_url
 from include.customers.rows import read_page, read_rows
-from include.customers.table import TABLE
+from include.customers.table import TABLE, count_rows
 from include.errors import DataError
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ class KeyRange:
 def count_customers(engine: sa.Engine) -> int:
     """How many rows the table has."""
     with _reading(engine) as connection:
-        return queries.count_customers(connection)
+        return count_rows(connection)
 
 
 def cut(engine: sa.Engine, contract: Contract, *, ranges: int, rows: int) -> list[KeyRange]:

@@ -41,6 +41,11 @@ def churners_table() -> sa.Table:
     )
 
 
+def count_rows(connection: sa.Connection) -> int:
+    """How many customers the table has."""
+    return int(connection.scalar(sa.select(sa.func.count()).select_from(sa.table(TABLE))) or 0)
+
+
 def _type(column: Column) -> "TypeEngine[Any]":
     if column.role == "key":  # SQLite keeps rows in the order of an INTEGER key, not of a BIGINT
         return sa.BigInteger().with_variant(sqlite.INTEGER(), "sqlite")

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 
 from include.customers.database import database_errors, open_engine
-from include.customers.table import TABLE
+from include.customers.table import TABLE, count_rows
 
 SAMPLE_ROWS, SAMPLE_SEED = 10_000, 20
 
@@ -12,10 +12,12 @@ def count_customers(database_url: str) -> int:
     """How many customers the table has; none where there is no table."""
     engine = open_engine(database_url)
     try:
-        with database_errors(engine, f"look for the table {TABLE}"), engine.connect() as connection:
+        with (
+            database_errors(engine, f"look for the table {TABLE}"),
+            engine.connect() as connection,
+        ):
             if not sa.inspect(connection).has_table(TABLE):
                 return 0
-            rows = sa.select(sa.func.count()).select_from(sa.table(TABLE))
-            return int(connection.scalar(rows) or 0)
+            return count_rows(connection)
     finally:
         engine.dispose()
