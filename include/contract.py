@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 SCHEMA_FILE = Path(__file__).parent / "config" / "schema.yaml"
 FOUND_CHARACTERS = 80  # how much of a wrong value an error message repeats
 
+RESERVED = ("split", "probability")  # columns that training adds to the customers' own
+
 _ABSENT = object()
 
 
@@ -150,6 +152,9 @@ class Contract(_Frozen):
         names = [column.name for column in self.columns]
         if len(set(names)) != len(names):
             raise ValueError("each column is listed once")
+        taken = sorted(set(names) & set(RESERVED))
+        if taken:
+            raise ValueError(f"{', '.join(taken)}: training adds a column of that name")
         for role in ("key", "target", "labelled_at"):
             if sum(column.role == role for column in self.columns) != 1:
                 raise ValueError(f"exactly one column has the role {role}")

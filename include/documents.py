@@ -24,10 +24,15 @@ class Document(BaseModel):
 DocumentT = TypeVar("DocumentT", bound=Document)
 
 
-def parse_document(kind: type[DocumentT], data: bytes, key: str) -> DocumentT:
-    """A JSON document from the store; the kind's `fault` when it is not one of that kind."""
+def parse_document(
+    kind: type[DocumentT], data: bytes, key: str, *, any_release: bool = False
+) -> DocumentT:
+    """A JSON document from the store; the kind's `fault` when it is not one of that kind.
+
+    `any_release` leaves out fields that this release does not know: for what people look at.
+    """
     try:
-        return kind.model_validate_json(data)
+        return kind.model_validate_json(data, extra="ignore" if any_release else None)
     except ValidationError as error:
         first = error.errors()[0]
         raise kind.fault(

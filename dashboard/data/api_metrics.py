@@ -14,9 +14,9 @@ _SAMPLE = re.compile(r"^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? ([^ ]+)(?: \d+)?$")
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 WINDOW = "5m"
 HTTP_SECONDS = 5.0
-# Whoever waits for /ready gets 503 until there is a champion, and nobody was refused an answer.
-ANSWERING = ("/predict", "/predict_batch", "/explain")
-_ASKED = f'http_requests_total{{route=~"{"|".join(ANSWERING)}"'
+# Whoever waits for the first champion asks /ready again and again, and 503 is the right answer.
+WAITING = "/ready"
+_ASKED = f'http_requests_total{{route!="{WAITING}"'
 QUERIES = {
     "rate": f"sum(rate(prediction_requests_total[{WINDOW}]))",
     "p50": "histogram_quantile(0.5, sum by (le) "
@@ -61,7 +61,7 @@ def parse_exposition(text: str) -> dict[str, float]:
             continue
         name, labels, value = match.groups()
         known = dict(_LABEL.findall(labels or ""))
-        if name == "http_requests_total" and known.get("route") not in ANSWERING:
+        if name == "http_requests_total" and known.get("route") == WAITING:
             continue
         keys = [name]
         if "le" in known and "route" not in known:

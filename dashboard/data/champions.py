@@ -67,7 +67,8 @@ def read_evaluation(store: Store, manifest: Manifest) -> Evaluation:
     if EVALUATION_FILE not in manifest.files:
         raise ChampionError(f"version {manifest.version} has no {EVALUATION_FILE}")
     data = read_files(store, manifest, [EVALUATION_FILE])[EVALUATION_FILE]
-    return parse_document(Evaluation, data, version_key(manifest.version, EVALUATION_FILE))
+    key = version_key(manifest.version, EVALUATION_FILE)
+    return parse_document(Evaluation, data, key, any_release=True)
 
 
 def read_versions(store: Store) -> list[Manifest]:
@@ -91,7 +92,8 @@ def read_gates(store: Store) -> list[Decision]:
     found = []
     for each in latest:
         try:
-            found.append(parse_document(Decision, store.read(each.key).data, each.key))
+            data = store.read(each.key).data
+            found.append(parse_document(Decision, data, each.key, any_release=True))
         except ChurnError:
             logger.warning("a decision of the gate cannot be read: %s", each.key, exc_info=True)
     return found

@@ -1,11 +1,10 @@
 """What the gate decided on a candidate: `gate.json`, for the promotion and for people."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import AwareDatetime, Field
 
 from include.documents import Document
-from include.params import GateRules
 
 GATE_FILE = "gate.json"
 
@@ -37,4 +36,4 @@ class Decision(Document):
     gain: float | None = Field(default=None, description="in ROC-AUC, challenger minus champion")
     gain_interval: tuple[float, float] | None = None
     slices: tuple[SliceVerdict, ...] = ()
-    rules: GateRules
+    rules: dict[str, Any] = Field(description="params.yaml's `gate`, as it was then")

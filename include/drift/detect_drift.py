@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from include.champion import versions
 from include.customers import queries
 from include.drift import findings, guards, statistics
 from include.drift.collect_predictions import Collected, CollectedGroup
@@ -142,6 +143,9 @@ def _decide(
     drifted = [group for group in groups if group.status == "drifted"]
     if not drifted:
         return guards.no_drift()
+    present = _version_in_production(run.store)
+    if present != (champion.version if champion else None):
+        return guards.moved(champion, present)
     again = _same_again(run, {group.version for group in drifted}, champion, before)
     if again:
         return again
@@ -163,18 +167,24 @@ def _same_again(
 ) -> Retraining | None:
     """What an earlier run of this day decided, unless there is another champion now.
 
-    It starts the same training run, which the operator then finds there. Where a later champion
-    stands, Airflow may have forgotten that run, and the guards see to it that none is started.
+    It starts the same training run, which the operator then finds there; but where a later champion
+    stands, Airflow may have forgotten that run, and none is started.
     """
-    if before is None or not before.retraining.triggered:
+    if before is None:
         return None
-    candidates = drifted
-    if champion is not None and champion.version in drifted:
-        candidates = {champion.version}
-    elif champion is not None and champion.is_younger_than(run.day):
-        return None
+    in_production = champion is not None and champion.version in drifted
+    candidates = {champion.version} if champion is not None and in_production else drifted
     own = {guards.run_id_of(run.day, version) for version in candidates}
+    if champion is not None and not in_production and champion.is_younger_than(run.day):
+        started = any(start.run_id in own for start in before.started_runs)
+        return guards.overtaken(champion, run.day) if started else None
     return before.retraining if before.retraining.run_id in own else None
+
+
+def _version_in_production(store: Store) -> str | None:
+    """What a run that is cleared, tried again or slow must not take for the champion it pinned."""
+    found = versions.read_pointer(store)
+    return found[0].version if found else None
 
 
 def _newly_labelled(run: DriftRun, champion: PinnedChampion | None) -> int:
@@ -240,7 +250,7 @@ def _drift_day(
         retraining=decision,
         started_runs=started_runs,
         report_uri=report_uri,
-        rules=run.rules,
+        rules=run.rules.model_dump(mode="json"),
     )
 
 

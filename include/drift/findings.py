@@ -102,7 +102,7 @@ class DriftDay(Document):
     retraining: Retraining
     started_runs: tuple[StartedRun, ...] = Field(description="kept however often the day is run")
     report_uri: str | None
-    rules: DriftRules
+    rules: dict[str, Any] = Field(description="params.yaml's `drift`, as it was that day")
 
 
 def day_key(day: date, name: str) -> str:
@@ -117,7 +117,7 @@ def read_day(store: Store, day: date) -> DriftDay:
 
 def read_day_at(store: Store, key: str) -> DriftDay:
     """The drift.json under a key; DocumentError where it is none."""
-    return parse_document(DriftDay, store.read(key).data, key)
+    return parse_document(DriftDay, store.read(key).data, key, any_release=True)
 
 
 def status_of(groups: Sequence[GroupDrift]) -> DayStatus:

@@ -66,6 +66,37 @@ def no_drift() -> Retraining:
     return _none("no_drift", "no drift", ())
 
 
+def overtaken(champion: PinnedChampion, day: date) -> Retraining:
+    """The decision of a day whose training run has led to a later champion, or lost to one."""
+    return _stopped(_older_than(champion, day))
+
+
+def moved(champion: PinnedChampion | None, present: str | None) -> Retraining:
+    """The decision of a run under which the champion has moved."""
+    was = f"version {champion.version}" if champion else "nobody"
+    return _stopped(
+        Guard(
+            name="other_version",
+            passed=False,
+            explanation=f"the champion was {was} when this run began and is "
+            f"{f'version {present}' if present else 'nobody'} now; run the day again to judge it "
+            "against that one",
+        )
+    )
+
+
+def _stopped(guard: Guard) -> Retraining:
+    return _none(guard.name, f"drift, and no training: {guard.explanation}", (guard,))
+
+
+def _older_than(champion: PinnedChampion, day: date) -> Guard:
+    return Guard(
+        name="older_than_champion",
+        passed=not champion.is_younger_than(day),
+        explanation=f"the day is {day}, the champion is of {champion.promoted_at.date()}",
+    )
+
+
 def _none(reason: str, explanation: str, guards: tuple[Guard, ...]) -> Retraining:
     return Retraining(
         triggered=False,
@@ -90,21 +121,15 @@ def _conf(group: GroupDrift, situation: Situation, rules: DriftRules) -> dict[st
 
 def _guards(own: GroupDrift | None, situation: Situation, rules: DriftRules) -> Iterator[Guard]:
     champion = situation.champion
-    if champion is not None:
-        yield Guard(
-            name="older_than_champion",
-            passed=not champion.is_younger_than(situation.day),
-            explanation=f"the day is {situation.day}, the champion is of "
-            f"{champion.promoted_at.date()}",
-        )
     named = f"version {champion.version}" if champion else "nobody"
     yield Guard(
         name="other_version",
         passed=own is not None,
         explanation=f"the champion is {named}, and only its own traffic can start a training",
     )
-    if own is None:
+    if champion is None or own is None:
         return
+    yield _older_than(champion, situation.day)
     yield Guard(
         name="few_new_labels",
         passed=situation.newly_labelled >= rules.newly_labelled_min,

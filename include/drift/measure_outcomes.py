@@ -138,7 +138,8 @@ def read_labels(run: DriftRun) -> Labels:
     contract = run.contract
     frame = queries.read_customers(run.open_engine(), _narrow(contract), labelled_only=True)
     ids = frame[contract.key.name]
-    texts = pa.array([customer_key(each, run.id_key) for each in ids], pa.string())
+    id_key = run.id_key()
+    texts = pa.array([customer_key(each, id_key) for each in ids], pa.string())
     keys = hashes(texts, np.zeros(len(texts), dtype=np.uint64))
     order = np.argsort(keys)
     target, moment = contract.target, contract.labelled_at.name

@@ -1,7 +1,7 @@
 """One run of `churn_drift` over one day: the connections and the configuration of its tasks."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ class DriftRun(Run):
     day: date
     contract: Contract
     rules: DriftRules
-    id_key: bytes = field(repr=False)  # under which the log knows its customers
+    id_key: Callable[[], bytes]  # under which the log knows its customers; one task asks for it
     open_engine: "Callable[[], Engine]"  # a quiet day needs no database
     training_runs_in_flight: Callable[[str], int]  # but for the one of that id
     now: datetime

@@ -34,13 +34,20 @@ def task(room: str, name: str, open_run: Callable[[Context], Any]) -> Callable[.
 
 def read_handed_on(function: Callable[..., Any], context: Context) -> dict[str, Any]:
     """The function's arguments but for the run, each as its annotation says."""
-    from pydantic import TypeAdapter
+    from pydantic import TypeAdapter, ValidationError
 
     _, *others = inspect.signature(function, eval_str=True).parameters.values()
-    return {
-        each.name: TypeAdapter(each.annotation).validate_python(context[each.name])
-        for each in others
-    }
+    found = {}
+    for each in others:
+        try:
+            found[each.name] = TypeAdapter(each.annotation).validate_python(context[each.name])
+        except ValidationError as error:
+            raise ConfigurationError(
+                f"what {function.__name__} was handed as {each.name} is of another release "
+                f"({error.errors()[0]['loc']}: {error.errors()[0]['msg']}): clear this run from "
+                "its first task"
+            ) from error
+    return found
 
 
 def day_of(context: Context, *, before: timedelta = timedelta()) -> date:

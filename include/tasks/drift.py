@@ -60,7 +60,7 @@ def open_run(context: Context) -> "DriftRun":
         store=connections.task_store(settings),
         contract=load_contract(),
         rules=rules,
-        id_key=settings.customer_id_key(),
+        id_key=settings.customer_id_key,
         open_engine=lambda: connections.customer_engine(settings),
         training_runs_in_flight=_in_flight(context["ti"]),
         now=now(),

@@ -1,4 +1,4 @@
-"""How a task ends when its stage raises: at once where a retry cannot help, else tried again."""
+"""How a task ends when its function raises: at once where a retry cannot help, else tried again."""
 
 import logging
 from collections.abc import Iterator

@@ -159,7 +159,7 @@ def _facts(
         "champion": champion.version if champion else None,
         "holdout_rows": len(labels),
         "holdout_attrited_share": float(labels.mean()) if len(labels) else 0.0,
-        "rules": rules,
+        "rules": rules.model_dump(mode="json"),
     }
 
 

@@ -4,7 +4,7 @@ import json
 import os
 from pathlib import Path
 
-from infra.local.files import write_whole
+from infra.airflow.files import write_whole
 
 USER = "admin"  # airflow.cfg gives the role
 

@@ -79,7 +79,7 @@ def _make_bucket(store: S3Store) -> None:
 
 
 def _let_runs_expire(store: S3Store) -> None:
-    """What stages hand to each other is of no use later; in a bucket of ours alone."""
+    """What tasks hand to each other is of no use later; in a bucket of ours alone."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     rule = {

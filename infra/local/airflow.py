@@ -10,8 +10,8 @@ from sqlalchemy.engine import make_url
 
 from include.settings import PROJECT
 from infra.airflow.client import AirflowClient
+from infra.airflow.files import kept_secret
 from infra.airflow.login import USER, write_password
-from infra.local.files import kept_secret
 from infra.local.ports import HOST
 from infra.local.services import Layout, Service, python_module
 

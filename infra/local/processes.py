@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from infra.local.files import write_whole
+from infra.airflow.files import write_whole
 
 logger = logging.getLogger(__name__)
 

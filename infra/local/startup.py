@@ -13,9 +13,9 @@ from include.settings import Settings
 from infra.airflow import training_run
 from infra.airflow.client import AirflowError
 from infra.airflow.dag_runs import RunFailed
+from infra.airflow.files import write_whole
 from infra.local import airflow, status
 from infra.local.customers import SAMPLE_ROWS, SAMPLE_SEED, count_customers
-from infra.local.files import write_whole
 from infra.local.ports import port_faults
 from infra.local.services import (
     Layout,

@@ -174,7 +174,7 @@ def _day(day: date, drifted: bool) -> DriftDay:
         ),
         started_runs=(),
         report_uri=None,
-        rules=rules,
+        rules=rules.model_dump(mode="json"),
     )
 
 

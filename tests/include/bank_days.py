@@ -127,7 +127,7 @@ def drift_run(
         "store": store,
         "contract": CONTRACT,
         "rules": RULES.model_copy(update=rules or {}),
-        "id_key": ID_KEY,
+        "id_key": lambda: ID_KEY,
         "open_engine": lambda: None,
         "training_runs_in_flight": lambda own: 0,
         "now": NOW,

@@ -281,6 +281,7 @@ def test_every_column_says_what_it_means() -> None:
         (schema(Customer_Age={"minimum": 200}), "minimum must be below maximum"),
         (schema(Customer_Age={"minimum": math.nan}), "minimum must be below maximum"),
         (schema(Customer_Age={"name": "Gender"}), "each column is listed once"),
+        (schema(Customer_Age={"name": "split"}), "split: training adds a column of that name"),
         (schema(Customer_Age={"typo": 1}), "Extra inputs are not permitted"),
         (schema(Customer_Age={"type": "number"}), "Input should be 'integer'"),
         (schema(Customer_Age={"meaning": None}), "meaning"),

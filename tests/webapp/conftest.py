@@ -4,7 +4,6 @@ import json
 import math
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from flask.testing import FlaskClient
 from include.addresses import host_and_port
 from include.settings import Settings
 from include.store import LocalStore
+from tests.ports import free_ports
 from tests.webapp.champions import Version, make_version, publish, records
 from webapp import create_app
 
@@ -74,10 +74,8 @@ def client_of(settings: Settings) -> FlaskClient:
 
 
 def loopback_port() -> int:
-    """A port that nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port on which nobody listens, and which nobody else is given."""
+    return free_ports(1)[0]
 
 
 @dataclass

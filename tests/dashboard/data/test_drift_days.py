@@ -1,5 +1,6 @@
 """The days that the Drift page shows: those whose drift.json can be read."""
 
+import json
 from datetime import date
 
 import pytest
@@ -18,6 +19,15 @@ def test_a_day_names_its_group_and_verdicts(local_store: LocalStore) -> None:
     verdict = verdict_of(drifted, "Customer_Age")
     assert verdict is not None and verdict.effect == 0.31
     assert verdict_of(drifted, "Shoe_Size") is None
+
+
+def test_a_day_of_another_release_is_shown_by_what_is_known(local_store: LocalStore) -> None:
+    key = day_key(bank.write_drift_days(local_store, days=1), DRIFT_FILE)
+    document = json.loads(local_store.read(key).data)
+    document |= {"of_tomorrow": 1, "rules": {"of_yesterday": 2}}
+    document["groups"][0]["also_new"] = None
+    local_store.write(key, json.dumps(document).encode())
+    assert [day.status for day in read_days(local_store)] == ["drifted"]
 
 
 @pytest.mark.parametrize("data", [b"{", b"{}", b'{"release": "another"}'])

@@ -218,14 +218,16 @@ def test_a_later_champion_stops_what_the_day_has_started_and_drift_json_says_so(
         assert day.started_runs == started and len(started) == 1
 
 
-def test_the_champion_is_the_one_that_the_run_began_with(
+def test_a_champion_that_moved_under_the_run_stops_it(
     make_run: MakeRun, local_store: LocalStore
 ) -> None:
     publish(local_store, people=TRAINED)
     log(local_store, people(2500, drift=BUSY_SHIFT))
     collected = collect_predictions(make_run())
     publish(local_store, "2", people=people(5000, seed=11), at=NOW)
-    assert detect_drift(make_run(), collected).run_id == "drift__2026-05-04__v1"
+    found = detect_drift(make_run(), collected)
+    assert (found.drifted, found.triggered, found.reason) == (True, False, "other_version")
+    assert "was version 1 when this run began and is version 2 now" in found.explanation
 
 
 @pytest.mark.parametrize("cooldown_days", [7, 0])

@@ -32,7 +32,7 @@ def test_dicts_become_what_the_annotations_say() -> None:
 
 
 def test_what_an_earlier_release_handed_on_is_refused() -> None:
-    with pytest.raises(ValueError, match="rows"):
+    with pytest.raises(ConfigurationError, match="parts is of another release .*first task"):
         read_handed_on(collect, {"parts": [{"key": "a"}], "at": None})
 
 
