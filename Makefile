@@ -41,8 +41,8 @@ promote: setup ## put an approved version into production, where promotion is ma
 airflow: setup ## Airflow's own command line for this stack (ARGS="dags list")
 	@exec $(BIN)/python -m infra.local.airflow_command $(ARGS)
 
-test: setup ## run the tests (ARGS="tests/include -x")
-	@$(BIN)/python -m pytest $(ARGS)
+test: setup ## run the tests, a process a core (ARGS="-m 'not slow'" is the short form, ARGS="tests/include -x")
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 bench: bench-api bench-training bench-scoring bench-drift bench-dashboard ## every benchmark that needs no real customers, as ratios
 

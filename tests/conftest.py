@@ -3,7 +3,6 @@
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ import hypothesis
 import pytest
 
 from include.store import LocalStore, S3Store, Store, s3_config
+from tests.ports import free_ports
 
 PROJECT = Path(__file__).resolve().parent.parent
 START_SECONDS = 90
@@ -35,6 +35,12 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
 )
 hypothesis.settings.load_profile("churn")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first: no process is left alone with one while others are done."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(scope="session")
@@ -60,8 +66,8 @@ def s3_endpoint() -> Iterator[str]:
 
 @pytest.fixture
 def free_port() -> int:
-    """A loopback port that nobody listens on at the moment."""
-    return _free_port()
+    """A loopback port on which nobody listens."""
+    return free_ports(1)[0]
 
 
 @pytest.fixture
@@ -149,7 +155,7 @@ def database_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a real MLflow server on SQLite and a directory."""
-    home, port = tmp_path_factory.mktemp("mlflow"), _free_port()
+    home, port = tmp_path_factory.mktemp("mlflow"), free_ports(1)[0]
     command = [
         *(sys.executable, "-m", "mlflow", "server", "--workers", "1"),
         *("--host", "127.0.0.1", "--port", str(port)),
@@ -163,16 +169,9 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @contextmanager
 def database_daemon(daemon: str, home: Path) -> Iterator[str]:
-    data, port = home / "data", _free_port()
+    data, port = home / "data", free_ports(1)[0]
     as_user = ["--user=mysql"] if os.geteuid() == 0 else []
     if as_user:
         shutil.chown(home, "mysql", "mysql")

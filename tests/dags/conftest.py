@@ -1,56 +1,103 @@
-"""Airflow in a process of its own, because it configures logging and warnings for the whole one."""
+"""Airflow in processes of its own, because it configures logging and warnings for the whole one."""
 
+import itertools
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from infra.local.airflow import PRELOAD
+
 PROJECT = Path(__file__).resolve().parent.parent.parent
 AnswersOf = Callable[..., Any]
 
 
+class Forks:
+    """A process that has imported Airflow, and runs each script in a fork of itself."""
+
+    def __init__(self, home: Path, environment: Mapping[str, str]) -> None:
+        self._outputs = (home / f"script-{number}" for number in itertools.count())
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.dags.forks"],
+            cwd=home,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, script: str, **environment: str) -> Any:
+        """What a script prints as JSON in its last line."""
+        output = next(self._outputs)
+        order = {"script": script, "environment": environment, "output": str(output)}
+        assert self._process.stdin is not None and self._process.stdout is not None
+        print(json.dumps(order), file=self._process.stdin, flush=True)
+        code = self._process.stdout.readline().strip()
+        said, noise = (output.with_suffix(suffix).read_text() for suffix in (".out", ".err"))
+        assert code == "0", said[-6000:] + noise[-6000:]
+        sys.stderr.write(said + noise)
+        return json.loads(said.splitlines()[-1])
+
+    def stop(self) -> None:
+        """End the process."""
+        self._process.communicate()
+
+
 @pytest.fixture(scope="session")
-def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with an empty metadata database."""
+def airflow_environment(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
+    """Airflow's settings, with a home of its own that has an empty metadata database."""
     home = tmp_path_factory.mktemp("airflow")
-    _run("from airflow.utils.db import initdb; initdb()", home, {})
-    return home
-
-
-@pytest.fixture
-def answers_of(airflow_home: Path) -> AnswersOf:
-    """Runs a script that prints JSON in its last line, and returns that."""
-
-    def run(script: str, **environment: str) -> Any:
-        return json.loads(_run(script, airflow_home, environment).splitlines()[-1])
-
-    return run
-
-
-def _run(script: str, home: Path, environment: Mapping[str, str]) -> str:
-    facts = {
+    return {
         **os.environ,
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
         "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
         "PYTHONPATH": str(PROJECT),
-        **environment,
     }
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=home,
-        env=facts,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
+
+
+@pytest.fixture(scope="session")
+def airflow(airflow_environment: Mapping[str, str]) -> Iterator[Forks]:
+    """Airflow as its scheduler forks tasks: with the heavy libraries imported already."""
+    path = f"{PRELOAD}:{airflow_environment['PYTHONPATH']}"
+    forks = Forks(
+        Path(airflow_environment["AIRFLOW_HOME"]),
+        {**airflow_environment, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"},
     )
-    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-6000:]
-    sys.stderr.write(done.stdout + done.stderr)
-    return done.stdout
+    try:
+        forks.run("from airflow.utils.db import initdb; initdb(); print('{}')")
+        yield forks
+    finally:
+        forks.stop()
+
+
+@pytest.fixture
+def answers_of(airflow: Forks) -> AnswersOf:
+    """Runs a script that prints JSON in its last line, and returns that."""
+    return airflow.run
+
+
+@pytest.fixture
+def fresh_answers_of(airflow_environment: Mapping[str, str]) -> AnswersOf:
+    """The same in a new process, which has imported nothing yet."""
+
+    def run(script: str, **environment: str) -> Any:
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            cwd=airflow_environment["AIRFLOW_HOME"],
+            env={**airflow_environment, **environment},
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-6000:]
+        return json.loads(done.stdout.splitlines()[-1])
+
+    return run

@@ -1,9 +1,7 @@
 """The drift DAG: its shape, and real days run by Airflow, up to the training run that it queues."""
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +10,7 @@ from include.customers import loading
 from include.customers.database import open_engine
 from include.drift.findings import DriftDay, read_day
 from include.store import LocalStore
-from tests.dags.conftest import AnswersOf
-from tests.dags.conftest import _run as run_script
+from tests.dags.conftest import AnswersOf, Forks
 from tests.include.bank_days import BUSY_SHIFT, DAY, SNAPSHOT, log, people, publish
 
 CHAIN = [
@@ -55,16 +52,6 @@ print(json.dumps({
     "trigger": [trigger.trigger_dag_id, trigger.wait_for_completion, trigger.reset_dag_run,
                 trigger.skip_when_already_exists, trigger.deferrable],
 }))
-"""
-
-IMPORTED = """
-import json, sys
-import airflow.sdk, airflow.providers.standard.operators.python
-import airflow.providers.standard.operators.trigger_dagrun
-before = set(sys.modules)
-from airflow.dag_processing.dagbag import DagBag
-DagBag().dags["churn_drift"]
-print(json.dumps(sorted({name.partition(".")[0] for name in set(sys.modules) - before})))
 """
 
 RUN = """
@@ -116,8 +103,8 @@ class Week:
 
 
 @pytest.fixture(scope="module")
-def week(airflow_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Week:
-    """A week of days, run by Airflow one after the other; its start takes longer than they do."""
+def week(airflow: Forks, tmp_path_factory: pytest.TempPathFactory) -> Week:
+    """A week of days, run by Airflow one after the other."""
     home = tmp_path_factory.mktemp("bank")
     store, url = LocalStore(home / "store"), f"sqlite:///{home / 'churn.db'}"
     publish(store, people=people(5000, seed=1))
@@ -135,8 +122,7 @@ def week(airflow_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Week:
         "CHURN_STORE_URI": store.uri,
         "CHURN_DATABASE_URL": url,
     }
-    script = RUN.format(confs=RUNS)
-    found = json.loads(run_script(script, airflow_home, environment).splitlines()[-1])
+    found = airflow.run(RUN.format(confs=RUNS), **environment)
     return Week(store, found["days"], found["started"], found["links"])
 
 
@@ -155,11 +141,7 @@ def test_the_dag_is_the_one_of_the_design(answers_of: AnswersOf) -> None:
     assert found["trigger"] == ["churn_training", False, False, True, False]
 
 
-def test_parsing_imports_nothing_heavy(answers_of: AnswersOf) -> None:
-    heavy = {"pandas", "numpy", "scipy", "mlflow", "evidently", "boto3", "pyarrow"}
-    assert heavy.isdisjoint(answers_of(IMPORTED))
-
-
+@pytest.mark.slow
 def test_a_drifted_day_queues_a_training_run_with_the_reason(week: Week) -> None:
     assert week.days[3]["tasks"] == dict.fromkeys([*CHAIN, "measure_outcomes"], "success")
     dag_id, state, conf, logical_date = week.started[RUN_ID]
@@ -170,6 +152,7 @@ def test_a_drifted_day_queues_a_training_run_with_the_reason(week: Week) -> None
     assert week.store.read(f"monitoring/date={DAY}/report.html").data
 
 
+@pytest.mark.slow
 def test_the_same_day_again_starts_nothing_new(week: Week) -> None:
     assert week.days[4]["state"] == "success"
     assert week.days[4]["tasks"]["trigger_training"] == "skipped"
@@ -177,6 +160,7 @@ def test_the_same_day_again_starts_nothing_new(week: Week) -> None:
     assert [*week.started] == [RUN_ID]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("place", "day", "status", "reason"),
     [
@@ -195,6 +179,7 @@ def test_days_that_start_nothing_are_green_and_say_why(
     assert (week.drift(day).status, week.drift(day).retraining.reason) == (status, reason)
 
 
+@pytest.mark.slow
 def test_the_metrics_tell_of_success_features_and_guards(week: Week) -> None:
     names = "churn_drift_features", "churn_drift_last_success_timestamp_seconds"
     for day in week.days[:-1]:
@@ -206,19 +191,23 @@ def test_the_metrics_tell_of_success_features_and_guards(week: Week) -> None:
     assert guards[3] == guards[6] == []
 
 
+@pytest.mark.slow
 def test_without_a_date_it_is_the_day_before(week: Week) -> None:
     assert week.days[0]["state"] == "success"
     yesterday = datetime.now(UTC).date() - timedelta(1)
     assert week.drift(yesterday).status == "no_predictions"
 
 
+@pytest.mark.slow
 def test_a_date_that_is_none_is_refused(week: Week) -> None:
     assert "yesterday" in week.days[7]["state"] and not week.days[7]["tasks"]
 
 
+@pytest.mark.slow
 def test_the_report_is_linked_from_airflows_own_pages(week: Week) -> None:
     assert any(f"http://127.0.0.1:8050/drift?report={DAY}" in link for link in week.links)
 
 
+@pytest.mark.slow
 def test_outcomes_are_measured_beside(week: Week) -> None:
     assert week.store.read(f"monitoring/date={DAY}/outcomes.json").data

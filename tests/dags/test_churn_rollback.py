@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from include.champion import promotion, versions
-from include.champion.registry import CANDIDATES, PRODUCTION, Registry
+from include.champion.registry import Registry
 from include.contract import load_contract
 from include.customers import loading
 from include.customers.database import open_engine
@@ -19,7 +19,7 @@ from include.settings import Settings
 from include.store import LocalStore
 from include.training.run import TrainingRun
 from tests.dags.conftest import AnswersOf
-from tests.include.conftest import STRONG, WEAK, changed, clear_models, promote
+from tests.include.conftest import STRONG, WEAK, changed, clear_production, promote
 
 SHAPE = """
 import json
@@ -61,7 +61,7 @@ def run(tmp_path: Path, mlflow_server: str) -> Iterator[TrainingRun]:
     loading.create_table(engine)
     loading.load_customers(engine, sample_customers(2000, seed=3), now=datetime.now(UTC))
     registry = Registry(mlflow_server)
-    clear_models(registry, CANDIDATES, PRODUCTION)
+    clear_production(registry)
     base = load_params(Settings().params_file)
     first = TrainingRun(
         dag_run_id=f"first__{tmp_path.name}",
@@ -87,6 +87,7 @@ def test_the_form_asks_for_a_version_and_a_reason(answers_of: AnswersOf) -> None
     assert (found["given"], found["paused"]) == ([], False)
 
 
+@pytest.mark.slow
 def test_airflow_rolls_back_and_refuses_what_is_not_there(
     answers_of: AnswersOf, run: TrainingRun, mlflow_server: str
 ) -> None:

@@ -108,6 +108,7 @@ def test_the_schedule_is_a_setting(answers_of: AnswersOf, setting: str, shown: s
     assert answers_of(SHAPE, CHURN_SCORING_SCHEDULE=setting)["schedule"] == shown
 
 
+@pytest.mark.slow
 def test_airflow_scores_everybody_in_mapped_ranges(
     answers_of: AnswersOf,
     world: dict[str, str],

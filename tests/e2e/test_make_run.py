@@ -1,7 +1,8 @@
-"""`make run` for real: started, asked for a prediction, stopped, and started again."""
+"""`make run` for real: asked for a prediction, demonstrated, stopped, and started again."""
 
 import json
 import os
+import re
 import shlex
 import signal
 import sqlite3
@@ -10,55 +11,27 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
+from include.champion import versions
+from include.drift.findings import read_day
 from include.settings import PROJECT
+from include.store import LocalStore
 from infra.local import processes
 from infra.local.processes import Leader
-from tests.ports import free_ports
+from tests.e2e.stack import Started, environment_in, finish, start
 
-START_SECONDS = 240
-STOP_SECONDS = 30
+DEMO_SECONDS = 400
 STAGES = [
     *("ingest_data", "validate_data", "transform_data"),
     *("train_model", "evaluate_model", "promote_model"),
 ]
 
-pytestmark = pytest.mark.timeout(600)
-
-
-@dataclass
-class Started:
-    """A `make run` that is up."""
-
-    process: subprocess.Popen[bytes]
-    output: Path
-    var: Path
-
-    @property
-    def stack(self) -> dict[str, Any]:
-        """stack.json as it is now."""
-        found: dict[str, Any] = json.loads((self.var / "stack.json").read_text())
-        return found
-
-    @property
-    def leaders(self) -> list[Leader]:
-        """The services that it recorded."""
-        return processes.read_record(self.var / "run" / "processes.json")
-
-    @property
-    def said(self) -> str:
-        """What it printed."""
-        return self.output.read_text()
-
-    def stop(self, number: signal.Signals) -> int:
-        """Stop it as a person or a service manager does; returns its exit code."""
-        self.process.send_signal(number)
-        return self.process.wait(timeout=STOP_SECONDS)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @dataclass(frozen=True)
@@ -72,55 +45,8 @@ class Killed:
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
-    """A directory and ports of the test's own."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("CHURN_")}
-    names = [f"CHURN_{name}_PORT" for name in ("API", "AIRFLOW", "MLFLOW", "DASHBOARD")]
-    ports = dict(zip(names, map(str, free_ports(len(names))), strict=True))
-    var = tmp_path_factory.mktemp("make run") / "var"
-    return {**kept, **ports, "CHURN_VAR_DIR": str(var), "CHURN_API_WORKERS": "1"}
-
-
-def start(environment: Mapping[str, str]) -> Started:
-    """Start the stack and wait until it says that it is up."""
-    var = Path(environment["CHURN_VAR_DIR"])
-    var.mkdir(exist_ok=True)
-    output = var.parent / "output"
-    with output.open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "infra.local.run"],
-            cwd=PROJECT,
-            env=environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    started = Started(process, output, var)
-    try:
-        _wait_until_up(started)
-    except BaseException:
-        _finish(started)
-        raise
-    return started
-
-
-def _wait_until_up(started: Started) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while not _is_up(started):
-        assert started.process.poll() is None, started.said
-        assert time.monotonic() < deadline, started.said
-        time.sleep(0.2)
-
-
-def _is_up(started: Started) -> bool:
-    """Whether stack.json is there and not one that a killed run left."""
-    try:
-        return bool(started.stack["pid"] == started.process.pid)
-    except FileNotFoundError:
-        return False
-
-
-def _finish(started: Started) -> None:
-    if started.process.poll() is None:
-        started.stop(signal.SIGTERM)
+    """A directory and ports of this module's own."""
+    return environment_in(tmp_path_factory.mktemp("make run"))
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +54,7 @@ def first(environment: Mapping[str, str]) -> Iterator[Started]:
     """The first start in an empty directory."""
     started = start(environment)
     yield started
-    _finish(started)
+    finish(started)
 
 
 def test_the_first_start_trains_and_tells(first: Started) -> None:
@@ -211,6 +137,53 @@ def test_a_fallen_api_comes_back(first: Started) -> None:
         time.sleep(0.1)
 
 
+def demo(environment: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
+    """Run the demonstration."""
+    return subprocess.run(
+        [sys.executable, "-m", "infra.local.demo"],
+        cwd=PROJECT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=DEMO_SECONDS,
+        check=False,
+    )
+
+
+def assert_closed(store: LocalStore, said: str, *, old: str, new: str) -> None:
+    """What the story tells is what the store holds."""
+    pointer, _ = versions.read_pointer(store) or (None, "")
+    assert pointer is not None and (pointer.version, pointer.previous) == (new, old)
+    manifest = versions.read_manifest(store, pointer)
+    day = manifest.trigger["drift_date"]
+    assert manifest.trigger["trigger_reason"] == "drift"
+    assert manifest.dag_run_id == f"drift__{day}__v{old}"
+    assert manifest.trigger["num_drifted_features"] >= 1
+    assert store.read(f"monitoring/date={day}/report.html").data
+    assert manifest.trigger["report_uri"] == f"{store.uri}/monitoring/date={day}/report.html"
+    assert manifest.gate["gain"] > 0.001 and manifest.gate["gain_interval"][0] > 0
+    assert manifest.dag_run_id in [
+        s.run_id for s in read_day(store, date.fromisoformat(day)).started_runs
+    ]
+    assert "No drift, and no training run." in said
+    assert f"The API answers with version {new}" in said
+    assert re.search(r"Of [\d,]+ requests in all, none failed\.", said)
+
+
+@pytest.mark.timeout(2 * DEMO_SECONDS)
+def test_the_loop_closes_twice_in_a_row(first: Started, environment: Mapping[str, str]) -> None:
+    store = LocalStore(first.var / "store")
+    for old, new in (("1", "2"), ("2", "3")):
+        done = demo(environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert_closed(store, done.stdout, old=old, new=new)
+
+
+def test_without_a_stack_it_says_so(environment: Mapping[str, str], tmp_path: Path) -> None:
+    done = demo({**environment, "CHURN_VAR_DIR": str(tmp_path)})
+    assert done.returncode == 1 and "make run" in done.stdout
+
+
 def test_ctrl_c_stops_every_process(first: Started) -> None:
     leaders = first.leaders
     assert len(processes.members(leaders)) >= len(leaders)
@@ -222,7 +195,7 @@ def test_ctrl_c_stops_every_process(first: Started) -> None:
 @pytest.fixture(scope="module")
 def killed(first: Started, environment: Mapping[str, str]) -> Iterator[Killed]:
     """A second start that was killed so that nobody stopped its services."""
-    _finish(first)
+    finish(first)
     started = start(environment)
     leaders = started.leaders
     started.process.kill()
@@ -232,7 +205,7 @@ def killed(first: Started, environment: Mapping[str, str]) -> Iterator[Killed]:
 
 
 def test_a_second_start_does_not_train(killed: Killed) -> None:
-    assert "champion  version 1" in killed.said
+    assert "champion  version 3" in killed.said
     assert "training run" not in killed.said
 
 
@@ -246,7 +219,7 @@ def hopeless(killed: Killed, environment: Mapping[str, str]) -> Iterator[Started
     database.close()
     started = start(environment)
     yield started
-    _finish(started)
+    finish(started)
 
 
 def test_what_a_killed_start_left_is_stopped_first(killed: Killed, hopeless: Started) -> None:

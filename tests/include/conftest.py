@@ -1,7 +1,10 @@
 """A small bank: sample customers, a fresh registry, and training runs over them."""
 
+import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +12,14 @@ import pandas as pd
 import pytest
 from sqlalchemy import Engine
 
-from include.champion.registry import CANDIDATES, PRODUCTION, Registry
+from include.champion.registry import PRODUCTION, Registry
 from include.contract import Contract, load_contract
 from include.customers import loading
 from include.customers.database import open_engine
 from include.customers.sample import sample_customers
 from include.params import Params, load_params
 from include.settings import Settings
-from include.store import Store
+from include.store import LocalStore, Store
 from include.training.evaluate_model import Evaluated, Lineage, evaluate_model
 from include.training.ingest_data import ingest_data
 from include.training.promote_model import Promoted, promote_model
@@ -30,6 +33,23 @@ WEAK = {"n_estimators": 3, "max_depth": 1}
 STRONG = {"n_estimators": 60, "max_depth": 4}
 
 MakeRun = Callable[..., TrainingRun]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A run that only has to be promoted."""
+
+    run: TrainingRun
+    lineage: Lineage
+    evaluated: Evaluated
+
+    def promoted(self, store: LocalStore, **parts: Any) -> "Judged":
+        """The same as version 1 in an empty store and an empty registry."""
+        assert isinstance(self.run.store, LocalStore)
+        shutil.copytree(self.run.store.root, store.root)
+        again = replace(self, run=replace(self.run, store=store, **parts))
+        assert promote_judged(again.run, again.lineage, again.evaluated).version == "1"
+        return again
 
 
 @pytest.fixture(scope="session")
@@ -62,9 +82,9 @@ def engine(sqlite_url: str, people: pd.DataFrame) -> Iterator[Engine]:
 
 @pytest.fixture
 def registry(mlflow_server: str) -> Registry:
-    """A registry without models on the shared server."""
+    """A registry on the shared server in which nothing is in production."""
     registry = Registry(mlflow_server)
-    clear_models(registry, CANDIDATES, PRODUCTION)
+    clear_production(registry)
     return registry
 
 
@@ -95,15 +115,63 @@ def make_run(
     return make
 
 
-def clear_models(registry: Registry, *names: str) -> None:
-    """Remove registered models with all their versions."""
+@pytest.fixture(scope="session")
+def first_runs(
+    tmp_path_factory: pytest.TempPathFactory,
+    mlflow_server: str,
+    people: pd.DataFrame,
+    contract: Contract,
+) -> Iterator[Callable[..., Judged]]:
+    """Makes a judged first run on the sample customers, once for each kind of trees."""
+    home = tmp_path_factory.mktemp("first runs")
+    engine = open_engine(f"sqlite:///{home / 'churn.db'}")
+    loading.create_table(engine)
+    loading.load_customers(engine, people, now=datetime.now(UTC))
+    base = load_params(Settings().params_file)
+
+    @cache
+    def judged(name: str) -> Judged:
+        run = TrainingRun(
+            dag_run_id=f"{name}__{home.name}",
+            store=LocalStore(home / name),
+            engine=engine,
+            registry=Registry(mlflow_server),
+            contract=contract,
+            params=changed(base, {"weak": WEAK, "strong": STRONG}[name]),
+            trigger={"trigger_reason": "manual", "drift_date": None},
+            git_commit="abc",
+        )
+        lineage = lineage_of(run)
+        return Judged(run, lineage, evaluate(run, lineage))
+
+    yield judged
+    engine.dispose()
+
+
+@pytest.fixture
+def weak_champion(
+    first_runs: Callable[..., Judged], local_store: LocalStore, engine: Engine, registry: Registry
+) -> Judged:
+    """Version 1, in production: a model that every other one beats."""
+    return first_runs("weak").promoted(local_store, engine=engine, registry=registry)
+
+
+@pytest.fixture
+def champion(
+    first_runs: Callable[..., Judged], local_store: LocalStore, engine: Engine, registry: Registry
+) -> Judged:
+    """Version 1, in production: the model that `make_run` trains."""
+    return first_runs("strong").promoted(local_store, engine=engine, registry=registry)
+
+
+def clear_production(registry: Registry) -> None:
+    """Remove all versions of the model in production; candidates disturb nobody."""
     from mlflow.exceptions import MlflowException
 
-    for name in names:
-        try:
-            registry._client.delete_registered_model(name)
-        except MlflowException as error:
-            assert error.error_code == "RESOURCE_DOES_NOT_EXIST", error
+    try:
+        registry._client.delete_registered_model(PRODUCTION)
+    except MlflowException as error:
+        assert error.error_code == "RESOURCE_DOES_NOT_EXIST", error
 
 
 def changed(params: Params, trees: dict[str, Any], **rules: Any) -> Params:

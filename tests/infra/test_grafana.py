@@ -131,16 +131,19 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         yield found
 
 
+@pytest.mark.slow
 def test_every_panel_has_data(stack: Watched) -> None:
     empty = [each for each in expressions() if not stack.query(each)]
     assert empty == []
 
 
+@pytest.mark.slow
 def test_every_metric_that_is_named_exists(stack: Watched) -> None:
     named = set().union(*(names_in(each) for each in expressions() + rule_expressions()))
     assert named - stack.names() == set()
 
 
+@pytest.mark.slow
 def test_what_the_dags_say_has_the_names_and_labels_of_the_design(stack: Watched) -> None:
     found = {
         tuple(sorted(each["metric"].items())) for each in stack.query('{job="statsd-exporter"}')
@@ -160,6 +163,7 @@ def test_what_the_dags_say_has_the_names_and_labels_of_the_design(stack: Watched
     assert not [name for name, _ in said if "else" in name]
 
 
+@pytest.mark.slow
 def test_times_arrive_in_seconds(stack: Watched) -> None:
     (run,) = stack.query('airflow_dagrun_duration_seconds_sum{state="success"}')
     (task,) = stack.query("airflow_task_duration_seconds_sum")

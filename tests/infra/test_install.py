@@ -2,8 +2,10 @@
 
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,15 +29,30 @@ def pip_without_uv(tmp_path: Path) -> Path:
     return script
 
 
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment that was just built, from a lock that installs nothing, and a copy of it."""
+    home = tmp_path_factory.mktemp("built")
+    (home / "constraints.txt").write_text("# nothing\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(install, "CONSTRAINTS", home / "constraints.txt")
+        patch.setattr(install, "install", lambda *_: None)
+        install.build(home / ".venv", exactly=False)
+    shutil.copytree(home / ".venv", home / "copy", symlinks=True)
+    return home
+
+
 @pytest.fixture
-def venv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An environment that was just built, from a lock that installs nothing."""
-    lock = tmp_path / "constraints.txt"
-    lock.write_text("# nothing\n")
+def venv(built: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """That environment; whatever a test does to it is undone."""
+    lock = built / "constraints.txt"
     monkeypatch.setattr(install, "CONSTRAINTS", lock)
     monkeypatch.setattr(install, "install", lambda *_: None)
-    install.build(tmp_path / ".venv", exactly=False)
-    return tmp_path / ".venv"
+    yield built / ".venv"
+    lock.write_text("# nothing\n")
+    for name in (".venv", "moved"):
+        shutil.rmtree(built / name, ignore_errors=True)
+    shutil.copytree(built / "copy", built / ".venv", symlinks=True)
 
 
 def test_the_environment_wins_over_the_files_of_pip() -> None:

@@ -41,7 +41,11 @@ def test_prometheus_accepts_its_configuration_and_rules() -> None:
     checked(program("promtool"), "check", "config", PROMETHEUS / "prometheus.yml")
 
 
-@pytest.mark.parametrize("cases", CASES, ids=lambda path: str(path.stem))
+@pytest.mark.parametrize(
+    "cases",
+    [pytest.param(path, marks=[pytest.mark.slow] * (path.stem != "api")) for path in CASES],
+    ids=lambda path: str(path.stem),
+)
 def test_alerts_fire_when_they_should_and_only_then(cases: Path) -> None:
     checked(program("promtool"), "test", "rules", cases)
 

@@ -28,6 +28,8 @@ CLIENTS = 3
 JSON = {"Content-Type": "application/json"}
 SPOOL_BYTES = 2**20
 
+pytestmark = pytest.mark.slow  # one stack for all, and each waits for what the one before did
+
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:

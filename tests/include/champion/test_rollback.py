@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from include.champion import promotion, rollback, versions
-from include.champion.registry import CANDIDATES, PRODUCTION, Registry
+from include.champion.registry import PRODUCTION, Registry
 from include.champion.rollback import Rollback
 from include.contract import Contract
 from include.customers import loading
@@ -25,7 +25,7 @@ from tests.include.conftest import (
     STRONG,
     WEAK,
     changed,
-    clear_models,
+    clear_production,
     evaluate,
     lineage_of,
     promote,
@@ -48,7 +48,7 @@ def promoted(
     loading.create_table(engine)
     loading.load_customers(engine, people, now=NOW)
     registry = Registry(mlflow_server)
-    clear_models(registry, CANDIDATES, PRODUCTION)
+    clear_production(registry)
     base = load_params(Settings().params_file)
     run = TrainingRun(
         dag_run_id=f"first__{home.name}",

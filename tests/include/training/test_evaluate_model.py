@@ -10,9 +10,8 @@ from include.errors import NeedsPerson
 from include.params import Params
 from include.training.evaluate_model import DRAFT_FILE, TASK
 from tests.include.conftest import (
-    WEAK,
+    Judged,
     MakeRun,
-    changed,
     evaluate,
     lineage_of,
     promote,
@@ -21,6 +20,7 @@ from tests.include.conftest import (
 from tests.include.training.production import assert_whole
 
 
+@pytest.mark.slow
 def test_the_same_data_gives_the_same_files_and_figures(make_run: MakeRun) -> None:
     first, second = make_run("first"), make_run("second")
     promote(first)
@@ -70,25 +70,23 @@ POISONS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("poison", POISONS)
 def test_a_poisoned_table_asks_for_a_person(
-    make_run: MakeRun, engine: Engine, registry: Registry, poison: str
+    make_run: MakeRun, champion: Judged, engine: Engine, registry: Registry, poison: str
 ) -> None:
-    run = make_run("first")
-    promote(run)
     statement, expected = POISONS[poison]
     with engine.begin() as connection:
         connection.execute(text(statement))
     with pytest.raises(NeedsPerson, match=expected):
         promote(make_run("poisoned"))
-    assert_whole(run.store, registry, "1")
+    assert_whole(champion.run.store, registry, "1")
 
 
+@pytest.mark.usefixtures("weak_champion")
 def test_a_changed_split_judges_on_rows_that_neither_model_saw(
     make_run: MakeRun, params: Params, people: pd.DataFrame
 ) -> None:
-    weak = changed(params, WEAK)
-    promote(make_run("weak", params=weak))
     split = params.split.model_copy(update={"salt": "another"})
     run = make_run("strong", params=params.model_copy(update={"split": split}))
     lineage = lineage_of(run)

@@ -17,10 +17,10 @@ from include.errors import ChampionError, RegistryError, StoreUnavailable
 from include.params import Params
 from include.store import LocalStore
 from tests.include.conftest import (
-    WEAK,
+    Judged,
     MakeRun,
     changed,
-    clear_models,
+    clear_production,
     evaluate,
     lineage_of,
     promote,
@@ -44,10 +44,10 @@ def test_the_first_model_becomes_champion(make_run: MakeRun, registry: Registry)
     assert_whole(run.store, registry, "1")
 
 
+@pytest.mark.usefixtures("weak_champion")
 def test_a_better_challenger_takes_over_and_names_its_predecessor(
-    make_run: MakeRun, params: Params, registry: Registry
+    make_run: MakeRun, registry: Registry
 ) -> None:
-    promote(make_run("weak", params=changed(params, WEAK)))
     run = make_run("strong")
     assert promote(run).version == "2"
     assert_whole(run.store, registry, "2")
@@ -55,10 +55,10 @@ def test_a_better_challenger_takes_over_and_names_its_predecessor(
     assert found is not None and found[0].previous == "1"
 
 
+@pytest.mark.usefixtures("champion")
 def test_the_same_model_again_is_rejected_and_changes_nothing(
     make_run: MakeRun, registry: Registry
 ) -> None:
-    promote(make_run("first"))
     run = make_run("again")
     promoted = promote(run)
     assert (promoted.outcome, promoted.moved) == ("rejected", False)
@@ -66,20 +66,17 @@ def test_the_same_model_again_is_rejected_and_changes_nothing(
     assert production_versions(registry) == 1
 
 
-def test_the_registry_holds_the_very_graph_that_is_served(
-    make_run: MakeRun, registry: Registry, tmp_path: Path
-) -> None:
+def test_the_registry_holds_the_very_graph_that_is_served(champion: Judged, tmp_path: Path) -> None:
     import mlflow
 
-    run = make_run("first")
-    promote(run)
     folder = mlflow.artifacts.download_artifacts(
         f"models:/{PRODUCTION}@{CHAMPION}", dst_path=str(tmp_path)
     )
-    stored = run.store.read("champion/versions/1/model.onnx").data
+    stored = champion.run.store.read("champion/versions/1/model.onnx").data
     assert (Path(folder) / "model.onnx").read_bytes() == stored
 
 
+@pytest.mark.slow
 def test_a_run_that_was_cleared_after_its_table_changed_registers_what_it_serves(
     make_run: MakeRun, registry: Registry, tmp_path: Path, engine: Engine
 ) -> None:
@@ -97,6 +94,7 @@ def test_a_run_that_was_cleared_after_its_table_changed_registers_what_it_serves
     assert (Path(folder) / "model.onnx").read_bytes() == stored
 
 
+@pytest.mark.slow
 def test_a_run_that_was_cleared_after_its_parameters_changed_is_another_mlflow_run(
     make_run: MakeRun, params: Params
 ) -> None:
@@ -106,12 +104,11 @@ def test_a_run_that_was_cleared_after_its_parameters_changed_is_another_mlflow_r
 
 
 def test_the_logged_model_answers_frames_as_the_graph_does(
-    make_run: MakeRun, people: pd.DataFrame
+    champion: Judged, people: pd.DataFrame
 ) -> None:
     import mlflow
 
-    run = make_run("first")
-    promote(run)
+    run = champion.run
     model = mlflow.pyfunc.load_model(f"models:/{PRODUCTION}@{CHAMPION}")
     columns = run.contract.feature_names
     frame = pd.DataFrame(run.contract.matrix(people.head(50), columns), columns=list(columns))
@@ -135,16 +132,15 @@ def test_manual_promotion_stops_before_the_pointer_and_says_how_to_go_on(
     assert_whole(run.store, registry, "1")
 
 
-def test_an_alias_without_a_pointer_stops_everything(make_run: MakeRun, registry: Registry) -> None:
-    run = make_run("first")
-    promote(run)
-    run.store.delete(versions.POINTER_KEY)
+def test_an_alias_without_a_pointer_stops_everything(make_run: MakeRun, champion: Judged) -> None:
+    champion.run.store.delete(versions.POINTER_KEY)
     with pytest.raises(RegistryError, match=r"restore the object .* or delete the alias"):
         promote(make_run("second"))
 
 
-def test_a_lagging_alias_is_repaired(make_run: MakeRun, registry: Registry, params: Params) -> None:
-    promote(make_run("weak", params=changed(params, WEAK)))
+@pytest.mark.slow
+@pytest.mark.usefixtures("weak_champion")
+def test_a_lagging_alias_is_repaired(make_run: MakeRun, registry: Registry) -> None:
     promote(make_run("strong"))
     registry.set_champion("1")
     promote(make_run("again"))
@@ -153,10 +149,9 @@ def test_a_lagging_alias_is_repaired(make_run: MakeRun, registry: Registry, para
 
 @pytest.mark.parametrize("damage", ["pointer", "manifest", "model", "missing model"])
 def test_an_unreadable_champion_never_makes_room_for_another(
-    make_run: MakeRun, registry: Registry, damage: str
+    make_run: MakeRun, champion: Judged, registry: Registry, damage: str
 ) -> None:
-    run = make_run("first")
-    promote(run)
+    run = champion.run
     broken = {
         "pointer": versions.POINTER_KEY,
         "manifest": "champion/versions/1/manifest.json",
@@ -184,10 +179,9 @@ def test_an_unreachable_registry_promotes_nothing(
     assert versions.read_pointer(run.store) is None
 
 
-def test_who_loses_the_race_decides_again(
-    make_run: MakeRun, params: Params, registry: Registry
-) -> None:
-    promote(make_run("weak", params=changed(params, WEAK)))
+@pytest.mark.slow
+@pytest.mark.usefixtures("weak_champion")
+def test_who_loses_the_race_decides_again(make_run: MakeRun, registry: Registry) -> None:
     late, early = make_run("late"), make_run("early")
     late_lineage = lineage_of(late)
     late_evaluated = evaluate(late, late_lineage)
@@ -237,12 +231,10 @@ class Clock:
         self.moment += 1
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_moment_leaves_a_whole_champion_and_a_retry_promotes_once(
-    make_run: MakeRun, params: Params, registry: Registry, tmp_path: Path
+    make_run: MakeRun, weak_champion: Judged, registry: Registry, tmp_path: Path
 ) -> None:
-    weak = make_run("weak", params=changed(params, WEAK))
-    weak_lineage = lineage_of(weak)
-    promote_judged(weak, weak_lineage, evaluate(weak, weak_lineage))
     strong = make_run("strong")
     lineage = lineage_of(strong)
     evaluated = evaluate(strong, lineage)
@@ -251,8 +243,9 @@ def test_a_kill_at_any_moment_leaves_a_whole_champion_and_a_retry_promotes_once(
         """Promote over a copy of this world, dying once; returns the moments that there were."""
         copy = tmp_path / f"copy-{moment}"
         shutil.copytree(tmp_path / "store", copy)
-        clear_models(registry, PRODUCTION)
-        registry.set_champion(registry.copy_to_production(weak_lineage.trained.candidate))
+        clear_production(registry)
+        weak = weak_champion.lineage.trained.candidate
+        registry.set_champion(registry.copy_to_production(weak))
         store, clock = LocalStore(copy), Clock(moment)
         mortal = make_run("strong", store=Mortal(store, clock), registry=Mortal(registry, clock))
         try:
@@ -274,10 +267,10 @@ def test_a_kill_at_any_moment_leaves_a_whole_champion_and_a_retry_promotes_once(
         shutil.rmtree(store.root)
 
 
+@pytest.mark.usefixtures("weak_champion")
 def test_a_store_that_fails_midway_leaves_the_old_champion(
-    make_run: MakeRun, params: Params, registry: Registry, monkeypatch: pytest.MonkeyPatch
+    make_run: MakeRun, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    promote(make_run("weak", params=changed(params, WEAK)))
     run = make_run("strong")
     lineage = lineage_of(run)
     evaluated = evaluate(run, lineage)
