@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from include.champion.versions import POINTER_KEY
+from include.customers.sample import NO_DRIFT, Drift
 from include.drift.collect_predictions import collect_predictions
 from include.drift.detect_drift import detect_drift
 from include.drift.guards import PinnedChampion
@@ -51,12 +52,15 @@ def test_what_is_handed_on_survives_json(make_run: MakeRun, local_store: LocalSt
     assert handed_on(collected) == collected
 
 
-def test_the_pointer_is_read_once_in_a_run(make_run: MakeRun, local_store: LocalStore) -> None:
+@pytest.mark.parametrize(("drift", "reads"), [(NO_DRIFT, 1), (BUSY_SHIFT, 2)])
+def test_the_pointer_is_read_once_and_looked_at_again_only_before_a_training(
+    make_run: MakeRun, local_store: LocalStore, drift: Drift, reads: int
+) -> None:
     publish(local_store, people=TRAINED)
-    log(local_store, people(2500, drift=BUSY_SHIFT))
+    log(local_store, people(2500, drift=drift))
     run = make_run(store=Watched(local_store.root))
-    assert detect_drift(run, collect_predictions(run)).triggered
-    assert run.store.asked.count(POINTER_KEY) == 1  # type: ignore[union-attr]
+    assert detect_drift(run, collect_predictions(run)).triggered == (reads == 2)
+    assert run.store.asked.count(POINTER_KEY) == reads  # type: ignore[union-attr]
 
 
 def test_an_unreadable_pointer_fails_and_decides_nothing(
