@@ -142,6 +142,7 @@ def test_an_environment_whose_python_is_gone_is_void(venv: Path) -> None:
     assert not install.is_current(venv, None)
 
 
+@pytest.mark.slow
 def test_an_interrupted_setup_leaves_no_stamp(venv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

@@ -15,6 +15,8 @@ from tests.webapp.faults import Proxy
 from tests.webapp.load import Load, logged_ids
 from webapp.store_timeouts import READ_TIMEOUT_SECONDS
 
+pytestmark = pytest.mark.slow  # time-outs are waited for
+
 BUCKET = "churn-faults"
 
 

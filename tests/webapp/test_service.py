@@ -31,6 +31,7 @@ def answers_of(version: Version, rows: int = 8) -> list[float]:
     return Scorer(files[MODEL_FILE]).score(np.array(matrix, dtype=np.float64)).tolist()
 
 
+@pytest.mark.slow
 def test_promotions_and_rollbacks_reach_every_worker_and_fail_no_request(
     running: Server, version_1: Version, version_2: Version
 ) -> None:
@@ -51,6 +52,7 @@ def test_promotions_and_rollbacks_reach_every_worker_and_fail_no_request(
     assert min(served.values()) > 100 and len(served) == 2
 
 
+@pytest.mark.slow
 def test_killed_workers_and_a_killed_master_lose_no_acknowledged_answer(
     server: Server, server_store: LocalStore, version_1: Version
 ) -> None:
@@ -107,6 +109,7 @@ def test_counts_stay_exact_over_kills_and_dead_workers_leave_no_files(running: S
     assert len(list(folder.glob("*.db"))) <= 4 * 8
 
 
+@pytest.mark.slow
 def test_a_gentle_stop_answers_what_has_begun_and_ships_everything(
     server: Server, server_store: LocalStore, version_1: Version
 ) -> None:

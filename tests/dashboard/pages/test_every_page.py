@@ -19,6 +19,8 @@ from tests.webapp.champions import make_version, publish
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
+pytestmark = pytest.mark.slow  # each page in both schemes and widths
+
 PAGES = {
     "/": "Whom to call today",
     "/score": "Score this customer",

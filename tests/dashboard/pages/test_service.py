@@ -66,6 +66,7 @@ def test_page_counts_what_is_asked(dashboard: Dashboard, api: Server, open_page:
     assert looked.errors == []
 
 
+@pytest.mark.slow
 def test_page_reads_prometheus(
     prometheus: str, api: Server, serve: Serve, open_page: OpenPage, tmp_path: Path
 ) -> None:

@@ -28,6 +28,8 @@ from tests.include.conftest import (
 )
 from tests.include.training.production import assert_whole
 
+pytestmark = pytest.mark.slow  # a training run or two for each test
+
 
 class Killed(BaseException):
     """Stands for kill -9: nothing catches it, no clean-up code sees an Exception."""
@@ -76,7 +78,6 @@ def test_the_registry_holds_the_very_graph_that_is_served(champion: Judged, tmp_
     assert (Path(folder) / "model.onnx").read_bytes() == stored
 
 
-@pytest.mark.slow
 def test_a_run_that_was_cleared_after_its_table_changed_registers_what_it_serves(
     make_run: MakeRun, registry: Registry, tmp_path: Path, engine: Engine
 ) -> None:
@@ -94,7 +95,6 @@ def test_a_run_that_was_cleared_after_its_table_changed_registers_what_it_serves
     assert (Path(folder) / "model.onnx").read_bytes() == stored
 
 
-@pytest.mark.slow
 def test_a_run_that_was_cleared_after_its_parameters_changed_is_another_mlflow_run(
     make_run: MakeRun, params: Params
 ) -> None:
@@ -138,7 +138,6 @@ def test_an_alias_without_a_pointer_stops_everything(make_run: MakeRun, champion
         promote(make_run("second"))
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("weak_champion")
 def test_a_lagging_alias_is_repaired(make_run: MakeRun, registry: Registry) -> None:
     promote(make_run("strong"))
@@ -179,7 +178,6 @@ def test_an_unreachable_registry_promotes_nothing(
     assert versions.read_pointer(run.store) is None
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("weak_champion")
 def test_who_loses_the_race_decides_again(make_run: MakeRun, registry: Registry) -> None:
     late, early = make_run("late"), make_run("early")
@@ -231,7 +229,6 @@ class Clock:
         self.moment += 1
 
 
-@pytest.mark.slow
 def test_a_kill_at_any_moment_leaves_a_whole_champion_and_a_retry_promotes_once(
     make_run: MakeRun, weak_champion: Judged, registry: Registry, tmp_path: Path
 ) -> None:
