@@ -73,11 +73,16 @@ def free_port() -> int:
 @pytest.fixture
 def s3_store(s3_endpoint: str) -> S3Store:
     """An empty bucket."""
+    return empty_bucket(s3_endpoint)
+
+
+def empty_bucket(endpoint: str) -> S3Store:
+    """A bucket that nobody else knows."""
     import boto3
 
     client = boto3.client(
         "s3",
-        endpoint_url=s3_endpoint,
+        endpoint_url=endpoint,
         region_name=AWS_DUMMY["AWS_DEFAULT_REGION"],
         aws_access_key_id=AWS_DUMMY["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=AWS_DUMMY["AWS_SECRET_ACCESS_KEY"],

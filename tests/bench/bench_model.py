@@ -18,23 +18,22 @@ from include.customers.sample import sample_customers
 from include.params import ModelParams, Params, load_params
 from include.settings import Settings
 from include.training import evaluation, fit
+from tests.include.records import EIGHT_COLUMNS as EIGHT
 
-EIGHT = (
-    "Total_Relationship_Count",
-    "Credit_Limit",
-    "Total_Revolving_Bal",
-    "Total_Amt_Chng_Q4_Q1",
-    "Total_Trans_Amt",
-    "Total_Trans_Ct",
-    "Total_Ct_Chng_Q4_Q1",
-    "Avg_Utilization_Ratio",
-)
 VARIANTS: dict[str, dict[str, object]] = {
     "xgboost, none": {"family": "xgboost", "resampling": "none"},
     "xgboost, smote": {"family": "xgboost", "resampling": "smote"},
     "xgboost, smotenc": {"family": "xgboost", "resampling": "smotenc"},
-    "xgboost, none, 8 columns": {"family": "xgboost", "resampling": "none", "columns": EIGHT},
-    "xgboost, smote, 8 columns": {"family": "xgboost", "resampling": "smote", "columns": EIGHT},
+    "xgboost, none, 8 columns": {
+        "family": "xgboost",
+        "resampling": "none",
+        "columns": EIGHT,
+    },
+    "xgboost, smote, 8 columns": {
+        "family": "xgboost",
+        "resampling": "smote",
+        "columns": EIGHT,
+    },
     "random forest, none": {"family": "random_forest", "resampling": "none"},
     "random forest, smotenc": {"family": "random_forest", "resampling": "smotenc"},
 }

@@ -11,18 +11,9 @@ from include.errors import ConfigurationError
 from include.features import engineered_for
 from include.params import Params, load_params
 from include.settings import Settings
+from tests.include.records import EIGHT_COLUMNS
 
 FILE = Settings().params_file
-EIGHT = [
-    "Total_Relationship_Count",
-    "Credit_Limit",
-    "Total_Revolving_Bal",
-    "Total_Amt_Chng_Q4_Q1",
-    "Total_Trans_Amt",
-    "Total_Trans_Ct",
-    "Total_Ct_Chng_Q4_Q1",
-    "Avg_Utilization_Ratio",
-]
 
 
 @pytest.fixture
@@ -57,15 +48,17 @@ def test_the_projects_own_parameters_are_right(contract: Contract) -> None:
 def test_the_eight_columns_are_a_change_of_one_line(
     write: Callable[..., Path], contract: Contract
 ) -> None:
-    columns = contract.chosen(load_params(write("model.columns", EIGHT)).model.columns)
-    assert columns == tuple(EIGHT)
+    columns = contract.chosen(
+        load_params(write("model.columns", list(EIGHT_COLUMNS))).model.columns
+    )
+    assert columns == EIGHT_COLUMNS
     assert len(engineered_for(columns)) == 2
 
 
 def test_the_line_in_the_file_gives_the_same_eight(tmp_path: Path) -> None:
     text = FILE.read_text().replace("  columns: all", "  # columns: all", 1)
     (tmp_path / "params.yaml").write_text(text.replace("  # columns: [", "  columns: [", 1))
-    assert list(load_params(tmp_path / "params.yaml").model.columns) == EIGHT
+    assert list(load_params(tmp_path / "params.yaml").model.columns) == list(EIGHT_COLUMNS)
 
 
 @pytest.mark.parametrize("family", ["xgboost", "random_forest"])

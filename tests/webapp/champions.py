@@ -16,16 +16,6 @@ from include.settings import Settings
 from include.store import Store
 from include.training import fit, onnx_export
 
-EIGHT_COLUMNS = (
-    "Total_Relationship_Count",
-    "Credit_Limit",
-    "Total_Revolving_Bal",
-    "Total_Amt_Chng_Q4_Q1",
-    "Total_Trans_Amt",
-    "Total_Trans_Ct",
-    "Total_Ct_Chng_Q4_Q1",
-    "Avg_Utilization_Ratio",
-)
 MADE_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 SELF_CHECK_ROWS = 8
 

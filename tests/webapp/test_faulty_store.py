@@ -4,11 +4,10 @@ from collections import Counter
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-import boto3
 import pytest
 
-from include.store import Store, open_store, s3_config
-from tests.conftest import AWS_DUMMY
+from include.store import Store
+from tests.conftest import AWS_DUMMY, empty_bucket
 from tests.webapp.champions import Version, publish, records
 from tests.webapp.conftest import Server, loopback_port
 from tests.webapp.faults import Proxy
@@ -17,21 +16,10 @@ from webapp.store_timeouts import READ_TIMEOUT_SECONDS
 
 pytestmark = pytest.mark.slow  # time-outs are waited for
 
-BUCKET = "churn-faults"
-
 
 @pytest.fixture(scope="module")
 def bucket(s3_endpoint: str) -> Store:
-    client = boto3.client(
-        "s3",
-        endpoint_url=s3_endpoint,
-        region_name=AWS_DUMMY["AWS_DEFAULT_REGION"],
-        aws_access_key_id=AWS_DUMMY["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=AWS_DUMMY["AWS_SECRET_ACCESS_KEY"],
-        config=s3_config(),
-    )
-    client.create_bucket(Bucket=BUCKET)
-    return open_store(f"s3://{BUCKET}", client=client)
+    return empty_bucket(s3_endpoint)
 
 
 @pytest.fixture(scope="module")

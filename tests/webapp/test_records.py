@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.contract import Contract, load_contract
-from tests.webapp.champions import EIGHT_COLUMNS, records
+from tests.include.records import EIGHT_COLUMNS
+from tests.webapp.champions import records
 from webapp.problems import FAULTS_LISTED, NotJson, Unprocessable
 from webapp.records import RecordReader, parse
 

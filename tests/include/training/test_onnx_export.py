@@ -15,7 +15,7 @@ from include.params import load_params
 from include.settings import Settings
 from include.training import fit, onnx_export
 from include.training.fit import Fitted
-from tests.include.test_params import EIGHT
+from tests.include.records import EIGHT_COLUMNS
 
 CONTRACT = load_contract()
 Matrix = np.ndarray[tuple[int, int], np.dtype[np.float64]]
@@ -43,8 +43,8 @@ def fitted(family: str, columns: object, *, trees: int) -> Fitted:
     params=[
         ("xgboost", "all", 80),
         ("random_forest", "all", 30),
-        ("xgboost", EIGHT, 80),
-        ("random_forest", EIGHT, 30),
+        ("xgboost", EIGHT_COLUMNS, 80),
+        ("random_forest", EIGHT_COLUMNS, 30),
     ],
     ids=["xgboost", "random_forest", "xgboost-8", "random_forest-8"],
 )

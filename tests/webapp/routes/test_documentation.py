@@ -14,7 +14,8 @@ from schemathesis import GenerationMode
 from include.contract import load_contract
 from include.settings import Settings
 from include.store import LocalStore
-from tests.webapp.champions import EIGHT_COLUMNS, Version, make_version, publish
+from tests.include.records import EIGHT_COLUMNS
+from tests.webapp.champions import Version, make_version, publish
 from tests.webapp.conftest import client_of
 
 

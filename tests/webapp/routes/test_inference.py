@@ -14,7 +14,8 @@ from include.champion.versions import MODEL_FILE
 from include.predictions.log import customer_key
 from include.settings import Settings
 from include.store import LocalStore
-from tests.webapp.champions import EIGHT_COLUMNS, Version, make_version, publish, records
+from tests.include.records import EIGHT_COLUMNS
+from tests.webapp.champions import Version, make_version, publish, records
 from tests.webapp.conftest import client_of
 from webapp.prediction_log.shipper import read_segment
 
