@@ -135,6 +135,12 @@ def read_pointer(store: Store) -> tuple[Pointer, str] | None:
     return parse_pointer(found), found.etag
 
 
+def read_production_manifest(store: Store) -> Manifest | None:
+    """The manifest of the version in production; None where there is none yet."""
+    found = read_pointer(store)
+    return read_manifest(store, found[0]) if found else None
+
+
 def parse_pointer(found: StoredObject) -> Pointer:
     """The pointer in an object; ChampionError when it is not one."""
     return parse_document(Pointer, found.data, POINTER_KEY)

@@ -12,19 +12,20 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from include.champion.versions import read_production_manifest
 from include.customers import loading
 from include.customers.csv_file import read_csv_customers
 from include.customers.database import open_engine
+from include.customers.first_customers import SAMPLE_ROWS, SAMPLE_SEED, count_customers
 from include.customers.sample import sample_customers
 from include.customers.table import published_contract
 from include.errors import ChurnError, DataError
 from include.settings import Settings, load_settings
+from include.store import open_store
 from infra.airflow import training_run
 from infra.airflow.client import AirflowClient, AirflowError
 from infra.airflow.dag_runs import RunFailed
 from infra.airflow.login import USER
-from infra.local import status
-from infra.local.customers import SAMPLE_ROWS, SAMPLE_SEED, count_customers
 
 logger = logging.getLogger("bootstrap")
 
@@ -79,7 +80,8 @@ def load_customers(settings: Settings, csv: Path) -> None:
 
 def train_if_needed(settings: Settings, place: Place) -> None:
     """Have Airflow train a first champion, unless there is one."""
-    if manifest := status.champion(settings):
+    store = open_store(settings.resolved_store_uri)
+    if manifest := read_production_manifest(store):
         logger.info("champion %s is in production", manifest.version)
         return
     client = AirflowClient(
@@ -90,7 +92,7 @@ def train_if_needed(settings: Settings, place: Place) -> None:
         run = training_run.train(client, reason="first champion", logs=LOGS)
     finally:
         client.close()
-    manifest = status.champion(settings)
+    manifest = read_production_manifest(store)
     if manifest is None:
         raise RunFailed(
             f"{run.run_id} ended well and promoted nothing: read its gate.json in the store"

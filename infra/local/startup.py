@@ -8,6 +8,7 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
+from include.customers.first_customers import SAMPLE_ROWS, SAMPLE_SEED, count_customers
 from include.customers.table import TABLE
 from include.settings import Settings
 from infra.airflow import training_run
@@ -15,7 +16,6 @@ from infra.airflow.client import AirflowError
 from infra.airflow.dag_runs import RunFailed
 from infra.airflow.files import write_whole
 from infra.local import airflow, status
-from infra.local.customers import SAMPLE_ROWS, SAMPLE_SEED, count_customers
 from infra.local.ports import port_faults
 from infra.local.services import (
     Layout,

@@ -11,8 +11,7 @@ from include.champion.versions import (
     Manifest,
     SelfCheck,
     read_files,
-    read_manifest,
-    read_pointer,
+    read_production_manifest,
 )
 from include.settings import Settings
 from include.store import open_store
@@ -30,9 +29,7 @@ DECIMALS = 2
 
 def champion(settings: Settings) -> Manifest | None:
     """The manifest of the version in production, if there is one."""
-    store = open_store(settings.resolved_store_uri)
-    found = read_pointer(store)
-    return read_manifest(store, found[0]) if found else None
+    return read_production_manifest(open_store(settings.resolved_store_uri))
 
 
 def describe(

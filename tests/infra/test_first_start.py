@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from include.customers.first_customers import SAMPLE_ROWS, count_customers
 from include.customers.sample import sample_customers
 from include.errors import DataError, StoreError, StoreUnavailable
 from include.settings import PROJECT, Settings
@@ -15,7 +16,6 @@ from include.store import LocalStore, S3Store, Store, open_store, s3_config
 from infra.airflow import login
 from infra.compose import bootstrap
 from infra.compose.store_init import check_conditions, make_bucket
-from infra.local.customers import SAMPLE_ROWS, count_customers
 from tests.conftest import AWS_DUMMY
 
 
