@@ -37,6 +37,7 @@ DRIFT_DAG = "churn_drift"
 ORDINARY_CUSTOMERS = 2500
 LOG_SECONDS, DAG_SECONDS, SWITCH_SECONDS = 120, 120, 120
 POLL_SECONDS = 0.5
+SEND_SECONDS = 60  # what asking about all customers may take; those of one step belong to one day
 SAME_ANSWERS = 40  # in a row, so that every worker of the API was asked
 
 
@@ -69,7 +70,7 @@ class Demo:
         self.engine = open_engine(connections.with_driver(settings.resolved_database_url))
         self.api = Api(settings, self.places.api.url, self.contract)
         self.airflow = airflow.client(self.places)
-        self.day = datetime.now(UTC).date()
+        self.day = datetime.now(UTC).date()  # of the step's answers
 
     def close(self) -> None:
         """Give the connections back."""
@@ -204,7 +205,12 @@ class Demo:
         logger.info("   Of %s requests in all, none failed.", f"{self.api.requests:,}")
 
     def _send(self, old: Manifest, people: pd.DataFrame) -> Answers:
-        """Ask about customers, and wait until the log in the store has all of them."""
+        """Ask about customers within one UTC day, and wait until its log has all of them."""
+        wait = seconds_to_wait(datetime.now(UTC))
+        if wait:
+            logger.info("   Midnight UTC is near: waiting %.0f s for the new day.", wait)
+            time.sleep(wait)
+        self.day = datetime.now(UTC).date()
         answers = self.api.ask(people)
         if self.api.failures or answers.versions != {old.version}:
             raise StepFailed(
@@ -214,7 +220,7 @@ class Demo:
         wanted = demo_traffic.keys_in_log(people, self.contract, self.settings.customer_id_key())
         _until(
             lambda: wanted <= demo_traffic.logged_keys(self.store, self.day, old.version),
-            f"the log of {self.day} must hold all answers (midnight UTC? then run it again)",
+            f"the log of {self.day} must hold all answers",
             LOG_SECONDS,
         )
         return answers
@@ -245,6 +251,12 @@ class Demo:
         if found is None:
             raise StepFailed("there is no champion yet: `make train` first")
         return found
+
+
+def seconds_to_wait(now: datetime) -> float:
+    """How long to wait so that what is sent next does not straddle midnight UTC; 0 by day."""
+    left = (datetime.combine(now.date(), datetime.max.time(), UTC) - now).total_seconds()
+    return left + 1 if left < SEND_SECONDS else 0.0
 
 
 def _until(condition: Callable[[], bool], what: str, seconds: float) -> None:
