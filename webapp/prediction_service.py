@@ -10,6 +10,7 @@ import orjson
 
 from include.predictions.log import customer_key
 from include.settings import Settings
+from webapp.answers import Answer, Label
 from webapp.champion.holder import ChampionHolder
 from webapp.champion.last_good import LastGood
 from webapp.champion.served_champion import ServedChampion
@@ -77,7 +78,7 @@ class PredictionService:
         """Score accepted records, log them, and give the reply's body."""
         probabilities = champion.score(accepted.matrix).tolist()
         threshold = champion.manifest.threshold
-        predictions = [1 if p >= threshold else 0 for p in probabilities]
+        predictions: list[Label] = [1 if p >= threshold else 0 for p in probabilities]
         timestamp = utc_now()
         seconds = perf_counter() - started
         rows = len(probabilities)
@@ -100,14 +101,14 @@ class PredictionService:
             rows=rows, positives=sum(predictions), seconds=perf_counter() - started
         )
         return orjson.dumps(
-            {
-                "predictions": predictions,
-                "probabilities": probabilities,
-                "model_version": champion.version,
-                "timestamp": timestamp,
-                "num_samples": rows,
-                "request_id": request_id,
-            }
+            Answer(
+                predictions=predictions,
+                probabilities=probabilities,
+                model_version=champion.version,
+                timestamp=timestamp,
+                num_samples=rows,
+                request_id=request_id,
+            )
         )
 
     def _keep_spool(self) -> None:

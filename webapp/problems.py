@@ -103,7 +103,7 @@ class Unexplained(Problem):
 
 
 class Unprocessable(Problem):
-    """JSON that breaks the contract; at most FAULTS_LISTED of its faults are repeated."""
+    """JSON that breaks the contract; its faults are listed, at most 100 of them."""
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY
 

@@ -7,6 +7,7 @@ import orjson
 from flask import Blueprint, Response, request
 
 from include.contract import Fault, describe
+from webapp.answers import Contribution, Explained
 from webapp.champion.served_champion import Explanation, ServedChampion
 from webapp.prediction_service import PredictionService, utc_now
 from webapp.problems import (
@@ -69,26 +70,26 @@ def create_blueprint(service: PredictionService) -> Blueprint:
 
 def _explained(
     champion: ServedChampion, record: dict[str, Any], explanation: Explanation
-) -> dict[str, Any]:
+) -> Explained:
     ranked = sorted(explanation.contributions.items(), key=lambda item: -abs(item[1]))
-    return {
-        "probability": explanation.probability,
-        "prediction": int(explanation.probability >= champion.manifest.threshold),
-        "log_odds": explanation.log_odds,
-        "base_value": explanation.base_value,
-        "contributions": [
-            {
-                "feature": name,
-                "value": record.get(name, explanation.values[name]),
-                "contribution": contribution,
-                "engineered": name in champion.manifest.engineered,
-            }
+    return Explained(
+        probability=explanation.probability,
+        prediction=1 if explanation.probability >= champion.manifest.threshold else 0,
+        log_odds=explanation.log_odds,
+        base_value=explanation.base_value,
+        contributions=[
+            Contribution(
+                feature=name,
+                value=record.get(name, explanation.values[name]),
+                contribution=contribution,
+                engineered=name in champion.manifest.engineered,
+            )
             for name, contribution in ranked
         ],
-        "model_version": champion.version,
-        "timestamp": utc_now(),
-        "request_id": request.environ[ENVIRON_REQUEST_ID],
-    }
+        model_version=champion.version,
+        timestamp=utc_now(),
+        request_id=request.environ[ENVIRON_REQUEST_ID],
+    )
 
 
 def _source() -> str:

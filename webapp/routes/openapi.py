@@ -1,10 +1,25 @@
-"""The OpenAPI document, made from the contract that the champion's manifest carries."""
+"""The OpenAPI document, from the answers' types, the contract and the problems' classes."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
+
+from flask import Flask
+from pydantic import TypeAdapter
 
 from include.contract import Column, Contract
-from webapp.problems import FAULTS_LISTED, MEDIA_TYPE
+from webapp import answers
+from webapp.problems import (
+    MEDIA_TYPE,
+    NoChampion,
+    NotJson,
+    Problem,
+    TooLarge,
+    TooManyRequests,
+    Unauthorized,
+    Unexplained,
+    Unprocessable,
+    UnsupportedMedia,
+)
 from webapp.records import CUSTOMER_ID, CUSTOMER_ID_CHARACTERS, LARGEST_INTEGER
 
 TITLE, VERSION = "Churn prediction", "1.0.0"
@@ -16,9 +31,45 @@ DESCRIPTION = (
     "model that computed it; every fault of a request is listed, with what was expected and what "
     "came. Columns that the present model does not use may be sent: they are checked and ignored."
 )
+REQUEST_ID = {
+    "name": "X-Request-ID",
+    "in": "header",
+    "description": "Comes back in the answer; one is made where none is sent.",
+    "schema": {"type": "string"},
+}
+SOURCE = {
+    "name": "X-Churn-Source",
+    "in": "header",
+    "description": "Where the request comes from; only customers count for drift.",
+    "schema": {"type": "string", "enum": list(SOURCES), "default": SOURCES[0]},
+}
+GUARDED = (Unauthorized, TooManyRequests)
+POSTED = (*GUARDED, NotJson, TooLarge, UnsupportedMedia, Unprocessable, NoChampion)
+
+
+class Route(NamedTuple):
+    """What a route takes and answers; its words are the docstring of its function."""
+
+    answer: Any
+    problems: tuple[type[Problem], ...] = GUARDED
+    body: str | None = None
+    parameters: tuple[dict[str, Any], ...] = (REQUEST_ID,)
+
+
+ROUTES = {
+    "inference.predict": Route(answers.Answer, POSTED, "Record", (REQUEST_ID, SOURCE)),
+    "inference.predict_batch": Route(answers.Answer, POSTED, "Batch", (REQUEST_ID, SOURCE)),
+    "inference.explain": Route(answers.Explained, (*POSTED, Unexplained), "Record"),
+    "status.model": Route(dict[str, Any], (*GUARDED, NoChampion)),
+    "status.index": Route(answers.Index),
+    "status.health": Route(answers.Health, ()),
+    "status.ready": Route(answers.Ready, (NoChampion,)),
+    "status.metrics": Route(str, ()),
+}
 
 
 def document(
+    app: Flask,
     contract: Contract,
     columns: Sequence[str],
     *,
@@ -27,18 +78,34 @@ def document(
     with_keys: bool,
 ) -> dict[str, Any]:
     """OpenAPI 3.1 for a champion that uses `columns` of `contract`."""
-    served = f"model version {version}" if version else "no model yet"
+    schemas, shared = TypeAdapter.json_schemas(
+        [
+            *((name, "serialization", TypeAdapter(route.answer)) for name, route in ROUTES.items()),
+            ("problem", "serialization", TypeAdapter(answers.ProblemDocument)),
+        ],
+        ref_template="#/components/schemas/{model}",
+    )
     found: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {
             "title": TITLE,
             "version": VERSION,
-            "summary": f"Serving {served}",
+            "summary": f"Serving {f'model version {version}' if version else 'no model yet'}",
             "description": DESCRIPTION,
         },
         "servers": [{"url": "/"}],
-        "paths": _paths(),
-        "components": {"schemas": _schemas(contract, columns, max_batch_rows)},
+        "paths": {
+            rule.rule: {_method(rule): _operation(app, endpoint, schemas)}
+            for endpoint in ROUTES
+            for rule in app.url_map.iter_rules(endpoint)
+        },
+        "components": {
+            "schemas": {
+                **shared["$defs"],
+                "Record": _record(contract, columns),
+                "Batch": _batch(max_batch_rows),
+            }
+        },
     }
     if with_keys:
         found["components"]["securitySchemes"] = {
@@ -49,154 +116,46 @@ def document(
     return found
 
 
-def _paths() -> dict[str, Any]:
-    return {
-        "/predict": _post("predict", "Answer for one customer", "Record", "Answer"),
-        "/predict_batch": _post("predictBatch", "Answer for many customers", "Batch", "Answer"),
-        "/explain": _post(
-            "explain", "Say what moved one customer's score, and how far", "Record", "Explanation"
-        ),
-        "/model": _get("model", "The champion's manifest", "Anything", needs_champion=True),
-        "/": _get("index", "Name, version and links", "Anything"),
-        "/health": _get("health", "That the process lives", "Health", is_open=True),
-        "/ready": _get(
-            "ready",
-            "That there is a model to answer with",
-            "Ready",
-            is_open=True,
-            needs_champion=True,
-        ),
-        "/metrics": {
-            "get": {
-                "operationId": "metrics",
-                "summary": "Prometheus metrics of all workers",
-                "tags": ["Status"],
-                "security": [],
-                "responses": {
-                    "200": {
-                        "description": "Prometheus' text format",
-                        "content": {"text/plain": {"schema": {"type": "string"}}},
-                    }
-                },
-            }
+def _method(rule: Any) -> str:
+    return "post" if "POST" in rule.methods else "get"
+
+
+def _operation(app: Flask, endpoint: str, schemas: Any) -> dict[str, Any]:
+    route = ROUTES[endpoint]
+    words = (app.view_functions[endpoint].__doc__ or "").strip()
+    problem = _content(MEDIA_TYPE, schemas["problem", "serialization"])
+    media_type = "text/plain" if route.answer is str else JSON
+    found: dict[str, Any] = {
+        "operationId": endpoint.partition(".")[2],
+        "summary": words.rstrip("."),
+        "tags": [endpoint.partition(".")[0]],
+        "parameters": list(route.parameters),
+        "responses": {
+            "200": {
+                "description": "The answer",
+                **_content(media_type, schemas[endpoint, "serialization"]),
+            },
+            **{
+                str(int(kind.status)): {"description": kind.__doc__, **problem}
+                for kind in sorted(route.problems, key=lambda kind: kind.status)
+            },
         },
     }
-
-
-def _post(operation: str, summary: str, body: str, answer: str) -> dict[str, Any]:
-    parameters = [_request_id()]
-    if answer == "Answer":
-        parameters.append(
-            {
-                "name": "X-Churn-Source",
-                "in": "header",
-                "description": "Where the request comes from; only customers count for drift.",
-                "schema": {"type": "string", "enum": list(SOURCES), "default": SOURCES[0]},
-            }
-        )
-    problems = {"400": "Not JSON", "413": "Body or batch too large", "415": "Not sent as JSON"}
-    problems |= {"422": f"Every fault, at most {FAULTS_LISTED} of them"}
-    if answer == "Explanation":
-        problems["501"] = "This champion cannot be explained here"
-    return {
-        "post": {
-            "operationId": operation,
-            "summary": summary,
-            "tags": ["Answers"],
-            "parameters": parameters,
-            "requestBody": {"required": True, "content": {JSON: {"schema": _ref(body)}}},
-            "responses": {
-                "200": _content("The answer", JSON, answer),
-                **_problems({**problems, **_guarded(), "503": "No model yet"}),
-            },
-        }
-    }
-
-
-def _get(
-    operation: str,
-    summary: str,
-    answer: str,
-    *,
-    is_open: bool = False,
-    needs_champion: bool = False,
-) -> dict[str, Any]:
-    problems = {} if is_open else _guarded()
-    if needs_champion:
-        problems["503"] = "No model yet"
-    found: dict[str, Any] = {
-        "operationId": operation,
-        "summary": summary,
-        "tags": ["Status"],
-        "parameters": [_request_id()],
-        "responses": {"200": _content(summary, JSON, answer), **_problems(problems)},
-    }
-    if is_open:
+    if route.body:
+        reference = {"$ref": f"#/components/schemas/{route.body}"}
+        found["requestBody"] = {"required": True, **_content(JSON, reference)}
+    if Unauthorized not in route.problems:
         found["security"] = []
-    return {"get": found}
+    return found
 
 
-def _guarded() -> dict[str, str]:
-    return {"401": "No key, or an unknown one", "429": "Too many requests"}
+def _content(media_type: str, schema: Any) -> dict[str, Any]:
+    return {"content": {media_type: {"schema": schema}}}
 
 
-def _request_id() -> dict[str, Any]:
-    return {
-        "name": "X-Request-ID",
-        "in": "header",
-        "description": "Comes back in the answer; one is made where none is sent.",
-        "schema": {"type": "string"},
-    }
-
-
-def _problems(found: dict[str, str]) -> dict[str, Any]:
-    return {
-        status: _content(description, MEDIA_TYPE, "Problem")
-        for status, description in sorted(found.items())
-    }
-
-
-def _content(description: str, media_type: str, schema: str) -> dict[str, Any]:
-    return {"description": description, "content": {media_type: {"schema": _ref(schema)}}}
-
-
-def _ref(schema: str) -> dict[str, str]:
-    return {"$ref": f"#/components/schemas/{schema}"}
-
-
-def _schemas(contract: Contract, columns: Sequence[str], max_batch_rows: int) -> dict[str, Any]:
-    return {
-        "Record": _record(contract, columns),
-        "Batch": _object(
-            {
-                "records": {
-                    "type": "array",
-                    "items": _ref("Record"),
-                    "minItems": 1,
-                    "maxItems": max_batch_rows,
-                }
-            }
-        ),
-        "Answer": _object(
-            {
-                "predictions": {"type": "array", "items": {"enum": [0, 1]}},
-                "probabilities": {"type": "array", "items": _probability()},
-                "num_samples": {"type": "integer", "minimum": 1},
-                **_stamp(),
-            }
-        ),
-        "Explanation": _explanation(),
-        "Health": _object(
-            {
-                "status": {"const": "OK"},
-                "model_loaded": {"type": "boolean"},
-                "model_version": {"type": ["string", "null"]},
-            }
-        ),
-        "Ready": _object({"status": {"const": "ready"}, "model_version": {"type": "string"}}),
-        "Anything": {"type": "object"},
-        "Problem": _problem(),
-    }
+def _batch(max_rows: int) -> dict[str, Any]:
+    records = {"type": "array", "items": {"$ref": "#/components/schemas/Record"}}
+    return _object({"records": {**records, "minItems": 1, "maxItems": max_rows}}, ["records"])
 
 
 def _record(contract: Contract, columns: Sequence[str]) -> dict[str, Any]:
@@ -209,7 +168,7 @@ def _record(contract: Contract, columns: Sequence[str]) -> dict[str, Any]:
             {"type": "null"},
         ],
     }
-    record = _object(properties, required=list(columns))
+    record = _object(properties, list(columns))
     record["example"] = {name: _example(contract.column(name)) for name in columns}
     return record
 
@@ -217,18 +176,11 @@ def _record(contract: Contract, columns: Sequence[str]) -> dict[str, Any]:
 def _property(column: Column) -> dict[str, Any]:
     found: dict[str, Any] = {"description": column.meaning}
     if column.categories:
-        found["type"] = "string"
-        if column.unknown_as is None:
-            found["enum"] = list(column.categories)
-        else:
-            found["examples"] = list(column.categories)
-        return found
+        words = "enum" if column.unknown_as is None else "examples"
+        return {**found, "type": "string", words: list(column.categories)}
     found["type"] = "integer" if column.type == "integer" else "number"
-    if column.minimum is not None:
-        found["minimum"] = column.minimum
-    if column.maximum is not None:
-        found["maximum"] = column.maximum
-    return found
+    limits = {"minimum": column.minimum, "maximum": column.maximum}
+    return found | {word: limit for word, limit in limits.items() if limit is not None}
 
 
 def _example(column: Column) -> Any:
@@ -240,71 +192,10 @@ def _example(column: Column) -> Any:
     return int(value) if column.type == "integer" else value
 
 
-def _object(properties: dict[str, Any], *, required: list[str] | None = None) -> dict[str, Any]:
+def _object(properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
     return {
         "type": "object",
         "properties": properties,
-        "required": list(properties) if required is None else required,
+        "required": required,
         "additionalProperties": False,
-    }
-
-
-def _probability() -> dict[str, Any]:
-    return {"type": "number", "minimum": 0, "maximum": 1}
-
-
-def _stamp() -> dict[str, Any]:
-    return {
-        "model_version": {"type": "string"},
-        "timestamp": {"type": "string", "format": "date-time"},
-        "request_id": {"type": "string"},
-    }
-
-
-def _explanation() -> dict[str, Any]:
-    contribution = _object(
-        {
-            "feature": {"type": "string"},
-            "value": {"type": ["number", "string"]},
-            "contribution": {"type": "number", "description": "Log-odds that it adds"},
-            "engineered": {"type": "boolean", "description": "Computed from other columns"},
-        }
-    )
-    return _object(
-        {
-            "probability": _probability(),
-            "prediction": {"enum": [0, 1]},
-            "log_odds": {
-                "type": "number",
-                "description": "Of the probability: the base value and all contributions, added",
-            },
-            "base_value": {"type": "number", "description": "Log-odds before any feature"},
-            "contributions": {"type": "array", "items": contribution},
-            **_stamp(),
-        }
-    )
-
-
-def _problem() -> dict[str, Any]:
-    fault = {
-        "type": "object",
-        "properties": {
-            "field": {"type": "string"},
-            "expected": {"type": "string"},
-            "found": {"type": "string"},
-            "row": {"type": "integer", "description": "Of the batch, counted from 0"},
-        },
-        "required": ["field", "expected", "found"],
-    }
-    return {
-        "type": "object",
-        "properties": {
-            "type": {"type": "string"},
-            "title": {"type": "string"},
-            "status": {"type": "integer"},
-            "detail": {"type": "string"},
-            "request_id": {"type": ["string", "null"]},
-            "errors": {"type": "array", "maxItems": FAULTS_LISTED, "items": fault},
-        },
-        "required": ["title", "status", "detail"],
     }

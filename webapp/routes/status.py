@@ -3,6 +3,7 @@
 import orjson
 from flask import Blueprint, Response
 
+from webapp.answers import Health, Index, Ready
 from webapp.prediction_service import PredictionService
 from webapp.problems import NoChampion
 from webapp.routes.openapi import JSON, VERSION
@@ -20,18 +21,18 @@ def create_blueprint(service: PredictionService) -> Blueprint:
         """Name, version and where to go from here."""
         links = ["/predict", "/predict_batch", "/explain", "/health", "/ready", "/model"]
         links += ["/metrics", "/openapi.json", "/docs"]
-        return _json({"name": NAME, "version": VERSION, "links": {x.strip("/"): x for x in links}})
+        return _json(Index(name=NAME, version=VERSION, links={x.strip("/"): x for x in links}))
 
     @routes.get("/health")
     def health() -> Response:
         """That the process lives."""
         champion = service.holder.champion
         return _json(
-            {
-                "status": "OK",
-                "model_loaded": champion is not None,
-                "model_version": champion and champion.version,
-            }
+            Health(
+                status="OK",
+                model_loaded=champion is not None,
+                model_version=None if champion is None else champion.version,
+            )
         )
 
     @routes.get("/ready")
@@ -40,7 +41,7 @@ def create_blueprint(service: PredictionService) -> Blueprint:
         champion = service.holder.champion
         if champion is None:
             raise NoChampion
-        return _json({"status": "ready", "model_version": champion.version})
+        return _json(Ready(status="ready", model_version=champion.version))
 
     @routes.get("/model")
     def model() -> Response:
