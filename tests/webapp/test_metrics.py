@@ -1,33 +1,12 @@
-"""The metrics of one process, and how dead processes are folded into those of the living."""
+"""The metrics of one process."""
 
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
-import pytest
 from flask.testing import FlaskClient
 
 from include.champion.versions import MODEL_FILE, version_key
 from include.store import LocalStore
 from tests.webapp.champions import MADE_AT, Version, publish, records
-from tests.webapp.conftest import PROJECT
-
-COUNT = """
-import sys
-from webapp.metrics import Metrics
-metrics = Metrics()
-metrics.answered(rows=int(sys.argv[1]), positives=1, seconds=0.003)
-metrics.reloaded("loaded", None)
-"""
-FOLD = """
-import os, sys
-from pathlib import Path
-from webapp.metrics import Metrics, forget_process
-for process_id in sys.argv[1:]:
-    forget_process(int(process_id))
-sys.stdout.write(Metrics().exposition(0).decode())
-"""
 
 
 def samples(client: FlaskClient) -> dict[str, float]:
@@ -81,28 +60,3 @@ def test_a_scan_of_paths_and_methods_makes_no_series(client: FlaskClient) -> Non
     found = samples(client)
     assert found['http_requests_total{method="GET",route="unmatched",status="404"}'] == 5
     assert found['http_requests_total{method="other",route="/",status="405"}'] == 5
-
-
-@pytest.fixture
-def python(tmp_path: Path) -> Any:
-    def run(code: str, *arguments: str) -> tuple[int, str]:
-        process = subprocess.Popen(
-            [sys.executable, "-c", code, *arguments],
-            cwd=PROJECT,
-            env={"PROMETHEUS_MULTIPROC_DIR": str(tmp_path), "PATH": ""},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        output, _ = process.communicate(timeout=60)
-        assert process.returncode == 0
-        return process.pid, output
-
-    return run
-
-
-def test_a_dead_process_leaves_its_counts_and_nothing_else(python: Any, tmp_path: Path) -> None:
-    dead = [str(python(COUNT, rows)[0]) for rows in ("5", "7")]
-    _, text = python(FOLD, *dead)
-    assert "prediction_requests_total 12.0" in text
-    assert "prediction_request_latency_seconds_count 2.0" in text
-    assert not [p.name for d in dead for p in tmp_path.glob(f"*_{d}.db")]

@@ -1,0 +1,155 @@
+"""Counts of several processes: the killed ones', damaged files, a full disk."""
+
+import os
+import signal
+import struct
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from include.store import LocalStore
+from tests.webapp.champions import Version, publish, records
+from tests.webapp.conftest import PROJECT, Server
+from webapp.metric_files import FILE_BYTES
+
+COUNT = """
+import os, signal, sys
+from webapp.metrics import METHODS, Metrics
+metrics = Metrics()
+metrics.answered(rows=5, positives=1, seconds=0.003)
+metrics.usage.measure([os.getpid()])
+"""
+TELL = "sys.stdout.write(metrics.exposition(0).decode())"
+DIE = "os.kill(os.getpid(), signal.SIGKILL)"
+STAY = "sys.stdout.write('ready'); sys.stdout.flush(); sys.stdin.read()"
+FILL = """
+for method in (*METHODS, "SCAN"):
+    for status in (200, 400, 401, 404, 405, 413, 415, 422, 429, 500, 501, 503):
+        for route in range(13):
+            metrics.requested(method, f"/long_predict_{route}", status, 0.01)
+"""
+SPILL = """
+try:
+    with open(os.environ["PROMETHEUS_MULTIPROC_DIR"] + "/spilled", "wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+except OSError:
+    pass
+"""
+Python = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def python(tmp_path: Path) -> Iterator[Python]:
+    started = []
+
+    def start(code: str, folder: Path = tmp_path) -> "subprocess.Popen[str]":
+        process = subprocess.Popen(
+            [sys.executable, "-c", COUNT + code],
+            cwd=PROJECT,
+            env={"PROMETHEUS_MULTIPROC_DIR": str(folder), "PATH": ""},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.communicate(timeout=60)
+
+
+def told(process: "subprocess.Popen[str]") -> dict[str, float]:
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    pairs = (line.rpartition(" ") for line in output.splitlines() if not line.startswith("#"))
+    return {name: float(value) for name, _, value in pairs}
+
+
+def test_who_follows_a_killed_process_counts_on_in_its_files(
+    python: Python, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        assert python(DIE).wait(60) == -signal.SIGKILL
+    found = told(python(TELL))
+    assert found["prediction_requests_total"] == 15
+    assert found["prediction_request_latency_seconds_count"] == 3
+    assert {path.stem.rpartition("_")[2] for path in tmp_path.glob("*.db")} == {"0"}
+
+
+def test_the_living_share_no_file_and_the_dead_have_no_memory(python: Python) -> None:
+    sizes = []
+    other = python(STAY)
+    assert other.stdout is not None and other.stdout.read(5) == "ready"
+    for _ in range(2):
+        found = told(python(TELL))
+        sizes.append(found["process_resident_memory_bytes"])
+        other.kill()
+        other.wait(60)
+    assert found["prediction_requests_total"] == 15
+    assert sizes[1] == pytest.approx(sizes[0] / 2, rel=0.3)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\x01", struct.pack("ii", 4096, 0), struct.pack("iii", 64, 0, 999), b"no numbers" * 99],
+)
+def test_a_damaged_file_is_left_out_and_then_replaced(
+    python: Python, tmp_path: Path, content: bytes
+) -> None:
+    names = ("counter_7.db", "gauge_livemin_x.db", "histogram_0.db", "x.db")
+    for name in names:
+        (tmp_path / name).write_bytes(content)
+    found = told(python(TELL))
+    assert found["prediction_requests_total"] == 5
+    assert found["prediction_request_latency_seconds_count"] == 1
+
+
+def test_files_never_grow_and_have_all_their_pages(python: Python, tmp_path: Path) -> None:
+    told(python(FILL))
+    for path in tmp_path.iterdir():
+        assert path.stat().st_size == FILE_BYTES == path.stat().st_blocks * 512, path
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A file system of a size that the test gives."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={request.param}", "none", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False).returncode:
+        pytest.skip("only root can mount a small file system")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.parametrize(
+    ("small_disk", "told_once"), [("600k", 1), ("2m", 0)], indirect=["small_disk"]
+)
+def test_a_process_survives_a_disk_that_is_full_at_its_start_or_later(
+    python: Python, small_disk: Path, told_once: int
+) -> None:
+    process = python("Metrics()" + SPILL + FILL + TELL, small_disk)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert "prediction_requests_total 5.0" in output
+    assert errors.count("counts in memory") == told_once
+
+
+@pytest.mark.parametrize("small_disk", ["600k"], indirect=True)
+def test_a_full_disk_ends_neither_workers_nor_their_master(
+    small_disk: Path, server: Server, server_store: LocalStore, version_1: Version
+) -> None:
+    server.environment["TMPDIR"] = str(small_disk)
+    publish(server_store, version_1)
+    server.start()
+    os.kill(server.workers()[0], signal.SIGKILL)
+    server.until(lambda: server.log.count("counts in memory") == 3)
+    server.until(server.is_whole)
+    assert server.http.post("/predict", json=records(1)[0]).status_code == 200
+    assert server.metric("model_loaded") == 1
