@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+import numpy as np
 from prometheus_client.parser import text_string_to_metric_families
 
 from include.errors import ChurnError
@@ -96,14 +97,8 @@ def quantile(grown: Mapping[str, float], share: float) -> float | None:
     )
     if not buckets or buckets[-1][1] <= 0:
         return None
-    wanted, low, below = share * buckets[-1][1], 0.0, 0.0
-    for high, count in buckets:
-        if count >= wanted:
-            if math.isinf(high):
-                return low
-            return low + (high - low) * (wanted - below) / max(count - below, 1e-12)
-        low, below = high, count
-    return low
+    bounds, counts = zip((0.0, 0.0), *buckets[:-1], strict=True)  # nothing is known above the last
+    return float(np.interp(share * buckets[-1][1], counts, bounds))
 
 
 def live_from_prometheus(url: str) -> LiveFigures:
