@@ -32,6 +32,7 @@ DAMAGES = (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeE
 @cache
 def use_files() -> None:
     """Let this process's metrics count in files, or in memory where there is no room for them."""
+    values.ValueClass = values.MutexValue
     folder, owner = os.environ.get(DIRECTORY_VARIABLE), os.getpid()
     if not folder:
         return
@@ -41,7 +42,6 @@ def use_files() -> None:
             lambda: slot if os.getpid() == owner else os.getpid()  # a fork has no slot
         )
     except OSError as error:
-        values.ValueClass = values.MutexValue
         logger.error(
             "no files for metrics in %s (%s): this worker counts in memory until it is restarted, "
             "and /metrics leaves it out where other workers have files",
