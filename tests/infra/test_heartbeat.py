@@ -20,6 +20,9 @@ def test_only_a_healthy_component_is_alive(
         "triggerer": {"status": "unhealthy"},
         "dag_processor": {"status": None},  # it never wrote
     }
-    (tmp_path / "health.json").write_text(json.dumps(told))
+    page = tmp_path / "api" / "v2" / "monitor" / "health"
+    page.parent.mkdir(parents=True)
+    page.write_text(json.dumps(told))
+    monkeypatch.setenv("CHURN_AIRFLOW_URL", tmp_path.as_uri())
     monkeypatch.setattr(sys, "argv", ["heartbeat", component])
-    assert heartbeat.main((tmp_path / "health.json").as_uri()) == expected
+    assert heartbeat.main() == expected
