@@ -1,24 +1,29 @@
 """What a browser loads before it shows a page: the scripts in use, packed and kept for a year."""
 
-import gzip
 import os
 import re
-from functools import lru_cache
 from typing import Any
 
 import dash_ag_grid
 from dash import Dash
 from dash.fingerprint import build_fingerprint, check_fingerprint
 from flask import Flask, Response, request
+from flask_compress import Compress
 
 SUITES, ASSETS = "/_dash-component-suites/", "/assets/"
 # Dash always sends its old table along; no page has one.
 UNUSED = re.compile(r'<script src="[^"]*/dash_table/[^"]*"></script>\n?')
 # The grid asks for this file when it is about to draw; sent with the rest, it need not wait.
 GRID_FILE = "async-community.js"
-PACKED_TYPES = ("text/", "application/json", "application/javascript", "image/svg+xml")
-PACKED_BYTES_MIN = 1400  # fits into one packet as it is
-FILE_LEVEL, ANSWER_LEVEL = 6, 2
+PACKING = {
+    "COMPRESS_ALGORITHM": ["zstd", "gzip"],
+    "COMPRESS_MIMETYPES": [
+        *("text/html", "text/css", "text/csv", "text/javascript"),
+        *("application/json", "application/javascript", "image/svg+xml"),
+    ],
+    "COMPRESS_MIN_SIZE": 1400,  # less fits into one packet as it is
+    "COMPRESS_LEVEL": 2,  # of gzip
+}
 YEAR_SECONDS = 365 * 24 * 3600
 
 
@@ -39,15 +44,17 @@ class LeanDash(Dash):  # type: ignore[misc]
 
 def register(server: Flask) -> None:
     """Pack what is worth it, and let browsers keep what never changes under its name."""
+    server.config.update(PACKING)
+    Compress(server)
 
     @server.after_request
     def _send(answer: Response) -> Response:
         if is_static(request.path):
+            answer.direct_passthrough = False
+            answer.get_data()  # what is packed as a stream would leave its file open
             _keep(answer)
         else:
             answer.headers["Cache-Control"] = "no-store"
-        if _is_worth_packing(answer):
-            _pack(answer)
         return answer
 
 
@@ -63,33 +70,3 @@ def _is_versioned() -> bool:
 def _keep(answer: Response) -> None:
     if _is_versioned() and answer.status_code == 200:
         answer.headers["Cache-Control"] = f"public, max-age={YEAR_SECONDS}, immutable"
-
-
-def _is_worth_packing(answer: Response) -> bool:
-    length = answer.content_length
-    return (
-        answer.status_code == 200
-        and request.accept_encodings.quality("gzip") > 0
-        and "Content-Encoding" not in answer.headers
-        and (answer.mimetype or "").startswith(PACKED_TYPES)
-        and length is not None
-        and length >= PACKED_BYTES_MIN
-    )
-
-
-def _pack(answer: Response) -> None:
-    answer.direct_passthrough = False  # files come as streams
-    data = answer.get_data()
-    static = is_static(request.path)
-    answer.set_data(_packed_file(data) if static else gzip.compress(data, ANSWER_LEVEL))
-    answer.headers["Content-Encoding"] = "gzip"
-    answer.vary.add("Accept-Encoding")
-    tag, _ = answer.get_etag()
-    if tag is not None:
-        answer.set_etag(tag, weak=True)  # the packed bytes are others than the file's
-
-
-@lru_cache(maxsize=64)
-def _packed_file(data: bytes) -> bytes:
-    """A file of the dashboard's own, packed once for a process."""
-    return gzip.compress(data, FILE_LEVEL)

@@ -34,8 +34,7 @@ timeout = 60
 control_socket_disable = True
 logconfig_dict = logs.configuration(settings.log_level)
 
-# prometheus_client reads it when the workers import it. A new directory for each master: a restart
-# resets the counters, and no file of a dead process is left to be read.
+# Where the workers count. A new directory for each master: a restart resets the counters.
 METRICS_DIRECTORY = tempfile.mkdtemp(prefix="churn-metrics-")
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = METRICS_DIRECTORY
 
@@ -67,11 +66,8 @@ def worker_exit(server: Any, worker: Any) -> None:
 
 
 def child_exit(server: Any, worker: Any) -> None:
-    """Keep what a dead worker counted, and nothing else of it."""
-    from webapp.metrics import forget_process
-
+    """Forget the clients of a dead worker."""
     shares.leave(worker.age)
-    forget_process(worker.pid)
 
 
 def on_exit(server: Any) -> None:

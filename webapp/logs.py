@@ -3,37 +3,28 @@
 Messages name versions, counts, routes and kinds of errors. What a client sent stays out of them.
 """
 
-import logging
 import logging.config
-import traceback
 from contextvars import ContextVar
-from datetime import UTC, datetime
 from typing import Any
 
-import orjson
+from pythonjsonlogger.orjson import OrjsonFormatter
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+NAMES = {"levelname": "level", "name": "logger", "exc_info": "exception"}
 
 
-class JsonFormatter(logging.Formatter):
-    """Formats a record as one line of JSON."""
+class JsonFormatter(OrjsonFormatter):
+    """A record's time in UTC, its message and extra members, and the request that it belongs to."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        """The record with its time in UTC, and the request that it belongs to."""
-        document: dict[str, Any] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-            "process": record.process,
-        }
+    def __init__(self) -> None:
+        fields = ["levelname", "name", "message", "process"]
+        super().__init__(fields, timestamp="time", rename_fields=NAMES)
+
+    def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
+        """The members as they are written."""
         current = request_id.get()
-        if current is not None:
-            document["request_id"] = current
-        document |= getattr(record, "members", {})
-        if record.exc_info and record.exc_info[0] is not None:
-            document["exception"] = "".join(traceback.format_exception(*record.exc_info))
-        return orjson.dumps(document, default=str).decode()
+        more = {} if current is None else {"request_id": current}
+        return {**log_data, "level": log_data["level"].lower(), **more}
 
 
 def configuration(level: str) -> dict[str, Any]:

@@ -89,4 +89,4 @@ class RequestMiddleware:
                 "status": status,
                 "milliseconds": round(seconds * 1000, 3),
             }
-            logger.info("request", extra={"members": members})
+            logger.info("request", extra=members)

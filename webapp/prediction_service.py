@@ -1,6 +1,7 @@
 """What the routes share: the champion, the prediction log, the metrics, the background work."""
 
 import logging
+import os
 import secrets
 import threading
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from webapp.answers import Answer, Label
 from webapp.champion.holder import ChampionHolder
 from webapp.champion.last_good import LastGood
 from webapp.champion.served_champion import ServedChampion
-from webapp.metrics import Metrics, forget_process
+from webapp.metrics import Metrics
 from webapp.prediction_log.shipper_process import ShipperProcess
 from webapp.prediction_log.spool import SYNC_SECONDS, Spool
 from webapp.problems import NoChampion
@@ -43,7 +44,7 @@ class PredictionService:
             seal_seconds=settings.log_flush_seconds,
             lost=self.metrics.lost,
         )
-        self.shipper = ShipperProcess(settings.resolved_spool_dir, ended=forget_process)
+        self.shipper = ShipperProcess(settings.resolved_spool_dir)
         self._id_key = settings.customer_id_key()
         self._stopped = threading.Event()
 
@@ -116,7 +117,7 @@ class PredictionService:
             try:
                 self.spool.tick()
                 self.shipper.ensure()
-                self.metrics.measure(shipper=self.shipper.process_id)
+                self.metrics.usage.measure({os.getpid(), self.shipper.process_id or os.getpid()})
             except Exception:  # without this thread nothing would reach the store any more
                 logger.exception("keeping the prediction spool failed")
 

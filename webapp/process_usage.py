@@ -1,29 +1,45 @@
-"""What a process takes of the machine, as Linux tells it in /proc; elsewhere nothing is known."""
+"""What the workers and the shipper take of the machine, together."""
 
-import os
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Iterable
+from functools import partial
 
-# https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html, counted from the field after the name
-USER, SYSTEM, CHILDREN_USER, CHILDREN_SYSTEM, RESIDENT_PAGES = 11, 12, 13, 14, 21
+from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
 
 
-class Usage(NamedTuple):
-    """CPU since the process began, its ended children's included, and memory now."""
+class ProcessUsage:
+    """CPU time, the dead processes' included, and memory now; only Linux tells them."""
 
-    cpu_seconds: float = 0.0
-    resident_bytes: int = 0
+    def __init__(self, registry: CollectorRegistry) -> None:
+        gauge = partial(Gauge, registry=registry)
+        self._cpu = Counter(
+            "process_cpu_seconds",
+            "CPU time of the workers and the shipper, the dead ones included",
+            registry=registry,
+        )
+        self._resident = gauge(
+            "process_resident_memory_bytes",
+            "Memory of the workers and the shipper; pages that they share count in each",
+            multiprocess_mode="livesum",
+        )
+        self._largest = gauge(
+            "process_resident_memory_max_bytes",
+            "Memory of the largest of these processes",
+            multiprocess_mode="livemax",
+        )
+        self._counted: dict[int, float] = {}
+
+    def measure(self, processes: Iterable[int]) -> None:
+        """Look at a worker and the shipper that it started; one thread's business."""
+        found = {process: _read(process) for process in processes}
+        spent = {process: usage.get("process_cpu_seconds", 0.0) for process, usage in found.items()}
+        for process, seconds in spent.items():
+            self._cpu.inc(max(0.0, seconds - self._counted.get(process, 0.0)))
+        self._counted = spent
+        sizes = [usage.get("process_resident_memory_bytes", 0.0) for usage in found.values()]
+        self._resident.set(sum(sizes))
+        self._largest.set(max(sizes, default=0.0))
 
 
-def usage_of(process_id: int) -> Usage:
-    """What a process has used; nothing when there is no such process."""
-    try:
-        line = Path(f"/proc/{process_id}/stat").read_text()
-    except OSError:
-        return Usage()
-    fields = line.rpartition(")")[2].split()  # the name before it may hold blanks
-    ticks = sum(int(fields[i]) for i in (USER, SYSTEM, CHILDREN_USER, CHILDREN_SYSTEM))
-    return Usage(
-        cpu_seconds=ticks / os.sysconf("SC_CLK_TCK"),
-        resident_bytes=int(fields[RESIDENT_PAGES]) * os.sysconf("SC_PAGE_SIZE"),
-    )
+def _read(process: int) -> dict[str, float]:
+    metrics = ProcessCollector(registry=None, pid=lambda: process).collect()
+    return {metric.name: metric.samples[0].value for metric in metrics}

@@ -1,17 +1,17 @@
 """The API's live figures: from Prometheus where there is one, else from the API's own /metrics."""
 
 import math
-import re
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
+import numpy as np
+from prometheus_client.parser import text_string_to_metric_families
 
 from include.errors import ChurnError
 
-_SAMPLE = re.compile(r"^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? ([^ ]+)(?: \d+)?$")
-_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 WINDOW = "5m"
 HTTP_SECONDS = 5.0
 # Whoever waits for the first champion asks /ready again and again, and 503 is the right answer.
@@ -54,22 +54,15 @@ class LiveFigures:
 
 def parse_exposition(text: str) -> dict[str, float]:
     """Prometheus' text format as sums: by name, by name and status, and by name and bucket."""
-    found: dict[str, float] = {}
-    for line in text.splitlines():
-        match = _SAMPLE.match(line)
-        if match is None:
+    found: dict[str, float] = defaultdict(float)
+    for sample in (s for family in text_string_to_metric_families(text) for s in family.samples):
+        name, labels = sample.name, sample.labels
+        if name == "http_requests_total" and labels.get("route") == WAITING:
             continue
-        name, labels, value = match.groups()
-        known = dict(_LABEL.findall(labels or ""))
-        if name == "http_requests_total" and known.get("route") == WAITING:
-            continue
-        keys = [name]
-        if "le" in known and "route" not in known:
-            keys = [f"{name}|{known['le']}"]
-        if "status" in known:
-            keys.append(f"{name}|{known['status'][0]}xx")
-        for key in keys:
-            found[key] = found.get(key, 0.0) + float(value)
+        overall = "le" in labels and "route" not in labels
+        found[f"{name}|{labels['le']}" if overall else name] += sample.value
+        if "status" in labels:
+            found[f"{name}|{labels['status'][0]}xx"] += sample.value
     return found
 
 
@@ -98,20 +91,14 @@ def quantile(grown: Mapping[str, float], share: float) -> float | None:
     """A latency's quantile from its histogram, as PromQL's histogram_quantile gives it."""
     prefix = "prediction_request_latency_seconds_bucket|"
     buckets = sorted(
-        (math.inf if name[len(prefix) :] == "+Inf" else float(name[len(prefix) :]), count)
+        (float(name.removeprefix(prefix)), count)  # float() knows +Inf
         for name, count in grown.items()
         if name.startswith(prefix)
     )
     if not buckets or buckets[-1][1] <= 0:
         return None
-    wanted, low, below = share * buckets[-1][1], 0.0, 0.0
-    for high, count in buckets:
-        if count >= wanted:
-            if math.isinf(high):
-                return low
-            return low + (high - low) * (wanted - below) / max(count - below, 1e-12)
-        low, below = high, count
-    return low
+    bounds, counts = zip((0.0, 0.0), *buckets[:-1], strict=True)  # nothing is known above the last
+    return float(np.interp(share * buckets[-1][1], counts, bounds))
 
 
 def live_from_prometheus(url: str) -> LiveFigures:

@@ -4,6 +4,7 @@ import gzip
 import re
 from typing import TYPE_CHECKING
 
+import pytest
 from flask.testing import FlaskClient
 
 from tests.dashboard.conftest import Dashboard, OpenPage
@@ -48,11 +49,12 @@ def test_data_is_never_kept(client: FlaskClient) -> None:
         assert client.get(path, headers=PACKED).headers["Cache-Control"] == "no-store"
 
 
-def test_changed_files_are_asked_for_again(client: FlaskClient) -> None:
-    answer = client.get("/assets/sign-in.css", buffered=True)
+@pytest.mark.parametrize("headers", [{}, PACKED])
+def test_changed_files_are_asked_for_again(client: FlaskClient, headers: dict[str, str]) -> None:
+    answer = client.get("/assets/dashboard.css", headers=headers, buffered=True)
     assert "immutable" not in answer.headers["Cache-Control"]
-    known = {"If-None-Match": answer.headers["ETag"]}
-    again = client.get("/assets/sign-in.css", headers=known, buffered=True)
+    known = {"If-None-Match": answer.headers["ETag"], **headers}
+    again = client.get("/assets/dashboard.css", headers=known, buffered=True)
     assert again.status_code == 304
 
 

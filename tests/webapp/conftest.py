@@ -174,13 +174,15 @@ class Server:
 
     def metric(self, name: str, **labels: str) -> float:
         """One sample of /metrics, NaN while there is none."""
-        wanted = name + (
-            "{" + ",".join(f'{k}="{v}"' for k, v in labels.items()) + "}" if labels else ""
-        )
-        for line in self.http.get("/metrics").text.splitlines():
-            if line.startswith(wanted + " "):
-                return float(line.rpartition(" ")[2])
-        return math.nan
+        wanted = ",".join(f'{label}="{value}"' for label, value in labels.items())
+        found = samples(self.http.get("/metrics").text)
+        return found.get(f"{name}{{{wanted}}}" if labels else name, math.nan)
+
+
+def samples(text: str) -> dict[str, float]:
+    """What /metrics says, by name and labels."""
+    pairs = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
+    return {name: float(value) for name, _, value in pairs}
 
 
 @pytest.fixture(scope="session")

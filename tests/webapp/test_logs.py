@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from typing import Any
 
 import pytest
@@ -23,10 +24,18 @@ def formatted(record: logging.LogRecord) -> dict[str, Any]:
 def test_a_record_is_one_line_of_json() -> None:
     token = request_id.set("r-1")
     record = logging.LogRecord("webapp", logging.INFO, "", 1, "a\n%s", ("b",), None)
+    record.route = "/predict"
     found = formatted(record)
     request_id.reset(token)
-    assert found["message"] == "a\nb" and found["level"] == "info"
-    assert found["request_id"] == "r-1" and found["time"].endswith("+00:00")
+    assert found.pop("time").endswith("+00:00")
+    assert found == {
+        "level": "info",
+        "logger": "webapp",
+        "message": "a\nb",
+        "process": os.getpid(),
+        "request_id": "r-1",
+        "route": "/predict",
+    }
 
 
 def test_an_exception_is_told_in_the_same_line() -> None:

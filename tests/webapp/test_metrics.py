@@ -1,45 +1,19 @@
-"""The metrics of one process, and how dead processes are folded into those of the living."""
+"""The metrics of one process."""
 
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
-import pytest
 from flask.testing import FlaskClient
 
 from include.champion.versions import MODEL_FILE, version_key
 from include.store import LocalStore
 from tests.webapp.champions import MADE_AT, Version, publish, records
-from tests.webapp.conftest import PROJECT
-
-COUNT = """
-import sys
-from webapp.metrics import Metrics
-metrics = Metrics()
-metrics.answered(rows=int(sys.argv[1]), positives=1, seconds=0.003)
-metrics.reloaded("loaded", None)
-"""
-FOLD = """
-import os, sys
-from pathlib import Path
-from webapp.metrics import Metrics, forget_process
-for process_id in sys.argv[1:]:
-    forget_process(int(process_id))
-sys.stdout.write(Metrics().exposition(0).decode())
-"""
-
-
-def samples(client: FlaskClient) -> dict[str, float]:
-    lines = client.get("/metrics").text.splitlines()
-    pairs = (line.rpartition(" ") for line in lines if not line.startswith("#"))
-    return {name: float(value) for name, _, value in pairs}
+from tests.webapp.conftest import samples
 
 
 def test_answers_are_counted_by_record_label_and_time(client: FlaskClient) -> None:
     found = client.post("/predict_batch", json={"records": records(20)}).get_json()
     client.post("/predict", json={})
-    after = samples(client)
+    after = samples(client.get("/metrics").text)
     assert after["prediction_requests_total"] == 20
     positives = sum(found["predictions"])
     assert after['prediction_output_distribution_total{label="1"}'] == positives
@@ -49,7 +23,7 @@ def test_answers_are_counted_by_record_label_and_time(client: FlaskClient) -> No
 
 
 def test_the_champion_is_shown(client: FlaskClient) -> None:
-    found = samples(client)
+    found = samples(client.get("/metrics").text)
     assert found["model_loaded"] == found['champion_info{version="1"}'] == 1
     assert found["champion_trained_timestamp_seconds"] == MADE_AT.timestamp()
     assert found['champion_reloads_total{outcome="loaded"}'] == 1
@@ -61,7 +35,7 @@ def test_a_refused_champion_is_counted_and_the_old_one_shown(
     publish(var_store, version_2)
     (var_store.root / version_key("2", MODEL_FILE)).write_bytes(b"torn")
     client.application.extensions["churn"].holder.poll()
-    found = samples(client)
+    found = samples(client.get("/metrics").text)
     assert found['champion_reloads_total{outcome="refused"}'] == 1
     assert found["model_loaded"] == found['champion_info{version="1"}'] == 1
     assert client.get("/health").get_json()["model_version"] == "1"
@@ -70,39 +44,14 @@ def test_a_refused_champion_is_counted_and_the_old_one_shown(
 def test_unsent_answers_are_pending(client: FlaskClient, record: dict[str, Any]) -> None:
     for _ in range(3):
         client.post("/predict", json=record)
-    assert samples(client)["prediction_log_pending_rows"] == 3
-    assert samples(client)["prediction_log_lost_rows_total"] == 0
+    assert samples(client.get("/metrics").text)["prediction_log_pending_rows"] == 3
+    assert samples(client.get("/metrics").text)["prediction_log_lost_rows_total"] == 0
 
 
 def test_a_scan_of_paths_and_methods_makes_no_series(client: FlaskClient) -> None:
     for place in range(5):
         client.get(f"/scan/{place}")
         client.open("/", method=f"SCAN{place}")
-    found = samples(client)
+    found = samples(client.get("/metrics").text)
     assert found['http_requests_total{method="GET",route="unmatched",status="404"}'] == 5
     assert found['http_requests_total{method="other",route="/",status="405"}'] == 5
-
-
-@pytest.fixture
-def python(tmp_path: Path) -> Any:
-    def run(code: str, *arguments: str) -> tuple[int, str]:
-        process = subprocess.Popen(
-            [sys.executable, "-c", code, *arguments],
-            cwd=PROJECT,
-            env={"PROMETHEUS_MULTIPROC_DIR": str(tmp_path), "PATH": ""},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        output, _ = process.communicate(timeout=60)
-        assert process.returncode == 0
-        return process.pid, output
-
-    return run
-
-
-def test_a_dead_process_leaves_its_counts_and_nothing_else(python: Any, tmp_path: Path) -> None:
-    dead = [str(python(COUNT, rows)[0]) for rows in ("5", "7")]
-    _, text = python(FOLD, *dead)
-    assert "prediction_requests_total 12.0" in text
-    assert "prediction_request_latency_seconds_count 2.0" in text
-    assert not [p.name for d in dead for p in tmp_path.glob(f"*_{d}.db")]

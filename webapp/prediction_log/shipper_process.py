@@ -5,7 +5,6 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 logger = logging.getLogger(__name__)
@@ -18,9 +17,8 @@ DRAIN_SECONDS = 10.0
 class ShipperProcess:
     """One worker's care for the shipper: whoever finds none starts one."""
 
-    def __init__(self, directory: Path, *, ended: Callable[[int], None]) -> None:
+    def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._ended = ended
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -33,7 +31,6 @@ class ShipperProcess:
         if self._process is not None:
             if self._process.poll() is None:
                 return
-            self._ended(self._process.pid)
             self._process = None
         if self._something_to_ship() and not self._running():
             # It ends when its standard input does, so it cannot outlive this worker.

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dashboard.data.api_metrics import live_from_counters, parse_exposition
+from dashboard.data.api_metrics import live_from_counters, parse_exposition, quantile
 
 
 def test_quantiles_and_rates_of_two_readings() -> None:
@@ -19,3 +19,15 @@ def test_quantiles_and_rates_of_two_readings() -> None:
     assert (live.rate, live.errors, live.window) == (2.0, 0.25, "the last 10 s")
     assert live.p50 == pytest.approx(0.01)
     assert live.p99 == pytest.approx(0.01 + 0.09 * 49 / 50)
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [((0, 0, 0), None), ((0, 10, 10), 0.55), ((10, 10, 10), 0.05), ((0, 0, 10), 1.0)],
+)
+def test_a_quantile_lies_within_its_bucket(
+    counts: tuple[int, int, int], expected: float | None
+) -> None:
+    name = "prediction_request_latency_seconds_bucket|"
+    grown = dict(zip((f"{name}0.1", f"{name}1.0", f"{name}+Inf"), counts, strict=True))
+    assert quantile(grown, 0.5) == (expected and pytest.approx(expected))
