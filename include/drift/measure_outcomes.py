@@ -21,8 +21,7 @@ from include.documents import Document
 from include.drift import findings
 from include.drift.run import DriftRun
 from include.drift.statistics import SCORE
-from include.drift.traffic import CUSTOMER, KEYS, SCORE_COLUMN, distinct_texts, numbers, salted
-from include.errors import DataError
+from include.drift.traffic import CUSTOMER_KEY, KEYS, SCORE_COLUMN, numbers, rows_by_version, salted
 from include.predictions import log as prediction_log
 from include.predictions.log import SeenHashes, customer_key, hashes
 
@@ -220,32 +219,26 @@ class _Join:
             self.run.store,
             day,
             columns=(*KEYS, SCORE, MOMENT),
-            repetitive=("model_version", "source"),
-            on_unreadable=self._skip,
+            hashed=[CUSTOMER_KEY],
+            unreadable=self.unreadable,
         )
-
-    def _skip(self, key: str, error: DataError) -> None:
-        logger.warning("%s; it is left out", error)
-        self.unreadable.append(key)
 
     def _rows(self, batch: "pa.RecordBatch", seen: SeenHashes) -> Iterator[tuple[str, Any, Any]]:
         """A batch's answers and outcomes, by version; each customer of a version once."""
-        asked = distinct_texts(batch.column("source")) == CUSTOMER
-        keys = batch.column("customer_key")
-        known = keys.is_valid().to_numpy(zero_copy_only=False)
-        self.rows_without_customer += int((asked & ~known).sum())
-        answers = numbers(SCORE_COLUMN, batch.column(SCORE))
-        versions = distinct_texts(batch.column("model_version"))
-        usable = asked & known & ~np.isnan(answers) & (versions != "")
-        if not usable.any():
-            return
-        plain = hashes(keys, np.zeros(len(keys), dtype=np.uint64))
-        outcomes = self.labels.of(plain, _moments(batch), ripe_until=self._ripe_until)
-        for version in sorted({*versions[usable]}):
-            rows = np.flatnonzero(usable & (versions == version) & (outcomes != GONE_BEFORE))
-            rows = rows[seen.first_of(plain[rows] ^ salted(version))]
-            if len(rows):
-                yield version, answers[rows], outcomes[rows]
+        for version, rows in rows_by_version(batch):
+            chosen = batch.take(rows)
+            known = chosen.column(CUSTOMER_KEY).is_valid().to_numpy(zero_copy_only=False)
+            self.rows_without_customer += int((~known).sum())
+            answers = numbers(SCORE_COLUMN, chosen.column(SCORE))
+            usable = known & ~np.isnan(answers)
+            if not version or not usable.any():
+                continue
+            keys = chosen.column(CUSTOMER_KEY).fill_null(0).to_numpy()
+            outcomes = self.labels.of(keys, _moments(chosen), ripe_until=self._ripe_until)
+            places = np.flatnonzero(usable & (outcomes != GONE_BEFORE))
+            places = places[seen.first_of(salted(keys[places], version))]
+            if len(places):
+                yield version, answers[places], outcomes[places]
 
     @property
     def labels(self) -> Labels:

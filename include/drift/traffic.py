@@ -7,10 +7,10 @@ Rows that break the contract are counted and never tested.
 import logging
 import zlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ from include.contract import Column
 from include.drift import statistics
 from include.drift.reference import Reference, read_reference
 from include.drift.statistics import SCORE, Counts
-from include.errors import ChampionError, DataError, StoreError, StoreForbidden, StoreUnavailable
+from include.errors import ChampionError, StoreError, StoreForbidden, StoreUnavailable
 from include.predictions import log as prediction_log
 from include.predictions.log import SeenHashes
 from include.store import Store
@@ -37,7 +37,6 @@ LARGEST = float(np.finfo(np.float64).max)
 SCORE_COLUMN = Column(name=SCORE, type="float", minimum=0, maximum=1, meaning="P(churn)")
 CUSTOMER_KEY = "customer_key"
 KEYS = ("model_version", "source", CUSTOMER_KEY)
-REPETITIVE = ("model_version", "source")
 
 
 @dataclass
@@ -122,7 +121,7 @@ class Traffic:
     rows: int = 0  # each once
     other_sources: int = 0
     without_version: int = 0
-    unreadable: tuple[str, ...] = ()
+    unreadable: list[str] = field(default_factory=list)
 
 
 def read_traffic(store: Store, day: date, *, columns: Sequence[str], sample_rows: int) -> Traffic:
@@ -136,9 +135,8 @@ def read_traffic(store: Store, day: date, *, columns: Sequence[str], sample_rows
         store,
         day,
         columns=(*KEYS, SCORE, *columns),
-        repetitive=(*REPETITIVE, *columns),
         hashed=[CUSTOMER_KEY],
-        on_unreadable=reading.skip,
+        unreadable=traffic.unreadable,
     ):
         reading.take(batch)
     for each in traffic.versions.values():
@@ -194,23 +192,32 @@ def numbers(column: Column, values: "pa.Array") -> "NDArray[np.float64]":
     return found if right.all() else np.where(right, found, np.nan)
 
 
+def rows_by_version(batch: "pa.RecordBatch") -> "Iterator[tuple[str, NDArray[np.intp]]]":
+    """Each version that answered customers, and their rows; no version is empty."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    asked = pc.equal(batch.column("source").cast(pa.string()), CUSTOMER).fill_null(False)
+    versions = batch.column("model_version").cast(pa.string()).fill_null("")
+    for version in sorted(pc.unique(versions.filter(asked)).to_pylist()):
+        own = pc.and_(asked, pc.equal(versions, version))
+        yield version, np.flatnonzero(own.to_numpy(zero_copy_only=False))
+
+
+def salted(customers: "NDArray[np.uint64]", version: str) -> "NDArray[np.uint64]":
+    """Hashes that tell one version's customers from another's."""
+    return np.asarray(customers ^ np.uint64(zlib.crc32(version.encode()) << 16))
+
+
 def _looked_up(column: Column, values: "pa.Array") -> "NDArray[np.float64]":
     """Each distinct value through the contract, once."""
-    encoded = _encoded(values)
+    import pyarrow as pa
+
+    encoded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
     known = [column.number(value) for value in encoded.dictionary.to_pylist()]
     table = np.array([np.nan if number is None else number for number in (*known, None)])
     places = encoded.indices.fill_null(len(known)).to_numpy(zero_copy_only=False)
     return np.asarray(table[places], dtype=np.float64)
-
-
-def _encoded(values: "pa.Array") -> Any:
-    import pyarrow as pa
-
-    if pa.types.is_dictionary(values.type):
-        return values
-    if pa.types.is_null(values.type):
-        values = values.cast(pa.string())
-    return values.dictionary_encode()
 
 
 class _Reading:
@@ -222,19 +229,12 @@ class _Reading:
         # Objects come in the order of their keys: the same log gives the same sample.
         self.random = np.random.default_rng(traffic.day.toordinal())
 
-    def skip(self, key: str, error: DataError) -> None:
-        """Remember an object that is no log."""
-        logger.warning("%s; it is left out", error)
-        self.traffic.unreadable += (key,)
-
     def take(self, batch: "pa.RecordBatch") -> None:
         """Split a batch by version."""
         self.traffic.rows += batch.num_rows
-        asked = _are(CUSTOMER, *coded_texts(batch.column("source")))
-        self.traffic.other_sources += int((~asked).sum())
-        versions, places = coded_texts(batch.column("model_version"))
-        for version in sorted({versions[place] for place in np.unique(places[asked])}):
-            rows = np.flatnonzero(asked & _are(version, versions, places))
+        self.traffic.other_sources += batch.num_rows
+        for version, rows in rows_by_version(batch):
+            self.traffic.other_sources -= len(rows)
             if version:
                 self._take(self._of(version), batch, rows)
             else:
@@ -251,18 +251,18 @@ class _Reading:
             matrix[:, place] = numbers(column, chosen.column(column.name))
         kept = own.check(matrix)
         fresh = self._first(own.version, chosen.column(CUSTOMER_KEY), kept)
-        own.repeated += int((~fresh).sum())
-        kept[kept] = fresh
+        own.repeated += int((kept & ~fresh).sum())
+        kept &= fresh
         own.add(matrix if kept.all() else matrix[kept], self.random)
 
     def _first(
-        self, version: str, keys: "pa.Array", rows: "NDArray[np.bool_]"
+        self, version: str, keys: "pa.Array", kept: "NDArray[np.bool_]"
     ) -> "NDArray[np.bool_]":
-        """True for a customer's first row of the day, and for each row of an unknown customer."""
-        known = keys.is_valid().to_numpy(zero_copy_only=False)[rows]
-        hashed = keys.fill_null(0).to_numpy()[rows]
-        fresh = np.ones(len(known), dtype=bool)
-        fresh[known] = self.customers.first_of(hashed[known] ^ salted(version))
+        """True for a customer's first row that is kept, and for each row of an unknown customer."""
+        known = keys.is_valid().to_numpy(zero_copy_only=False)
+        customers = salted(keys.fill_null(0).to_numpy()[known & kept], version)
+        fresh: NDArray[np.bool_] = ~known
+        fresh[known & kept] = self.customers.first_of(customers)
         return fresh
 
     def _of(self, version: str) -> VersionTraffic:
@@ -281,27 +281,3 @@ def _reference(store: Store, version: str) -> Reference | None:
             raise
         logger.warning("the answers of version %s cannot be tested: %s", version, error)
         return None
-
-
-def salted(version: str) -> np.uint64:
-    """A number that tells one version's customers from another's."""
-    return np.uint64(zlib.crc32(version.encode()) << 16)
-
-
-def coded_texts(values: "pa.Array") -> "tuple[list[str], NDArray[np.intp]]":
-    """Each text once, and each row's place among them; null is the last, which is empty."""
-    encoded = _encoded(values)
-    texts = [*map(str, encoded.dictionary.to_pylist()), ""]
-    places = encoded.indices.fill_null(len(texts) - 1).to_numpy(zero_copy_only=False)
-    return texts, np.asarray(places, dtype=np.intp)
-
-
-def _are(text: str, texts: list[str], places: "NDArray[np.intp]") -> "NDArray[np.bool_]":
-    """Which rows have this text."""
-    return np.array([each == text for each in texts])[places]
-
-
-def distinct_texts(values: "pa.Array") -> "NDArray[Any]":
-    """Texts as an array of objects, each text made once; null is empty."""
-    texts, places = coded_texts(values)
-    return np.asarray(np.array(texts, dtype=object)[places])

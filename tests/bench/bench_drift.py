@@ -28,8 +28,9 @@ from include.drift.collect_predictions import collect_predictions
 from include.drift.detect_drift import detect_drift
 from include.drift.reference import read_reference
 from include.drift.statistics import SCORE
+from include.drift.traffic import CHUNK_ROWS
 from include.predictions import log as prediction_log
-from include.predictions.log import BATCH_ROWS
+from include.predictions.objects import encoded
 from include.store import LocalStore
 from tests.bench.memory import peak_mib
 from tests.include.bank_days import CONTRACT, DAY, drift_run, people, publish, score
@@ -147,11 +148,10 @@ def whole(store: LocalStore) -> Callable[[], Any]:
 def reading(store: LocalStore) -> Callable[[], Any]:
     """Only read, decode and remove duplicates."""
     columns = ["model_version", "source", "customer_key", *COLUMNS]
-    repetitive = ["model_version", "source", *CONTRACT.feature_names]
     return lambda: sum(
         batch.num_rows
         for batch in prediction_log.read_predictions(
-            store, DAY, columns=columns, repetitive=repetitive, hashed=["customer_key"]
+            store, DAY, columns=columns, hashed=["customer_key"]
         )
     )
 
@@ -187,8 +187,8 @@ def counts(store: LocalStore) -> Callable[[], Any]:
         for reference, values in pairs:
             places = np.unique(reference)
             own, found = (statistics.count(each, places) for each in (reference, np.empty(0)))
-            for start in range(0, len(values), BATCH_ROWS):
-                found += statistics.count(values[start : start + BATCH_ROWS], places)
+            for start in range(0, len(values), CHUNK_ROWS):
+                found += statistics.count(values[start : start + CHUNK_ROWS], places)
             statistics.ks_p_value(statistics.ks_statistic(own, found), own.rows, found.rows)
 
     return step
@@ -232,13 +232,13 @@ def numeric_columns(store: LocalStore) -> list[tuple[NDArray[np.float64], NDArra
 
 def log_frame(store: LocalStore, columns: list[str] = COLUMNS) -> pd.DataFrame:
     """A day's log in one frame, object by object."""
-    files = sorted((store.root / prediction_log.day_prefix(DAY)).glob("*.parquet"))
+    files = sorted((store.root / prediction_log.log_prefix(DAY)).glob("*.parquet"))
     return pd.concat([pd.read_parquet(f, columns=columns) for f in files], ignore_index=True)
 
 
 def folder_frame(store: LocalStore) -> pd.DataFrame:
     """A day's log in one frame, its folder read as one data set."""
-    return pd.read_parquet(store.root / prediction_log.day_prefix(DAY), columns=COLUMNS)
+    return pd.read_parquet(store.root / prediction_log.log_prefix(DAY), columns=COLUMNS)
 
 
 def reference_frame(store: LocalStore) -> pd.DataFrame:
@@ -257,11 +257,11 @@ def write_day(home: Path, rows: int, objects: int) -> None:
     )
     schema = prediction_log.log_schema(prediction_log.feature_columns(CONTRACT))
     random = np.random.default_rng(rows)
-    folder = home / prediction_log.day_prefix(DAY)
+    folder = home / prediction_log.log_prefix(DAY)
     folder.mkdir(parents=True)
     for place in range(objects):
         table = log_table(pool, schema, rows // objects, random, DAY)
-        (folder / f"{place:06}.parquet").write_bytes(prediction_log.encoded(table))
+        (folder / f"{place:06}.parquet").write_bytes(encoded(table))
 
 
 def log_table(

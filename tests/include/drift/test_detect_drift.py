@@ -139,7 +139,7 @@ def test_an_object_that_is_no_log_is_named_and_silences_nothing(
 ) -> None:
     publish(local_store, people=TRAINED)
     log(local_store, people(2500, drift=BUSY_SHIFT))
-    bad = f"{prediction_log.day_prefix(DAY)}0.parquet"
+    bad = f"{prediction_log.log_prefix(DAY)}0.parquet"
     local_store.write(bad, b"PAR1 and then nothing")
     day, found = detect(make_run())
     assert day.unreadable_objects == (bad,) and found.triggered
