@@ -108,8 +108,9 @@ def test_without_labels_there_is_an_estimate_that_says_so(
 def test_the_estimate_is_right_where_the_probabilities_are() -> None:
     random = np.random.default_rng(0)
     answers = np.round(random.beta(0.5, 2, 40_000), 3)  # with ties
-    left = (random.random(40_000) < answers).astype(np.int64)
-    expected, found = measure_outcomes.estimated(answers), measure_outcomes.realised(answers, left)
+    left = (random.random(40_000) < answers).astype(np.float64)
+    expected = measure_outcomes.scores(answers, answers, estimated=True)
+    found = measure_outcomes.scores(answers, left, estimated=False)
     assert expected.roc_auc == pytest.approx(found.roc_auc, abs=0.01)
     assert expected.brier == pytest.approx(found.brier, abs=0.005)
     assert found.calibration_error is not None and found.calibration_error < 0.01
