@@ -116,12 +116,61 @@ class VersionTraffic:
 class Traffic:
     """One day's log."""
 
+    store: Store
     day: date
+    sample_rows: int
     versions: dict[str, VersionTraffic] = field(default_factory=dict)
     rows: int = 0  # each once
     other_sources: int = 0
     without_version: int = 0
     unreadable: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._customers = SeenHashes()
+        # Objects come in the order of their keys: the same log gives the same sample.
+        self._random = np.random.default_rng(self.day.toordinal())
+
+    def add(self, batch: "pa.RecordBatch") -> None:
+        """Split a batch by version."""
+        self.rows += batch.num_rows
+        self.other_sources += batch.num_rows
+        for version, rows in rows_by_version(batch):
+            self.other_sources -= len(rows)
+            if version:
+                self._add(self._of(version), batch, rows)
+            else:
+                self.without_version += len(rows)
+
+    def _add(self, own: VersionTraffic, batch: "pa.RecordBatch", rows: "NDArray[np.intp]") -> None:
+        if own.reference is None:
+            own.rows += len(rows)
+            return
+        chosen = batch if len(rows) == batch.num_rows else batch.take(rows)
+        # By column, which is how it is filled, checked and counted.
+        matrix = np.empty((len(rows), len(own.columns)), order="F")
+        for place, column in enumerate(own.columns):
+            matrix[:, place] = numbers(column, chosen.column(column.name))
+        kept = own.check(matrix)
+        fresh = self._first(own.version, chosen.column(CUSTOMER_KEY), kept)
+        own.repeated += int((kept & ~fresh).sum())
+        kept &= fresh
+        own.add(matrix if kept.all() else matrix[kept], self._random)
+
+    def _first(
+        self, version: str, keys: "pa.Array", kept: "NDArray[np.bool_]"
+    ) -> "NDArray[np.bool_]":
+        """True for a customer's first row that is kept, and for each row of an unknown customer."""
+        known = keys.is_valid().to_numpy(zero_copy_only=False)
+        customers = salted(keys.fill_null(0).to_numpy()[known & kept], version)
+        fresh: NDArray[np.bool_] = ~known
+        fresh[known & kept] = self._customers.first_of(customers)
+        return fresh
+
+    def _of(self, version: str) -> VersionTraffic:
+        if version not in self.versions:
+            reference = _reference(self.store, version)
+            self.versions[version] = VersionTraffic(version, reference, self.sample_rows)
+        return self.versions[version]
 
 
 def read_traffic(store: Store, day: date, *, columns: Sequence[str], sample_rows: int) -> Traffic:
@@ -129,8 +178,7 @@ def read_traffic(store: Store, day: date, *, columns: Sequence[str], sample_rows
 
     `columns` are the features of every version whose traffic is to be tested.
     """
-    traffic = Traffic(day)
-    reading = _Reading(store, traffic, sample_rows)
+    traffic = Traffic(store, day, sample_rows)
     for batch in prediction_log.read_predictions(
         store,
         day,
@@ -138,7 +186,7 @@ def read_traffic(store: Store, day: date, *, columns: Sequence[str], sample_rows
         hashed=[CUSTOMER_KEY],
         unreadable=traffic.unreadable,
     ):
-        reading.take(batch)
+        traffic.add(batch)
     for each in traffic.versions.values():
         each.settle()
     return traffic
@@ -218,59 +266,6 @@ def _looked_up(column: Column, values: "pa.Array") -> "NDArray[np.float64]":
     table = np.array([np.nan if number is None else number for number in (*known, None)])
     places = encoded.indices.fill_null(len(known)).to_numpy(zero_copy_only=False)
     return np.asarray(table[places], dtype=np.float64)
-
-
-class _Reading:
-    """The state of one pass over a log."""
-
-    def __init__(self, store: Store, traffic: Traffic, sample_rows: int) -> None:
-        self.store, self.traffic, self.sample_rows = store, traffic, sample_rows
-        self.customers = SeenHashes()
-        # Objects come in the order of their keys: the same log gives the same sample.
-        self.random = np.random.default_rng(traffic.day.toordinal())
-
-    def take(self, batch: "pa.RecordBatch") -> None:
-        """Split a batch by version."""
-        self.traffic.rows += batch.num_rows
-        self.traffic.other_sources += batch.num_rows
-        for version, rows in rows_by_version(batch):
-            self.traffic.other_sources -= len(rows)
-            if version:
-                self._take(self._of(version), batch, rows)
-            else:
-                self.traffic.without_version += len(rows)
-
-    def _take(self, own: VersionTraffic, batch: "pa.RecordBatch", rows: "NDArray[np.intp]") -> None:
-        if own.reference is None:
-            own.rows += len(rows)
-            return
-        chosen = batch if len(rows) == batch.num_rows else batch.take(rows)
-        # By column, which is how it is filled, checked and counted.
-        matrix = np.empty((len(rows), len(own.columns)), order="F")
-        for place, column in enumerate(own.columns):
-            matrix[:, place] = numbers(column, chosen.column(column.name))
-        kept = own.check(matrix)
-        fresh = self._first(own.version, chosen.column(CUSTOMER_KEY), kept)
-        own.repeated += int((kept & ~fresh).sum())
-        kept &= fresh
-        own.add(matrix if kept.all() else matrix[kept], self.random)
-
-    def _first(
-        self, version: str, keys: "pa.Array", kept: "NDArray[np.bool_]"
-    ) -> "NDArray[np.bool_]":
-        """True for a customer's first row that is kept, and for each row of an unknown customer."""
-        known = keys.is_valid().to_numpy(zero_copy_only=False)
-        customers = salted(keys.fill_null(0).to_numpy()[known & kept], version)
-        fresh: NDArray[np.bool_] = ~known
-        fresh[known & kept] = self.customers.first_of(customers)
-        return fresh
-
-    def _of(self, version: str) -> VersionTraffic:
-        known = self.traffic.versions
-        if version not in known:
-            reference = _reference(self.store, version)
-            known[version] = VersionTraffic(version, reference, self.sample_rows)
-        return known[version]
 
 
 def _reference(store: Store, version: str) -> Reference | None:

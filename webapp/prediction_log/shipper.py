@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import orjson
 
@@ -38,7 +38,6 @@ LOOK_SECONDS = 0.5
 LAST_LOOKS = 6  # once its worker is gone: the others may be about to end, too
 NICENESS = 10  # the workers go first: shipping has time, an answer has not
 BACK_OFF_SECONDS = (1.0, 30.0)
-LOCK_SECONDS = 5.0  # to wait for the shipper before, when the workers are gone
 HEAD = ("prediction_id", "request_id", "predicted_at", "model_version", "source", "latency_seconds")
 
 
@@ -176,22 +175,16 @@ def main() -> None:
     os.nice(NICENESS)
     directory = settings.resolved_spool_dir
     directory.mkdir(parents=True, exist_ok=True)
+    uri = settings.resolved_store_uri
+    shipper = Shipper(directory, lambda: open_store_with_short_timeouts(uri), _count_lost)
     with (directory / LOCK).open("w") as lock:
-        if _lock(lock, LOCK_SECONDS if _input_closed(0) else 0):
-            uri = settings.resolved_store_uri
-            Shipper(directory, lambda: open_store_with_short_timeouts(uri), _count_lost).run()
-
-
-def _lock(file: IO[str], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while True:
+        # When the workers are gone, this waits for the shipper before: `drain` sees to the end.
+        waits = 0 if _input_closed(0) else fcntl.LOCK_NB
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
+            fcntl.flock(lock, fcntl.LOCK_EX | waits)
         except BlockingIOError:
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(LOOK_SECONDS / 5)
+            return
+        shipper.run()
 
 
 def _count_lost(rows: int) -> None:
