@@ -194,18 +194,7 @@ def read_traffic(store: Store, day: date, *, columns: Sequence[str], sample_rows
 
 def counts_frame(counts: Mapping[str, Counts]) -> pd.DataFrame:
     """Counts as one long table; those of several files or days add up row by row."""
-    parts = [
-        pd.DataFrame(
-            {
-                "feature": name,
-                "place": each.places,
-                "below": each.below,
-                "at_most": each.at_most,
-                "rows": each.rows,
-            }
-        )
-        for name, each in counts.items()
-    ]
+    parts = [pd.DataFrame({"feature": name, **vars(each)}) for name, each in counts.items()]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"feature": []})
 
 
@@ -213,7 +202,7 @@ def counts_of(frame: pd.DataFrame) -> dict[str, Counts]:
     """Counts from their table."""
     return {
         str(name): Counts(
-            places=part["place"].to_numpy(),
+            places=part["places"].to_numpy(),
             below=part["below"].to_numpy(),
             at_most=part["at_most"].to_numpy(),
             rows=int(part["rows"].iloc[0]),
