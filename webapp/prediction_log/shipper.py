@@ -28,8 +28,8 @@ from include.predictions.log import Columns, write_rows
 from include.settings import load_settings
 from include.store import Store
 from webapp import logs
+from webapp.prediction_log.segments import OPEN, SEALED, rows_in, sealed_path, segment_id, segments
 from webapp.prediction_log.shipper_process import LOCK
-from webapp.prediction_log.spool import OPEN, SEALED, rows_in, sealed_path, segment_id, segments
 from webapp.store_timeouts import open_store_with_short_timeouts
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from webapp.prediction_log.spool import segments
+from webapp.prediction_log.segments import segments
 
 logger = logging.getLogger(__name__)
 

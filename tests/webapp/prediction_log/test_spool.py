@@ -13,8 +13,9 @@ from include.errors import StoreUnavailable
 from include.predictions.log import read_predictions
 from include.store import LocalStore
 from webapp.prediction_log import shipper as shipper_module
+from webapp.prediction_log.segments import rows_in
 from webapp.prediction_log.shipper import Shipper, read_segment
-from webapp.prediction_log.spool import Spool, rows_in
+from webapp.prediction_log.spool import Spool
 
 COLUMNS = (("Customer_Age", "integer"), ("Credit_Limit", "float"))
 LATER = (("Mood", "category"),)
