@@ -56,7 +56,7 @@ def collect_predictions(run: DriftRun) -> Collected:
         rows=traffic.rows,
         other_sources=traffic.other_sources,
         without_version=traffic.without_version,
-        unreadable=list(traffic.unreadable),
+        unreadable=traffic.unreadable,
         groups=groups,
     )
 

@@ -143,18 +143,23 @@ def _decide(
     drifted = [group for group in groups if group.status == "drifted"]
     if not drifted:
         return guards.no_drift()
-    present = _version_in_production(run.store)
+    # What a run that is cleared, tried again or slow must not take for the champion it pinned.
+    found = versions.read_pointer(run.store)
+    present = found[0].version if found else None
     if present != (champion.version if champion else None):
         return guards.moved(champion, present)
     again = _same_again(run, {group.version for group in drifted}, champion, before)
     if again:
         return again
-    own_run_id = guards.run_id_of(run.day, champion.version) if champion else ""
+    newly_labelled, own_run_id = 0, ""
+    if champion:
+        newly_labelled = queries.count_newly_labelled(run.open_engine(), champion.snapshot_at)
+        own_run_id = guards.run_id_of(run.day, champion.version)
     situation = Situation(
         day=run.day,
         now=run.now,
         champion=champion,
-        newly_labelled=_newly_labelled(run, champion),
+        newly_labelled=newly_labelled,
         earlier=list(_earlier_starts(run)),
         in_flight=run.training_runs_in_flight(own_run_id),
         report_uri=report_uri,
@@ -179,18 +184,6 @@ def _same_again(
         started = any(start.run_id in own for start in before.started_runs)
         return guards.overtaken(champion, run.day) if started else None
     return before.retraining if before.retraining.run_id in own else None
-
-
-def _version_in_production(store: Store) -> str | None:
-    """What a run that is cleared, tried again or slow must not take for the champion it pinned."""
-    found = versions.read_pointer(store)
-    return found[0].version if found else None
-
-
-def _newly_labelled(run: DriftRun, champion: PinnedChampion | None) -> int:
-    if champion is None:
-        return 0
-    return queries.count_newly_labelled(run.open_engine(), champion.snapshot_at)
 
 
 def _earlier_starts(run: DriftRun) -> Iterator[StartedRun]:

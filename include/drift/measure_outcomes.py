@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,8 +22,7 @@ from include.documents import Document
 from include.drift import findings
 from include.drift.run import DriftRun
 from include.drift.statistics import SCORE
-from include.drift.traffic import CUSTOMER, KEYS, SCORE_COLUMN, distinct_texts, numbers, salted
-from include.errors import DataError
+from include.drift.traffic import CUSTOMER_KEY, KEYS, SCORE_COLUMN, numbers, rows_by_version, salted
 from include.predictions import log as prediction_log
 from include.predictions.log import SeenHashes, customer_key, hashes
 
@@ -152,43 +152,33 @@ def read_labels(run: DriftRun) -> Labels:
     )
 
 
-def realised(answers: "NDArray[np.float64]", left: "NDArray[np.int64]") -> Scores:
-    """The scores of answers whose outcome is known."""
-    from sklearn.metrics import roc_auc_score
+def scores(
+    answers: "NDArray[np.float64]", chances: "NDArray[np.float64]", *, estimated: bool
+) -> Scores:
+    """The scores of answers where each customer leaves with a chance: an outcome is 0 or 1.
 
+    With the answers themselves as chances they are those to expect if the probabilities are right.
+    """
     from include.training.evaluation import calibration_error
 
-    both = 0 < left.sum() < len(left)
     return Scores(
-        estimated=False,
+        estimated=estimated,
         rows=len(answers),
-        roc_auc=float(roc_auc_score(left, answers)) if both else None,
-        brier=float(np.mean((answers - left) ** 2)),
-        calibration_error=calibration_error(left, answers),
-        attrited_share=float(left.mean()),
+        roc_auc=_roc_auc(answers, chances) if 0 < chances.sum() < len(chances) else None,
+        brier=float(np.mean(chances * (1 - answers) ** 2 + (1 - chances) * answers**2)),
+        calibration_error=None
+        if estimated
+        else calibration_error(chances.astype(np.int64), answers),
+        attrited_share=float(chances.mean()),
         mean_probability=float(answers.mean()),
     )
 
 
-def estimated(answers: "NDArray[np.float64]") -> Scores:
-    """The scores to expect if the probabilities are right: each row both leaves and stays."""
-    leaves, stays = answers.sum(), (1 - answers).sum()
-    return Scores(
-        estimated=True,
-        rows=len(answers),
-        roc_auc=_expected_auc(answers) if leaves > 0 and stays > 0 else None,
-        brier=float(np.mean(answers * (1 - answers))),
-        calibration_error=None,
-        attrited_share=float(answers.mean()),
-        mean_probability=float(answers.mean()),
-    )
-
-
-def _expected_auc(answers: "NDArray[np.float64]") -> float:
-    """The chance that who leaves was ranked above who stays, each row weighted by its answer."""
+def _roc_auc(answers: "NDArray[np.float64]", chances: "NDArray[np.float64]") -> float:
+    """The chance that who leaves was ranked above who stays, each row weighted by its chances."""
     values, place = np.unique(answers, return_inverse=True)
-    leaves = np.bincount(place, weights=answers, minlength=len(values))
-    stays = np.bincount(place, weights=1 - answers, minlength=len(values))
+    leaves = np.bincount(place, weights=chances, minlength=len(values))
+    stays = np.bincount(place, weights=1 - chances, minlength=len(values))
     below = np.cumsum(stays) - stays / 2
     return float((leaves * below).sum() / (leaves.sum() * stays.sum()))
 
@@ -200,7 +190,6 @@ class _Join:
         self.run = run
         self.rows_without_customer = 0
         self.unreadable: list[str] = []
-        self._labels: Labels | None = None
         ripe = run.now - timedelta(days=run.rules.outcome_days)
         self._ripe_until = int(ripe.timestamp() * 1e6)
 
@@ -220,39 +209,31 @@ class _Join:
             self.run.store,
             day,
             columns=(*KEYS, SCORE, MOMENT),
-            repetitive=("model_version", "source"),
-            on_unreadable=self._skip,
+            hashed=[CUSTOMER_KEY],
+            unreadable=self.unreadable,
         )
-
-    def _skip(self, key: str, error: DataError) -> None:
-        logger.warning("%s; it is left out", error)
-        self.unreadable.append(key)
 
     def _rows(self, batch: "pa.RecordBatch", seen: SeenHashes) -> Iterator[tuple[str, Any, Any]]:
         """A batch's answers and outcomes, by version; each customer of a version once."""
-        asked = distinct_texts(batch.column("source")) == CUSTOMER
-        keys = batch.column("customer_key")
-        known = keys.is_valid().to_numpy(zero_copy_only=False)
-        self.rows_without_customer += int((asked & ~known).sum())
-        answers = numbers(SCORE_COLUMN, batch.column(SCORE))
-        versions = distinct_texts(batch.column("model_version"))
-        usable = asked & known & ~np.isnan(answers) & (versions != "")
-        if not usable.any():
-            return
-        plain = hashes(keys, np.zeros(len(keys), dtype=np.uint64))
-        outcomes = self.labels.of(plain, _moments(batch), ripe_until=self._ripe_until)
-        for version in sorted({*versions[usable]}):
-            rows = np.flatnonzero(usable & (versions == version) & (outcomes != GONE_BEFORE))
-            rows = rows[seen.first_of(plain[rows] ^ salted(version))]
-            if len(rows):
-                yield version, answers[rows], outcomes[rows]
+        for version, rows in rows_by_version(batch):
+            chosen = batch.take(rows)
+            known = chosen.column(CUSTOMER_KEY).is_valid().to_numpy(zero_copy_only=False)
+            self.rows_without_customer += int((~known).sum())
+            answers = numbers(SCORE_COLUMN, chosen.column(SCORE))
+            usable = known & ~np.isnan(answers)
+            if not version or not usable.any():
+                continue
+            keys = chosen.column(CUSTOMER_KEY).fill_null(0).to_numpy()
+            outcomes = self.labels.of(keys, _moments(chosen), ripe_until=self._ripe_until)
+            places = np.flatnonzero(usable & (outcomes != GONE_BEFORE))
+            places = places[seen.first_of(salted(keys[places], version))]
+            if len(places):
+                yield version, answers[places], outcomes[places]
 
-    @property
+    @cached_property
     def labels(self) -> Labels:
         """The table's labels, read when the first prediction asks for them."""
-        if self._labels is None:
-            self._labels = read_labels(self.run)
-        return self._labels
+        return read_labels(self.run)
 
 
 def _version_week(
@@ -268,10 +249,10 @@ def _version_week(
         stayed=int((outcomes == STAYED).sum()),
         pending=pending,
         complete=pending == 0,
-        realised=realised(answers[certain], outcomes[certain].astype(np.int64))
+        realised=scores(answers[certain], outcomes[certain].astype(np.float64), estimated=False)
         if certain.any()
         else None,
-        estimate=estimated(answers),
+        estimate=scores(answers, answers, estimated=True),
     )
 
 

@@ -91,7 +91,9 @@ def draw(
         per_column_threshold={v.feature: v.effect_floor for v in group.verdicts},
         drift_share=_drift_share(group),
     )
-    made = Report([preset], metadata=_facts(group), include_tests=True).run(*sides)
+    facts = group.model_dump(include={"version", "status", "reference", "reference_rows"})
+    facts["customers"] = group.rows
+    made = Report([preset], metadata=facts, include_tests=True).run(*sides)
     return DriftReport(made.get_html_str(as_iframe=False).encode(), made.json().encode())
 
 
@@ -130,13 +132,3 @@ def _named(frame: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
         if categories:
             named[name] = np.array(categories)[frame[name].to_numpy(dtype=np.int64)]
     return named
-
-
-def _facts(group: GroupDrift) -> dict[str, Any]:
-    return {
-        "version": group.version,
-        "status": group.status,
-        "customers": group.rows,
-        "reference": group.reference,
-        "reference_rows": group.reference_rows,
-    }

@@ -92,19 +92,8 @@ def compare_group(
 def read_reference(store: Store, version: str) -> Reference:
     """A version's reference; ChampionError when the version or its file is not whole."""
     manifest, _ = versions.read_version(store, version)
-    return Reference(manifest, *_sides(manifest, read_rows(store, manifest)))
-
-
-def read_rows(store: Store, manifest: Manifest) -> pd.DataFrame:
-    """The reference rows as the training run kept them: raw columns, label, side and score."""
     files = versions.read_files(store, manifest, [versions.REFERENCE_FILE])
-    return pd.read_parquet(io.BytesIO(files[versions.REFERENCE_FILE]))
-
-
-def _sides(
-    manifest: Manifest, frame: pd.DataFrame
-) -> "tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.bool_]]]":
-    contract = manifest.contract
+    frame, contract = pd.read_parquet(io.BytesIO(files[versions.REFERENCE_FILE])), manifest.contract
     trained = (frame["split"] == "training").to_numpy()
     stayed = contract.labels(frame) == 0
     matrix = contract.matrix(frame[trained], manifest.columns)
@@ -113,4 +102,4 @@ def _sides(
     # The trees know their own rows by heart: of those the score looks better than it ever will.
     values[SCORE] = frame.loc[~trained, SCORE].to_numpy(dtype=np.float64)
     existing[SCORE] = stayed[~trained]
-    return values, existing
+    return Reference(manifest, values, existing)

@@ -7,10 +7,10 @@ Rows that break the contract are counted and never tested.
 import logging
 import zlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ from include.contract import Column
 from include.drift import statistics
 from include.drift.reference import Reference, read_reference
 from include.drift.statistics import SCORE, Counts
-from include.errors import ChampionError, DataError, StoreError, StoreForbidden, StoreUnavailable
+from include.errors import ChampionError, StoreError, StoreForbidden, StoreUnavailable
 from include.predictions import log as prediction_log
 from include.predictions.log import SeenHashes
 from include.store import Store
@@ -37,7 +37,6 @@ LARGEST = float(np.finfo(np.float64).max)
 SCORE_COLUMN = Column(name=SCORE, type="float", minimum=0, maximum=1, meaning="P(churn)")
 CUSTOMER_KEY = "customer_key"
 KEYS = ("model_version", "source", CUSTOMER_KEY)
-REPETITIVE = ("model_version", "source")
 
 
 @dataclass
@@ -117,12 +116,61 @@ class VersionTraffic:
 class Traffic:
     """One day's log."""
 
+    store: Store
     day: date
+    sample_rows: int
     versions: dict[str, VersionTraffic] = field(default_factory=dict)
     rows: int = 0  # each once
     other_sources: int = 0
     without_version: int = 0
-    unreadable: tuple[str, ...] = ()
+    unreadable: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._customers = SeenHashes()
+        # Objects come in the order of their keys: the same log gives the same sample.
+        self._random = np.random.default_rng(self.day.toordinal())
+
+    def add(self, batch: "pa.RecordBatch") -> None:
+        """Split a batch by version."""
+        self.rows += batch.num_rows
+        self.other_sources += batch.num_rows
+        for version, rows in rows_by_version(batch):
+            self.other_sources -= len(rows)
+            if version:
+                self._add(self._of(version), batch, rows)
+            else:
+                self.without_version += len(rows)
+
+    def _add(self, own: VersionTraffic, batch: "pa.RecordBatch", rows: "NDArray[np.intp]") -> None:
+        if own.reference is None:
+            own.rows += len(rows)
+            return
+        chosen = batch if len(rows) == batch.num_rows else batch.take(rows)
+        # By column, which is how it is filled, checked and counted.
+        matrix = np.empty((len(rows), len(own.columns)), order="F")
+        for place, column in enumerate(own.columns):
+            matrix[:, place] = numbers(column, chosen.column(column.name))
+        kept = own.check(matrix)
+        fresh = self._first(own.version, chosen.column(CUSTOMER_KEY), kept)
+        own.repeated += int((kept & ~fresh).sum())
+        kept &= fresh
+        own.add(matrix if kept.all() else matrix[kept], self._random)
+
+    def _first(
+        self, version: str, keys: "pa.Array", kept: "NDArray[np.bool_]"
+    ) -> "NDArray[np.bool_]":
+        """True for a customer's first row that is kept, and for each row of an unknown customer."""
+        known = keys.is_valid().to_numpy(zero_copy_only=False)
+        customers = salted(keys.fill_null(0).to_numpy()[known & kept], version)
+        fresh: NDArray[np.bool_] = ~known
+        fresh[known & kept] = self._customers.first_of(customers)
+        return fresh
+
+    def _of(self, version: str) -> VersionTraffic:
+        if version not in self.versions:
+            reference = _reference(self.store, version)
+            self.versions[version] = VersionTraffic(version, reference, self.sample_rows)
+        return self.versions[version]
 
 
 def read_traffic(store: Store, day: date, *, columns: Sequence[str], sample_rows: int) -> Traffic:
@@ -130,17 +178,15 @@ def read_traffic(store: Store, day: date, *, columns: Sequence[str], sample_rows
 
     `columns` are the features of every version whose traffic is to be tested.
     """
-    traffic = Traffic(day)
-    reading = _Reading(store, traffic, sample_rows)
+    traffic = Traffic(store, day, sample_rows)
     for batch in prediction_log.read_predictions(
         store,
         day,
         columns=(*KEYS, SCORE, *columns),
-        repetitive=(*REPETITIVE, *columns),
         hashed=[CUSTOMER_KEY],
-        on_unreadable=reading.skip,
+        unreadable=traffic.unreadable,
     ):
-        reading.take(batch)
+        traffic.add(batch)
     for each in traffic.versions.values():
         each.settle()
     return traffic
@@ -148,18 +194,7 @@ def read_traffic(store: Store, day: date, *, columns: Sequence[str], sample_rows
 
 def counts_frame(counts: Mapping[str, Counts]) -> pd.DataFrame:
     """Counts as one long table; those of several files or days add up row by row."""
-    parts = [
-        pd.DataFrame(
-            {
-                "feature": name,
-                "place": each.places,
-                "below": each.below,
-                "at_most": each.at_most,
-                "rows": each.rows,
-            }
-        )
-        for name, each in counts.items()
-    ]
+    parts = [pd.DataFrame({"feature": name, **vars(each)}) for name, each in counts.items()]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"feature": []})
 
 
@@ -167,7 +202,7 @@ def counts_of(frame: pd.DataFrame) -> dict[str, Counts]:
     """Counts from their table."""
     return {
         str(name): Counts(
-            places=part["place"].to_numpy(),
+            places=part["places"].to_numpy(),
             below=part["below"].to_numpy(),
             at_most=part["at_most"].to_numpy(),
             rows=int(part["rows"].iloc[0]),
@@ -194,83 +229,32 @@ def numbers(column: Column, values: "pa.Array") -> "NDArray[np.float64]":
     return found if right.all() else np.where(right, found, np.nan)
 
 
+def rows_by_version(batch: "pa.RecordBatch") -> "Iterator[tuple[str, NDArray[np.intp]]]":
+    """Each version that answered customers, and their rows; no version is empty."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    asked = pc.equal(batch.column("source").cast(pa.string()), CUSTOMER).fill_null(False)
+    versions = batch.column("model_version").cast(pa.string()).fill_null("")
+    for version in sorted(pc.unique(versions.filter(asked)).to_pylist()):
+        own = pc.and_(asked, pc.equal(versions, version))
+        yield version, np.flatnonzero(own.to_numpy(zero_copy_only=False))
+
+
+def salted(customers: "NDArray[np.uint64]", version: str) -> "NDArray[np.uint64]":
+    """Hashes that tell one version's customers from another's."""
+    return np.asarray(customers ^ np.uint64(zlib.crc32(version.encode()) << 16))
+
+
 def _looked_up(column: Column, values: "pa.Array") -> "NDArray[np.float64]":
     """Each distinct value through the contract, once."""
-    encoded = _encoded(values)
+    import pyarrow as pa
+
+    encoded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
     known = [column.number(value) for value in encoded.dictionary.to_pylist()]
     table = np.array([np.nan if number is None else number for number in (*known, None)])
     places = encoded.indices.fill_null(len(known)).to_numpy(zero_copy_only=False)
     return np.asarray(table[places], dtype=np.float64)
-
-
-def _encoded(values: "pa.Array") -> Any:
-    import pyarrow as pa
-
-    if pa.types.is_dictionary(values.type):
-        return values
-    if pa.types.is_null(values.type):
-        values = values.cast(pa.string())
-    return values.dictionary_encode()
-
-
-class _Reading:
-    """The state of one pass over a log."""
-
-    def __init__(self, store: Store, traffic: Traffic, sample_rows: int) -> None:
-        self.store, self.traffic, self.sample_rows = store, traffic, sample_rows
-        self.customers = SeenHashes()
-        # Objects come in the order of their keys: the same log gives the same sample.
-        self.random = np.random.default_rng(traffic.day.toordinal())
-
-    def skip(self, key: str, error: DataError) -> None:
-        """Remember an object that is no log."""
-        logger.warning("%s; it is left out", error)
-        self.traffic.unreadable += (key,)
-
-    def take(self, batch: "pa.RecordBatch") -> None:
-        """Split a batch by version."""
-        self.traffic.rows += batch.num_rows
-        asked = _are(CUSTOMER, *coded_texts(batch.column("source")))
-        self.traffic.other_sources += int((~asked).sum())
-        versions, places = coded_texts(batch.column("model_version"))
-        for version in sorted({versions[place] for place in np.unique(places[asked])}):
-            rows = np.flatnonzero(asked & _are(version, versions, places))
-            if version:
-                self._take(self._of(version), batch, rows)
-            else:
-                self.traffic.without_version += len(rows)
-
-    def _take(self, own: VersionTraffic, batch: "pa.RecordBatch", rows: "NDArray[np.intp]") -> None:
-        if own.reference is None:
-            own.rows += len(rows)
-            return
-        chosen = batch if len(rows) == batch.num_rows else batch.take(rows)
-        # By column, which is how it is filled, checked and counted.
-        matrix = np.empty((len(rows), len(own.columns)), order="F")
-        for place, column in enumerate(own.columns):
-            matrix[:, place] = numbers(column, chosen.column(column.name))
-        kept = own.check(matrix)
-        fresh = self._first(own.version, chosen.column(CUSTOMER_KEY), kept)
-        own.repeated += int((~fresh).sum())
-        kept[kept] = fresh
-        own.add(matrix if kept.all() else matrix[kept], self.random)
-
-    def _first(
-        self, version: str, keys: "pa.Array", rows: "NDArray[np.bool_]"
-    ) -> "NDArray[np.bool_]":
-        """True for a customer's first row of the day, and for each row of an unknown customer."""
-        known = keys.is_valid().to_numpy(zero_copy_only=False)[rows]
-        hashed = keys.fill_null(0).to_numpy()[rows]
-        fresh = np.ones(len(known), dtype=bool)
-        fresh[known] = self.customers.first_of(hashed[known] ^ salted(version))
-        return fresh
-
-    def _of(self, version: str) -> VersionTraffic:
-        known = self.traffic.versions
-        if version not in known:
-            reference = _reference(self.store, version)
-            known[version] = VersionTraffic(version, reference, self.sample_rows)
-        return known[version]
 
 
 def _reference(store: Store, version: str) -> Reference | None:
@@ -281,27 +265,3 @@ def _reference(store: Store, version: str) -> Reference | None:
             raise
         logger.warning("the answers of version %s cannot be tested: %s", version, error)
         return None
-
-
-def salted(version: str) -> np.uint64:
-    """A number that tells one version's customers from another's."""
-    return np.uint64(zlib.crc32(version.encode()) << 16)
-
-
-def coded_texts(values: "pa.Array") -> "tuple[list[str], NDArray[np.intp]]":
-    """Each text once, and each row's place among them; null is the last, which is empty."""
-    encoded = _encoded(values)
-    texts = [*map(str, encoded.dictionary.to_pylist()), ""]
-    places = encoded.indices.fill_null(len(texts) - 1).to_numpy(zero_copy_only=False)
-    return texts, np.asarray(places, dtype=np.intp)
-
-
-def _are(text: str, texts: list[str], places: "NDArray[np.intp]") -> "NDArray[np.bool_]":
-    """Which rows have this text."""
-    return np.array([each == text for each in texts])[places]
-
-
-def distinct_texts(values: "pa.Array") -> "NDArray[Any]":
-    """Texts as an array of objects, each text made once; null is empty."""
-    texts, places = coded_texts(values)
-    return np.asarray(np.array(texts, dtype=object)[places])

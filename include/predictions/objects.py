@@ -1,18 +1,16 @@
-"""The objects of one day's prediction log, decoded ahead of who reads them.
+"""The objects of the prediction log: how rows are encoded, and a day decoded ahead of its reader.
 
 Arrow decodes without Python's lock and a store answers after a while, so threads have the next
 objects ready while this one is used. Their order is that of the keys, however fast each thread was.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 from include.errors import DataError
-from include.store import ObjectInfo, Store
+from include.store import Store
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,70 +18,68 @@ if TYPE_CHECKING:
 THREADS = 4  # two decode on two cores; the others wait for the network
 OBJECTS_AHEAD = 8
 BYTES_AHEAD = 32 * 2**20  # as they are stored; a larger object is ahead alone
-BATCHES_AHEAD = 2  # of each object
+RANDOM_TEXTS = frozenset({"prediction_id", "request_id", "customer_key"})
+EACH_DIFFERENT = frozenset({"predicted_at", "probability", "latency_seconds"})
 
-Batches: TypeAlias = "Iterator[pa.RecordBatch]"
 
+def encoded(table: "pa.Table") -> bytes:
+    """Rows of the log as parquet: as small as zstd alone makes them, and cheaper to read.
 
-@dataclass(frozen=True)
-class Decoding:
-    """What is decoded of each object, and what is then made of each batch, by the same thread.
-
-    `columns` that an object lacks are left out; without any given, all are decoded. Texts of
-    `repetitive` columns stay dictionaries.
+    Only random texts need zstd, which costs a reader more than all else. The other columns repeat
+    their values, so that dictionaries make them small, or have another value in each row.
     """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
-    columns: frozenset[str] | None
-    repetitive: Sequence[str]
-    batch_rows: int
-    arrange: "Callable[[pa.RecordBatch], pa.RecordBatch]"
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        table,
+        sink,
+        compression={n: "zstd" if n in RANDOM_TEXTS else "lz4" for n in table.column_names},
+        use_dictionary=[n for n in table.column_names if n not in RANDOM_TEXTS | EACH_DIFFERENT],
+    )
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
 
 
-def read_objects(store: Store, prefix: str, decoding: Decoding) -> Iterator[tuple[str, Batches]]:
+def read_objects(
+    store: Store,
+    prefix: str,
+    *,
+    columns: Collection[str] | None = None,
+    arrange: "Callable[[pa.RecordBatch], pa.RecordBatch]",
+) -> "Iterator[tuple[str, Future[list[pa.RecordBatch]]]]":
     """Each parquet object's key and batches, which raise DataError for what is no log.
 
-    The batches are to be used before the next object is asked for.
+    Of `columns` (all of them by default) those that an object lacks are left out; `arrange` is done
+    to each batch by the thread that decodes it. Texts that repeat stay dictionaries.
     """
-    waiting: deque[_Begun] = deque()
+    waiting: deque[tuple[int, str, Future[list[pa.RecordBatch]]]] = deque()
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix="prediction-objects")
     try:
         for found in store.list(prefix):
             if not found.key.endswith(".parquet"):
                 continue
-            while waiting and not _room(waiting, found):
-                yield waiting[0].key, waiting.popleft().batches()
-            waiting.append(_Begun(pool, found, _decoded(store, found.key, decoding)))
+            while waiting and not _room(found.size, [size for size, *_ in waiting]):
+                yield waiting.popleft()[1:]
+            decoded = pool.submit(_decoded, store, found.key, columns, arrange)
+            waiting.append((found.size, found.key, decoded))
         while waiting:
-            yield waiting[0].key, waiting.popleft().batches()
+            yield waiting.popleft()[1:]
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-class _Begun:
-    """One object, of which a thread decodes the next batches while these are used."""
-
-    def __init__(self, pool: ThreadPoolExecutor, found: ObjectInfo, decoded: Batches) -> None:
-        self.key, self.size = found.key, found.size
-        self._pool, self._decoded = pool, decoded
-        self._next = self._ahead()
-
-    def batches(self) -> Batches:
-        """Its batches, in order."""
-        while len(found := self._next.result()) == BATCHES_AHEAD:
-            self._next = self._ahead()
-            yield from found
-        yield from found
-
-    def _ahead(self) -> "Future[list[pa.RecordBatch]]":
-        return self._pool.submit(list, islice(self._decoded, BATCHES_AHEAD))
+def _room(size: int, ahead: list[int]) -> bool:
+    return len(ahead) < OBJECTS_AHEAD and sum(ahead) + size <= BYTES_AHEAD
 
 
-def _room(waiting: deque[_Begun], found: ObjectInfo) -> bool:
-    total = sum(begun.size for begun in waiting) + found.size
-    return len(waiting) < OBJECTS_AHEAD and total <= BYTES_AHEAD
-
-
-def _decoded(store: Store, key: str, decoding: Decoding) -> Batches:
+def _decoded(
+    store: Store,
+    key: str,
+    columns: Collection[str] | None,
+    arrange: "Callable[[pa.RecordBatch], pa.RecordBatch]",
+) -> "list[pa.RecordBatch]":
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -94,20 +90,12 @@ def _decoded(store: Store, key: str, decoding: Decoding) -> Batches:
         file = pq.ParquetFile(
             data,
             metadata=metadata,
-            read_dictionary=[name for name in decoding.repetitive if name in names],
+            read_dictionary=[name for name in names if name not in RANDOM_TEXTS],
             pre_buffer=False,  # it is in memory already
         )
-        wanted = names if decoding.columns is None else decoding.columns
-        for batch in _batches(file, [name for name in names if name in wanted], decoding):
-            yield decoding.arrange(batch)
+        wanted = [name for name in names if columns is None or name in columns]
+        return [arrange(batch) for batch in file.read(wanted, use_threads=False).to_batches()]
     except (pa.ArrowException, KeyError, OSError) as error:
         raise DataError(
             f"{key} in {store.uri} is no prediction log ({error}): move it away, its rows are lost"
         ) from error
-
-
-def _batches(file: Any, columns: list[str], decoding: Decoding) -> Batches:
-    if file.metadata.num_rows > decoding.batch_rows:
-        yield from file.iter_batches(decoding.batch_rows, columns=columns, use_threads=False)
-    else:  # whole, which costs half as much
-        yield from file.read(columns, use_threads=False).to_batches()

@@ -18,12 +18,14 @@ from numpy.typing import NDArray
 
 from include.contract import load_contract
 from include.drift import statistics
-from include.drift.findings import Verdict
-from include.drift.statistics import SCORE, Comparison
+from include.drift.findings import Mix, Verdict
+from include.drift.reference import Reference
+from include.drift.statistics import SCORE
 from include.features import SplitRule
 from include.params import DriftRules, Params, load_params
 from include.settings import Settings
 from include.training import fit
+from tests.include.bank_days import manifest_of
 
 ROWS = (500, 1000, 2000, 5000)
 SHIFTS_SD = (0.2, 0.5, 1.0)
@@ -37,16 +39,14 @@ CONTRACT = load_contract()
 NAMES = (*CONTRACT.feature_names, SCORE)
 CATEGORICAL = {column.name for column in CONTRACT.features if column.categories}
 
-Columns = dict[str, NDArray[np.float64]]
-References = dict[str, dict[str, statistics.Counts]]
+MIXES: tuple[Mix, ...] = ("all", "existing")
 
 
 @dataclass(frozen=True)
 class Bank:
-    """A model's reference by mix, and customers that it does not hold, to draw days from."""
+    """A model's reference, and customers that it does not hold, to draw days from."""
 
-    references: References
-    places: Columns
+    reference: Reference
     others: NDArray[np.float64]
     existing: NDArray[np.bool_]
     fitted: fit.Fitted
@@ -61,11 +61,9 @@ class Bank:
     ) -> dict[str, tuple[Verdict, ...]]:
         """The verdicts against each mix."""
         columns = dict(zip(NAMES, np.column_stack([day, self.answers(day)]).T, strict=True))
-        current = {name: statistics.count(columns[name], self.places[name]) for name in NAMES}
-        return {
-            mix: statistics.judge({n: _pair(n, own[n], current[n]) for n in NAMES}, rules)
-            for mix, own in self.references.items()
-        }
+        places = self.reference.places
+        current = {name: statistics.count(columns[name], places[name]) for name in NAMES}
+        return {mix: statistics.judge(self.reference.compare(current, mix), rules) for mix in MIXES}
 
 
 def main() -> None:
@@ -95,20 +93,13 @@ def make_bank(frame: pd.DataFrame, params: Params) -> Bank:
     matrix = CONTRACT.matrix(known, CONTRACT.feature_names)
     trained = params.split.sides(known[CONTRACT.key.name].tolist()) == "training"
     stayed = CONTRACT.labels(known) == 0
-    unseen = fitted.probabilities(matrix[~trained])
-    places = {n: np.unique(matrix[trained, i]) for i, n in enumerate(CONTRACT.feature_names)}
-    places |= {n: np.arange(len(CONTRACT.column(n).categories), dtype=float) for n in CATEGORICAL}
-    places[SCORE] = np.unique(unseen)
-    references: References = {}
-    for mix in ("all", "existing"):
-        chosen = trained & (stayed | (mix == "all"))
-        scored = unseen[(stayed | (mix == "all"))[~trained]]
-        values = dict(zip(NAMES, (*matrix[chosen].T, scored), strict=True))
-        references[mix] = {name: statistics.count(values[name], places[name]) for name in NAMES}
+    names = CONTRACT.feature_names
+    values = dict(zip(names, matrix[trained].T, strict=True))
+    values[SCORE] = fitted.probabilities(matrix[~trained])
+    existing = dict.fromkeys(names, stayed[trained]) | {SCORE: stayed[~trained]}
+    reference = Reference(manifest_of("1", names, {}), values, existing)
     day_rows = CONTRACT.matrix(others, CONTRACT.feature_names)
-    return Bank(
-        references, places, day_rows, CONTRACT.labels(others) == 0, fitted, matrix.std(axis=0)
-    )
+    return Bank(reference, day_rows, CONTRACT.labels(others) == 0, fitted, matrix.std(axis=0))
 
 
 def quiet_table(bank: Bank, population: str, rules: DriftRules, *, days: int) -> None:
@@ -156,9 +147,8 @@ def draw(
     bank: Bank, population: str, rows: int, random: np.random.Generator
 ) -> NDArray[np.float64]:
     """A day's customers, with replacement where there are not enough of them."""
-    pool = np.flatnonzero(bank.existing) if population == "existing" else len(bank.others)
-    size = pool if isinstance(pool, int) else len(pool)
-    return bank.others[random.choice(pool, rows, replace=rows > size)]
+    pool = bank.others[bank.existing] if population == "existing" else bank.others
+    return random.choice(pool, rows, replace=rows > len(pool))
 
 
 def shifted(
@@ -173,10 +163,6 @@ def shifted(
                 step = np.floor(step + np.random.default_rng(place).random(len(day)))
             moved[:, place] = np.maximum(day[:, place] + step, 0)
     return moved
-
-
-def _pair(name: str, reference: statistics.Counts, current: statistics.Counts) -> Comparison:
-    return Comparison("categorical" if name in CATEGORICAL else "numeric", reference, current)
 
 
 def write(line: str) -> None:

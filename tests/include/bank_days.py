@@ -114,7 +114,7 @@ def log(
     columns = prediction_log.feature_columns(CONTRACT)
     for start in range(0, len(rows), object_rows):
         name = f"{request}-{version}-{source}-{keys[start]}"
-        prediction_log.write_rows(store, rows[start : start + object_rows], columns, batch=name)
+        prediction_log.write_rows(store, rows[start : start + object_rows], columns, name=name)
 
 
 def drift_run(

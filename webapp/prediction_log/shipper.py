@@ -14,34 +14,31 @@ import random
 import select
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import orjson
 
 from include.errors import ChurnError
 from include.predictions.log import Columns, write_rows
-from include.settings import Settings, load_settings
+from include.settings import load_settings
 from include.store import Store
 from webapp import logs
+from webapp.prediction_log.segments import OPEN, SEALED, rows_in, sealed_path, segment_id, segments
 from webapp.prediction_log.shipper_process import LOCK
-from webapp.prediction_log.spool import OPEN, SEALED, rows_in, sealed_path
 from webapp.store_timeouts import open_store_with_short_timeouts
 
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.5
-BATCH_ROWS = 50_000  # about what one object should hold when much is waiting
+LAST_LOOKS = 6  # once its worker is gone: the others may be about to end, too
 NICENESS = 10  # the workers go first: shipping has time, an answer has not
 BACK_OFF_SECONDS = (1.0, 30.0)
-LOCK_SECONDS = 5.0  # to wait for the shipper before, when the workers are gone
-HEAD = (
-    *("prediction_id", "request_id", "predicted_at", "model_version", "source"),
-    "latency_seconds",
-)
+HEAD = ("prediction_id", "request_id", "predicted_at", "model_version", "source", "latency_seconds")
 
 
 @dataclass(frozen=True)
@@ -56,49 +53,67 @@ class Segment:
 class Shipper:
     """Ships what is sealed, and adopts what dead workers left open."""
 
-    def __init__(self, directory: Path, store: Store, lost: Callable[[int], None]) -> None:
+    def __init__(
+        self, directory: Path, open_store: Callable[[], Store], lost: Callable[[int], None]
+    ) -> None:
         self._directory = directory
-        self._store = store
+        self._open_store = open_store
         self._lost = lost
+        self._failures = 0
+
+    def run(self) -> None:
+        """Ship until standard input closes, then what the workers left as they ended."""
+        while not _input_closed(_pause(self._failures)):
+            self._look()
+        for _ in range(LAST_LOOKS):
+            if not self._look() or not segments(self._directory):
+                break
+            time.sleep(LOOK_SECONDS)
+
+    def _look(self) -> bool:
+        try:
+            self.ship()
+        except (ChurnError, OSError) as error:
+            self._failures += 1
+            if self._failures == 1:
+                logger.warning("answers stay in the spool until the store takes them: %s", error)
+            return False
+        if self._failures:
+            logger.info("the store takes answers again")
+        self._failures = 0
+        return True
+
+    @cached_property
+    def _store(self) -> Store:
+        return self._open_store()
 
     def ship(self) -> int:
         """Take all that is sealed to the store; returns the rows. StoreError leaves the rest."""
         self._adopt()
-        shipped = 0
-        for paths in _batches(sorted(self._directory.glob(f"*{SEALED}"), key=_age)):
-            shipped += self._ship(paths)
-        return shipped
+        return sum(self._ship(path) for path in segments(self._directory, SEALED))
 
-    def _ship(self, paths: Sequence[Path]) -> int:
-        segments = [read_segment(path) for path in paths]
-        shipped = 0
-        for columns in dict.fromkeys(segment.columns for segment in segments):
-            rows = [row for s in segments if s.columns == columns for row in s.rows]
-            # The names give the key: after a crash between writing and removing, the same batch
-            # replaces its object.
-            batch = ",".join([path.name for path in paths] + [name for name, _ in columns])
-            write_rows(self._store, rows, columns, batch=batch)
-            shipped += len(rows)
-        for path in paths:
-            path.unlink()
-        damaged = sum(
-            max(rows_in(path) - len(segment.rows), segment.damaged)
-            for path, segment in zip(paths, segments, strict=True)
-        )
+    def _ship(self, path: Path) -> int:
+        segment = read_segment(path)
+        rows = len(segment.rows)
+        # The segment's id is in the key: after a crash between writing and removing, the same
+        # object is written again.
+        write_rows(self._store, segment.rows, segment.columns, name=segment_id(path))
+        path.unlink()
+        damaged = max(rows_in(path) - rows, segment.damaged)
         if damaged:
             logger.error("%s logged answers were damaged on disk and are lost", damaged)
             self._lost(damaged)
-        return shipped
+        return rows
 
     def _adopt(self) -> None:
         """Seal the open segments whose worker is gone: the kernel freed its lock."""
-        for path in self._directory.glob(f"*{OPEN}"):
+        for path in segments(self._directory, OPEN):
             try:
                 with path.open("rb") as file:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     # Its worker may have sealed it between the listing and the lock.
                     if path.exists():
-                        rows = len(read_segment(path).rows)
+                        rows = rows_in(path)
                         path.rename(sealed_path(path, rows))
                         logger.info("adopted %s answers of a worker that is gone", rows)
             except (BlockingIOError, FileNotFoundError):
@@ -140,44 +155,6 @@ def _rows(line: list[Any]) -> Iterator[dict[str, Any]]:
         }
 
 
-def _batches(paths: Sequence[Path]) -> Iterator[list[Path]]:
-    batch: list[Path] = []
-    rows = 0
-    for path in paths:
-        batch.append(path)
-        rows += rows_in(path)
-        if rows >= BATCH_ROWS:
-            yield batch
-            batch, rows = [], 0
-    if batch:
-        yield batch
-
-
-def _age(path: Path) -> tuple[float, str]:
-    return path.stat().st_mtime, path.name
-
-
-def run(settings: Settings, lost: Callable[[int], None]) -> None:
-    """Ship until standard input closes, then once more."""
-    shipper: Shipper | None = None
-    failures, parent_gone = 0, False
-    while not parent_gone:
-        parent_gone = _input_closed(_pause(failures))
-        try:
-            if shipper is None:
-                store = open_store_with_short_timeouts(settings.resolved_store_uri)
-                shipper = Shipper(settings.resolved_spool_dir, store, lost)
-            shipper.ship()
-        except (ChurnError, OSError) as error:
-            failures += 1
-            if failures == 1:
-                logger.warning("answers stay in the spool until the store takes them: %s", error)
-            continue
-        if failures:
-            logger.info("the store takes answers again")
-        failures = 0
-
-
 def _pause(failures: int) -> float:
     """Looks follow each other quickly, and ever more slowly while the store refuses."""
     if not failures:
@@ -198,21 +175,16 @@ def main() -> None:
     os.nice(NICENESS)
     directory = settings.resolved_spool_dir
     directory.mkdir(parents=True, exist_ok=True)
+    uri = settings.resolved_store_uri
+    shipper = Shipper(directory, lambda: open_store_with_short_timeouts(uri), _count_lost)
     with (directory / LOCK).open("w") as lock:
-        if _lock(lock, LOCK_SECONDS if _input_closed(0) else 0):
-            run(settings, _count_lost)
-
-
-def _lock(file: IO[str], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while True:
+        # When the workers are gone, this waits for the shipper before: `drain` sees to the end.
+        waits = 0 if _input_closed(0) else fcntl.LOCK_NB
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
+            fcntl.flock(lock, fcntl.LOCK_EX | waits)
         except BlockingIOError:
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(LOOK_SECONDS / 5)
+            return
+        shipper.run()
 
 
 def _count_lost(rows: int) -> None:

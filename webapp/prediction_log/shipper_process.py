@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from webapp.prediction_log.segments import segments
+
 logger = logging.getLogger(__name__)
 
 LOCK = "shipper.lock"  # held by the shipper for as long as it lives
@@ -32,7 +34,7 @@ class ShipperProcess:
             if self._process.poll() is None:
                 return
             self._process = None
-        if self._something_to_ship() and not self._running():
+        if segments(self._directory) and not self._running():
             # It ends when its standard input does, so it cannot outlive this worker.
             self._process = _start(stdin=subprocess.PIPE)
 
@@ -40,13 +42,6 @@ class ShipperProcess:
         """Let the shipper take what is there and end."""
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
-
-    def _something_to_ship(self) -> bool:
-        try:
-            names = os.listdir(self._directory)
-        except FileNotFoundError:
-            return False
-        return any(name.endswith((".open", ".sealed")) for name in names)
 
     def _running(self) -> bool:
         with (self._directory / LOCK).open("w") as lock:

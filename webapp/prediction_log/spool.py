@@ -1,9 +1,9 @@
 """The prediction log's local spool: one write before each reply, no more waiting than that.
 
-A worker appends to a segment of its own, `<id>.open`, and holds a lock on it for as long as it
-lives. A full or old segment is sealed: flushed to disk and renamed to `<id>.<rows>.sealed`. The
+A worker appends to a segment of its own, `<uuid>.open`, and holds a lock on it for as long as it
+lives. A full or old segment is sealed: flushed to disk and renamed to `<uuid>.<rows>.sealed`. The
 shipper (shipper.py) takes sealed segments, and open ones whose lock is free because their worker
-died, to the store.
+died, to the store, each as an object of the same uuid.
 
 What can be lost: a killed process loses nothing that it acknowledged. A power cut can take what
 was written since the last fsync, at most SYNC_SECONDS of answers.
@@ -15,23 +15,23 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
 
 from include.predictions.log import Columns
+from webapp.prediction_log.segments import OPEN, rows_in, sealed_path, segments
 
 logger = logging.getLogger(__name__)
 
 SYNC_SECONDS = 1.0
-OPEN, SEALED = ".open", ".sealed"
 WARN_AGAIN_SECONDS = 60.0
 
 
 @dataclass
-class _Segment:
+class _OpenSegment:
     path: Path
     handle: int
     columns: Columns
@@ -59,8 +59,8 @@ class Spool:
         self._seal_seconds = seal_seconds
         self._lost = lost
         self._lock = threading.Lock()
-        self._segment: _Segment | None = None
-        self._full: list[_Segment] = []
+        self._segment: _OpenSegment | None = None
+        self._full: list[_OpenSegment] = []
         self._room = max_bytes  # bytes that may still be written, as of the last tick
         self._warned_at = -WARN_AGAIN_SECONDS
 
@@ -80,7 +80,9 @@ class Spool:
             raise OSError(f"the spool holds its {self._max_bytes} bytes (CHURN_SPOOL_MAX_BYTES)")
         segment = self._segment
         if segment is None or segment.columns is not columns:
-            segment = self._rotate(columns)
+            self._retire()
+            self.directory.mkdir(parents=True, exist_ok=True)
+            segment = self._segment = _begin(self.directory, columns)
         if os.write(segment.handle, line) != len(line):
             # A disk that fills up takes part of a line. The next line must not follow it.
             os.ftruncate(segment.handle, segment.size)
@@ -90,43 +92,41 @@ class Spool:
         segment.dirty = True
         self._room -= len(line)
         if segment.rows >= self._seal_rows:
-            self._full.append(segment)
-            self._segment = None
-
-    def _rotate(self, columns: Columns) -> _Segment:
-        if self._segment is not None:
-            self._full.append(self._segment)
-            self._segment = None
-        self.directory.mkdir(parents=True, exist_ok=True)
-        self._segment = _begin(self.directory, columns)
-        return self._segment
+            self._retire()
 
     def tick(self) -> None:
         """Each SYNC_SECONDS: flush to disk, seal what is full or old, measure the room left."""
         with self._lock:
             segment = self._segment
             if segment is not None and time.monotonic() - segment.opened >= self._seal_seconds:
-                self._full.append(segment)
-                self._segment = segment = None
-            full, self._full = self._full, []
-        self._seal_all(full)
+                self._retire()
+                segment = None
+        self._seal_full()
         if segment is not None and segment.dirty:
             segment.dirty = False
             os.fdatasync(segment.handle)
-        self._room = self._max_bytes - sum(_size(path) for path in self._files())
+        self._room = self._max_bytes - sum(_size(path) for path in segments(self.directory))
 
     def close(self) -> None:
         """Seal everything, at a graceful stop."""
         with self._lock:
-            full = [*self._full, *([self._segment] if self._segment else [])]
-            self._full, self._segment = [], None
-        self._seal_all(full)
+            self._retire()
+        self._seal_full()
 
-    def _seal_all(self, segments: Sequence[_Segment]) -> None:
+    def _retire(self) -> None:
+        """Write no more to the segment: sealing takes long, which is the next tick's."""
+        if self._segment is not None:
+            self._full.append(self._segment)
+            self._segment = None
+
+    def _seal_full(self) -> None:
         """Seal each; one that the disk refuses is in nobody's way, and tried again later."""
-        for segment in segments:
+        with self._lock:
+            full, self._full = self._full, []
+        for segment in full:
             try:
-                _seal(segment)
+                os.fsync(segment.handle)
+                segment.path.rename(sealed_path(segment.path, segment.rows))
             except FileNotFoundError:  # somebody emptied the spool: trying again would not help
                 self._lost(segment.rows)
             except OSError as error:
@@ -138,13 +138,7 @@ class Spool:
 
     def pending_rows(self) -> int:
         """Rows that are not in the store yet, of all workers, the dead ones included."""
-        return sum(rows_in(path) for path in self._files())
-
-    def _files(self) -> list[Path]:
-        try:
-            return list(self.directory.iterdir())
-        except FileNotFoundError:
-            return []
+        return sum(rows_in(path) for path in segments(self.directory))
 
     def _log_rarely(self, trouble: str, error: OSError) -> None:
         now = time.monotonic()
@@ -153,28 +147,9 @@ class Spool:
             logger.error("%s: %s", trouble, error)
 
 
-def rows_in(path: Path) -> int:
-    """How many rows a segment holds: its name says it once it is sealed, until then its lines."""
-    if path.suffix == SEALED:
-        return int(path.name.split(".")[1])
-    if path.suffix != OPEN:
-        return 0
-    try:
-        with path.open("rb") as file:
-            file.readline()
-            return sum(int(line[1 : line.find(b",")]) for line in file if line.endswith(b"\n"))
-    except (FileNotFoundError, ValueError):  # just sealed, or damaged
-        return 0
-
-
-def sealed_path(path: Path, rows: int) -> Path:
-    """The name of a segment once it is sealed."""
-    return path.with_name(f"{path.name.split('.')[0]}.{rows}{SEALED}")
-
-
-def _begin(directory: Path, columns: Columns) -> _Segment:
+def _begin(directory: Path, columns: Columns) -> _OpenSegment:
     """A fresh segment; its first line says which columns its records have."""
-    hidden = directory / f".{uuid.uuid4().hex}"
+    hidden = directory / f".{uuid.uuid4()}"
     handle = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_EXCL, 0o600)
     try:
         # Locked before it has a name that the shipper looks for, or it would pass for an orphan.
@@ -189,12 +164,7 @@ def _begin(directory: Path, columns: Columns) -> _Segment:
         os.close(handle)
         hidden.unlink(missing_ok=True)
         raise
-    return _Segment(path, handle, columns, time.monotonic(), size=len(head))
-
-
-def _seal(segment: _Segment) -> None:
-    os.fsync(segment.handle)
-    segment.path.rename(sealed_path(segment.path, segment.rows))
+    return _OpenSegment(path, handle, columns, time.monotonic(), size=len(head))
 
 
 def _size(path: Path) -> int:

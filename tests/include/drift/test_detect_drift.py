@@ -1,7 +1,7 @@
 """A day's counts become a verdict: what has drifted, what is said of it, what starts a training."""
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from include.champion import versions
-from include.drift import findings, guards
+from include.drift import findings
 from include.drift.collect_predictions import collect_predictions
 from include.drift.detect_drift import Detected, detect_drift
 from include.drift.findings import DriftDay, GroupDrift, day_key
@@ -28,6 +28,21 @@ from tests.include.handing_on import handed_on
 TRAINED = people(10_000, seed=1)
 
 
+@pytest.fixture(autouse=True)
+def champion(local_store: LocalStore) -> None:
+    """Version 1 is in production."""
+    publish(local_store, people=TRAINED)
+
+
+@pytest.fixture
+def busy_day(local_store: LocalStore, champion: None) -> None:
+    """Its customers are busier than those it was trained on."""
+    log(local_store, people(2500, drift=BUSY_SHIFT))
+
+
+busy = pytest.mark.usefixtures("busy_day")
+
+
 def detect(run: DriftRun) -> tuple[DriftDay, Detected]:
     """Both tasks, each answer on its way through JSON as in Airflow."""
     found = handed_on(detect_drift(run, handed_on(collect_predictions(run))))
@@ -43,7 +58,6 @@ def only(day: DriftDay) -> GroupDrift:
 def test_a_quiet_day_is_quiet_for_both_populations(
     make_run: MakeRun, local_store: LocalStore, kind: Callable[..., pd.DataFrame]
 ) -> None:
-    publish(local_store, people=TRAINED)
     log(local_store, kind(2500))
     day, found = detect(make_run())
     assert (day.status, day.retraining.reason, found.triggered) == ("quiet", "no_drift", False)
@@ -51,9 +65,8 @@ def test_a_quiet_day_is_quiet_for_both_populations(
     assert len(only(day).verdicts) == len(CONTRACT.feature_names) + 1
 
 
+@busy
 def test_a_shift_is_found_and_starts_a_training(make_run: MakeRun, local_store: LocalStore) -> None:
-    publish(local_store, people=TRAINED)
-    log(local_store, people(2500, drift=BUSY_SHIFT))
     day, found = detect(make_run())
     assert day.drifted and {*BUSY_SHIFT.columns} <= {*day.drifted_features}
     assert found.triggered and found.run_id == "drift__2026-05-04__v1"
@@ -69,7 +82,6 @@ def test_a_shift_is_found_and_starts_a_training(make_run: MakeRun, local_store: 
 def test_the_numbers_are_scipys_on_the_training_rows(
     make_run: MakeRun, local_store: LocalStore
 ) -> None:
-    publish(local_store, people=TRAINED)
     asked = people(3000, drift=BUSY_SHIFT)
     log(local_store, asked)
     day, _ = detect(make_run(rules={"reference": "all"}))
@@ -91,7 +103,6 @@ def test_the_numbers_are_scipys_on_the_training_rows(
 def test_only_customers_count_and_each_of_them_once(
     make_run: MakeRun, local_store: LocalStore
 ) -> None:
-    publish(local_store, people=TRAINED)
     log(local_store, people(300))
     log(local_store, people(300), request="again")
     log(local_store, people(200, seed=6), known=False)
@@ -106,7 +117,6 @@ def test_each_version_is_held_against_its_own_training_rows(
     make_run: MakeRun, local_store: LocalStore
 ) -> None:
     drifted = people(10_000, seed=3, drift=BUSY_SHIFT)
-    publish(local_store, "1", people=TRAINED)
     publish(local_store, "2", people=drifted)
     asked = people(2500, drift=BUSY_SHIFT)
     log(local_store, asked, version="1")
@@ -119,7 +129,6 @@ def test_each_version_is_held_against_its_own_training_rows(
 def test_rows_at_fault_are_counted_and_never_tested(
     make_run: MakeRun, local_store: LocalStore
 ) -> None:
-    publish(local_store, people=TRAINED)
     log(local_store, people(2500))
     log(local_store, people(50, seed=7), Total_Trans_Amt=float("nan"))
     log(local_store, people(40, seed=8), Gender="X", Credit_Limit=-1.0)
@@ -134,33 +143,30 @@ def test_rows_at_fault_are_counted_and_never_tested(
     }
 
 
+@busy
 def test_an_object_that_is_no_log_is_named_and_silences_nothing(
     make_run: MakeRun, local_store: LocalStore
 ) -> None:
-    publish(local_store, people=TRAINED)
-    log(local_store, people(2500, drift=BUSY_SHIFT))
-    bad = f"{prediction_log.day_prefix(DAY)}0.parquet"
+    bad = f"{prediction_log.log_prefix(DAY)}0.parquet"
     local_store.write(bad, b"PAR1 and then nothing")
     day, found = detect(make_run())
     assert day.unreadable_objects == (bad,) and found.triggered
 
 
-def test_a_day_without_predictions_says_so(make_run: MakeRun, local_store: LocalStore) -> None:
-    publish(local_store, people=TRAINED)
+@pytest.mark.parametrize("first", [True, False])
+def test_a_day_without_predictions_says_so_also_before_the_first_champion(
+    make_run: MakeRun, local_store: LocalStore, first: bool
+) -> None:
+    if first:
+        local_store.delete(versions.POINTER_KEY)
     day, found = detect(make_run())
     assert (day.status, found.triggered, day.report_uri) == ("no_predictions", False, None)
     assert found.report_version is None
 
 
-def test_before_the_first_champion_there_is_nothing_to_say(make_run: MakeRun) -> None:
-    day, _ = detect(make_run())
-    assert day.status == "no_predictions"
-
-
 def test_answers_of_a_version_that_is_gone_are_counted_and_not_tested(
     make_run: MakeRun, local_store: LocalStore
 ) -> None:
-    publish(local_store, people=TRAINED)
     log(local_store, people(2500), version="7")
     day, _ = detect(make_run())
     assert (only(day).status, only(day).rows) == ("no_reference", 2500)
@@ -170,7 +176,6 @@ def test_answers_of_a_version_that_is_gone_are_counted_and_not_tested(
 def test_a_champion_without_its_reference_is_an_error(
     make_run: MakeRun, local_store: LocalStore
 ) -> None:
-    publish(local_store, people=TRAINED)
     log(local_store, people(2500))
     local_store.delete(versions.version_key("1", versions.REFERENCE_FILE))
     with pytest.raises(ChampionError, match="reference of version 1, the champion"):
@@ -180,18 +185,16 @@ def test_a_champion_without_its_reference_is_an_error(
 def test_a_day_of_faults_alone_is_not_called_empty(
     make_run: MakeRun, local_store: LocalStore
 ) -> None:
-    publish(local_store, people=TRAINED)
     log(local_store, people(30).assign(Customer_Age=-1.0))
     day, _ = detect(make_run())
     assert day.status == "no_predictions"
     assert "0 of version 1 (30 more rows break the contract)" in day.explanation
 
 
+@busy
 def test_a_rerun_writes_the_same_bytes_and_starts_the_same_run(
     make_run: MakeRun, local_store: LocalStore
 ) -> None:
-    publish(local_store, people=TRAINED)
-    log(local_store, people(2500, drift=BUSY_SHIFT))
     key = day_key(DAY, findings.DRIFT_FILE)
     first = detect(make_run())[1]
     before = local_store.read(key).data
@@ -201,11 +204,10 @@ def test_a_rerun_writes_the_same_bytes_and_starts_the_same_run(
     assert local_store.read(key).data == before
 
 
+@busy
 def test_a_later_champion_stops_what_the_day_has_started_and_drift_json_says_so(
     make_run: MakeRun, local_store: LocalStore
 ) -> None:
-    publish(local_store, people=TRAINED)
-    log(local_store, people(2500, drift=BUSY_SHIFT))
     started = detect(make_run())[0].started_runs
     publish(local_store, "2", people=people(5000, seed=11), at=NOW)
     for name in ("much later", "and again"):
@@ -218,11 +220,10 @@ def test_a_later_champion_stops_what_the_day_has_started_and_drift_json_says_so(
         assert day.started_runs == started and len(started) == 1
 
 
+@busy
 def test_a_champion_that_moved_under_the_run_stops_it(
     make_run: MakeRun, local_store: LocalStore
 ) -> None:
-    publish(local_store, people=TRAINED)
-    log(local_store, people(2500, drift=BUSY_SHIFT))
     collected = collect_predictions(make_run())
     publish(local_store, "2", people=people(5000, seed=11), at=NOW)
     found = detect_drift(make_run(), collected)
@@ -231,12 +232,11 @@ def test_a_champion_that_moved_under_the_run_stops_it(
 
 
 @pytest.mark.parametrize("cooldown_days", [7, 0])
+@busy
 def test_a_new_champion_that_drifts_the_same_day_can_start_its_own_run(
     make_run: MakeRun, local_store: LocalStore, cooldown_days: float
 ) -> None:
     rules = {"cooldown_days": cooldown_days, "newly_labelled_min": 0}
-    publish(local_store, people=TRAINED)
-    log(local_store, people(2500, drift=BUSY_SHIFT))
     now = datetime.now(UTC)
     assert detect(make_run(rules=rules, now=now))[1].triggered
     publish(local_store, "2", people=people(5000, seed=11))
@@ -257,15 +257,13 @@ def test_a_new_champion_that_drifts_the_same_day_can_start_its_own_run(
         ("in_flight", {}, {"training_runs_in_flight": lambda own: 1}),
     ],
 )
+@busy
 def test_a_guard_stops_the_training_and_says_why(
     make_run: MakeRun,
-    local_store: LocalStore,
     reason: str,
     rules: dict[str, Any],
     parts: dict[str, Any],
 ) -> None:
-    publish(local_store, people=TRAINED)
-    log(local_store, people(2500, drift=BUSY_SHIFT))
     day, found = detect(make_run(rules=rules, **parts))
     assert day.drifted and not found.triggered
     assert day.retraining.reason == reason and found.run_id is None
@@ -274,41 +272,32 @@ def test_a_guard_stops_the_training_and_says_why(
     assert failed[0].explanation in found.explanation
 
 
-def test_a_day_older_than_the_champion_never_starts_a_training(
-    make_run: MakeRun, local_store: LocalStore
+@pytest.mark.parametrize(("day", "reason"), [(6, "older_than_champion"), (4, "drift")])
+def test_a_day_older_than_the_champion_never_starts_a_training_and_its_own_does(
+    make_run: MakeRun, local_store: LocalStore, day: int, reason: str
 ) -> None:
-    publish(local_store, people=TRAINED, at=datetime(2026, 5, 6, tzinfo=UTC))
-    log(local_store, people(2500, drift=BUSY_SHIFT))
-    day, _ = detect(make_run(now=NOW + timedelta(7)))
-    assert day.retraining.reason == "older_than_champion"
+    publish(local_store, "2", people=TRAINED, at=datetime(2026, 5, day, 11, tzinfo=UTC))
+    log(local_store, people(2500, drift=BUSY_SHIFT), version="2")
+    assert detect(make_run(now=NOW + timedelta(7)))[1].reason == reason
 
 
 def test_a_rule_may_name_a_feature_that_only_an_earlier_version_lacks(
     make_run: MakeRun, local_store: LocalStore
 ) -> None:
-    rules = {"rule": DayRule(count=None, any_of=("Shoe_Size",))}
-    publish(local_store, people=TRAINED)
+    rules = {"rule": DayRule(any_of=("Shoe_Size",))}
     log(local_store, people(2500))
-    with pytest.raises(ConfigurationError, match="any_of names Shoe_Size"):
+    with pytest.raises(ConfigurationError, match="names Shoe_Size, which version 1 does not use"):
         detect(make_run(rules=rules))
     publish(local_store, "2", people=people(5000, seed=11))
     assert only(detect(make_run("later", rules))[0]).status == "quiet"
 
 
-def test_the_day_of_the_promotion_itself_counts(make_run: MakeRun, local_store: LocalStore) -> None:
-    publish(local_store, people=TRAINED, at=datetime(2026, 5, 4, 11, tzinfo=UTC))
-    log(local_store, people(2500, drift=BUSY_SHIFT))
-    assert detect(make_run())[1].triggered
-
-
 @pytest.mark.parametrize(("cooldown_days", "starts"), [(7, False), (0.5, True), (0, True)])
+@busy
 def test_the_cool_down_counts_what_drift_started(
     make_run: MakeRun, local_store: LocalStore, cooldown_days: float, starts: bool
 ) -> None:
-    publish(local_store, people=TRAINED)
-    asked = people(2500, drift=BUSY_SHIFT)
-    log(local_store, asked)
-    log(local_store, asked, day=DAY + timedelta(1))
+    log(local_store, people(2500, drift=BUSY_SHIFT), day=DAY + timedelta(1))
     now = datetime.now(UTC)  # the store's own clock says when a drift.json was written
     assert detect(make_run(now=now))[1].triggered
     rules = {"cooldown_days": cooldown_days}
@@ -318,36 +307,23 @@ def test_the_cool_down_counts_what_drift_started(
     assert starts or day.retraining.reason == "cool_down"
 
 
+@busy
 def test_a_stopped_day_does_not_start_a_cool_down(
     make_run: MakeRun, local_store: LocalStore
 ) -> None:
-    publish(local_store, people=TRAINED)
-    asked = people(2500, drift=BUSY_SHIFT)
-    log(local_store, asked)
-    log(local_store, asked, day=DAY + timedelta(1))
+    log(local_store, people(2500, drift=BUSY_SHIFT), day=DAY + timedelta(1))
     now = datetime.now(UTC)
     detect(make_run(rules={"newly_labelled_min": 10**6}, now=now))
     assert detect(make_run("next", day=DAY + timedelta(1), now=now))[1].triggered
 
 
+@busy
 def test_a_drift_json_of_another_release_silences_nothing(
     make_run: MakeRun, local_store: LocalStore
 ) -> None:
-    publish(local_store, people=TRAINED)
-    log(local_store, people(2500, drift=BUSY_SHIFT))
     for day in (DAY, DAY - timedelta(1)):
         local_store.write(day_key(day, findings.DRIFT_FILE), b'{"date": "2026-05-03"}')
     assert detect(make_run(now=datetime.now(UTC)))[1].triggered
-
-
-def test_a_rule_that_names_a_feature_which_is_not_used_fails(
-    make_run: MakeRun, local_store: LocalStore
-) -> None:
-    publish(local_store, people=TRAINED)
-    log(local_store, people(2500))
-    run = make_run(rules={"rule": DayRule(any_of=("Mood",))})
-    with pytest.raises(ConfigurationError, match="names Mood, which version 1 does not use"):
-        detect(run)
 
 
 def test_all_of_it_works_on_s3(make_run: MakeRun, s3_store: S3Store) -> None:
@@ -371,7 +347,3 @@ def test_the_schema_of_drift_json_is_published_and_strict() -> None:
     schema = DriftDay.model_json_schema()
     assert schema["additionalProperties"] is False
     assert {"date", "status", "groups", "retraining", "report_uri"} <= {*schema["required"]}
-
-
-def test_run_ids_are_fit_for_airflow() -> None:
-    assert guards.run_id_of(date(2026, 1, 2), "12") == "drift__2026-01-02__v12"

@@ -24,6 +24,7 @@ PREDICTED = datetime(2026, 5, 4, 12, tzinfo=UTC)  # as `log` has it
 SOON, RIPE = PREDICTED + timedelta(days=5, seconds=0.5), PREDICTED + timedelta(days=31)
 LEFT, STAYED = CONTRACT.target.positive, "Existing Customer"
 ASKED = people(400)
+LEAVERS = int(CONTRACT.labels(ASKED).sum())
 
 
 @pytest.fixture
@@ -72,16 +73,30 @@ def test_realised_scores_are_those_of_all_once_everybody_is_ripe(
     assert week.realised.brier == pytest.approx(brier_score_loss(left, answers))
 
 
-def test_who_stayed_is_no_outcome_before_the_days_are_over(
-    measured: Callable[..., Outcomes], local_store: LocalStore, engine: Engine
+@pytest.mark.parametrize(
+    ("now", "labels", "left", "stayed"),
+    [
+        (SOON, ASKED, LEAVERS, 0),  # who stayed is no outcome before the days are over
+        (RIPE, ASKED.assign(Attrition_Flag=None), 0, 0),  # labels that were taken back
+        (RIPE, ASKED.head(0), 0, 0),
+    ],
+)
+def test_before_an_outcome_is_known_there_is_an_estimate_that_says_so(
+    measured: Callable[..., Outcomes],
+    local_store: LocalStore,
+    engine: Engine,
+    now: datetime,
+    labels: pd.DataFrame,
+    left: int,
+    stayed: int,
 ) -> None:
     log(local_store, ASKED)
-    label(engine, ASKED, SOON)
-    week = only(measured(SOON))
-    leavers = int(CONTRACT.labels(ASKED).sum())
-    assert (week.left, week.stayed, week.pending) == (leavers, 0, 400 - leavers)
-    assert not week.complete
-    assert week.realised is not None and week.realised.roc_auc is None
+    label(engine, labels, SOON)
+    week = only(measured(now))
+    assert (week.left, week.stayed, week.pending) == (left, stayed, 400 - left - stayed)
+    assert not week.complete and week.estimate.estimated and week.estimate.rows == 400
+    assert week.estimate.brier == pytest.approx(np.mean(score(ASKED) * (1 - score(ASKED))))
+    assert week.realised is None if left == 0 else week.realised.roc_auc is None
 
 
 def test_who_had_left_before_the_prediction_is_no_outcome_of_it(
@@ -95,21 +110,12 @@ def test_who_had_left_before_the_prediction_is_no_outcome_of_it(
     assert (week.customers, week.left, week.stayed) == (300, 0, 300)
 
 
-def test_without_labels_there_is_an_estimate_that_says_so(
-    measured: Callable[..., Outcomes], local_store: LocalStore
-) -> None:
-    log(local_store, ASKED)
-    week = only(measured(RIPE))
-    assert week.realised is None and week.pending == 400
-    assert week.estimate.estimated and week.estimate.rows == 400
-    assert week.estimate.brier == pytest.approx(np.mean(score(ASKED) * (1 - score(ASKED))))
-
-
 def test_the_estimate_is_right_where_the_probabilities_are() -> None:
     random = np.random.default_rng(0)
     answers = np.round(random.beta(0.5, 2, 40_000), 3)  # with ties
-    left = (random.random(40_000) < answers).astype(np.int64)
-    expected, found = measure_outcomes.estimated(answers), measure_outcomes.realised(answers, left)
+    left = (random.random(40_000) < answers).astype(np.float64)
+    expected = measure_outcomes.scores(answers, answers, estimated=True)
+    found = measure_outcomes.scores(answers, left, estimated=False)
     assert expected.roc_auc == pytest.approx(found.roc_auc, abs=0.01)
     assert expected.brier == pytest.approx(found.brier, abs=0.005)
     assert found.calibration_error is not None and found.calibration_error < 0.01
@@ -141,14 +147,6 @@ def test_only_known_customers_of_customer_requests_count(
     label(engine, ASKED, SOON)
     found = measured(RIPE)
     assert only(found).customers == 100 and found.rows_without_customer == 60
-
-
-def test_a_label_that_is_taken_back_is_pending_again(
-    measured: Callable[..., Outcomes], local_store: LocalStore, engine: Engine
-) -> None:
-    log(local_store, ASKED)
-    label(engine, ASKED, SOON, Attrition_Flag=None)
-    assert only(measured(RIPE)).pending == 400
 
 
 def test_without_predictions_the_database_is_not_asked(

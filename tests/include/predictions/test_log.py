@@ -10,18 +10,18 @@ import pytest
 from hypothesis import given
 
 from include.contract import load_contract
-from include.errors import DataError
+from include.errors import DataError, StoreUnavailable
 from include.predictions.log import (
     SeenHashes,
     customer_key,
-    day_prefix,
     feature_columns,
     hashes,
+    log_prefix,
     log_schema,
     read_predictions,
     write_rows,
 )
-from include.store import LocalStore, S3Store, Store
+from include.store import LocalStore, S3Store, Store, StoredObject
 
 COLUMNS = (("Customer_Age", "integer"), ("Credit_Limit", "float"), ("Gender", "category"))
 DAY = date(2026, 5, 4)
@@ -47,13 +47,18 @@ def logged(place: int, **changes: Any) -> dict[str, Any]:
     }
 
 
-def read(store: Store, day: date = DAY, **options: Any) -> pa.Table:
-    return pa.Table.from_batches(list(read_predictions(store, day, **options)))
+def write(store: Store, rows: list[dict[str, Any]], name: str = "a") -> None:
+    write_rows(store, rows, COLUMNS, name=name)
+
+
+def read(store: Store, **options: Any) -> pa.Table:
+    return pa.Table.from_batches(list(read_predictions(store, DAY, **options)))
 
 
 def test_rows_come_back_as_they_went(store: Store) -> None:
+    assert list(read_predictions(store, DAY)) == [], "a day without predictions is empty"
     rows = [logged(place) for place in range(3)]
-    write_rows(store, rows, COLUMNS)
+    write(store, rows)
     assert read(store).to_pylist() == rows
 
 
@@ -63,39 +68,33 @@ def test_the_schema_is_the_logs_columns_then_the_contracts() -> None:
     assert tuple(names[10:]) == load_contract().feature_names
 
 
-def test_the_day_of_the_answer_sets_the_key_even_when_it_is_shipped_later(
+def test_the_utc_day_of_the_answer_sets_the_key_even_when_it_is_shipped_later(
     local_store: LocalStore,
 ) -> None:
-    late = logged(1, predicted_at="2026-05-03T23:59:59.999999Z")
-    keys = write_rows(local_store, [logged(0), late], COLUMNS)
-    assert [key.split("/")[1] for key in keys] == ["date=2026-05-03", "date=2026-05-04"]
-    assert all(key.endswith(".parquet") for key in keys)
+    moments = ["2026-05-03T23:59:59.999999Z", "2026-05-04T00:00:00Z", "2026-05-05T01:00:00+02:00"]
+    rows = [logged(i, predicted_at=datetime.fromisoformat(m)) for i, m in enumerate(moments)]
+    write(local_store, rows)
+    keys = [found.key for found in local_store.list("predictions/")]
+    assert keys == [f"predictions/date=2026-05-0{day}/a.parquet" for day in (3, 4)]
+    assert read(local_store).num_rows == 2
 
 
-def test_a_local_time_belongs_to_its_utc_day(local_store: LocalStore) -> None:
-    write_rows(local_store, [logged(0, predicted_at="2026-05-05T01:00:00+02:00")], COLUMNS)
-    assert read(local_store).num_rows == 1
+def test_writing_rows_again_under_their_name_replaces_them(local_store: LocalStore) -> None:
+    for _ in range(2):
+        write(local_store, [logged(0)])
+    assert len(list(local_store.list(log_prefix(DAY)))) == 1
 
 
-def test_writing_a_named_batch_again_replaces_it(local_store: LocalStore) -> None:
-    first = write_rows(local_store, [logged(0)], COLUMNS, batch="a")
-    assert write_rows(local_store, [logged(0)], COLUMNS, batch="a") == first
-    assert len(list(local_store.list(day_prefix(DAY)))) == 1
-
-
-def test_duplicates_are_removed_by_prediction_and_row(local_store: LocalStore) -> None:
+def test_duplicates_are_removed_by_prediction_and_row_and_not_by_request(
+    local_store: LocalStore,
+) -> None:
     rows = [logged(0, row=row) for row in range(3)]
-    write_rows(local_store, rows, COLUMNS)
-    write_rows(local_store, [*rows[1:], logged(1)], COLUMNS)
+    write(local_store, rows)
+    write(local_store, [*rows[1:], logged(1)], "b")
     found = read(local_store)
     identity = set(zip(found["prediction_id"].to_pylist(), found["row"].to_pylist(), strict=True))
     assert found.num_rows == len(identity) == 4
-
-
-def test_the_same_request_id_is_no_duplicate(local_store: LocalStore) -> None:
-    write_rows(local_store, [logged(0), logged(1)], COLUMNS)
-    assert set(read(local_store)["request_id"].to_pylist()) == {"r"}
-    assert read(local_store).num_rows == 2
+    assert {*found["request_id"].to_pylist()} == {"r"}
 
 
 def test_more_objects_than_one_listing_holds_are_all_read(
@@ -103,50 +102,56 @@ def test_more_objects_than_one_listing_holds_are_all_read(
 ) -> None:
     monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "3")
     for place in range(7):
-        write_rows(s3_store, [logged(place)], COLUMNS)
+        write(s3_store, [logged(place)], str(place))
     listed = s3_store.client.list_objects_v2(Bucket=s3_store.bucket)
     assert listed["IsTruncated"]
     assert read(s3_store, columns=["prediction_id"]).num_rows == 7
 
 
-def test_batches_are_bounded_and_columns_chosen(local_store: LocalStore) -> None:
-    write_rows(local_store, [logged(place) for place in range(250)], COLUMNS)
-    batches = list(
-        read_predictions(local_store, DAY, columns=["Gender", "probability"], batch_rows=100)
-    )
-    assert [batch.num_rows for batch in batches] == [100, 100, 50]
-    assert batches[0].schema.names == ["Gender", "probability"]
-
-
-def test_a_column_of_a_later_contract_is_null_before(local_store: LocalStore) -> None:
-    write_rows(local_store, [logged(0)], COLUMNS)
-    found = read(local_store, columns=["Customer_Age", "Mood"])
-    assert found.to_pylist() == [{"Customer_Age": 40, "Mood": None}]
+def test_columns_are_chosen_and_those_of_a_later_contract_are_null(local_store: LocalStore) -> None:
+    write(local_store, [logged(0)])
+    found = read(local_store, columns=["Mood", "Customer_Age"])
+    assert found.to_pylist() == [{"Mood": None, "Customer_Age": 40}]
 
 
 def test_an_absent_value_is_null_and_an_integral_float_an_integer(local_store: LocalStore) -> None:
     row = logged(0, Customer_Age=41.0, Credit_Limit=7)
     del row["Gender"]
-    write_rows(local_store, [row], COLUMNS)
+    write(local_store, [row])
     found = read(local_store, columns=["Customer_Age", "Credit_Limit", "Gender"]).to_pylist()
     assert found == [{"Customer_Age": 41, "Credit_Limit": 7.0, "Gender": None}]
 
 
-def test_a_day_without_predictions_is_empty(store: Store) -> None:
-    assert list(read_predictions(store, DAY)) == []
-
-
 @pytest.mark.parametrize("data", [b"", b"no parquet", b"PAR1"])
-def test_an_object_that_is_no_log_is_named(local_store: LocalStore, data: bytes) -> None:
-    local_store.write(f"{day_prefix(DAY)}bad.parquet", data)
-    with pytest.raises(DataError, match=r"date=2026-05-04/bad\.parquet .* is no prediction log"):
-        list(read_predictions(local_store, DAY))
+def test_an_object_that_is_no_log_is_named_and_the_others_are_read(
+    local_store: LocalStore, data: bytes
+) -> None:
+    bad = f"{log_prefix(DAY)}b.parquet"
+    local_store.write(bad, data)
+    for place, name in enumerate("ac"):
+        write(local_store, [logged(place)], name)
+    with pytest.raises(DataError, match=r"date=2026-05-04/b\.parquet .* is no prediction log"):
+        read(local_store)
+    unreadable: list[str] = []
+    assert read(local_store, unreadable=unreadable).num_rows == 2 and unreadable == [bad]
+
+
+def test_a_store_that_fails_is_not_taken_for_a_bad_object(
+    local_store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(local_store, [logged(0)])
+
+    def refuse(store: LocalStore, key: str) -> StoredObject:
+        raise StoreUnavailable("away")
+
+    monkeypatch.setattr(LocalStore, "read", refuse)
+    with pytest.raises(StoreUnavailable):
+        read(local_store, unreadable=[])
 
 
 def test_of_hashed_columns_there_are_the_texts_hashes(local_store: LocalStore) -> None:
     keys = ["one", None, "one", "another", ""]
-    rows = [logged(place, customer_key=key) for place, key in enumerate(keys)]
-    write_rows(local_store, rows, COLUMNS)
+    write(local_store, [logged(place, customer_key=key) for place, key in enumerate(keys)])
     found = read(local_store, columns=["customer_key"], hashed=["customer_key"])
     first, none, again, other, empty = found["customer_key"].to_pylist()
     assert none is None and first == again and len({first, other, empty}) == 3
@@ -166,17 +171,6 @@ def test_texts_that_differ_in_one_place_have_other_hashes(width: int) -> None:
     assert (found == hashes(apart, np.zeros(len(array), dtype=np.uint64))).all()
 
 
-def test_a_million_rows_are_told_apart() -> None:
-    seen, batch_rows = SeenHashes(), 50_000
-    ids = pa.array([f"{place:032x}" for place in range(batch_rows)])
-    total = 0
-    for row in range(20):
-        found = hashes(ids, np.full(batch_rows, row, dtype=np.uint64))
-        total += int(seen.first_of(found).sum())
-        assert not seen.first_of(found).any()
-    assert total == 1_000_000
-
-
 def test_a_customer_key_hides_the_id_and_is_one_for_both_spellings() -> None:
     key = customer_key(708082083, b"k")
     assert key == customer_key("708082083", b"k") == customer_key(708082083.0, b"k")
@@ -189,7 +183,7 @@ def test_a_hash_is_new_exactly_once(batches: list[list[int]], spread: int) -> No
     known: set[int] = set()
     seen = SeenHashes()
     for batch in batches:
-        keys = np.array(batch, dtype=np.uint64) * np.uint64(2 * (spread // 2))  # even: none merge
+        keys = np.array(batch, dtype=np.uint64) * np.uint64(spread | 1)  # odd: no two become one
         expected = []
         for key in keys.tolist():
             expected.append(key not in known)
@@ -197,8 +191,8 @@ def test_a_hash_is_new_exactly_once(batches: list[list[int]], spread: int) -> No
         assert seen.first_of(keys).tolist() == expected
 
 
-def test_many_hashes_outgrow_the_table_and_are_still_known() -> None:
-    keys = np.random.default_rng(0).integers(0, 2**64, 400_000, dtype=np.uint64)
-    seen = SeenHashes()
-    assert all(seen.first_of(part).all() for part in np.array_split(keys, 7))
-    assert not any(seen.first_of(part).any() for part in np.array_split(keys, 5))
+def test_many_hashes_are_told_apart_and_still_known() -> None:
+    seen, ids = SeenHashes(), pa.array([f"{place:032x}" for place in range(50_000)])
+    parts = [hashes(ids, np.full(50_000, row, dtype=np.uint64)) for row in range(20)]
+    assert all(seen.first_of(part).all() for part in parts)
+    assert not any(seen.first_of(part).any() for part in parts)
