@@ -43,7 +43,7 @@ from include.store import LocalStore, Store
 from include.training import fit
 from tests.bench.memory import peak_mib
 from tests.conftest import database_daemon
-from tests.include.nights import fitted_on, put_champion
+from tests.include.nights import REVENUE, fitted_on, put_champion
 
 FIRST_KEY = 700_000_001
 LOADED_AT_ONCE = 250_000
@@ -78,6 +78,7 @@ class Place:
             engine=open_engine(self.url),
             rules=self.params.scoring,
             rejected_share_max=self.params.validation.rejected_share_max,
+            revenue=REVENUE,
             day=day,
             now=datetime.now(UTC),
         )

@@ -16,7 +16,6 @@ import pytest
 import sqlalchemy as sa
 
 from dashboard.components.what_if import changed_record, integer_names
-from dashboard.data import worklist
 from dashboard.pages import customers
 from include.contract import load_contract
 from include.customers.contacts import Mark, contacts_table, mark
@@ -214,10 +213,9 @@ def test_list_appears_when_the_first_scores_do(
     open_page: OpenPage, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(customers, "WAIT_MILLISECONDS", 300)
-    monkeypatch.setattr(worklist, "LOOK_SECONDS", 0.3)
     settings = Settings(var_dir=tmp_path, api_url="http://127.0.0.1:9")
     page, looked = open_page(serve(settings) + "/")
-    page.get_by_text("Nobody was scored yet").wait_for()
+    page.get_by_text("The next scoring fills this list").wait_for()
     bank.open_bank(settings, rows=500)
     page.locator(".risk-bar").first.wait_for()
     assert looked.errors == []

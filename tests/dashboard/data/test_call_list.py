@@ -1,32 +1,35 @@
-"""The worklist on SQLite and on a MySQL-compatible server: built, renewed, asked."""
+"""The call list on SQLite and on a MySQL-compatible server."""
 
 import json
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from dashboard.data.call_list import CallList, ListView
-from dashboard.data.worklist import Revenue, Worklist, WorklistKeeper, build, scores_stamp
+from dashboard.components.risk_grid import shown_row
+from dashboard.data.call_list import CallList, Nights
+from dashboard.data.campaign import campaign_csv
+from dashboard.data.list_view import ListView
 from include.customers import contacts, loading
 from include.customers.contacts import Mark
 from include.customers.database import open_engine
 from include.scoring.table import score_table
 from tests.dashboard import bank
 
-REVENUE = Revenue(per_spend=0.015, per_balance=0.18)
 ROWS = 600
+BANDS = ("critical", "high", "medium", "low")
 
 
 @pytest.fixture(scope="module", params=["sqlite", "mariadb"])
 def scored(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Scored customers in a database of either kind."""
     if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path_factory.mktemp('worklist') / 'churn.db'}"
+        url = f"sqlite:///{tmp_path_factory.mktemp('list') / 'churn.db'}"
     else:
         server, name = request.getfixturevalue("mariadb_server"), f"churn_{secrets.token_hex(6)}"
         with closing_engine(server) as engine, engine.begin() as connection:
@@ -34,7 +37,6 @@ def scored(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         url = f"{server}/{name}"
     with closing_engine(url) as engine:
         loading.create_table(engine)
-        contacts.create_contacts(engine)
         loading.load_customers(engine, bank.people(ROWS), now=datetime.now(UTC))
         bank.score_everybody(engine, bank.people(ROWS))
         yield engine
@@ -56,17 +58,6 @@ def engine(scored: sa.Engine) -> Iterator[sa.Engine]:
         connection.execute(sa.delete(contacts.contacts_table()))
 
 
-def built(engine: sa.Engine) -> Worklist:
-    """The list as it is now, made anew where scores have changed."""
-    keeper, stamp = WorklistKeeper(engine, REVENUE), scores_stamp(engine, REVENUE)
-    found = keeper.in_use()
-    if found is None or found.stamp != stamp:
-        build(engine, REVENUE, stamp=stamp or "", now=datetime.now(UTC))
-        found = keeper.in_use()
-    assert found is not None and found.stamp == stamp
-    return found
-
-
 @pytest.mark.parametrize(
     "values",
     [
@@ -85,19 +76,18 @@ def built(engine: sa.Engine) -> Worklist:
     ],
 )
 def test_pages_and_count_agree(engine: sa.Engine, values: dict[str, str]) -> None:
-    calls = CallList(engine, built(engine), ListView.from_values(values))
+    calls = CallList(engine, ListView.from_values(values))
     rows = [*calls.page(0, 300), *calls.page(300, 700)]
     assert len({row["customer"] for row in rows}) == len(rows) == calls.count() > 0
 
 
 def test_joined_conditions_narrow_a_list(engine: sa.Engine) -> None:
     above, below = ({"type": kind, "filter": 50} for kind in ("greaterThan", "lessThan"))
-    worklist = built(engine)
     counts = {
-        operator: CallList(engine, worklist, view_of(operator, [above, below])).count()
+        operator: CallList(engine, view_of(operator, [above, below])).count()
         for operator in ("AND", "OR")
     }
-    everybody = CallList(engine, worklist, ListView()).count()
+    everybody = CallList(engine, ListView()).count()
     assert 0 == counts["AND"] < counts["OR"] < everybody
 
 
@@ -108,26 +98,48 @@ def view_of(operator: str, conditions: list[dict[str, object]]) -> ListView:
 
 
 def test_a_marked_customer_is_on_another_list(engine: sa.Engine) -> None:
-    worklist = built(engine)
-    first = CallList(engine, worklist, ListView()).page(0, 1)[0]["customer"]
+    first = CallList(engine, ListView()).page(0, 1)[0]["customer"]
     contacts.mark(engine, [Mark(first, "called")], now=datetime.now(UTC))
-    assert CallList(engine, worklist, ListView()).page(0, 1)[0]["customer"] != first
-    called = CallList(engine, worklist, ListView.from_values({"status": "called"}))
+    assert CallList(engine, ListView()).page(0, 1)[0]["customer"] != first
+    called = CallList(engine, ListView.from_values({"status": "called"}))
     assert [row["customer"] for row in called.page(0, 9)] == [first]
 
 
 def test_counts_follow_marks(engine: sa.Engine) -> None:
-    worklist = built(engine)
-    whole = CallList(engine, worklist, ListView()).count()
-    for place, row in enumerate(CallList(engine, worklist, ListView()).page(0, 3), start=1):
+    whole = CallList(engine, ListView()).count()
+    for place, row in enumerate(CallList(engine, ListView()).page(0, 3), start=1):
         contacts.mark(engine, [Mark(row["customer"], "called")], now=datetime.now(UTC))
-        assert CallList(engine, worklist, ListView()).count() == whole - place
+        assert CallList(engine, ListView()).count() == whole - place
 
 
-def test_new_scores_make_a_new_list(engine: sa.Engine) -> None:
-    before = built(engine)
+def test_what_a_record_lacks_sorts_filters_and_shows(engine: sa.Engine) -> None:
+    calls = CallList(engine, ListView.from_values({"sort": "card:asc"}))
+    key = calls.page(0, 1)[0]["customer"]
+    lacking = {"card": None, "revenue": None, "at_risk": None}
     with engine.begin() as connection:
-        connection.execute(sa.update(score_table()).values(model_version="2"))
-    after = built(engine)
-    assert {before.table.name, after.table.name} == {"churn_worklist_a", "churn_worklist_b"}
-    assert after.model_version == "2"
+        table = score_table()
+        connection.execute(sa.update(table).where(table.c.customer == key).values(lacking))
+    assert calls.page(0, 1)[0]["customer"] == key
+    blank = {"filters": '{"card": {"type": "blank"}}'}
+    rows = CallList(engine, ListView.from_values(blank)).page(0, 9)
+    assert [shown_row(row)["call_value"] for row in rows] == [None]
+    assert campaign_csv(rows).decode().count(f"{key},") == 1
+
+
+def test_the_list_is_the_last_nights(engine: sa.Engine) -> None:
+    nights = Nights(engine)
+    first = nights.latest()
+    bank.score_everybody(engine, bank.people(ROWS).head(ROWS // 2))
+    second = nights.latest()
+    assert first is not None and second is not None and first.scored_at < second.scored_at
+    assert (first.rows, second.rows, second.model_version) == (ROWS, ROWS // 2, "1")
+    assert [*second.bands] == [b for b in BANDS if b in second.bands] and second.bands
+
+
+def test_an_earlier_releases_scores_make_no_list(tmp_path: Path) -> None:
+    with closing_engine(f"sqlite:///{tmp_path / 'churn.db'}") as engine:
+        assert Nights(engine).latest() is None
+        with engine.begin() as connection:
+            connection.exec_driver_sql("CREATE TABLE churn_scores (customer, probability)")
+            connection.exec_driver_sql("INSERT INTO churn_scores VALUES (1, 0.5)")
+        assert Nights(engine).latest() is None
