@@ -17,6 +17,14 @@ from include.errors import ChurnError
 
 PAGE_ROWS = 50
 NUMBER_FILTER = {"buttons": ["reset"], "maxNumConditions": 2, "debounceMs": 300}
+ACTIONS = {
+    "called": "Called",
+    "snoozed": "Snooze 30 days",
+    "stays": "Stays",
+    "leaves": "Leaves",
+    "not_reached": "Not reached",
+    "reopened": "Put back",
+}
 NOBODY = "No customer fits this view: widen the filters."
 DOLLARS = {"function": "churnMoney(params.value)"}
 
@@ -120,14 +128,6 @@ def create_first_rows(sources: Sources, values: Mapping[str, str]) -> Component:
 
 def create_marking() -> Component:
     """What can be done with the selected customers."""
-    actions = [
-        ("called", "Called"),
-        ("snoozed", "Snooze 30 days"),
-        ("stays", "Stays"),
-        ("leaves", "Leaves"),
-        ("not_reached", "Not reached"),
-        ("reopened", "Put back"),
-    ]
     buttons = [
         dmc.Button(
             name,
@@ -136,7 +136,7 @@ def create_marking() -> Component:
             size="compact-sm",
             disabled=True,
         )
-        for what, name in actions
+        for what, name in ACTIONS.items()
     ]
     told = dmc.Text("Select customers to mark them", id="selected-text", size="sm")
     return html.Div(
@@ -212,12 +212,7 @@ def _register_selection(app: Dash) -> None:
     app.clientside_callback(
         ClientsideFunction("churn", "countSelected"),
         Output("selected-text", "children"),
-        Output({"type": "mark", "what": "called"}, "disabled"),
-        Output({"type": "mark", "what": "snoozed"}, "disabled"),
-        Output({"type": "mark", "what": "stays"}, "disabled"),
-        Output({"type": "mark", "what": "leaves"}, "disabled"),
-        Output({"type": "mark", "what": "not_reached"}, "disabled"),
-        Output({"type": "mark", "what": "reopened"}, "disabled"),
+        *(Output({"type": "mark", "what": what}, "disabled") for what in ACTIONS),
         Input("risk-grid", "selectedRows"),
         prevent_initial_call=True,
     )

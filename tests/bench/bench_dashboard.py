@@ -28,12 +28,9 @@ from include.customers.contacts import create_contacts
 from include.customers.database import open_engine
 from include.customers.rows import upsert_rows
 from include.customers.sample import sample_customers
-from include.params import load_params
-from include.scoring import bulk
 from include.scoring import table as score_table
-from include.scoring.list_columns import with_list_columns
 from include.settings import Settings
-from tests.dashboard.bank import REVENUE
+from tests.dashboard.bank import list_rows
 from tests.dashboard.conftest import ARGUMENTS, Dashboard
 from tests.ports import free_ports
 
@@ -94,22 +91,15 @@ def fill(engine: sa.Engine, rows: int, moment: datetime) -> None:
     score_table.stage(engine, moment)
     table = score_table.table_of(engine, moment)
     contract, random = load_contract(), np.random.default_rng(1)
-    bands = load_params(Settings().params_file).scoring.bands
     base = sample_customers(min(rows, BATCH_ROWS), seed=1)
     for start in range(0, rows, len(base)):
         frame = base.assign(**{contract.key.name: base[contract.key.name] + start})
         frame[contract.labelled_at.name] = None
         with engine.begin() as connection:
             upsert_rows(connection, frame, keeps_moment=False)
-        scores = bulk.score_rows(
-            random.beta(0.4, 2.5, len(frame)),
-            pa.repeat(REASONS, len(frame)),
-            keys=frame[contract.key.name].to_numpy(),
-            bands=bands,
-            model_version="1",
-            scored_at=moment,
-        )
-        score_table.write_scores(engine, table, with_list_columns(scores, frame, REVENUE))
+        drawn, reasons = random.beta(0.4, 2.5, len(frame)), pa.repeat(REASONS, len(frame))
+        found = list_rows(frame, drawn, reasons, now=moment)
+        score_table.write_scores(engine, table, found)
 
 
 def look(settings: Settings) -> None:

@@ -87,20 +87,25 @@ def score_everybody(engine: sa.Engine, frame: pd.DataFrame) -> None:
     manifest, files = whole_version()
     matrix = manifest.contract.matrix(frame, manifest.columns)
     answers = Scorer(files[versions.MODEL_FILE]).score(matrix)
-    now = datetime.now(UTC)
-    scores = bulk.score_rows(
-        answers,
-        pa.array(_reasons(matrix, manifest.columns)),
-        keys=frame[manifest.contract.key.name].to_numpy(),
-        bands=load_params(Settings().params_file).scoring.bands,
-        model_version=manifest.version,
-        scored_at=now,
-    )
+    now, reasons = datetime.now(UTC), pa.array(_reasons(matrix, manifest.columns))
     contacts.create_contacts(engine)
     score_table.stage(engine, now)
-    rows = with_list_columns(scores, frame, REVENUE)
+    rows = list_rows(frame, answers, reasons, now=now)
     score_table.write_scores(engine, score_table.table_of(engine, now), rows)
     score_table.publish(engine, now)
+
+
+def list_rows(frame: pd.DataFrame, answers: Any, reasons: pa.Array, *, now: datetime) -> pa.Table:
+    """Rows of `churn_scores`, by version 1."""
+    scores = bulk.score_rows(
+        answers,
+        reasons,
+        keys=frame[load_contract().key.name].to_numpy(),
+        bands=load_params(Settings().params_file).scoring.bands,
+        model_version="1",
+        scored_at=now,
+    )
+    return with_list_columns(scores, frame, REVENUE)
 
 
 def _reasons(matrix: Any, names: tuple[str, ...]) -> list[str]:

@@ -112,27 +112,6 @@ def test_row_opens_closes_and_opens_again(
     assert looked.errors == []
 
 
-def test_url_carries_the_state(dashboard: Dashboard, open_page: OpenPage) -> None:
-    page, _ = open_page(dashboard.url + "/?bands=medium&sort=risk:asc&budget=600")
-    page.locator(".risk-bar").first.wait_for()
-    bands = page.locator(".risk-band").all_inner_texts()
-    assert set(bands) == {"medium"}
-    page.get_by_label("Budget", exact=True).fill("240")
-    page.get_by_text("Call 20 customers").wait_for()
-    until(page, "location.search.includes('budget=240')")
-    assert "bands=medium" in page.url and "sort=risk" in page.url
-
-
-def test_sorting_goes_through_the_database(
-    dashboard: Dashboard, open_page: OpenPage, expected: pd.DataFrame
-) -> None:
-    page, _ = open_page(dashboard.url + "/?sort=transactions:asc")
-    page.locator(".risk-bar").first.wait_for()
-    fewest = expected[expected["Total_Trans_Ct"] == expected["Total_Trans_Ct"].min()]
-    first = page.locator('.ag-row[row-index="0"]').first.get_attribute("row-id")
-    assert int(first or 0) == fewest["customer"].min()
-
-
 def test_filters_of_the_url_reach_grid_and_file(
     dashboard: Dashboard, open_page: OpenPage, expected: pd.DataFrame
 ) -> None:
