@@ -83,9 +83,10 @@ def _subtitle(night: Night) -> str:
 def _create_waiting() -> Component:
     heading = create_heading("Whom to call today")
     note = create_empty(
-        "The next scoring fills this list",
-        "That is the nightly run churn_scoring; the list then appears here by itself. To have it "
-        "now, start churn_scoring in Airflow, or say “make score” where the stack runs. It needs a "
-        "model in production: churn_training trains the first one.",
+        "Nobody was scored yet",
+        "The nightly run churn_scoring fills this list; after an update of the system, too, it "
+        "waits for the next one. To have it now, start churn_scoring in Airflow, or say “make "
+        "score” where the stack runs. It needs a model in production: churn_training trains the "
+        "first one.",
     )
     return dmc.Box([heading, note, dcc.Interval(id="list-wait", interval=WAIT_MILLISECONDS)])

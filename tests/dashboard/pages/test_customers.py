@@ -194,7 +194,7 @@ def test_list_appears_when_the_first_scores_do(
     monkeypatch.setattr(customers, "WAIT_MILLISECONDS", 300)
     settings = Settings(var_dir=tmp_path, api_url="http://127.0.0.1:9")
     page, looked = open_page(serve(settings) + "/")
-    page.get_by_text("The next scoring fills this list").wait_for()
+    page.get_by_text("Nobody was scored yet").wait_for()
     bank.open_bank(settings, rows=500)
     page.locator(".risk-bar").first.wait_for()
     assert looked.errors == []
