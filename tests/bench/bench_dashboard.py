@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psutil
-import pyarrow as pa
 import sqlalchemy as sa
 
 from dashboard.data.call_list import CallList, Nights
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 100_000
 VISITS = 9
-REASONS = str([{"feature": "Total_Trans_Ct", "contribution": 1.2345}] * 3).replace("'", '"')
 QUESTIONS = {
     "default order": {},
     "order by risk": {"sort": "risk:desc"},
@@ -97,8 +95,7 @@ def fill(engine: sa.Engine, rows: int, moment: datetime) -> None:
         frame[contract.labelled_at.name] = None
         with engine.begin() as connection:
             upsert_rows(connection, frame, keeps_moment=False)
-        drawn, reasons = random.beta(0.4, 2.5, len(frame)), pa.repeat(REASONS, len(frame))
-        found = list_rows(frame, drawn, reasons, now=moment)
+        found = list_rows(frame, random.beta(0.4, 2.5, len(frame)), now=moment)
         score_table.write_scores(engine, table, found)
 
 

@@ -109,6 +109,9 @@ def test_marked_customers_are_on_another_list(engine: sa.Engine) -> None:
     called = CallList(engine, ListView.from_values({"status": "called"}))
     assert [row["customer"] for row in called.page(0, 9)] == marked
     assert {row["status"] for row in called.page(0, 9)} == {"called"}
+    contacts.mark(engine, [Mark(marked[0], "called")], now=datetime(2026, 1, 1, tzinfo=UTC))
+    back = CallList(engine, ListView()).page(0, 1)[0]  # rested long enough
+    assert (back["customer"], back["status"]) == (marked[0], "open")
 
 
 def test_what_a_record_lacks_sorts_filters_and_shows(engine: sa.Engine) -> None:

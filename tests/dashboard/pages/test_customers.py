@@ -5,7 +5,6 @@ import io
 import json
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
@@ -18,7 +17,7 @@ import sqlalchemy as sa
 from dashboard.components.what_if import changed_record, integer_names
 from dashboard.pages import customers
 from include.contract import load_contract
-from include.customers.contacts import Mark, contacts_table, mark
+from include.customers.contacts import contacts_table
 from include.settings import Settings
 from tests.dashboard import bank
 from tests.dashboard.conftest import Dashboard, Looked, OpenPage, Serve, until, visit
@@ -233,15 +232,3 @@ def test_result_is_noted_and_shown(
     page.get_by_label("Note").fill("moves abroad")
     page.get_by_label("Mark this customer").get_by_role("button", name="Leaves").click()
     page.get_by_text(re.compile("called: leaves – moves abroad")).wait_for()
-
-
-def test_called_customers_come_back_after_the_rest(
-    dashboard: Dashboard, expected: pd.DataFrame, bank_engine: sa.Engine
-) -> None:
-    first = int(expected["customer"].iloc[0])
-    mark(bank_engine, [Mark(first, "called")], now=datetime(2026, 1, 1, tzinfo=UTC))
-    answer = httpx.get(dashboard.url + "/campaign.csv", params={"budget": "12"})
-    assert int(lines_of(answer.text)[0]["Customer"]) == first
-    mark(bank_engine, [Mark(first, "called")], now=datetime.now(UTC))
-    answer = httpx.get(dashboard.url + "/campaign.csv", params={"budget": "12"})
-    assert int(lines_of(answer.text)[0]["Customer"]) != first
