@@ -95,7 +95,7 @@ class CallList:
         source = self._source()
         query = self._selected(source).where(*self._narrow()).order_by(*self._order(source))
         with _reading(self._engine) as connection:
-            rows = _rows(connection, query.offset(max(start, 0)).limit(limit))
+            rows = _rows(connection, query.offset(_written(max(start, 0))).limit(_written(limit)))
             self._add_marks(connection, rows)
         return rows
 
@@ -234,6 +234,11 @@ def _reading(engine: sa.Engine) -> Iterator[sa.Connection]:
     """A connection whose errors come in plain words."""
     with database_errors(engine, f"read the table {TABLE}"), engine.connect() as connection:
         yield connection
+
+
+def _written(number: int) -> Any:
+    """A number in the SQL itself: SQLite chooses its way before it sees what is bound."""
+    return sa.bindparam(None, number, type_=sa.Integer(), literal_execute=True)
 
 
 def _has_list(connection: sa.Connection) -> bool:
