@@ -3,9 +3,10 @@
 
 `plan_ranges` pins the champion and cuts the customers into ranges of about equal size →
 `score_range`, mapped over the ranges, streams one each through the champion into
-`scores/date=…/part-*.parquet` and the table `churn_scores` → `summarise_scores` proves that every
-customer was scored exactly once and writes `scores/date=…/summary.json`: counts, bands and the
-change from the night before.
+`scores/date=…/part-*.parquet` and a table of the run's own → `summarise_scores` proves that every
+customer was scored exactly once, swaps that table in as `churn_scores`, so that its readers see
+one whole night at any time, and writes `scores/date=…/summary.json`: counts, bands and the change
+from the night before.
 
 Run it again and the day's scores are replaced. Clear one failed range, and that range alone is
 scored again. Customers whose values break the champion's contract have no score: the summary says

@@ -6,8 +6,9 @@ from urllib.parse import quote
 from flask import Flask, Response, abort, request
 
 from dashboard.data import drift_days, uploads
-from dashboard.data.call_list import CallList, ListView
+from dashboard.data.call_list import CallList
 from dashboard.data.campaign import campaign_csv
+from dashboard.data.list_view import ListView
 from dashboard.data.sources import Sources
 from dashboard.headers import REPORT_POLICY
 from include.errors import ChurnError
@@ -22,11 +23,9 @@ def register(server: Flask, sources: Sources) -> None:
     def campaign_file() -> Response:
         """The campaign of a view, or the list of a started one."""
         try:
-            worklist = sources.worklists.current()
-            if worklist is None:
+            if sources.nights.latest() is None:
                 abort(404, "nobody was scored yet")
-            sources.prepare_contacts()
-            calls = CallList(sources.engine, worklist, ListView.from_values(request.args))
+            calls = CallList(sources.engine, ListView.from_values(request.args))
             name = request.args.get("campaign")
             rows = calls.started_rows(name) if name else calls.campaign_rows()
         except ChurnError as error:

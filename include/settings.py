@@ -75,10 +75,10 @@ class Settings(BaseSettings):
         default="", description="Airflow as a browser reaches it, for the dashboard's links"
     )
     revenue_per_spend: float = Field(
-        default=0.015, ge=0, le=1, description="yearly revenue per dollar that a customer spends"
+        default=0.015, ge=0, le=1, description="yearly revenue per dollar spent; used when scoring"
     )
     revenue_per_balance: float = Field(
-        default=0.18, ge=0, le=1, description="yearly revenue per dollar of balance carried"
+        default=0.18, ge=0, le=1, description="yearly revenue per dollar owed; used when scoring"
     )
     airflow_port: int = Field(default=8080, ge=1, le=65535, description="Airflow's port")
     mlflow_port: int = Field(default=5000, ge=1, le=65535, description="MLflow's port")

@@ -1,6 +1,5 @@
 """The campaign: what a call costs and saves, how far the budget reaches, and whom it reaches."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -11,8 +10,9 @@ from dash import ClientsideFunction, Dash, Input, Output, State, html, no_update
 from dash.development.base_component import Component
 
 from dashboard.data import campaign
-from dashboard.data.call_list import CallList, CampaignSum, ListView
+from dashboard.data.call_list import CallList, CampaignSum
 from dashboard.data.campaign import StartedCampaign
+from dashboard.data.list_view import ListView
 from dashboard.data.rules import CallRules
 from dashboard.data.sources import Sources
 from dashboard.labels import money
@@ -183,13 +183,11 @@ def register(app: Dash, sources: Sources) -> None:
     )
     def promise(query: dict[str, str] | None, _marked: Any) -> Any:
         try:
-            calls = open_calls(sources, query or {})
-            if calls is None:
-                return ""
-            found = calls.campaign_sum()
+            view = ListView.from_values(query or {})
+            found = CallList(sources.engine, view).campaign_sum()
         except ChurnError as error:
             return dmc.Text(str(error), className="warning")
-        return create_promise(found, ListView.from_values(query or {}).rules)
+        return create_promise(found, view.rules)
 
     _register_start(app, sources)
 
@@ -205,27 +203,18 @@ def _register_start(app: Dash, sources: Sources) -> None:
     )
     def start_campaign(_clicks: int | None, query: dict[str, str] | None) -> Any:
         now = datetime.now(UTC)
-        rules = ListView.from_values(query or {}).rules
+        view = ListView.from_values(query or {})
         try:
-            calls, worklist = open_calls(sources, query or {}), sources.worklists.current()
-            rows = calls.campaign_rows() if calls else []
-            if not rows or worklist is None:
+            night, rows = sources.nights.latest(), CallList(sources.engine, view).campaign_rows()
+            if not rows or night is None:
                 return "There is nobody to call under these rules.", no_update
             started = campaign.start(
                 sources.engine,
                 rows,
-                control_share=rules.control,
-                model_version=worklist.model_version,
+                control_share=view.rules.control,
+                model_version=night.model_version,
                 now=now,
             )
         except ChurnError as error:
             return dmc.Alert(str(error), color="orange"), no_update
-        return create_started(started, rules), now.isoformat()
-
-
-def open_calls(sources: Sources, query: Mapping[str, str]) -> CallList | None:
-    """The list as the page's state has it; None where nobody was scored."""
-    worklist = sources.worklists.current()
-    if worklist is None:
-        return None
-    return CallList(sources.engine, worklist, ListView.from_values(query))
+        return create_started(started, view.rules), now.isoformat()

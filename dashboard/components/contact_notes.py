@@ -31,7 +31,6 @@ KIND_NAMES = {
 
 def create_notes(sources: Sources, customer: int) -> Component:
     """The buttons for this customer, and everything noted before."""
-    sources.prepare_contacts()
     buttons = [
         _create_button("called", "Called", variant="filled"),
         *(_create_button(result, name) for result, name in RESULTS.items()),
@@ -141,7 +140,6 @@ def register(app: Dash, sources: Sources) -> None:
             return no_update, no_update, no_update
         what, now = ctx.triggered_id["what"], datetime.now(UTC)
         try:
-            sources.prepare_contacts()
             marks = [mark_of(int(row["customer"]), what) for row in selected[:MARKS_MAX]]
             contacts.mark(sources.engine, marks, now=now)
         except ChurnError as error:

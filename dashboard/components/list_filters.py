@@ -6,7 +6,7 @@ import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
 from dash.development.base_component import Component
 
-from dashboard.data.call_list import ListView
+from dashboard.data.list_view import ListView
 
 STATUS_NAMES = {
     "open": "Open calls",

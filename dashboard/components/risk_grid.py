@@ -9,14 +9,22 @@ import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
-from dashboard.data.call_list import CallList, ListView
-from dashboard.data.campaign import reasons_text
+from dashboard.data.call_list import CallList
+from dashboard.data.campaign import reasons_text, rounded
+from dashboard.data.list_view import ListView
 from dashboard.data.sources import Sources
-from dashboard.data.worklist import Worklist
 from include.errors import ChurnError
 
 PAGE_ROWS = 50
 NUMBER_FILTER = {"buttons": ["reset"], "maxNumConditions": 2, "debounceMs": 300}
+ACTIONS = {
+    "called": "Called",
+    "snoozed": "Snooze 30 days",
+    "stays": "Stays",
+    "leaves": "Leaves",
+    "not_reached": "Not reached",
+    "reopened": "Put back",
+}
 NOBODY = "No customer fits this view: widen the filters."
 DOLLARS = {"function": "churnMoney(params.value)"}
 
@@ -98,7 +106,7 @@ def _column(field: str, name: str, *, width: int, **more: Any) -> dict[str, Any]
     return {**base, **kind, **more}
 
 
-def create_first_rows(sources: Sources, worklist: Worklist, values: Mapping[str, str]) -> Component:
+def create_first_rows(sources: Sources, values: Mapping[str, str]) -> Component:
     """The first rows, sent with the page so that the grid need not ask for them."""
     view = ListView.from_values(values)
     known = {column["field"] for column in column_definitions(view)}
@@ -108,7 +116,7 @@ def create_first_rows(sources: Sources, worklist: Worklist, values: Mapping[str,
         "filterModel": dict(view.filters),
         "sortModel": [{"colId": name, "sort": way} for name, way in view.sort if name in known],
     }
-    found = rows_answer(CallList(sources.engine, worklist, request_view(values, request)), request)
+    found = rows_answer(CallList(sources.engine, request_view(values, request)), request)
     return html.Div(
         [
             dcc.Store(id="first-rows", data={"request": request, "response": found}),
@@ -120,14 +128,6 @@ def create_first_rows(sources: Sources, worklist: Worklist, values: Mapping[str,
 
 def create_marking() -> Component:
     """What can be done with the selected customers."""
-    actions = [
-        ("called", "Called"),
-        ("snoozed", "Snooze 30 days"),
-        ("stays", "Stays"),
-        ("leaves", "Leaves"),
-        ("not_reached", "Not reached"),
-        ("reopened", "Put back"),
-    ]
     buttons = [
         dmc.Button(
             name,
@@ -136,7 +136,7 @@ def create_marking() -> Component:
             size="compact-sm",
             disabled=True,
         )
-        for what, name in actions
+        for what, name in ACTIONS.items()
     ]
     told = dmc.Text("Select customers to mark them", id="selected-text", size="sm")
     return html.Div(
@@ -160,9 +160,9 @@ def shown_row(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **{name: row[name] for name in (*names, "status")},
         "id": str(row["customer"]),
+        # What is shown in whole dollars is rounded once.
+        **{name: rounded(row[name], 4) for name in ("call_value", "value")},
         "risk": round(row["risk"], 1),
-        "call_value": round(row["call_value"], 4),  # shown in whole dollars: rounded once
-        "value": round(row["value"], 4),
         "reasons": reasons_text(row["reasons"]) or "–",
     }
 
@@ -201,10 +201,7 @@ def _register_rows(app: Dash, sources: Sources) -> None:
         if request is None:
             return no_update, no_update
         try:
-            worklist = sources.worklists.current()
-            if worklist is None:
-                return {"rowData": [], "rowCount": 0}, no_update
-            calls = CallList(sources.engine, worklist, request_view(view or {}, request))
+            calls = CallList(sources.engine, request_view(view or {}, request))
             found = rows_answer(calls, request)
             return found, "" if found["rowCount"] else NOBODY
         except ChurnError as error:
@@ -215,12 +212,7 @@ def _register_selection(app: Dash) -> None:
     app.clientside_callback(
         ClientsideFunction("churn", "countSelected"),
         Output("selected-text", "children"),
-        Output({"type": "mark", "what": "called"}, "disabled"),
-        Output({"type": "mark", "what": "snoozed"}, "disabled"),
-        Output({"type": "mark", "what": "stays"}, "disabled"),
-        Output({"type": "mark", "what": "leaves"}, "disabled"),
-        Output({"type": "mark", "what": "not_reached"}, "disabled"),
-        Output({"type": "mark", "what": "reopened"}, "disabled"),
+        *(Output({"type": "mark", "what": what}, "disabled") for what in ACTIONS),
         Input("risk-grid", "selectedRows"),
         prevent_initial_call=True,
     )

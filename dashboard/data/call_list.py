@@ -1,28 +1,25 @@
-"""Questions to the worklist, each answered by the database: a page, a count, a campaign."""
+"""Questions to the call list, each answered by the database: a page, a count, a campaign.
+
+The list is the table `churn_scores`, which the nightly run swaps in whole; nothing is written here.
+"""
 
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any
 
 import sqlalchemy as sa
 
-from dashboard.data.rules import CallRules
-from dashboard.data.worklist import COPIED, Worklist
+from dashboard.data.list_view import SHOWN, ListView
 from include.customers.contacts import contacts_table, utc
 from include.customers.database import database_errors
 from include.customers.table import published_contract
-from include.scoring.table import score_table
+from include.scoring.list_columns import COPIED
+from include.scoring.table import TABLE, score_table
 
-STATUSES = ("open", "listed", "called", "snoozed", "control", "all")
-NUMBERS = (
-    *("customer", "risk", "call_value", "value", "spend", "balance", "credit_limit"),
-    *("months_inactive", "transactions"),
-)
-TEXTS = ("card",)
 TEXT_MATCHES: dict[str, Callable[[str, str], bool]] = {
     "contains": lambda text, wanted: wanted in text,
     "notContains": lambda text, wanted: wanted not in text,
@@ -31,45 +28,47 @@ TEXT_MATCHES: dict[str, Callable[[str, str], bool]] = {
     "startsWith": str.startswith,
     "endsWith": str.endswith,
 }
-SHOWN = (
-    *("customer", "risk", "band", "call_value", "value", "spend", "balance", "credit_limit"),
-    *("card", "months_inactive", "transactions"),
-)
 PAGE_ROWS_MAX = 500
-COUNTS_KEPT = 500
-LITERAL = {"literal_binds": True}  # SQL with its values in it
 # Stored numbers differ from the shown, rounded ones: "equals" means equal as shown.
 SHOWN_HALF = {"risk": 0.05, "call_value": 0.005, "value": 0.005}
 
 
 @dataclass(frozen=True)
-class ListView:
-    """What of the worklist somebody looks at, and in which order."""
+class Night:
+    """The scoring that the list is from."""
 
-    rules: CallRules = field(default_factory=CallRules)
-    bands: tuple[str, ...] = ()
-    status: str = "open"
-    with_left: bool = False
-    campaign_only: bool = False
-    find: int | None = None
-    filters: Mapping[str, Any] = field(default_factory=dict)
-    sort: tuple[tuple[str, str], ...] = (("call_value", "desc"),)
+    scored_at: datetime
+    model_version: str
+    rows: int
+    bands: tuple[str, ...]  # the riskiest first
 
-    @classmethod
-    def from_values(cls, values: Mapping[str, str]) -> Self:
-        """A view from a URL's query; what cannot be understood keeps its default."""
-        status = values.get("status", "open")
-        find = values.get("find", "").strip()
-        return cls(
-            rules=CallRules.from_values(dict(values)),
-            bands=tuple(band for band in values.get("bands", "").split(",") if band),
-            status=status if status in STATUSES else "open",
-            with_left=values.get("left") == "1",
-            campaign_only=values.get("view") == "campaign",
-            find=int(find) if find.isascii() and find.isdigit() and len(find) < 17 else None,
-            filters=_filters(values.get("filters", "")),
-            sort=_sort(values.get("sort", "")),
-        )
+
+class Nights:
+    """Says which night the list is from, and counts its customers once for each."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+        self._known: Night | None = None
+
+    def latest(self) -> Night | None:
+        """The last whole night; None without one, or where an earlier release made it."""
+        table, known = score_table(), self._known
+        with _reading(self._engine) as connection:
+            if known is None and not _has_list(connection):
+                return None
+            latest = sa.select(table.c.scored_at, table.c.model_version).limit(1)
+            found = connection.execute(latest).first()
+            if found is None or (known and known.scored_at == found.scored_at):
+                return known if found else None
+            counts = sa.select(table.c.band, sa.func.count()).group_by(table.c.band)
+            # Anybody's probability tells where a band lies among the others.
+            one = table.alias()
+            somebody = sa.select(one.c.probability).where(one.c.band == table.c.band).limit(1)
+            riskiest_first = counts.order_by(somebody.scalar_subquery().desc())
+            bands = dict(connection.execute(riskiest_first).tuples().all())
+        scored_at, version = found
+        self._known = Night(scored_at, version, sum(bands.values()), tuple(bands))
+        return self._known
 
 
 @dataclass(frozen=True)
@@ -83,59 +82,56 @@ class CampaignSum:
 
 
 class CallList:
-    """The worklist as one view sees it."""
+    """The list as one view sees it."""
 
-    def __init__(self, engine: sa.Engine, worklist: Worklist, view: ListView) -> None:
-        self._engine, self._worklist, self._view = engine, worklist, view
-        self._table = worklist.table
+    def __init__(self, engine: sa.Engine, view: ListView) -> None:
+        self._engine, self._view = engine, view
+        self._table = score_table()
         self._now = utc(datetime.now(UTC))
 
     def page(self, start: int, end: int) -> list[dict[str, Any]]:
         """Rows `start` to `end` in the view's order, with reasons and marks."""
         limit = max(0, min(end - start, PAGE_ROWS_MAX))
-        query = self._ordered(self._selected(self._source())).offset(max(start, 0)).limit(limit)
-        with self._reading() as connection:
-            rows = [dict(row) for row in connection.execute(query).mappings()]
-            self._add_reasons(connection, rows)
+        source = self._source()
+        query = self._selected(source).where(*self._narrow()).order_by(*self._order(source))
+        with _reading(self._engine) as connection:
+            rows = _rows(connection, query.offset(_written(max(start, 0))).limit(_written(limit)))
             self._add_marks(connection, rows)
         return rows
 
     def count(self) -> int:
         """How many customers the view has."""
-        view = self._view
-        if view.campaign_only or view.status != "open":
-            return self._count(self._source(), self._narrow())
-        # Open is everybody but the few who are marked; everybody is counted once for each list.
-        everybody, known = self._conditions("all"), self._worklist.counts
-        question = str(sa.and_(sa.true(), *everybody).compile(self._engine, compile_kwargs=LITERAL))
-        if question not in known:
-            if len(known) >= COUNTS_KEPT:
-                known.clear()
-            known[question] = self._count(self._table, everybody)
-        marked = self._table.c.customer.in_(self._hidden())
-        return known[question] - self._count(self._table, [*everybody, marked])
+        key, view = self._table.c.customer, self._view
+        if view.campaign_only:
+            return self._count(self._campaign(key).subquery(), [])
+        if view.status != "open":
+            return self._count(self._table, self._conditions(view.status))
+        # Open is everybody but the few who are marked: to ask it of each takes twice as long.
+        everybody = self._conditions("all")
+        marked = [*everybody, key.in_(self._hidden())]
+        return self._count(self._table, everybody) - self._count(self._table, marked)
 
     def _count(self, source: Any, conditions: Sequence[Any]) -> int:
         query = sa.select(sa.func.count()).select_from(source).where(*conditions)
-        with self._reading() as connection:
+        with _reading(self._engine) as connection:
             return int(connection.scalar(query) or 0)
 
     def campaign_sum(self) -> CampaignSum:
         """What the calls that the budget pays for promise."""
-        chosen = self._campaign().subquery()
+        chosen = self._campaign(self._table.c.probability, self._table.c.at_risk).subquery()
         cost, weight = self._view.rules.cost, self._view.rules.weight
         query = sa.select(
             sa.func.count(),
             sa.func.coalesce(sa.func.sum(chosen.c.probability), 0.0),
             sa.func.coalesce(sa.func.sum(chosen.c.at_risk), 0.0),
         )
-        with self._reading() as connection:
+        with _reading(self._engine) as connection:
             calls, leavers, at_risk = connection.execute(query).one()
         return CampaignSum(calls, leavers, at_risk * weight - calls * cost, calls * cost)
 
     def campaign_rows(self) -> list[dict[str, Any]]:
         """Every customer of the campaign, the best call first, as the CSV file has them."""
-        return self._best_first(self._selected(self._campaign().subquery()))
+        return self._best_first(self._selected(self._campaign(self._table).subquery()))
 
     def started_rows(self, campaign: str) -> list[dict[str, Any]]:
         """The customers who were put on a started campaign's list, the best call first."""
@@ -147,52 +143,37 @@ class CallList:
         return self._best_first(selected.where(self._table.c.customer.in_(on_list)))
 
     def _best_first(self, query: "sa.Select[Any]") -> list[dict[str, Any]]:
-        query = query.order_by(sa.desc("at_risk"), sa.desc("customer"))
-        with self._reading() as connection:
-            rows = [dict(row) for row in connection.execute(query).mappings()]
-            self._add_reasons(connection, rows)
-        return rows
-
-    @contextmanager
-    def _reading(self) -> Iterator[sa.Connection]:
-        """A connection whose errors come in plain words."""
-        with database_errors(self._engine, "read the worklist"):
-            with self._engine.connect() as connection:
-                yield connection
+        with _reading(self._engine) as connection:
+            return _rows(connection, query.order_by(sa.desc("at_risk"), sa.desc("customer")))
 
     def _source(self) -> Any:
-        return self._campaign().subquery() if self._view.campaign_only else self._table
+        return self._campaign(self._table).subquery() if self._view.campaign_only else self._table
 
     def _narrow(self) -> list[Any]:
         """The conditions beyond those of the source: a campaign has its own inside."""
         return [] if self._view.campaign_only else self._conditions(self._view.status)
 
-    def _campaign(self) -> "sa.Select[Any]":
+    def _campaign(self, *columns: Any) -> "sa.Select[Any]":
         """The best open calls that pay, as many as the budget allows."""
         table, rules = self._table, self._view.rules
         return (
-            sa.select(table)
+            sa.select(*columns)
             .where(*self._conditions("open"), table.c.at_risk > rules.at_risk(0.0))
             .order_by(table.c.at_risk.desc(), table.c.customer.desc())
             .limit(rules.calls)
         )
 
     def _selected(self, source: Any) -> "sa.Select[Any]":
-        shown = {name: self._expression(source, name) for name in SHOWN}
-        columns = [value.label(name) for name, value in shown.items()]
-        return sa.select(*columns, source.c.at_risk, source.c.probability).select_from(source)
+        columns = [self._expression(source, name).label(name) for name in SHOWN]
+        more = (source.c.at_risk, source.c.probability, source.c.reasons)
+        return sa.select(*columns, *more).select_from(source)
 
-    def _ordered(self, query: "sa.Select[Any]") -> "sa.Select[Any]":
-        source = query.get_final_froms()[0]
-        query = query.where(*self._narrow())
-        for name, direction in self._view.sort:
-            stored = {"risk": "probability", "call_value": "at_risk", "value": "revenue"}
-            column = source.c[stored.get(name, name)]
-            query = query.order_by(column.desc() if direction == "desc" else column.asc())
+    def _order(self, source: Any) -> list[Any]:
+        stored = {"risk": "probability", "call_value": "at_risk", "value": "revenue"}
         # Ties in the direction of the last key, so that an index serves both at once.
-        descending = bool(self._view.sort) and self._view.sort[-1][1] == "desc"
-        key = source.c.customer
-        return query.order_by(key.desc() if descending else key.asc())
+        keys = [*self._view.sort, ("customer", self._view.sort[-1][1])]
+        columns = [(source.c[stored.get(name, name)], way) for name, way in keys]
+        return [column.desc() if way == "desc" else column.asc() for column, way in columns]
 
     def _expression(self, source: Any, name: str) -> Any:
         rules = self._view.rules
@@ -230,58 +211,50 @@ class CallList:
             marks.c.is_current == 1, marks.c.hidden_until > self._now
         )
 
-    def _add_reasons(self, connection: sa.Connection, rows: list[dict[str, Any]]) -> None:
-        scores = score_table()
-        found: dict[Any, Any] = {}
-        for keys in _batches([row["customer"] for row in rows]):
-            query = sa.select(scores.c.customer, scores.c.reasons)
-            query = query.where(scores.c.customer.in_(keys))
-            found |= {customer: text for customer, text in connection.execute(query)}
-        for row in rows:
-            row["reasons"] = parse_reasons(found.get(row["customer"]))
-
     def _add_marks(self, connection: sa.Connection, rows: list[dict[str, Any]]) -> None:
-        marks = contacts_table()
-        found: dict[Any, str] = {}
-        for keys in _batches([row["customer"] for row in rows]):
-            query = sa.select(marks.c.customer, marks.c.kind, marks.c.result, marks.c.hidden_until)
-            query = query.where(marks.c.is_current == 1, marks.c.customer.in_(keys))
-            for customer, kind, result, until in connection.execute(query):
-                found[customer] = _status_text(kind, result, until, self._now)
+        marks, keys = contacts_table(), [row["customer"] for row in rows]
+        query = sa.select(marks.c.customer, marks.c.kind, marks.c.result, marks.c.hidden_until)
+        query = query.where(marks.c.is_current == 1, marks.c.customer.in_(keys))
+        found = {mark.customer: self._status(mark) for mark in connection.execute(query)}
         for row in rows:
             row["status"] = found.get(row["customer"], "open")
 
-
-def parse_reasons(text: Any) -> list[tuple[str, float]]:
-    """The largest contributions in `churn_scores.reasons`; nothing where they cannot be read."""
-    try:
-        found = json.loads(text) if isinstance(text, str | bytes) else text
-    except ValueError:
-        return []
-    if isinstance(found, dict):
-        found = list(found.items())
-    pairs = [_reason(each) for each in found] if isinstance(found, list) else []
-    return [pair for pair in pairs if pair is not None]
+    def _status(self, mark: "sa.Row[Any]") -> str:
+        if mark.hidden_until <= self._now:
+            return "open"
+        if mark.kind == "result":
+            return f"called: {(mark.result or '').replace('_', ' ')}"
+        if mark.kind == "snoozed":
+            return f"snoozed to {mark.hidden_until:%d %b}"
+        return {"listed": "on a list", "control": "control group"}.get(mark.kind, str(mark.kind))
 
 
-def _reason(each: Any) -> tuple[str, float] | None:
-    if isinstance(each, dict):
-        each = (each.get("feature"), each.get("contribution"))
-    try:
-        name, contribution = each
-        return str(name), float(contribution)
-    except (TypeError, ValueError):
-        return None
+@contextmanager
+def _reading(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A connection whose errors come in plain words."""
+    with database_errors(engine, f"read the table {TABLE}"), engine.connect() as connection:
+        yield connection
 
 
-def _status_text(kind: str, result: str | None, until: datetime, now: datetime) -> str:
-    if until <= now:
-        return "open"
-    if kind == "result":
-        return f"called: {(result or '').replace('_', ' ')}"
-    if kind == "snoozed":
-        return f"snoozed to {until:%d %b}"
-    return {"listed": "on a list", "control": "control group"}.get(kind, kind)
+def _written(number: int) -> Any:
+    """A number in the SQL itself: SQLite chooses its way before it sees what is bound."""
+    return sa.bindparam(None, number, type_=sa.Integer(), literal_execute=True)
+
+
+def _has_list(connection: sa.Connection) -> bool:
+    """Whether the table is there, with the columns that this release's nightly run writes."""
+    inspector = sa.inspect(connection)
+    if not inspector.has_table(TABLE):
+        return False
+    known = {column["name"] for column in inspector.get_columns(TABLE)}
+    return known.issuperset(score_table().columns.keys())
+
+
+def _rows(connection: sa.Connection, query: "sa.Select[Any]") -> list[dict[str, Any]]:
+    return [
+        {**row, "reasons": [(r["feature"], r["contribution"]) for r in json.loads(row["reasons"])]}
+        for row in connection.execute(query).mappings()
+    ]
 
 
 def _condition(expression: Any, name: str, model: Mapping[str, Any]) -> Any:
@@ -291,13 +264,13 @@ def _condition(expression: Any, name: str, model: Mapping[str, Any]) -> Any:
         join = sa.or_ if model.get("operator") == "OR" else sa.and_
         return join(*(_condition(expression, name, each) for each in conditions))
     kind = str(model.get("type"))
-    if name in TEXTS:
+    if kind in {"blank", "notBlank"}:
+        return expression.is_(None) if kind == "blank" else expression.is_not(None)
+    if name == "card":
         return _text_condition(expression, name, kind, str(model.get("filter") or ""))
     low, high = _finite(model.get("filter")), _finite(model.get("filterTo"))
     half = SHOWN_HALF.get(name, 0.0)
-    if kind == "blank":
-        return sa.false()
-    if kind == "notBlank" or low is None:
+    if low is None:
         return sa.true()
     if kind == "inRange":
         return sa.true() if high is None else expression.between(low, high)
@@ -331,32 +304,3 @@ def _text_condition(expression: Any, name: str, kind: str, wanted: str) -> Any:
         return sa.true()
     categories = published_contract().column(COPIED[name]).categories or ()
     return expression.in_([each for each in categories if matches(each.lower(), wanted.lower())])
-
-
-def _filters(text: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text or "{}")
-    except (ValueError, RecursionError):
-        return {}
-    known = found.items() if isinstance(found, dict) else ()
-    return {n: m for n, m in known if n in (*NUMBERS, *TEXTS) and _is_filter(m)}
-
-
-def _is_filter(model: Any) -> bool:
-    """Whether it is a filter as AG Grid makes them: plain, or joined of plain ones."""
-    if not isinstance(model, dict):
-        return False
-    conditions = model.get("conditions") or []
-    return isinstance(conditions, list) and all(
-        isinstance(each, dict) and "conditions" not in each for each in conditions
-    )
-
-
-def _sort(text: str) -> tuple[tuple[str, str], ...]:
-    pairs = [part.partition(":")[::2] for part in text.split(",")]
-    found = tuple((n, d) for n, d in pairs if n in SHOWN and d in {"asc", "desc"})
-    return found[:3] or (("call_value", "desc"),)
-
-
-def _batches(keys: Sequence[Any]) -> list[Sequence[Any]]:
-    return [keys[start : start + PAGE_ROWS_MAX] for start in range(0, len(keys), PAGE_ROWS_MAX)]

@@ -75,7 +75,12 @@ def _cell(name: str, value: Any) -> Any:
     if name == "reasons":
         return reasons_text(value)
     # A number stays a number: a negative one is no formula.
-    return round(value, DECIMALS[name]) if name in DECIMALS else value
+    return rounded(value, DECIMALS[name]) if name in DECIMALS else value
+
+
+def rounded(value: float | None, decimals: int) -> float | None:
+    """A number as shown; None where the record has none."""
+    return None if value is None else round(value, decimals)
 
 
 def reasons_text(reasons: Sequence[tuple[str, float]]) -> str:

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from dashboard.data.api_client import ChurnApi
+from dashboard.data.call_list import Nights
 from dashboard.data.champions import Champion, ReferenceReader, TypicalValue, read_champion
-from dashboard.data.worklist import Revenue, WorklistKeeper
 from include.contract import Contract, load_contract
-from include.customers.contacts import create_contacts
 from include.customers.database import open_engine
 from include.errors import ChurnError
 from include.settings import Settings
@@ -24,7 +23,7 @@ class Sources:
     engine: sa.Engine
     store: Store
     api: ChurnApi
-    worklists: WorklistKeeper
+    nights: Nights
     references: ReferenceReader
     contract: Contract
 
@@ -59,22 +58,17 @@ class Sources:
         except ChurnError:
             return None
 
-    def prepare_contacts(self) -> None:
-        """Make the table of marks where it is missing."""
-        create_contacts(self.engine)
-
 
 def open_sources(settings: Settings) -> Sources:
     """Open everything; nothing is read yet, so the dashboard starts whatever is down."""
     engine = open_engine(settings.resolved_database_url)
     store = open_store(settings.resolved_store_uri)
-    revenue = Revenue(settings.revenue_per_spend, settings.revenue_per_balance)
     return Sources(
         settings=settings,
         engine=engine,
         store=store,
         api=ChurnApi(settings),
-        worklists=WorklistKeeper(engine, revenue),
+        nights=Nights(engine),
         references=ReferenceReader(store),
         contract=load_contract(),
     )

@@ -10,10 +10,10 @@ from dash.development.base_component import Component
 from dashboard.components import campaign_panel, customer_drawer, list_filters, risk_grid
 from dashboard.components.shell import create_heading
 from dashboard.components.states import create_empty
-from dashboard.data.call_list import CallList, ListView
+from dashboard.data.call_list import CallList, Night
+from dashboard.data.list_view import ListView
 from dashboard.data.rules import query_values
 from dashboard.data.sources import Sources
-from dashboard.data.worklist import Worklist
 from include.errors import ChurnError
 
 PATH = "/"
@@ -24,22 +24,21 @@ KNOWN = (*RULES, "bands", "status", "find", "left", "view", "sort", "filters", "
 
 def create_page(sources: Sources, query: Mapping[str, str]) -> Component:
     """The page in the state that the URL describes."""
-    worklist = sources.worklists.current()
-    if worklist is None:
-        return _create_waiting(building=sources.worklists.is_building)
-    sources.prepare_contacts()
+    night = sources.nights.latest()
+    if night is None:
+        return _create_waiting()
     values = {name: query[name] for name in KNOWN if name in query}
     view = ListView.from_values(values)
     drawer = customer_drawer.create_drawer()
     _open(drawer, values.get("customer", ""))
     return html.Div(
         [
-            create_heading("Whom to call today", _subtitle(worklist)),
+            create_heading("Whom to call today", _subtitle(night)),
             list_filters.create_state(values),
-            campaign_panel.create_panel(CallList(sources.engine, worklist, view), view.rules),
-            list_filters.create_filters(view, worklist.bands),
+            campaign_panel.create_panel(CallList(sources.engine, view), view.rules),
+            list_filters.create_filters(view, night.bands),
             risk_grid.create_marking(),
-            risk_grid.create_first_rows(sources, worklist, values),
+            risk_grid.create_first_rows(sources, values),
             risk_grid.create_grid(view),
             drawer,
             dmc.NotificationContainer(id="notices", position="bottom-right"),
@@ -62,7 +61,7 @@ def register(app: Dash, sources: Sources) -> None:
     )
     def look_again(_ticks: int | None, search: str | None) -> Any:
         try:
-            if sources.worklists.current() is None:
+            if sources.nights.latest() is None:
                 return no_update
             return create_page(sources, query_values(search))
         except ChurnError:
@@ -74,23 +73,20 @@ def _open(drawer: Any, customer: str) -> None:
         drawer.children[0].data = int(customer)
 
 
-def _subtitle(worklist: Worklist) -> str:
+def _subtitle(night: Night) -> str:
     return (
-        f"{worklist.rows:,} customers, scored {worklist.scored_at[:16]} UTC by model "
-        f"{worklist.model_version}. Open a row to see why."
+        f"{night.rows:,} customers, scored {night.scored_at:%Y-%m-%d %H:%M} UTC by model "
+        f"{night.model_version}. Open a row to see why."
     )
 
 
-def _create_waiting(*, building: bool) -> Component:
+def _create_waiting() -> Component:
     heading = create_heading("Whom to call today")
-    if building:
-        note = create_empty(
-            "The list is being prepared", "New scores have arrived. It appears here by itself."
-        )
-    else:
-        note = create_empty(
-            "Nobody was scored yet",
-            "The nightly run churn_scoring fills this list. To have it now, train a first model "
-            "(churn_training) and start churn_scoring in Airflow.",
-        )
+    note = create_empty(
+        "Nobody was scored yet",
+        "The nightly run churn_scoring fills this list; after an update of the system, too, it "
+        "waits for the next one. To have it now, start churn_scoring in Airflow, or say “make "
+        "score” where the stack runs. It needs a model in production: churn_training trains the "
+        "first one.",
+    )
     return dmc.Box([heading, note, dcc.Interval(id="list-wait", interval=WAIT_MILLISECONDS)])

@@ -170,7 +170,6 @@ def create_confusion(found: Evaluation) -> Component:
 
 def _create_campaigns(sources: Sources) -> Component:
     try:
-        sources.prepare_contacts()
         listed, control = compare_groups(sources.engine)
     except ChurnError as error:
         return create_failure(error)

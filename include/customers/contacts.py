@@ -139,6 +139,9 @@ def compare_groups(engine: sa.Engine) -> tuple[Group, Group]:
     left when the label became known after the campaign began.
     """
     table = contacts_table()
+    with database_errors(engine, f"look for the table {TABLE}"):
+        if not sa.inspect(engine).has_table(TABLE):  # the first scoring makes it
+            return Group(0, 0), Group(0, 0)
     kept_aside = sa.select(table.c.campaign).where(table.c.kind == "control").distinct()
     with database_errors(engine, f"read the table {TABLE}"), engine.connect() as connection:
         listed, control = (

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from include.champion import versions
+from include.customers import contacts
 from include.customers import ranges as customer_ranges
 from include.customers.ranges import KeyRange
 from include.errors import DataError
@@ -52,7 +53,8 @@ def plan_ranges(run: ScoringRun) -> list[Portion]:
         )
     count = min(run.rules.ranges_max, -(-rows // run.rules.range_rows))
     cuts = customer_ranges.cut(run.engine, manifest.contract, ranges=count, rows=-(-rows // count))
-    score_table.create_score_table(run.engine)
+    score_table.stage(run.engine, run.now)
+    contacts.create_contacts(run.engine)  # the call list reads it, and makes no tables
     clear_day(run.store, run.day)
     logger.info("%s customers in %s ranges, champion %s", rows, len(cuts), pointer.version)
     return [

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from include.handover import Run
 from include.params import ScoringRules
+from include.scoring.list_columns import Revenue
 from include.store import Store
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ class ScoringRun(Run):
     engine: "Engine"
     rules: ScoringRules
     rejected_share_max: float
+    revenue: Revenue
     day: date  # under which its scores are filed
     now: datetime
 

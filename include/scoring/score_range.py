@@ -16,11 +16,15 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from include.champion import versions
+from include.champion.versions import Manifest
+from include.customers import queries
 from include.customers import ranges as customer_ranges
+from include.customers.table import published_contract
 from include.errors import ChampionError, DataError
 from include.scoring import bulk
 from include.scoring import table as score_table
 from include.scoring.bulk import BulkScorer
+from include.scoring.list_columns import needed_columns, with_list_columns
 from include.scoring.plan_ranges import Portion
 from include.scoring.run import ScoringRun, part_key
 from include.store import Store
@@ -75,25 +79,13 @@ class Tally:
 
 
 def score_range(run: ScoringRun, portion: Portion) -> Scored:
-    """Stream a range through the pinned champion into its part and the table.
-
-    DataError where a later run has scored the range: an older run, cleared, would overwrite it.
-    """
+    """Stream a range through the pinned champion into its part and the run's table."""
     tally = Tally()
-    later = score_table.later_moment(run.engine, portion.keys, than=portion.scored_at)
-    if later is not None:
-        raise DataError(
-            f"this run pinned its champion at {portion.scored_at.isoformat()}, and churn_scores "
-            f"has scores of {later}: those stay; start a new run instead of clearing this one"
-        )
     scorer = pinned_scorer(run.store, portion)
     tally.lap("load")
+    contract, names = scorer.manifest.contract, columns_to_read(run, scorer.manifest)
     chunks = customer_ranges.pages(
-        run.engine,
-        scorer.manifest.contract,
-        scorer.manifest.columns,
-        portion.keys,
-        rows=run.rules.chunk_rows,
+        run.engine, contract, names, portion.keys, rows=run.rules.chunk_rows
     )
     part = part_key(run.day, f"{portion.place:04d}")
     return score_chunks(run, portion, scorer, chunks, tally=tally, part=part)
@@ -108,15 +100,16 @@ def score_chunks(
     tally: Tally,
     part: str,
 ) -> Scored:
-    """Score customers chunk by chunk into the table and one part."""
+    """Score customers chunk by chunk into the run's table and one part."""
+    table = score_table.table_of(run.engine, portion.scored_at)
     buffer = io.BytesIO()
     with pq.ParquetWriter(buffer, bulk.SCHEMA, compression="zstd") as writer:
         for frame in chunks:
             tally.lap("read")
             scores = _scored(run, portion, scorer, frame, tally)
-            writer.write_table(scores)
+            writer.write_table(scores.select(bulk.SCHEMA.names))
             tally.lap("write part")
-            score_table.upsert_scores(run.engine, scores)
+            score_table.write_scores(run.engine, table, scores)
             tally.lap("write table")
             tally.add(scores)
     run.store.write(part, buffer.getvalue())
@@ -133,6 +126,12 @@ def score_chunks(
         probability_sum=tally.probability_sum,
         seconds={step: round(seconds, 3) for step, seconds in tally.seconds.items()},
     )
+
+
+def columns_to_read(run: ScoringRun, manifest: Manifest) -> list[str]:
+    """What the version answers from, and what else the call list shows of a customer."""
+    known = queries.column_types(run.engine, published_contract())
+    return list(dict.fromkeys([*manifest.columns, *needed_columns(known)]))
 
 
 def pinned_scorer(store: Store, portion: Portion) -> BulkScorer:
@@ -174,6 +173,7 @@ def _scored(
         model_version=portion.model_version,
         scored_at=portion.scored_at,
     )
+    scores = with_list_columns(scores, frame.iloc[np.flatnonzero(good)], run.revenue)
     tally.lap("rows")
     return scores
 

@@ -66,14 +66,14 @@ class ScoreSummary(Document):
 
 
 def summarise_scores(run: ScoringRun, planned: list[Portion], scored: list[Scored]) -> ScoreSummary:
-    """Prove that the run is complete, remove what it replaces, and write the day's summary."""
+    """Prove that the run is complete, swap its table in, and write the day's summary."""
     _every_range(planned, scored)
     for portion, done in zip(planned, scored, strict=True):
         _check_part(run, portion, done)
     ranges = _with_late(run, planned[0], scored)
     _check_table(run, planned[0], ranges)
     _check_unscorable(run, ranges)
-    removed = score_table.remove_other_scores(run.engine, scored_at=planned[0].scored_at)
+    removed = score_table.publish(run.engine, planned[0].scored_at)
     summary = _summary(run, planned[0], ranges, removed=removed)
     clear_day(run.store, run.day, keep=frozenset(summary.parts))
     run.store.write(day_prefix(run.day) + SUMMARY_FILE, summary.to_bytes())
@@ -177,8 +177,8 @@ def _missing(run: ScoringRun, portion: Portion, ranges: Sequence[Scored]) -> set
     most = run.rules.chunk_rows
     found = score_table.unscored_customers(
         run.engine,
+        score_table.table_of(run.engine, portion.scored_at),
         manifest.contract.key.name,
-        scored_at=portion.scored_at,
         limit=len(unscorable) + most + 1,
     )
     missing = [key for key in found if key not in unscorable]
@@ -202,9 +202,8 @@ def _unscorable_keys(run: ScoringRun, ranges: Sequence[Scored]) -> set[int]:
 def _score_late(run: ScoringRun, portion: Portion, keys: set[int]) -> Scored:
     logger.warning("%s customers came after their range was read: scored now", len(keys))
     scorer = score_range.pinned_scorer(run.store, portion)
-    frame = customer_ranges.read_keys(
-        run.engine, scorer.manifest.contract, scorer.manifest.columns, sorted(keys)
-    )
+    names = score_range.columns_to_read(run, scorer.manifest)
+    frame = customer_ranges.read_keys(run.engine, scorer.manifest.contract, names, sorted(keys))
     part = part_key(run.day, LATE)
     return score_range.score_chunks(run, portion, scorer, [frame], tally=Tally(), part=part)
 
@@ -212,12 +211,11 @@ def _score_late(run: ScoringRun, portion: Portion, keys: set[int]) -> Scored:
 def _check_table(run: ScoringRun, portion: Portion, ranges: Sequence[Scored]) -> None:
     """The key is unique in the table, so as many rows as in the parts are the same customers."""
     expected = sum(done.rows for done in ranges)
-    found = score_table.count_scores(
-        run.engine, scored_at=portion.scored_at, model_version=portion.model_version
-    )
+    table = score_table.table_of(run.engine, portion.scored_at)
+    found = score_table.count_scores(run.engine, table)
     if found != expected:
         raise DataError(
-            f"churn_scores should hold {expected} rows of this run, as its parts do, found "
+            f"{table.name} should hold {expected} customers, as this run's parts do, found "
             f"{found}: {START_AGAIN}"
         )
 

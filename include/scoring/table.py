@@ -1,11 +1,13 @@
-"""The table `churn_scores`: each customer's latest score, for the analysts."""
+"""The table `churn_scores`: each customer's latest score, and what the analysts' call list needs.
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from datetime import datetime
+A run writes into a table of its own, `churn_scores_<its moment>`, and puts it in the place of
+`churn_scores` once everything is proved: who reads sees one whole night, never parts of two.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import cache
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,23 +15,41 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, sqlite
 
 from include.customers.database import database_errors
-from include.customers.ranges import KeyRange
 from include.customers.table import TABLE as CUSTOMERS
-from include.customers.table import stored_moment
+from include.errors import DataError
 
 TABLE = "churn_scores"
-WRITE_ROWS = 5000  # a statement of about 1 MB; servers accept 16 MB or more
-ATTEMPTS = 5  # SQLite locked by another task, or a deadlock that MySQL resolved against us
-RETRY_SECONDS = 0.5
+REPLACED = f"{TABLE}_replaced"  # MySQL: last night's, until it is dropped
+WORKLISTS = ("churn_worklist", "churn_worklist_a", "churn_worklist_b")  # of earlier releases
+WRITE_ROWS = 5000  # in one transaction, so that nobody waits long for SQLite's lock
+SWAP_SECONDS = 60  # MySQL: how long readers may hold up the swap, and others behind it
+
+# What the usual orders and filters walk along, mostly without those who have left.
+INDEXES = {
+    "probability": ("probability",),
+    "at_risk": ("at_risk",),
+    "band": ("band", "has_left", "at_risk"),
+    **{
+        f"here_{name}": ("has_left", name)
+        for name in (
+            *("probability", "at_risk", "revenue", "spend", "balance"),
+            *("card", "months_inactive", "transactions"),
+        )
+    },
+}
 
 
 @cache
-def score_table() -> sa.Table:
-    """The table's definition, with the index by which analysts read it."""
+def score_table(name: str = TABLE) -> sa.Table:
+    """The table's definition, under this name or a run's own.
+
+    What the list shows of a customer's record is NULL where it breaks the contract in a column that
+    the champion does not need.
+    """
     key = sa.BigInteger().with_variant(sqlite.INTEGER(), "sqlite")
     moment = sa.DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
     return sa.Table(
-        TABLE,
+        name,
         sa.MetaData(),
         sa.Column("customer", key, primary_key=True, autoincrement=False),
         sa.Column("probability", sa.Double(), nullable=False),
@@ -37,137 +57,166 @@ def score_table() -> sa.Table:
         sa.Column("reasons", sa.Text(), nullable=False, comment="JSON: the largest contributions"),
         sa.Column("model_version", sa.String(32), nullable=False),
         sa.Column("scored_at", moment, nullable=False, comment="UTC; the same for a whole run"),
-        sa.Index("churn_scores_probability", "probability"),
+        sa.Column("has_left", sa.SmallInteger(), nullable=False),
+        sa.Column("revenue", sa.Double(), comment="in a year, estimated"),
+        sa.Column("at_risk", sa.Double(), comment="probability × revenue"),
+        sa.Column("spend", sa.Double()),
+        sa.Column("balance", sa.Double()),
+        sa.Column("credit_limit", sa.Double()),
+        sa.Column("card", sa.String(64)),
+        sa.Column("months_inactive", sa.Integer()),
+        sa.Column("transactions", sa.BigInteger()),
+        *(sa.Index(f"{name}_{index}", *columns) for index, columns in INDEXES.items()),
         mysql_engine="InnoDB",
         mysql_charset="utf8mb4",
     )
 
 
-def create_score_table(engine: sa.Engine) -> None:
-    """Make the table unless it is there."""
-    with database_errors(engine, f"make the table {TABLE}"):
-        score_table().metadata.create_all(engine)
+def stage(engine: sa.Engine, scored_at: datetime) -> None:
+    """Make a run's own table, without indexes, and drop those of runs that never ended."""
+    with database_errors(engine, "make the table of a scoring run"):
+        score_table().create(engine, checkfirst=True)
+        _drop(engine, [name for name in _tables(engine) if re.fullmatch(rf"{TABLE}_\d+", name)])
+        with engine.begin() as connection:
+            connection.execute(sa.schema.CreateTable(score_table(_own_name(scored_at))))
 
 
-def upsert_scores(engine: sa.Engine, scores: pa.Table) -> None:
-    """Write scores over what the table says of the same customers, in transactions of a batch."""
-    write = _write_sqlite if engine.dialect.name == "sqlite" else _write_mysql
-    with database_errors(engine, f"write the table {TABLE}"):
-        for batch in scores.to_batches(max_chunksize=WRITE_ROWS):
-            _patiently(engine, write, batch)
+def table_of(engine: sa.Engine, scored_at: datetime) -> sa.Table:
+    """Where a run's scores are: in its own table, or in `churn_scores` once that was swapped in.
 
-
-def count_scores(engine: sa.Engine, *, scored_at: datetime, model_version: str) -> int:
-    """How many rows a run has written."""
-    table = score_table()
-    query = (
-        sa.select(sa.func.count())
-        .select_from(table)
-        .where(_of_run(scored_at), table.c.model_version == model_version)
+    DataError where they made way for a later run's: an older run, cleared, must not come back.
+    """
+    own = score_table(_own_name(scored_at))
+    with database_errors(engine, "look for the table of a scoring run"):
+        if own.name in _tables(engine):
+            return own
+        with engine.connect() as connection:
+            found = connection.scalar(sa.select(score_table().c.scored_at).limit(1))
+    if found == scored_at.astimezone(UTC).replace(tzinfo=None):
+        return score_table()
+    raise DataError(
+        f"this run pinned its champion at {scored_at.isoformat()}, and a later run has begun; "
+        f"{TABLE} has scores of {found}: those stay; start a new run instead of clearing this one"
     )
-    with database_errors(engine, f"read the table {TABLE}"), engine.connect() as connection:
-        return int(connection.scalar(query) or 0)
 
 
-def later_moment(engine: sa.Engine, keys: KeyRange, *, than: datetime) -> str | None:
-    """When a later run scored a customer of the range; None where none did."""
-    table = score_table()
-    moment: sa.ColumnElement[str] = sa.type_coerce(table.c.scored_at, sa.String())
-    later = moment > sa.literal(stored_moment(than), sa.String())
-    query = sa.select(moment).where(keys.condition(table.c.customer), later).limit(1)
-    with database_errors(engine, f"read the table {TABLE}"), engine.connect() as connection:
-        found = connection.scalar(query)
-        return None if found is None else str(found)
+def write_scores(engine: sa.Engine, table: sa.Table, rows: pa.Table) -> None:
+    """Write rows over what the table says of the same customers, in transactions of a batch."""
+    write = _write_sqlite if engine.dialect.name == "sqlite" else _write_mysql
+    names = [column.name for column in table.columns]
+    with database_errors(engine, f"write the table {table.name}"):
+        for batch in rows.to_batches(max_chunksize=WRITE_ROWS):
+            with engine.begin() as connection:
+                write(connection, table, batch.select(names))
+
+
+def count_scores(engine: sa.Engine, table: sa.Table) -> int:
+    """How many customers have a score."""
+    with database_errors(engine, f"read the table {table.name}"), engine.connect() as connection:
+        return int(connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0)
 
 
 def unscored_customers(
-    engine: sa.Engine, key: str, *, scored_at: datetime, limit: int
+    engine: sa.Engine, table: sa.Table, key: str, *, limit: int
 ) -> Sequence[int | None]:
-    """The keys of customers who are in `churners` and not in a run's scores, so many at most."""
-    table = score_table()
+    """The keys of customers who are in `churners` and not in the table, so many at most."""
     customers = sa.table(CUSTOMERS, sa.column(key))
-    scored = sa.and_(table.c.customer == customers.c[key], _of_run(scored_at))
     query = (
         sa.select(customers.c[key])
-        .select_from(customers.outerjoin(table, scored))
+        .select_from(customers.outerjoin(table, table.c.customer == customers.c[key]))
         .where(table.c.customer.is_(None))
         .order_by(customers.c[key])
         .limit(limit)
     )
-    with database_errors(engine, f"read the table {TABLE}"), engine.connect() as connection:
+    with database_errors(engine, f"read the table {table.name}"), engine.connect() as connection:
         return list(connection.scalars(query))
 
 
-def remove_other_scores(engine: sa.Engine, *, scored_at: datetime) -> int:
-    """Remove what earlier runs said of customers who are gone or can no longer be scored."""
-    table = score_table()
-    statement = sa.delete(table).where(sa.not_(_of_run(scored_at)))
-    with database_errors(engine, f"write the table {TABLE}"), engine.begin() as connection:
-        return connection.execute(statement).rowcount
+def publish(engine: sa.Engine, scored_at: datetime) -> int:
+    """Put a run's table in the place of `churn_scores`; how many customers have no score any more.
+
+    Its indexes are made first: after the rows is several times as fast as with them.
+    """
+    own = table_of(engine, scored_at)
+    if own.name == TABLE:
+        return 0
+    before = score_table()
+    gone = ~sa.exists().where(own.c.customer == before.c.customer)
+    query = sa.select(sa.func.count()).select_from(before).where(gone)
+    with database_errors(engine, f"put {own.name} in the place of {TABLE}"):
+        for index in sorted(own.indexes, key=lambda index: str(index.name)):
+            index.create(engine, checkfirst=True)
+        with engine.connect() as connection:
+            removed = int(connection.scalar(query) or 0)
+        _swap(engine, own.name)
+        _drop(engine, [name for name in _tables(engine) if name in WORKLISTS])
+    return removed
 
 
-def _of_run(scored_at: datetime) -> "sa.ColumnElement[bool]":
-    # As text: both databases compare it rightly, and no driver converts it.
-    moment: sa.ColumnElement[Any] = sa.literal(stored_moment(scored_at), sa.String())
-    return sa.type_coerce(score_table().c.scored_at, sa.String()) == moment
+def _swap(engine: sa.Engine, name: str) -> None:
+    """At once, for every reader: MySQL's RENAME changes both names, SQLite has transactions."""
+    if engine.dialect.name == "sqlite":
+        statements: tuple[str, ...] = (
+            "PRAGMA analysis_limit=2000",
+            "BEGIN IMMEDIATE",
+            f"DROP TABLE {TABLE}",
+            f"ALTER TABLE {name} RENAME TO {TABLE}",
+            f"ANALYZE {TABLE}",  # without statistics it would walk the wrong index
+        )
+    else:
+        statements = (
+            f"DROP TABLE IF EXISTS {REPLACED}",
+            f"ANALYZE TABLE {name}",
+            f"SET SESSION lock_wait_timeout = {SWAP_SECONDS}",
+            f"RENAME TABLE {TABLE} TO {REPLACED}, {name} TO {TABLE}",
+            f"DROP TABLE {REPLACED}",
+        )
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
 
 
-def _patiently(
-    engine: sa.Engine, write: Callable[[sa.Connection, pa.RecordBatch], None], batch: Any
-) -> None:
-    """One transaction; tried again where the database let another writer go first."""
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            with _writing(engine) as connection:
-                write(connection, batch)
-            return
-        except sa.exc.OperationalError as error:
-            if attempt == ATTEMPTS or not _lost_to_another(error):
-                raise
-            time.sleep(RETRY_SECONDS * attempt)
+def _own_name(scored_at: datetime) -> str:
+    return f"{TABLE}_{scored_at.astimezone(UTC):%Y%m%d%H%M%S%f}"
 
 
-@contextmanager
-def _writing(engine: sa.Engine) -> Iterator[sa.Connection]:
-    with engine.connect() as connection:
-        if engine.dialect.name != "sqlite":
-            # Gaps are not locked then, so tasks in neighbouring ranges do not wait for each other.
-            connection = connection.execution_options(isolation_level="READ COMMITTED")
-        with connection.begin():
-            yield connection
+def _tables(engine: sa.Engine) -> list[str]:
+    return sa.inspect(engine).get_table_names()
 
 
-def _lost_to_another(error: sa.exc.OperationalError) -> bool:
-    reason = str(error.orig)
-    return any(sign in reason for sign in ("database is locked", "1205", "1213"))
+def _drop(engine: sa.Engine, names: Sequence[str]) -> None:
+    with engine.begin() as connection:
+        for name in names:
+            connection.exec_driver_sql(f"DROP TABLE {name}")
 
 
-def _write_sqlite(connection: sa.Connection, batch: pa.RecordBatch) -> None:
-    names = [column.name for column in score_table().columns]
-    changes = ", ".join(f"{name} = excluded.{name}" for name in names[1:])
-    columns = [batch.column(name).to_pylist() for name in names[:-1]]
-    columns.append([stored_moment(moment) for moment in batch.column(names[-1]).to_pylist()])
+def _write_sqlite(connection: sa.Connection, table: sa.Table, batch: pa.RecordBatch) -> None:
+    columns = [_plain(column).to_pylist() for column in batch.columns]
+    marks = ", ".join("?" * len(columns))
     connection.exec_driver_sql(
-        f"INSERT INTO {TABLE} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))}) "
-        f"ON CONFLICT (customer) DO UPDATE SET {changes}",
+        f"REPLACE INTO {table.name} ({', '.join(batch.schema.names)}) VALUES ({marks})",
         list(zip(*columns, strict=True)),
     )
 
 
-def _write_mysql(connection: sa.Connection, batch: pa.RecordBatch) -> None:
-    """One statement made by Arrow: a driver would take longer over each value than the server."""
-    names = [column.name for column in score_table().columns]
-    changes = ", ".join(f"{name} = VALUES({name})" for name in names[1:])
-    numbers = [pc.cast(batch.column(name), pa.string()) for name in names[:2]]
-    moments = pc.strftime(batch.column(names[-1]), format="%Y-%m-%d %H:%M:%S")
-    texts = [*(batch.column(name) for name in names[2:-1]), moments]
-    rows = pc.binary_join_element_wise(*numbers, *map(_quoted, texts), ",")
+def _write_mysql(connection: sa.Connection, table: sa.Table, batch: pa.RecordBatch) -> None:
+    """One statement made by Arrow: a driver takes longer over a row's values than the server."""
+    rows = pc.binary_join_element_wise(*map(_literal, batch.columns), ",")
     connection.execution_options(no_parameters=True).exec_driver_sql(
-        f"INSERT INTO {TABLE} ({', '.join(names)}) VALUES ({'),('.join(rows.to_pylist())}) "
-        f"ON DUPLICATE KEY UPDATE {changes}"
+        f"REPLACE INTO {table.name} ({', '.join(batch.schema.names)}) "
+        f"VALUES ({'),('.join(rows.to_pylist())})"
     )
 
 
-def _quoted(texts: pa.Array) -> pa.Array:
-    escaped = pc.replace_substring(pc.replace_substring(texts, "\\", "\\\\"), "'", "''")
-    return pc.binary_join_element_wise("'", escaped, "'", "")
+def _literal(values: pa.Array) -> pa.Array:
+    values = _plain(values)
+    if pa.types.is_string(values.type):
+        escaped = pc.replace_substring(pc.replace_substring(values, "\\", "\\\\"), "'", "''")
+        values = pc.binary_join_element_wise("'", escaped, "'", "")
+    return pc.coalesce(pc.cast(values, pa.string()), "NULL")
+
+
+def _plain(values: pa.Array) -> pa.Array:
+    """Moments as both databases read them, everything else as it is."""
+    is_moment = pa.types.is_timestamp(values.type)
+    return pc.strftime(values, format="%Y-%m-%d %H:%M:%S") if is_moment else values

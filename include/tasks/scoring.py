@@ -41,6 +41,7 @@ def open_run(context: Context) -> "ScoringRun":
     """The run's connections and rules, for the day on which it was due."""
     from include.handover import now
     from include.params import load_params
+    from include.scoring.list_columns import Revenue
     from include.scoring.run import ScoringRun
     from include.settings import load_settings
     from include.tasks import connections
@@ -53,6 +54,7 @@ def open_run(context: Context) -> "ScoringRun":
         engine=connections.customer_engine(settings),
         rules=params.scoring,
         rejected_share_max=params.validation.rejected_share_max,
+        revenue=Revenue(settings.revenue_per_spend, settings.revenue_per_balance),
         day=day_of(context),
         now=now(),
     )

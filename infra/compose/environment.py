@@ -84,7 +84,7 @@ CHOICES = """
 # The largest request: records, and bytes.
 #CHURN_MAX_BATCH_ROWS=10000
 #CHURN_MAX_BODY_BYTES=16777216
-# What the bank earns in a year from a dollar that is spent, and from a dollar of balance.
+# What the bank earns in a year from a dollar spent and one of balance, from the next scoring on.
 #CHURN_REVENUE_PER_SPEND=0.015
 #CHURN_REVENUE_PER_BALANCE=0.18
 # Who hears of an alert: a file that holds the URL of a webhook, and nothing else.

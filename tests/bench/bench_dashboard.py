@@ -1,8 +1,8 @@
 """The first page with many customers: python -m tests.bench.bench_dashboard --rows 1000000.
 
-It builds a bank of made-up rows in SQLite, starts the dashboard under gunicorn, and prints the time
-to build the worklist, to answer each kind of question, to an interactive page in chromium where
-there is one, and the server's memory.
+It fills a bank with made-up rows, in SQLite or where CHURN_DATABASE_URL says, starts the dashboard
+under gunicorn, and prints the time to swap a night's table in, to answer each kind of question, to
+an interactive page in chromium where there is one, and the server's memory.
 """
 
 import argparse
@@ -19,16 +19,17 @@ import numpy as np
 import psutil
 import sqlalchemy as sa
 
-from dashboard.data.call_list import CallList, ListView
-from dashboard.data.worklist import Revenue, WorklistKeeper, build, scores_stamp
+from dashboard.data.call_list import CallList, Nights
+from dashboard.data.list_view import ListView
 from include.contract import load_contract
 from include.customers import loading
 from include.customers.contacts import create_contacts
 from include.customers.database import open_engine
 from include.customers.rows import upsert_rows
 from include.customers.sample import sample_customers
-from include.scoring.table import score_table
+from include.scoring import table as score_table
 from include.settings import Settings
+from tests.dashboard.bank import list_rows
 from tests.dashboard.conftest import ARGUMENTS, Dashboard
 from tests.ports import free_ports
 
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 100_000
 VISITS = 9
-REASONS = '[{"feature": "Total_Trans_Ct", "contribution": 1.2}]'
 QUESTIONS = {
     "default order": {},
     "order by risk": {"sort": "risk:desc"},
@@ -67,56 +67,36 @@ def main() -> None:
 def measure(settings: Settings, rows: int) -> None:
     """Everything, on a bank of that many customers."""
     engine = open_engine(settings.resolved_database_url)
-    fill(engine, rows)
-    revenue = Revenue(settings.revenue_per_spend, settings.revenue_per_balance)
+    moment = datetime.now(UTC)
+    fill(engine, rows, moment)
     started = time.perf_counter()
-    stamp = scores_stamp(engine, revenue) or ""
-    build(engine, revenue, stamp=stamp, now=datetime.now(UTC))
-    write(f"worklist of {rows:,} built: {time.perf_counter() - started:.1f} s")
-    worklist = WorklistKeeper(engine, revenue).current()
-    assert worklist is not None
+    score_table.publish(engine, moment)
+    write(f"table of {rows:,} indexed and swapped in: {time.perf_counter() - started:.1f} s")
+    write(f"which night it is, asked first: {timed(Nights(engine).latest, times=1):.0f} ms")
     for name, values in QUESTIONS.items():
-        calls = CallList(engine, worklist, ListView.from_values(values))
+        calls = CallList(engine, ListView.from_values(values))
         page, count = timed(lambda calls=calls: calls.page(0, 50)), timed(calls.count)
-        worklist.counts.clear()
-        first = timed(calls.count, times=1)
-        write(f"{name}: page {page:.0f} ms, count {first:.0f} ms at first, then {count:.0f} ms")
-    calls = CallList(engine, worklist, ListView())
+        write(f"{name}: page {page:.0f} ms, count {count:.0f} ms")
+    calls = CallList(engine, ListView())
     write(f"sum of a campaign of 250 calls: {timed(calls.campaign_sum):.0f} ms")
     look(settings)
 
 
-def fill(engine: sa.Engine, rows: int) -> None:
+def fill(engine: sa.Engine, rows: int, moment: datetime) -> None:
     """Customers and scores; the scores are drawn, for only their number matters here."""
     loading.create_table(engine)
     create_contacts(engine)
-    score_table().metadata.create_all(engine)
+    score_table.stage(engine, moment)
+    table = score_table.table_of(engine, moment)
     contract, random = load_contract(), np.random.default_rng(1)
-    base, moment = sample_customers(min(rows, BATCH_ROWS), seed=1), datetime.now(UTC)
+    base = sample_customers(min(rows, BATCH_ROWS), seed=1)
     for start in range(0, rows, len(base)):
         frame = base.assign(**{contract.key.name: base[contract.key.name] + start})
         frame[contract.labelled_at.name] = None
-        drawn = random.beta(0.4, 2.5, len(frame))
         with engine.begin() as connection:
             upsert_rows(connection, frame, keeps_moment=False)
-            keys = frame[contract.key.name].tolist()
-            connection.execute(
-                sa.insert(score_table()),
-                [score(key, p, moment) for key, p in zip(keys, drawn.tolist(), strict=True)],
-            )
-
-
-def score(customer: int, probability: float, moment: datetime) -> dict[str, Any]:
-    """A row of churn_scores."""
-    band = "high" if probability >= 0.5 else "medium" if probability >= 0.2 else "low"
-    return {
-        "customer": customer,
-        "probability": probability,
-        "band": band,
-        "reasons": REASONS,
-        "model_version": "1",
-        "scored_at": moment.replace(tzinfo=None),
-    }
+        found = list_rows(frame, random.beta(0.4, 2.5, len(frame)), now=moment)
+        score_table.write_scores(engine, table, found)
 
 
 def look(settings: Settings) -> None:

@@ -43,7 +43,7 @@ from include.store import LocalStore, Store
 from include.training import fit
 from tests.bench.memory import peak_mib
 from tests.conftest import database_daemon
-from tests.include.nights import fitted_on, put_champion
+from tests.include.nights import REVENUE, fitted_on, put_champion
 
 FIRST_KEY = 700_000_001
 LOADED_AT_ONCE = 250_000
@@ -78,6 +78,7 @@ class Place:
             engine=open_engine(self.url),
             rules=self.params.scoring,
             rejected_share_max=self.params.validation.rejected_share_max,
+            revenue=REVENUE,
             day=day,
             now=datetime.now(UTC),
         )
@@ -195,7 +196,7 @@ def raw_seconds(place: Place, home: Path, fitted: fit.Fitted, rows: int) -> dict
     return {
         "client dump": timed(lambda: dump(place, home)),
         "inplace_predict": predict_seconds(place, fitted, rows),
-        "LOAD DATA": load_data(place, home, rows),
+        **load_data(place, home, rows),
     }
 
 
@@ -230,26 +231,28 @@ def predict_seconds(place: Place, fitted: fit.Fitted, rows: int) -> float:
     return seconds * rows / len(features)
 
 
-def load_data(place: Place, home: Path, rows: int) -> float:
-    """LOAD DATA of as many made-up scores, read by the server from a file of its own."""
+def load_data(place: Place, home: Path, rows: int) -> dict[str, float]:
+    """LOAD DATA of as many made-up scores from a file of the server's own, and their indexes."""
     path = home / "data" / "scores.tsv"
     reasons = '[{"feature":"Total_Trans_Ct","contribution":-1.2345},' * 2
     with path.open("w", newline="") as file:
         lines = csv.writer(file, delimiter="\t", quoting=csv.QUOTE_NONE, quotechar=None)
         random = np.random.default_rng(1).random(rows)
         for place_in, probability in enumerate(random.tolist()):
+            of_record = [0, 150.5, 150.5 * probability, 4000, 800, 9000, "Blue", 2, 60]
             lines.writerow(
                 [FIRST_KEY + place_in, probability, "medium", reasons + reasons, "1", "2026-11-22"]
+                + of_record
             )
-    engine = open_engine(place.url)
-    with engine.begin() as connection:
-        connection.exec_driver_sql("DROP TABLE IF EXISTS raw_scores")
-        score_table.create_score_table(engine)
-        connection.exec_driver_sql("CREATE TABLE raw_scores LIKE churn_scores")
     path.chmod(0o644)
-    statement = f"LOAD DATA INFILE '{path}' INTO TABLE raw_scores"
+    engine, moment = open_engine(place.url), datetime.now(UTC)
+    score_table.stage(engine, moment)
+    name = score_table.table_of(engine, moment).name
     with engine.begin() as connection:
-        return timed(lambda: connection.exec_driver_sql(statement))
+        loading_in = timed(
+            lambda: connection.exec_driver_sql(f"LOAD DATA INFILE '{path}' INTO TABLE {name}")
+        )
+    return {"LOAD DATA": loading_in, "indexes": timed(lambda: score_table.publish(engine, moment))}
 
 
 def prepared(url: str, home: Path, rows: int) -> tuple[Place, fit.Fitted]:

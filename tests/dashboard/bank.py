@@ -7,28 +7,32 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import sqlalchemy as sa
 
 from include.champion import versions
 from include.champion.onnx_scorer import Scorer
 from include.contract import load_contract
-from include.customers import loading
+from include.customers import contacts, loading
 from include.customers.database import open_engine
 from include.customers.sample import sample_customers
 from include.drift import findings
 from include.drift.findings import DriftDay, GroupDrift, Guard, Retraining, Verdict, day_key
 from include.handover import frame_bytes
 from include.params import load_params
-from include.scoring.table import score_table
+from include.scoring import bulk
+from include.scoring import table as score_table
+from include.scoring.list_columns import Revenue, with_list_columns
 from include.settings import Settings
 from include.store import LocalStore, open_store
 from include.training import evaluation
 from tests.webapp.champions import Version, make_version, publish
 
 ROWS = 4000
-BANDS = ((0.8, "critical"), (0.5, "high"), (0.2, "medium"), (0.0, "low"))
-CHUNK_ROWS = 5000
-TREES_FOR_REASONS = 3
+REVENUE = Revenue(per_spend=0.015, per_balance=0.18)
+REASONS = str(
+    [{"feature": name, "contribution": 1.2345} for name in load_contract().feature_names[:3]]
+).replace("'", '"')
 
 
 @cache
@@ -81,39 +85,29 @@ def open_bank(settings: Settings, *, rows: int = ROWS, scored: bool = True) -> N
 
 
 def score_everybody(engine: sa.Engine, frame: pd.DataFrame) -> None:
-    """What the nightly run leaves in `churn_scores`."""
+    """What the nightly run leaves in the database."""
     manifest, files = whole_version()
     matrix = manifest.contract.matrix(frame, manifest.columns)
     answers = Scorer(files[versions.MODEL_FILE]).score(matrix)
-    reasons = _reasons(matrix, manifest.columns)
-    moment = datetime.now(UTC).replace(tzinfo=None)
-    score_table().metadata.create_all(engine)
-    rows = [
-        {
-            "customer": int(key),
-            "probability": float(p),
-            "band": next(name for begins, name in BANDS if p >= begins),
-            "reasons": why,
-            "model_version": manifest.version,
-            "scored_at": moment,
-        }
-        for key, p, why in zip(
-            frame[manifest.contract.key.name].tolist(), answers, reasons, strict=True
-        )
-    ]
-    with engine.begin() as connection:
-        for start in range(0, len(rows), CHUNK_ROWS):
-            connection.execute(sa.insert(score_table()), rows[start : start + CHUNK_ROWS])
+    now = datetime.now(UTC)
+    contacts.create_contacts(engine)
+    score_table.stage(engine, now)
+    rows = list_rows(frame, answers, now=now)
+    score_table.write_scores(engine, score_table.table_of(engine, now), rows)
+    score_table.publish(engine, now)
 
 
-def _reasons(matrix: Any, names: tuple[str, ...]) -> list[str]:
-    """The columns in which a customer is furthest from the mean: true enough for a list."""
-    distance = (matrix - matrix.mean(axis=0)) / (matrix.std(axis=0) + 1e-9)
-    order = np.argsort(-np.abs(distance), axis=1)[:, :TREES_FOR_REASONS]
-    return [
-        json.dumps([{"feature": names[i], "contribution": round(float(row[i]), 4)} for i in places])
-        for row, places in zip(distance, order, strict=True)
-    ]
+def list_rows(frame: pd.DataFrame, answers: Any, *, now: datetime) -> pa.Table:
+    """Rows of `churn_scores`, by version 1, each for the same reasons."""
+    scores = bulk.score_rows(
+        answers,
+        pa.repeat(REASONS, len(frame)),
+        keys=frame[load_contract().key.name].to_numpy(),
+        bands=load_params(Settings().params_file).scoring.bands,
+        model_version="1",
+        scored_at=now,
+    )
+    return with_list_columns(scores, frame, REVENUE)
 
 
 def write_drift_days(store: LocalStore, *, days: int = 10) -> date:

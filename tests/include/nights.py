@@ -16,6 +16,7 @@ from include.champion.versions import Manifest
 from include.contract import Contract
 from include.features import engineered_for
 from include.params import Params, load_params
+from include.scoring.list_columns import Revenue
 from include.scoring.plan_ranges import Portion, plan_ranges
 from include.scoring.run import ScoringRun, day_prefix
 from include.scoring.score_range import Scored, score_range
@@ -27,6 +28,7 @@ from tests.include.bank_days import manifest_of, promote
 from tests.include.handing_on import handed_on
 
 DAY = date(2026, 11, 22)
+REVENUE = Revenue(per_spend=0.015, per_balance=0.18)
 RULES = load_params(Settings().params_file).scoring
 MADE_UP_ROWS = 16
 PEOPLE = 1000
@@ -85,6 +87,7 @@ def night_of(store: Store, engine: Engine, **rules: Any) -> ScoringRun:
         engine=engine,
         rules=RULES.model_copy(update=rules),
         rejected_share_max=0.05,
+        revenue=REVENUE,
         day=DAY,
         now=datetime.now(UTC),
     )

@@ -5,7 +5,6 @@ import io
 import json
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
@@ -16,10 +15,9 @@ import pytest
 import sqlalchemy as sa
 
 from dashboard.components.what_if import changed_record, integer_names
-from dashboard.data import worklist
 from dashboard.pages import customers
 from include.contract import load_contract
-from include.customers.contacts import Mark, contacts_table, mark
+from include.customers.contacts import contacts_table
 from include.settings import Settings
 from tests.dashboard import bank
 from tests.dashboard.conftest import Dashboard, Looked, OpenPage, Serve, until, visit
@@ -113,27 +111,6 @@ def test_row_opens_closes_and_opens_again(
     assert looked.errors == []
 
 
-def test_url_carries_the_state(dashboard: Dashboard, open_page: OpenPage) -> None:
-    page, _ = open_page(dashboard.url + "/?bands=medium&sort=risk:asc&budget=600")
-    page.locator(".risk-bar").first.wait_for()
-    bands = page.locator(".risk-band").all_inner_texts()
-    assert set(bands) == {"medium"}
-    page.get_by_label("Budget", exact=True).fill("240")
-    page.get_by_text("Call 20 customers").wait_for()
-    until(page, "location.search.includes('budget=240')")
-    assert "bands=medium" in page.url and "sort=risk" in page.url
-
-
-def test_sorting_goes_through_the_database(
-    dashboard: Dashboard, open_page: OpenPage, expected: pd.DataFrame
-) -> None:
-    page, _ = open_page(dashboard.url + "/?sort=transactions:asc")
-    page.locator(".risk-bar").first.wait_for()
-    fewest = expected[expected["Total_Trans_Ct"] == expected["Total_Trans_Ct"].min()]
-    first = page.locator('.ag-row[row-index="0"]').first.get_attribute("row-id")
-    assert int(first or 0) == fewest["customer"].min()
-
-
 def test_filters_of_the_url_reach_grid_and_file(
     dashboard: Dashboard, open_page: OpenPage, expected: pd.DataFrame
 ) -> None:
@@ -214,7 +191,6 @@ def test_list_appears_when_the_first_scores_do(
     open_page: OpenPage, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(customers, "WAIT_MILLISECONDS", 300)
-    monkeypatch.setattr(worklist, "LOOK_SECONDS", 0.3)
     settings = Settings(var_dir=tmp_path, api_url="http://127.0.0.1:9")
     page, looked = open_page(serve(settings) + "/")
     page.get_by_text("Nobody was scored yet").wait_for()
@@ -256,15 +232,3 @@ def test_result_is_noted_and_shown(
     page.get_by_label("Note").fill("moves abroad")
     page.get_by_label("Mark this customer").get_by_role("button", name="Leaves").click()
     page.get_by_text(re.compile("called: leaves – moves abroad")).wait_for()
-
-
-def test_called_customers_come_back_after_the_rest(
-    dashboard: Dashboard, expected: pd.DataFrame, bank_engine: sa.Engine
-) -> None:
-    first = int(expected["customer"].iloc[0])
-    mark(bank_engine, [Mark(first, "called")], now=datetime(2026, 1, 1, tzinfo=UTC))
-    answer = httpx.get(dashboard.url + "/campaign.csv", params={"budget": "12"})
-    assert int(lines_of(answer.text)[0]["Customer"]) == first
-    mark(bank_engine, [Mark(first, "called")], now=datetime.now(UTC))
-    answer = httpx.get(dashboard.url + "/campaign.csv", params={"budget": "12"})
-    assert int(lines_of(answer.text)[0]["Customer"]) != first

@@ -13,11 +13,11 @@ from include.scoring.score_range import score_range
 
 def score_slowly(url: str, night: ScoringRun, portion: Portion) -> None:
     """Score a range with a pause after each chunk; the night comes without its engine."""
-    quick = score_table.upsert_scores
+    quick = score_table.write_scores
 
-    def slow(engine: Any, scores: Any) -> None:
-        quick(engine, scores)
+    def slow(*arguments: Any) -> None:
+        quick(*arguments)
         time.sleep(60)
 
-    score_table.upsert_scores = slow
+    score_table.write_scores = slow
     score_range(replace(night, engine=open_engine(url)), portion)

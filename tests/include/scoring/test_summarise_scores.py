@@ -8,11 +8,13 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+import sqlalchemy as sa
 
 from include.champion.onnx_scorer import Scorer
 from include.contract import Contract
 from include.customers import loading
 from include.errors import DataError
+from include.scoring import table as score_table
 from include.scoring.run import ScoringRun, day_prefix
 from include.scoring.summarise_scores import SUMMARY_FILE, summarise_scores
 from tests.include.nights import (
@@ -85,6 +87,35 @@ def test_customers_who_are_gone_leave_no_score_behind(night: ScoringRun) -> None
     assert summary.removed == PEOPLE - summary.customers
 
 
+def test_who_reads_during_a_run_sees_the_night_before_and_afterwards_all_of_tonight(
+    night: ScoringRun,
+) -> None:
+    whole_night(night)
+    before = table_of(night)
+    sql(night.engine, "UPDATE churners SET Total_Trans_Ct = Total_Trans_Ct + 1")
+    portions = plan(night)
+    done = scored(night, portions)
+    pd.testing.assert_frame_equal(table_of(night), before)
+    summarise_scores(night, portions, done)
+    after = table_of(night)
+    assert (after["transactions"] == before["transactions"] + 1).all()
+    assert after["scored_at"].nunique() == 1
+    scored(night, portions[:1])  # a range that is cleared after the end
+    assert (summarise_scores(night, portions, done).removed, len(table_of(night))) == (0, PEOPLE)
+
+
+def test_tables_of_other_releases_and_of_unfinished_runs_make_way(night: ScoringRun) -> None:
+    old = "customer BIGINT PRIMARY KEY, probability DOUBLE, scored_at DATETIME"
+    sql(night.engine, f"CREATE TABLE churn_scores ({old})")
+    sql(night.engine, "INSERT INTO churn_scores VALUES (1, 0.5, '2026-11-01 03:00:00')")
+    sql(night.engine, "CREATE TABLE churn_worklist_a (customer BIGINT)")
+    plan(night)  # and nothing more
+    assert whole_night(night).removed == 1
+    assert sorted(sa.inspect(night.engine).get_table_names()) == [
+        *("churn_contacts", "churn_scores", "churners"),
+    ]
+
+
 def test_too_many_at_fault_fail_the_night_and_keep_yesterdays_scores(
     sqlite_night: ScoringRun,
 ) -> None:
@@ -132,9 +163,12 @@ def test_the_proof_notices_a_range_that_was_not_scored(sqlite_night: ScoringRun)
         summarise_scores(sqlite_night, portions, done[:-1])
 
 
-def test_the_proof_notices_rows_that_the_table_has_lost(sqlite_night: ScoringRun) -> None:
+def test_the_proof_notices_a_row_about_nobody(sqlite_night: ScoringRun) -> None:
     portions = plan(sqlite_night)
     done = scored(sqlite_night, portions)
-    sql(sqlite_night.engine, "UPDATE churn_scores SET model_version = '9' WHERE customer % 7 = 0")
-    with pytest.raises(DataError, match="churn_scores should hold 1000 rows"):
+    table = score_table.table_of(sqlite_night.engine, portions[0].scored_at).name
+    columns = "customer, probability, band, reasons, model_version, scored_at, has_left"
+    row = "1, 0.5, 'low', '[]', '1', '2026-11-22', 0"
+    sql(sqlite_night.engine, f"INSERT INTO {table} ({columns}) VALUES ({row})")
+    with pytest.raises(DataError, match=f"{table} should hold 1000 customers, .* found 1001"):
         summarise_scores(sqlite_night, portions, done)

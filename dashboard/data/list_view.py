@@ -1,0 +1,70 @@
+"""What of the call list somebody looks at, as the URL and the grid's requests say it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from dashboard.data.rules import CallRules
+
+STATUSES = ("open", "listed", "called", "snoozed", "control", "all")
+SHOWN = (
+    *("customer", "risk", "band", "call_value", "value", "spend", "balance", "credit_limit"),
+    *("card", "months_inactive", "transactions"),
+)
+FILTERED = tuple(name for name in SHOWN if name != "band")
+
+
+@dataclass(frozen=True)
+class ListView:
+    """What of the list somebody looks at, and in which order."""
+
+    rules: CallRules = field(default_factory=CallRules)
+    bands: tuple[str, ...] = ()
+    status: str = "open"
+    with_left: bool = False
+    campaign_only: bool = False
+    find: int | None = None
+    filters: Mapping[str, Any] = field(default_factory=dict)
+    sort: tuple[tuple[str, str], ...] = (("call_value", "desc"),)
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, str]) -> Self:
+        """A view from a URL's query; what cannot be understood keeps its default."""
+        status = values.get("status", "open")
+        find = values.get("find", "").strip()
+        return cls(
+            rules=CallRules.from_values(dict(values)),
+            bands=tuple(band for band in values.get("bands", "").split(",") if band),
+            status=status if status in STATUSES else "open",
+            with_left=values.get("left") == "1",
+            campaign_only=values.get("view") == "campaign",
+            find=int(find) if find.isascii() and find.isdigit() and len(find) < 17 else None,
+            filters=_filters(values.get("filters", "")),
+            sort=_sort(values.get("sort", "")),
+        )
+
+
+def _filters(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    known = found.items() if isinstance(found, dict) else ()
+    return {n: m for n, m in known if n in FILTERED and _is_filter(m)}
+
+
+def _is_filter(model: Any) -> bool:
+    """Whether it is a filter as AG Grid makes them: plain, or joined of plain ones."""
+    if not isinstance(model, dict):
+        return False
+    conditions = model.get("conditions") or []
+    return isinstance(conditions, list) and all(
+        isinstance(each, dict) and "conditions" not in each for each in conditions
+    )
+
+
+def _sort(text: str) -> tuple[tuple[str, str], ...]:
+    pairs = [part.partition(":")[::2] for part in text.split(",")]
+    found = tuple((n, d) for n, d in pairs if n in SHOWN and d in {"asc", "desc"})
+    return found[:3] or (("call_value", "desc"),)

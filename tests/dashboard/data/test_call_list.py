@@ -1,0 +1,147 @@
+"""The call list on SQLite and on a MySQL-compatible server."""
+
+import json
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from dashboard.components.risk_grid import shown_row
+from dashboard.data.call_list import CallList, Nights
+from dashboard.data.campaign import campaign_csv
+from dashboard.data.list_view import ListView
+from include.customers import contacts, loading
+from include.customers.contacts import Mark
+from include.customers.database import open_engine
+from include.scoring.table import score_table
+from tests.dashboard import bank
+
+ROWS = 600
+BANDS = ("critical", "high", "medium", "low")
+
+
+@pytest.fixture(scope="module", params=["sqlite", "mariadb"])
+def scored(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Scored customers in a database of either kind."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path_factory.mktemp('list') / 'churn.db'}"
+    else:
+        server, name = request.getfixturevalue("mariadb_server"), f"churn_{secrets.token_hex(6)}"
+        with closing_engine(server) as engine, engine.begin() as connection:
+            connection.execute(sa.text(f"CREATE DATABASE {name} CHARACTER SET utf8mb4"))
+        url = f"{server}/{name}"
+    with closing_engine(url) as engine:
+        loading.create_table(engine)
+        loading.load_customers(engine, bank.people(ROWS), now=datetime.now(UTC))
+        bank.score_everybody(engine, bank.people(ROWS))
+        yield engine
+
+
+@contextmanager
+def closing_engine(url: str) -> Iterator[sa.Engine]:
+    """An engine whose connections end with the block."""
+    engine = open_engine(url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def engine(scored: sa.Engine) -> Iterator[sa.Engine]:
+    """The same, whose marks go with the test."""
+    yield scored
+    with scored.begin() as connection:
+        connection.execute(sa.delete(contacts.contacts_table()))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"sort": "transactions:asc"},
+        {"bands": "low", "left": "1"},
+        {"status": "all", "filters": '{"card": {"type": "contains", "filter": "blue"}}'},
+        {"filters": '{"spend": {"type": "inRange", "filter": 1000, "filterTo": 4000}}'},
+        {"view": "campaign"},
+        {"filters": '{"spend": {"type": "lessThan", "filter": 99999999999999999999}}'},
+        {"filters": '{"spend": {"type": "lessThan", "filter": 1' + 400 * "0" + "}}"},
+        {"filters": '{"spend": {"type": "lessThan", "filter": Infinity}}'},
+        {"filters": '{"risk": {"conditions": [1]}}'},
+        {"filters": '{"risk": {"conditions": 5}}'},
+        {"filters": 9999 * '{"risk":'},
+    ],
+)
+def test_pages_are_in_order_and_as_many_as_counted(
+    engine: sa.Engine, values: dict[str, str]
+) -> None:
+    view = ListView.from_values(values)
+    calls, ((name, way),) = CallList(engine, view), view.sort
+    found = [(r[name], r["customer"]) for r in [*calls.page(0, 300), *calls.page(300, 700)]]
+    assert found == sorted(set(found), reverse=way == "desc") and len(found) == calls.count() > 0
+
+
+def test_joined_conditions_narrow_a_list(engine: sa.Engine) -> None:
+    above, below = ({"type": kind, "filter": 50} for kind in ("greaterThan", "lessThan"))
+    counts = {
+        operator: CallList(engine, view_of(operator, [above, below])).count()
+        for operator in ("AND", "OR")
+    }
+    everybody = CallList(engine, ListView()).count()
+    assert 0 == counts["AND"] < counts["OR"] < everybody
+
+
+def view_of(operator: str, conditions: list[dict[str, object]]) -> ListView:
+    """A view with one filter of two conditions."""
+    filters = {"transactions": {"operator": operator, "conditions": conditions}}
+    return ListView.from_values({"filters": json.dumps(filters)})
+
+
+def test_marked_customers_are_on_another_list(engine: sa.Engine) -> None:
+    whole, marked = CallList(engine, ListView()).count(), []
+    for _ in range(2):
+        marked.append(CallList(engine, ListView()).page(0, 1)[0]["customer"])
+        contacts.mark(engine, [Mark(marked[-1], "called")], now=datetime.now(UTC))
+        assert CallList(engine, ListView()).count() == whole - len(marked)
+    called = CallList(engine, ListView.from_values({"status": "called"}))
+    assert [row["customer"] for row in called.page(0, 9)] == marked
+    assert {row["status"] for row in called.page(0, 9)} == {"called"}
+    contacts.mark(engine, [Mark(marked[0], "called")], now=datetime(2026, 1, 1, tzinfo=UTC))
+    back = CallList(engine, ListView()).page(0, 1)[0]  # rested long enough
+    assert (back["customer"], back["status"]) == (marked[0], "open")
+
+
+def test_what_a_record_lacks_sorts_filters_and_shows(engine: sa.Engine) -> None:
+    calls = CallList(engine, ListView.from_values({"sort": "card:asc"}))
+    key = calls.page(0, 1)[0]["customer"]
+    lacking = {"card": None, "revenue": None, "at_risk": None}
+    with engine.begin() as connection:
+        table = score_table()
+        connection.execute(sa.update(table).where(table.c.customer == key).values(lacking))
+    assert calls.page(0, 1)[0]["customer"] == key
+    blank = {"filters": '{"card": {"type": "blank"}}'}
+    rows = CallList(engine, ListView.from_values(blank)).page(0, 9)
+    assert [shown_row(row)["call_value"] for row in rows] == [None]
+    assert campaign_csv(rows).decode().count(f"{key},") == 1
+
+
+def test_the_list_is_the_last_nights(engine: sa.Engine) -> None:
+    nights = Nights(engine)
+    first = nights.latest()
+    bank.score_everybody(engine, bank.people(ROWS).head(ROWS // 2))
+    second = nights.latest()
+    assert first is not None and second is not None and first.scored_at < second.scored_at
+    assert (first.rows, second.rows, second.model_version) == (ROWS, ROWS // 2, "1")
+    assert [*second.bands] == [b for b in BANDS if b in second.bands] and second.bands
+
+
+def test_an_earlier_releases_scores_make_no_list(tmp_path: Path) -> None:
+    with closing_engine(f"sqlite:///{tmp_path / 'churn.db'}") as engine:
+        assert Nights(engine).latest() is None
+        with engine.begin() as connection:
+            connection.exec_driver_sql("CREATE TABLE churn_scores (customer, probability)")
+            connection.exec_driver_sql("INSERT INTO churn_scores VALUES (1, 0.5)")
+        assert Nights(engine).latest() is None
