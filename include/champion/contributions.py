@@ -15,14 +15,15 @@ because |S|! (d-1-|S|)! / d! is the integral of t^|S| (1-t)^(d-1-|S|). The integ
 in t, which Gauss-Legendre quadrature integrates exactly.
 """
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from include.champion.forest import quadrature
+from include.champion.trees_file import Tree
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,18 +37,18 @@ Step = tuple[int, bool]  # a node, and whether the path goes left there
 
 
 class TooDeep(ValueError):
-    """Trees whose tables would be too large; XGBoost itself must explain them."""
+    """Trees whose tables would be too large; forest.py explains them, a row at a time."""
 
 
-@dataclass(frozen=True)
-class Tree:
-    """One tree in XGBoost's layout, by node: a row goes left where its feature is below `cut`."""
+class Walk:
+    """A tree to be walked node by node, which lists do faster than arrays."""
 
-    left: Sequence[int]
-    right: Sequence[int]
-    feature: Sequence[int]
-    cut: Sequence[float]  # at a leaf, the leaf's value
-    cover: Sequence[float]
+    def __init__(self, tree: Tree) -> None:
+        self.left: list[int] = tree.left.tolist()
+        self.right: list[int] = tree.right.tolist()
+        self.feature: list[int] = tree.feature.tolist()
+        self.cut: list[float] = tree.cut.tolist()  # at a leaf, the leaf's value
+        self.cover: list[float] = tree.cover.tolist()
 
     def is_leaf(self, node: int) -> bool:
         """Whether the node has no children."""
@@ -135,7 +136,7 @@ class ContributionTables:
         self._lanes = -(-features // LANE)
         self._trees, self.bytes = [], 0
         for tree in trees:
-            found = _tree_lookups(tree, self._lanes)
+            found = _tree_lookups(Walk(tree), self._lanes)
             self.bytes += sum(t.nbytes for part in found.lookups for _, t in part.lanes)
             if self.bytes > TABLES_MAX_BYTES:
                 raise TooDeep(f"the tables exceed {TABLES_MAX_BYTES >> 20} MiB")
@@ -162,22 +163,6 @@ class ContributionTables:
         return np.hstack(sums)[:, : self.features]
 
 
-def contribution_tables(model: bytes, *, features: int) -> ContributionTables:
-    """The tables of a model in XGBoost's JSON; TooDeep when they would not fit."""
-    trees = json.loads(model)["learner"]["gradient_booster"]["model"]["trees"]
-    return ContributionTables([_tree(found) for found in trees], features=features)
-
-
-def _tree(found: Mapping[str, Any]) -> Tree:
-    return Tree(
-        left=found["left_children"],
-        right=found["right_children"],
-        feature=found["split_indices"],
-        cut=found["split_conditions"],
-        cover=found["sum_hessian"],
-    )
-
-
 def _outcome(
     bits: Sequence[Sequence[Step]], lefts: "Mapping[int, NDArray[np.bool_]]", rows: int
 ) -> "NDArray[np.intp]":
@@ -199,7 +184,7 @@ def _all_taken(
     return taken
 
 
-def _tree_lookups(tree: Tree, lanes: int) -> TreeLookups:
+def _tree_lookups(tree: Walk, lanes: int) -> TreeLookups:
     conditions = tuple(
         (node, tree.feature[node], np.float32(tree.cut[node])) for node in tree.inner(0)
     )
@@ -207,7 +192,7 @@ def _tree_lookups(tree: Tree, lanes: int) -> TreeLookups:
     return TreeLookups(conditions, tuple(_lookup(part, lanes) for part in parts if part.bits))
 
 
-def _parts(tree: Tree, node: int, path: tuple[Step, ...]) -> Iterator[Part]:
+def _parts(tree: Walk, node: int, path: tuple[Step, ...]) -> Iterator[Part]:
     """Cut a tree into parts: from the root down until the conditions fit into the bits."""
     above, below = tree.by_feature(path), tree.inner(node)
     if len(above) > BITS:
@@ -226,7 +211,7 @@ def _parts(tree: Tree, node: int, path: tuple[Step, ...]) -> Iterator[Part]:
     yield Part(bits, leaves)
 
 
-def _met(tree: Tree, steps: Sequence[Step], places: Mapping[Step, int]) -> Met:
+def _met(tree: Walk, steps: Sequence[Step], places: Mapping[Step, int]) -> Met:
     """Of steps above the part the first stands for all; below it, each node has its own bit."""
     mask = wanted = 0
     for node, goes_left in steps:
@@ -266,17 +251,10 @@ def _integral_of_others(
 ) -> "NDArray[np.float64]":
     """∫₀¹ ∏_{j≠i} (z_j (1 - t) + o_j t) dt for each i: leaves × features × outcomes."""
     total = np.zeros_like(meets)
-    for t, weight in _quadrature(-(-meets.shape[1] // 2)):
+    for t, weight in quadrature(-(-meets.shape[1] // 2)):
         factors = share * (1 - t) + meets * t
         total += weight * _products_of_others(factors)
     return total
-
-
-@cache
-def _quadrature(points: int) -> list[tuple[float, float]]:
-    """Places and weights from 0 to 1, exact for polynomials of a degree below twice the points."""
-    places, weights = np.polynomial.legendre.leggauss(points)  # from -1 to 1
-    return list(zip(((places + 1) / 2).tolist(), (weights / 2).tolist(), strict=True))
 
 
 def _products_of_others(factors: "NDArray[np.float64]") -> "NDArray[np.float64]":

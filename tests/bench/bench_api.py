@@ -32,7 +32,6 @@ WORKER_CLASSES = {
     "gevent": ("-k", "gevent"),
 }
 SLOW_CLIENTS = 2
-LEFT_OUT = {"scipy"}  # wanted by XGBoost's Python package, of which only the C library is used
 
 Rounds = dict[str, list[Measured]]
 
@@ -184,8 +183,6 @@ def packages_mb(requirements: str) -> float:
     todo, sizes = list(names), dict[str, int]()
     while todo:
         name = todo.pop().lower().replace("_", "-")
-        if name in LEFT_OUT:
-            continue
         try:
             found = importlib.metadata.distribution(name)
         except importlib.metadata.PackageNotFoundError:
