@@ -70,8 +70,7 @@ class Forest:
         for level in self._levels:
             meets[level] &= meets[self._earlier[level]]
         total = np.zeros(self.features)
-        most = min(len(self._levels), self.features) or 1
-        for t, weight in quadrature(-(-most // 2)):
+        for t, weight in quadrature(min(len(self._levels), self.features)):
             factors = self._share * (1 - t) + meets * t
             parts = (meets - self._share) / factors
             # Of a path's edges that ask about one feature only the last one's part shall remain.
@@ -131,7 +130,8 @@ def _by_depth(trees: Sequence[Tree]) -> tuple[list["NDArray[np.intp]"], Tree]:
 
 
 @cache
-def quadrature(points: int) -> list[tuple[float, float]]:
-    """Places and weights from 0 to 1, exact for polynomials of a degree below twice the points."""
+def quadrature(factors: int) -> list[tuple[float, float]]:
+    """Places and weights from 0 to 1, exact for products of so many linear factors but one."""
+    points = max(1, -(-factors // 2))
     places, weights = np.polynomial.legendre.leggauss(points)  # from -1 to 1
     return list(zip(((places + 1) / 2).tolist(), (weights / 2).tolist(), strict=True))

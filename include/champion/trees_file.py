@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # By the mark that stands before a number; big-endian, for struct and for NumPy.
 NUMBERS = {b"i": ">b", b"U": ">B", b"I": ">h", b"l": ">i", b"L": ">q", b"d": ">f", b"D": ">d"}
+LEAST_COVER = np.float32(1e-30)  # shares are divided by
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def read_trees(data: bytes) -> list[Tree]:
                 right=tree["right_children"].astype(np.int32),
                 feature=tree["split_indices"].astype(np.int32),
                 cut=tree["split_conditions"].astype(np.float32),
-                cover=tree["sum_hessian"].astype(np.float32),
+                cover=np.maximum(tree["sum_hessian"].astype(np.float32), LEAST_COVER),
             )
             for tree in trees
         ]

@@ -70,7 +70,7 @@ def test_leaves_of_many_features_have_no_tables(
     people: pd.DataFrame, contract: Contract, params: Params
 ) -> None:
     fitted = fitted_on(people, contract, changed(params, TOO_DEEP))
-    with pytest.raises(TooDeep, match="more than 8 features"):
+    with pytest.raises(TooDeep, match="more than 256 cells"):
         ContributionTables(read_trees(fit.native_trees(fitted.trees)), features=FEATURES)
 
 
