@@ -1,10 +1,4 @@
-"""Exact TreeSHAP contributions of shallow trees, in bulk, by looking them up.
-
-Walking the trees takes a millisecond a row (500 trees of depth 5). But a leaf's contributions
-depend on a row only through which conditions on the leaf's path it meets. So the cuts that some
-leaves of a tree ask about part all rows into a grid of cells; where it has at most 256, it becomes
-one table, made once for a version, and a customer costs one look-up a table: 15 µs, and the same
-numbers to float32's last digits.
+"""Exact TreeSHAP contributions: of a row of any trees, and in bulk of shallow ones.
 
 What a leaf of value v contributes to feature i is the path-dependent Shapley value (Lundberg et
 al. 2020, doi:10.1038/s42256-019-0138-9). With o_j = 1 where the row meets the path's conditions on
@@ -14,16 +8,23 @@ feature j, else 0, and z_j the share of training rows that met them:
 
 because |S|! (d-1-|S|)! / d! is the integral of t^|S| (1-t)^(d-1-|S|). The integrand is a polynomial
 in t, which Gauss-Legendre quadrature integrates exactly.
+
+All leaves together take two milliseconds a row (500 trees of depth 5). But a leaf's contributions
+depend on a row only through which of the leaf's conditions it meets. So the cuts that some leaves
+of a tree ask about part all rows into a grid of cells; where it has at most 256, it becomes one
+table, made once for a version, and a customer costs one look-up a table: 15 µs, and the same
+numbers to float32's last digits.
 """
 
 import math
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from include.champion.forest import quadrature
 from include.champion.trees_file import Tree
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 CELLS = 256  # of one table, so that a row's place is one byte
 LANE = 8  # features of one look-up: NumPy copies 32 bytes as one
-ROWS = 32_768  # at once: enough to make NumPy's calls cheap, few enough for the caches
+ROWS, LEAVES = 32_768, 8192  # at once: NumPy's calls are cheap then, and the caches suffice
 TABLES_MAX_BYTES = 400 * 2**20
 
 Side = tuple[float, float, float]  # from, up to, and the share of training rows between
@@ -41,7 +42,7 @@ EVERYWHERE: Side = (-math.inf, math.inf, 1.0)
 
 
 class TooDeep(ValueError):
-    """Trees whose tables would be too large; forest.py explains them, a row at a time."""
+    """Trees whose tables would be too large; Leaves explains them, a row at a time."""
 
 
 class Walk:
@@ -73,6 +74,58 @@ class Walk:
             return
         for child, part in self.children(node, box):
             yield from self.leaves(child, part)
+
+
+class Leaves:
+    """All leaves of a version with their boxes; safe to share between threads."""
+
+    def __init__(self, trees: Sequence[Tree], *, features: int) -> None:
+        self.features = features
+        found = []
+        for tree in trees:
+            found.append(_padded(list(Walk(tree).leaves(0, {})), features))
+            time.sleep(0)  # a large forest takes a second; others may answer meanwhile
+        self._value = np.concatenate([values for values, _ in found])
+        sides = np.concatenate([sides for _, sides in found])
+        self._most = int(np.isfinite(sides[:, :, :2]).any(axis=(0, 2)).sum())
+        sides = sides[:, : self._most].transpose(2, 0, 1)
+        self._low, self._high, self._share = sides[:3].copy()
+        self._feature = sides[3].astype(np.int16)
+        self.base = float((self._value * self._share.prod(axis=1, dtype=np.float64)).sum())
+
+    def margins(self, rows: "NDArray[np.float32]") -> "NDArray[np.float64]":
+        """The sum of the leaves that each row reaches; no value may be NaN."""
+        reached = (self._meets(row, slice(None)).all(axis=1) for row in rows)
+        return np.array([self._value[leaves].sum() for leaves in reached])
+
+    def contributions(self, rows: "NDArray[np.float32]") -> "NDArray[np.float64]":
+        """Each feature's contribution to the margin, rows × features; no value may be NaN."""
+        return np.array([self._of_row(row) for row in rows]).reshape(len(rows), self.features)
+
+    def _of_row(self, row: "NDArray[np.float32]") -> "NDArray[np.float64]":
+        total = np.zeros(self.features)
+        for start in range(0, len(self._value), LEAVES):
+            part = slice(start, start + LEAVES)
+            meets, share = self._meets(row, part).astype(np.float64), self._share[part]
+            found = _shapley(self._value[part, None], meets, share, most=self._most)
+            total += np.bincount(self._feature[part].ravel(), found.ravel(), self.features)
+        return total
+
+    def _meets(self, row: "NDArray[np.float32]", part: slice) -> "NDArray[np.bool_]":
+        values = row[self._feature[part]]
+        meets: NDArray[np.bool_] = (self._low[part] <= values) & (values < self._high[part])
+        return meets
+
+
+def _padded(
+    leaves: Sequence[tuple[float, Box]], features: int
+) -> "tuple[NDArray[np.float64], NDArray[np.float32]]":
+    """Values; leaves × features × (side, feature's place), filled up with what all rows meet."""
+    sides = np.full((len(leaves), features, 4), (*EVERYWHERE, 0), np.float32)
+    for place, (_, box) in enumerate(leaves):
+        if box:
+            sides[place, : len(box)] = [(*side, feature) for feature, side in box.items()]
+    return np.array([value for value, _ in leaves]), sides
 
 
 @dataclass(frozen=True)
@@ -161,7 +214,7 @@ def _table(leaves: Sequence[tuple[float, Box]], grid: Grid, lanes: int) -> Table
     meets = ((low <= cells) & (cells < high)).astype(np.float64)  # leaves × features × cells
     value = np.array([value for value, _ in leaves])[:, None, None]
     most = max(len(box) for _, box in leaves)
-    shapley = value * (meets - share) * _integral_of_others(meets, share, most=most)
+    shapley = _shapley(value, meets, share, most=most)
     entries = np.zeros((cells.shape[1], lanes * LANE), np.float32)
     entries[:, list(grid)] = shapley.sum(axis=0).T
     cut = [np.ascontiguousarray(entries[:, i * LANE : (i + 1) * LANE]) for i in range(lanes)]
@@ -179,12 +232,23 @@ def _strides(grid: Grid) -> tuple[tuple[int, np.float32, np.uint8], ...]:
     return tuple(listed)
 
 
-def _integral_of_others(
-    meets: "NDArray[np.float64]", share: "NDArray[np.float64]", *, most: int
+def _shapley(
+    value: "NDArray[np.float64]",
+    meets: "NDArray[np.float64]",
+    share: "NDArray[np.floating]",
+    *,
+    most: int,
 ) -> "NDArray[np.float64]":
-    """∫₀¹ ∏_{j≠i} (z_j (1 - t) + o_j t) dt for each i; no leaf asks about more than `most`."""
-    total = np.zeros_like(meets)
-    for t, weight in quadrature(most):
+    """The formula, features along axis 1, where no leaf asks about more than `most`."""
+    integral = np.zeros_like(meets)
+    for t, weight in _quadrature(max(1, -(-most // 2))):
         factors = share * (1 - t) + meets * t
-        total += weight * factors.prod(axis=1, keepdims=True) / factors
-    return total
+        integral += weight * factors.prod(axis=1, keepdims=True) / factors
+    return value * (meets - share) * integral
+
+
+@cache
+def _quadrature(points: int) -> list[tuple[float, float]]:
+    """Places and weights from 0 to 1, exact for polynomials of a degree below twice the points."""
+    places, weights = np.polynomial.legendre.leggauss(points)  # from -1 to 1
+    return list(zip(((places + 1) / 2).tolist(), (weights / 2).tolist(), strict=True))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from include.champion.calibration import calibrated, logistic
-from include.champion.forest import Forest
+from include.champion.contributions import Leaves
 from include.champion.trees_file import read_trees
 from include.champion.versions import Manifest, SelfCheck
 from include.errors import ChurnError, ConfigurationError
@@ -36,20 +36,20 @@ class NativeTrees:
 
     def __init__(self, manifest: Manifest, model: bytes) -> None:
         self.feature_names = _feature_names(manifest)
-        self.forest = Forest(read_trees(model), features=len(self.feature_names))
+        self.leaves = Leaves(read_trees(model), features=len(self.feature_names))
         self._manifest = manifest
 
     def score(self, matrix: "NDArray[np.float64]") -> "NDArray[np.float64]":
         """P(churn) of raw rows; slow, for a check."""
-        margins = self.forest.margins(trees_input(self._manifest, matrix))
+        margins = self.leaves.margins(trees_input(self._manifest, matrix))
         return calibrated(margins, self._manifest.calibration)
 
     def explain(self, matrix: "NDArray[np.float64]") -> Explanation:
         """Exact contributions to the log-odds of one raw row."""
         calibration, names = self._manifest.calibration, self.feature_names
-        raw = self.forest.contributions(trees_input(self._manifest, matrix))[0]
+        raw = self.leaves.contributions(trees_input(self._manifest, matrix))[0]
         contributions = dict(zip(names, (raw * calibration.slope).tolist(), strict=True))
-        base = self.forest.base * calibration.slope + calibration.intercept
+        base = self.leaves.base * calibration.slope + calibration.intercept
         log_odds = math.fsum([base, *contributions.values()])
         values = engineer(matrix, self._manifest.columns)[0].tolist()
         return Explanation(
@@ -70,7 +70,8 @@ def usable_trees(manifest: Manifest, model: bytes, stored: SelfCheck) -> NativeT
     try:
         trees = NativeTrees(manifest, model)
         stored.check(trees.score, by="the native trees")
-    except (ChurnError, ValueError, IndexError) as error:  # the latter: arrays that do not fit
+    # All but the first: trees whose arrays do not fit, or that lead back to a node above.
+    except (ChurnError, ValueError, IndexError, RecursionError) as error:
         logger.warning("version %s answers without reasons: %s", manifest.version, error)
         return None
     return trees

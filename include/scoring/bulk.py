@@ -13,8 +13,7 @@ import pyarrow.compute as pc
 import xgboost as xgb
 
 from include.champion.calibration import calibrated
-from include.champion.contributions import ContributionTables, TooDeep
-from include.champion.forest import Forest
+from include.champion.contributions import ContributionTables, Leaves, TooDeep
 from include.champion.native_trees import trees_input, usable_trees
 from include.champion.onnx_scorer import Scorer, check_answers
 from include.champion.trees_file import read_trees
@@ -64,7 +63,7 @@ class BulkScorer:
         self._booster.load_model(bytearray(files[TREES_FILE]))
         self._booster.set_param({"nthread": 1})
         stored.check(lambda rows: self.score(self.inputs(rows)), by="XGBoost")
-        self._explainer = _explainer(self.trees.forest, files[TREES_FILE], manifest.version)
+        self._explainer = _explainer(self.trees.leaves, files[TREES_FILE], manifest.version)
 
     def inputs(self, matrix: "NDArray[np.float64]") -> "NDArray[Any]":
         """Raw columns as the trees, or else the graph, want them."""
@@ -168,10 +167,10 @@ def faults_of(
     return faults
 
 
-def _explainer(forest: Forest, model: bytes, version: str) -> ContributionTables | Forest:
+def _explainer(leaves: Leaves, model: bytes, version: str) -> ContributionTables | Leaves:
     """Tables where the trees are shallow enough for them."""
     try:
-        return ContributionTables(read_trees(model), features=forest.features)
+        return ContributionTables(read_trees(model), features=leaves.features)
     except TooDeep as reason:
         logger.warning("version %s: %s, so reasons take a hundred times longer", version, reason)
-        return forest
+        return leaves

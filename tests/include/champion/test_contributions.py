@@ -1,4 +1,4 @@
-"""Contributions by look-up and by walking, from the trees' file, against those of XGBoost."""
+"""Contributions by look-up and leaf by leaf, from the trees' file, against those of XGBoost."""
 
 from typing import Any
 
@@ -7,15 +7,19 @@ import pandas as pd
 import pytest
 import xgboost as xgb
 
-from include.champion.contributions import ContributionTables, TooDeep
-from include.champion.forest import Forest
+from include.champion import native_trees
+from include.champion.contributions import ContributionTables, Leaves, TooDeep
+from include.champion.native_trees import usable_trees
 from include.champion.trees_file import read_trees
+from include.champion.versions import SELF_CHECK_FILE, TREES_FILE, SelfCheck
 from include.contract import Contract
+from include.documents import parse_document
 from include.errors import ChampionError
 from include.params import Params
 from include.training import fit
 from tests.include.conftest import changed
 from tests.include.nights import PEOPLE, fitted_on
+from tests.webapp.champions import make_version
 
 TOO_DEEP = {"n_estimators": 2, "max_depth": 12, "colsample_bytree": 1.0}
 SHAPES: dict[str, dict[str, Any]] = {
@@ -54,13 +58,13 @@ def test_contributions_are_those_of_xgboost_and_add_up(
     rows = np.vstack([scaled, on_cuts(booster)[:200]])
     theirs = booster.predict(xgb.DMatrix(rows), pred_contribs=True)
     trees = read_trees(fit.native_trees(fitted.trees))
-    forest = Forest(trees, features=FEATURES)
-    walked = forest.contributions(rows)
+    leaves = Leaves(trees, features=FEATURES)
+    walked = leaves.contributions(rows)
     assert np.abs(walked - theirs[:, :-1]).max() < 2e-5
-    assert theirs[:, -1] == pytest.approx(forest.base, abs=2e-5)
-    margins = forest.margins(rows)
+    assert theirs[:, -1] == pytest.approx(leaves.base, abs=2e-5)
+    margins = leaves.margins(rows)
     assert np.abs(margins - booster.inplace_predict(rows, predict_type="margin")).max() < 2e-5
-    assert np.abs(walked.sum(axis=1) + forest.base - margins).max() < 1e-9
+    assert np.abs(walked.sum(axis=1) + leaves.base - margins).max() < 1e-6
     if max(len(tree.left) for tree in trees) < 500:
         looked_up = ContributionTables(trees, features=FEATURES).contributions(rows)
         assert np.abs(looked_up - walked).max() < 2e-5
@@ -98,14 +102,13 @@ def test_what_is_no_model_is_refused(data: bytes) -> None:
         read_trees(data)
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "expected"),
-    [("feature", 21, "more features than the 21"), ("left", 0, "lies below itself")],
-)
-def test_trees_that_cannot_be_are_refused(
-    stumps: bytes, name: str, value: int, expected: str
+@pytest.mark.parametrize(("name", "value"), [("feature", 21), ("left", 0), ("right", 99)])
+def test_trees_that_cannot_be_cost_only_the_reasons(
+    name: str, value: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trees = read_trees(stumps)
+    manifest, files = make_version("1")
+    trees = read_trees(files[TREES_FILE])
     getattr(trees[0], name)[0] = value
-    with pytest.raises(ChampionError, match=expected):
-        Forest(trees, features=FEATURES)
+    monkeypatch.setattr(native_trees, "read_trees", lambda _: trees)
+    stored = parse_document(SelfCheck, files[SELF_CHECK_FILE], SELF_CHECK_FILE)
+    assert usable_trees(manifest, b"", stored) is None
