@@ -21,7 +21,11 @@ class Calibration(Document):
 
 def calibrated(margins: "NDArray[np.floating]", calibration: Calibration) -> "NDArray[np.float64]":
     """P(churn) of the trees' margins."""
-    log_odds = margins.astype(np.float64) * calibration.slope + calibration.intercept
+    return logistic(margins.astype(np.float64) * calibration.slope + calibration.intercept)
+
+
+def logistic(log_odds: "NDArray[np.float64]") -> "NDArray[np.float64]":
+    """The probability that log-odds stand for."""
     bounded = np.clip(log_odds, -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS)
     answers: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-bounded))
     return answers

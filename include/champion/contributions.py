@@ -1,9 +1,4 @@
-"""Exact TreeSHAP contributions of shallow trees, in bulk, by looking them up.
-
-XGBoost's own walk takes a millisecond a row (500 trees of depth 5). But a leaf's contributions
-depend on a row only through which conditions on the leaf's path it meets. So a part of a tree with
-at most eight conditions becomes one table of 256 rows, made once for a version, and a customer
-costs one look-up a part: 15 µs, and the same numbers to float32's last digits.
+"""Exact TreeSHAP contributions: of a row of any trees, and in bulk of shallow ones.
 
 What a leaf of value v contributes to feature i is the path-dependent Shapley value (Lundberg et
 al. 2020, doi:10.1038/s42256-019-0138-9). With o_j = 1 where the row meets the path's conditions on
@@ -13,118 +8,135 @@ feature j, else 0, and z_j the share of training rows that met them:
 
 because |S|! (d-1-|S|)! / d! is the integral of t^|S| (1-t)^(d-1-|S|). The integrand is a polynomial
 in t, which Gauss-Legendre quadrature integrates exactly.
+
+All leaves together take two milliseconds a row (500 trees of depth 5). But a leaf's contributions
+depend on a row only through which of the leaf's conditions it meets. So the cuts that some leaves
+of a tree ask about part all rows into a grid of cells; where it has at most 256, it becomes one
+table, made once for a version, and a customer costs one look-up a table: 15 µs, and the same
+numbers to float32's last digits.
 """
 
-import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from include.champion.trees_file import Tree
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-BITS = 8  # conditions of one table, so that a row's outcome is one byte
+CELLS = 256  # of one table, so that a row's place is one byte
 LANE = 8  # features of one look-up: NumPy copies 32 bytes as one
-ROWS = 32_768  # at once: enough to make NumPy's calls cheap, few enough for the caches
+ROWS, LEAVES = 32_768, 8192  # at once: NumPy's calls are cheap then, and the caches suffice
 TABLES_MAX_BYTES = 400 * 2**20
 
-Step = tuple[int, bool]  # a node, and whether the path goes left there
+Side = tuple[float, float, float]  # from, up to, and the share of training rows between
+Box = dict[int, Side]  # what a leaf asks, by feature
+Grid = dict[int, list[float]]  # the cuts of each feature, ascending
+EVERYWHERE: Side = (-math.inf, math.inf, 1.0)
 
 
 class TooDeep(ValueError):
-    """Trees whose tables would be too large; XGBoost itself must explain them."""
+    """Trees whose tables would be too large; Leaves explains them, a row at a time."""
 
 
-@dataclass(frozen=True)
-class Tree:
-    """One tree in XGBoost's layout, by node: a row goes left where its feature is below `cut`."""
+class Walk:
+    """A tree to be walked node by node, which lists do faster than arrays."""
 
-    left: Sequence[int]
-    right: Sequence[int]
-    feature: Sequence[int]
-    cut: Sequence[float]  # at a leaf, the leaf's value
-    cover: Sequence[float]
+    def __init__(self, tree: Tree) -> None:
+        self.left: list[int] = tree.left.tolist()
+        self.right: list[int] = tree.right.tolist()
+        self.feature: list[int] = tree.feature.tolist()
+        self.cut: list[float] = tree.cut.tolist()  # at a leaf, the leaf's value
+        self.cover: list[float] = tree.cover.tolist()
 
     def is_leaf(self, node: int) -> bool:
         """Whether the node has no children."""
         return self.left[node] == -1
 
-    def children(self, node: int) -> tuple[tuple[int, Step], tuple[int, Step]]:
-        """Both children with the step that leads there."""
-        return (self.left[node], (node, True)), (self.right[node], (node, False))
+    def children(self, node: int, box: Box) -> Iterator[tuple[int, Box]]:
+        """Both children of a node, each with the part of the node's box that leads there."""
+        feature, cut, cover = self.feature[node], self.cut[node], self.cover
+        low, high, share = box.get(feature, EVERYWHERE)
+        left, right = self.left[node], self.right[node]
+        yield left, box | {feature: (low, min(high, cut), share * cover[left] / cover[node])}
+        yield right, box | {feature: (max(low, cut), high, share * cover[right] / cover[node])}
 
-    def inner(self, node: int) -> list[int]:
-        """The inner nodes from a node down."""
+    def leaves(self, node: int, box: Box) -> Iterator[tuple[float, Box]]:
+        """The leaves from a node down: value and box."""
         if self.is_leaf(node):
-            return []
-        return [node, *self.inner(self.left[node]), *self.inner(self.right[node])]
-
-    def leaves(self, node: int, path: tuple[Step, ...]) -> Iterator[tuple[int, tuple[Step, ...]]]:
-        """The leaves from a node down, each with its path from the root."""
-        if self.is_leaf(node):
-            yield node, path
+            yield self.cut[node], box
             return
-        for child, step in self.children(node):
-            yield from self.leaves(child, (*path, step))
+        for child, part in self.children(node, box):
+            yield from self.leaves(child, part)
 
-    def by_feature(self, path: Sequence[Step]) -> dict[int, list[Step]]:
-        """A path's steps by the feature that they ask about."""
-        steps: dict[int, list[Step]] = {}
-        for step in path:
-            steps.setdefault(self.feature[step[0]], []).append(step)
-        return steps
 
-    def share(self, step: Step) -> float:
-        """The share of a node's training rows that took the step."""
-        node, goes_left = step
-        child = self.left[node] if goes_left else self.right[node]
-        return self.cover[child] / self.cover[node]
+class Leaves:
+    """All leaves of a version with their boxes; safe to share between threads."""
+
+    def __init__(self, trees: Sequence[Tree], *, features: int) -> None:
+        self.features = features
+        found = []
+        for tree in trees:
+            found.append(_padded(list(Walk(tree).leaves(0, {})), features))
+            time.sleep(0)  # a large forest takes a second; others may answer meanwhile
+        self._value = np.concatenate([values for values, _ in found])
+        sides = np.concatenate([sides for _, sides in found])
+        self._most = int(np.isfinite(sides[:, :, :2]).any(axis=(0, 2)).sum())
+        sides = sides[:, : self._most].transpose(2, 0, 1)
+        self._low, self._high, self._share = sides[:3].copy()
+        self._feature = sides[3].astype(np.int16)
+        self.base = float((self._value * self._share.prod(axis=1, dtype=np.float64)).sum())
+
+    def margins(self, rows: "NDArray[np.float32]") -> "NDArray[np.float64]":
+        """The sum of the leaves that each row reaches; no value may be NaN."""
+        reached = (self._meets(row, slice(None)).all(axis=1) for row in rows)
+        return np.array([self._value[leaves].sum() for leaves in reached])
+
+    def contributions(self, rows: "NDArray[np.float32]") -> "NDArray[np.float64]":
+        """Each feature's contribution to the margin, rows × features; no value may be NaN."""
+        return np.array([self._of_row(row) for row in rows]).reshape(len(rows), self.features)
+
+    def _of_row(self, row: "NDArray[np.float32]") -> "NDArray[np.float64]":
+        total = np.zeros(self.features)
+        for start in range(0, len(self._value), LEAVES):
+            part = slice(start, start + LEAVES)
+            meets, share = self._meets(row, part).astype(np.float64), self._share[part]
+            found = _shapley(self._value[part, None], meets, share, most=self._most)
+            total += np.bincount(self._feature[part].ravel(), found.ravel(), self.features)
+        return total
+
+    def _meets(self, row: "NDArray[np.float32]", part: slice) -> "NDArray[np.bool_]":
+        values = row[self._feature[part]]
+        meets: NDArray[np.bool_] = (self._low[part] <= values) & (values < self._high[part])
+        return meets
+
+
+def _padded(
+    leaves: Sequence[tuple[float, Box]], features: int
+) -> "tuple[NDArray[np.float64], NDArray[np.float32]]":
+    """Values; leaves × features × (side, feature's place), filled up with what all rows meet."""
+    sides = np.full((len(leaves), features, 4), (*EVERYWHERE, 0), np.float32)
+    for place, (_, box) in enumerate(leaves):
+        if box:
+            sides[place, : len(box)] = [(*side, feature) for feature, side in box.items()]
+    return np.array([value for value, _ in leaves]), sides
 
 
 @dataclass(frozen=True)
-class Part:
-    """A part of a tree with few conditions; a bit is 1 where all of its steps are taken."""
+class Table:
+    """Contributions by cell, cut into lanes of eight features; lanes without any are left out.
 
-    bits: tuple[tuple[Step, ...], ...]
-    leaves: "tuple[Leaf, ...]"
+    A row's cell is the sum of the strides of the cuts that it does not stay below.
+    """
 
-
-@dataclass(frozen=True)
-class Leaf:
-    """A leaf of a part, with what the rows meet that reach it."""
-
-    value: float
-    meets: "tuple[Met, ...]"
-
-
-@dataclass(frozen=True)
-class Met:
-    """What a leaf asks of one feature: the part's bits under `mask` equal `wanted`."""
-
-    feature: int
-    mask: int
-    wanted: int
-    share: float  # of the training rows
-
-
-@dataclass(frozen=True)
-class Lookup:
-    """A part's table, cut into lanes of eight features; lanes without any are left out."""
-
-    bits: tuple[tuple[Step, ...], ...]
+    cuts: tuple[tuple[int, np.float32, np.uint8], ...]  # feature, cut, stride
     lanes: "tuple[tuple[int, NDArray[np.float32]], ...]"
-
-
-@dataclass(frozen=True)
-class TreeLookups:
-    """A tree's conditions and its parts' tables."""
-
-    conditions: tuple[tuple[int, int, np.float32], ...]  # node, feature, cut
-    lookups: tuple[Lookup, ...]
 
 
 class ContributionTables:
@@ -135,11 +147,11 @@ class ContributionTables:
         self._lanes = -(-features // LANE)
         self._trees, self.bytes = [], 0
         for tree in trees:
-            found = _tree_lookups(tree, self._lanes)
-            self.bytes += sum(t.nbytes for part in found.lookups for _, t in part.lanes)
+            tables = list(_tables(Walk(tree), 0, {}, self._lanes))
+            self.bytes += sum(lane.nbytes for table in tables for _, lane in table.lanes)
             if self.bytes > TABLES_MAX_BYTES:
                 raise TooDeep(f"the tables exceed {TABLES_MAX_BYTES >> 20} MiB")
-            self._trees.append(found)
+            self._trees.append(tables)
 
     def contributions(self, features: "NDArray[np.float32]") -> "NDArray[np.float32]":
         """Each feature's contribution to the margin, rows × features; no value may be NaN."""
@@ -152,124 +164,87 @@ class ContributionTables:
         columns, rows = np.ascontiguousarray(features.T), len(features)
         sums = [np.zeros((rows, LANE), np.float32) for _ in range(self._lanes)]
         found = np.empty((rows, LANE), np.float32)
-        for tree in self._trees:
-            lefts = {node: columns[feature] < cut for node, feature, cut in tree.conditions}
-            for part in tree.lookups:
-                outcome = _outcome(part.bits, lefts, rows)
-                for lane, table in part.lanes:
-                    np.take(table, outcome, axis=0, out=found, mode="clip")
+        for tables in self._trees:
+            # All bits of a byte where a row goes right: masking it is faster than multiplying.
+            cuts = {(feature, cut) for table in tables for feature, cut, _ in table.cuts}
+            rights = {
+                (feature, cut): np.negative((columns[feature] >= cut).view(np.uint8))
+                for feature, cut in cuts
+            }
+            for table in tables:
+                cells = np.zeros(rows, np.uint8)
+                for feature, cut, stride in table.cuts:
+                    cells += rights[feature, cut] & stride
+                places = cells.astype(np.intp)
+                for lane, entries in table.lanes:
+                    np.take(entries, places, axis=0, out=found, mode="clip")
                     sums[lane] += found
         return np.hstack(sums)[:, : self.features]
 
 
-def contribution_tables(model: bytes, *, features: int) -> ContributionTables:
-    """The tables of a model in XGBoost's JSON; TooDeep when they would not fit."""
-    trees = json.loads(model)["learner"]["gradient_booster"]["model"]["trees"]
-    return ContributionTables([_tree(found) for found in trees], features=features)
-
-
-def _tree(found: Mapping[str, Any]) -> Tree:
-    return Tree(
-        left=found["left_children"],
-        right=found["right_children"],
-        feature=found["split_indices"],
-        cut=found["split_conditions"],
-        cover=found["sum_hessian"],
-    )
-
-
-def _outcome(
-    bits: Sequence[Sequence[Step]], lefts: "Mapping[int, NDArray[np.bool_]]", rows: int
-) -> "NDArray[np.intp]":
-    """Each row's place in a table."""
-    outcome = np.zeros(rows, np.uint8)
-    for steps in reversed(bits):
-        np.add(outcome, outcome, out=outcome)  # NumPy adds bytes many times faster than it shifts
-        np.bitwise_or(outcome, _all_taken(steps, lefts).view(np.uint8), out=outcome)
-    return outcome.astype(np.intp)
-
-
-def _all_taken(
-    steps: Sequence[Step], lefts: "Mapping[int, NDArray[np.bool_]]"
-) -> "NDArray[np.bool_]":
-    node, goes_left = steps[0]
-    taken = lefts[node] if goes_left else ~lefts[node]
-    for node, goes_left in steps[1:]:
-        taken = taken & (lefts[node] if goes_left else ~lefts[node])
-    return taken
-
-
-def _tree_lookups(tree: Tree, lanes: int) -> TreeLookups:
-    conditions = tuple(
-        (node, tree.feature[node], np.float32(tree.cut[node])) for node in tree.inner(0)
-    )
-    parts = _parts(tree, 0, ())
-    return TreeLookups(conditions, tuple(_lookup(part, lanes) for part in parts if part.bits))
-
-
-def _parts(tree: Tree, node: int, path: tuple[Step, ...]) -> Iterator[Part]:
-    """Cut a tree into parts: from the root down until the conditions fit into the bits."""
-    above, below = tree.by_feature(path), tree.inner(node)
-    if len(above) > BITS:
-        raise TooDeep(f"a leaf depends on more than {BITS} features")
-    if len(above) + len(below) > BITS:
-        for child, step in tree.children(node):
-            yield from _parts(tree, child, (*path, step))
+def _tables(tree: Walk, node: int, box: Box, lanes: int) -> Iterator[Table]:
+    """Cut a tree into tables: from the root down until the grid is small enough."""
+    leaves = list(tree.leaves(node, box))
+    grid = _grid([box for _, box in leaves])
+    if not grid:  # a lone root says the same of every row
         return
-    bits = (*map(tuple, above.values()), *(((inner, True),) for inner in below))
-    places = {steps[0]: 1 << place for place, steps in enumerate(bits)}
-    leaves = tuple(
-        Leaf(tree.cut[leaf], tuple(_met(tree, steps, places) for steps in taken.values()))
-        for leaf, to_leaf in tree.leaves(node, path)
-        if (taken := tree.by_feature(to_leaf))
+    if math.prod(len(cuts) + 1 for cuts in grid.values()) <= CELLS:
+        yield _table(leaves, grid, lanes)
+        return
+    if tree.is_leaf(node):
+        raise TooDeep(f"a leaf's path parts the rows into more than {CELLS} cells")
+    for child, part in tree.children(node, box):
+        yield from _tables(tree, child, part, lanes)
+
+
+def _grid(boxes: Sequence[Box]) -> Grid:
+    bounds: dict[int, set[float]] = {}
+    for box in boxes:
+        for feature, (low, high, _) in box.items():
+            bounds.setdefault(feature, set()).update((low, high))
+    return {feature: sorted(found - {-math.inf, math.inf}) for feature, found in bounds.items()}
+
+
+def _table(leaves: Sequence[tuple[float, Box]], grid: Grid, lanes: int) -> Table:
+    """The sum of the leaves' contributions in each cell of the grid."""
+    corners = np.meshgrid(*([-math.inf, *cuts] for cuts in grid.values()), indexing="ij")
+    cells = np.array([corner.ravel() for corner in corners])  # features × cells
+    sides = np.array([[box.get(feature, EVERYWHERE) for feature in grid] for _, box in leaves])
+    low, high, share = sides.reshape(len(leaves), len(grid), 3, 1).transpose(2, 0, 1, 3)
+    meets = ((low <= cells) & (cells < high)).astype(np.float64)  # leaves × features × cells
+    value = np.array([value for value, _ in leaves])[:, None, None]
+    most = max(len(box) for _, box in leaves)
+    shapley = _shapley(value, meets, share, most=most)
+    entries = np.zeros((cells.shape[1], lanes * LANE), np.float32)
+    entries[:, list(grid)] = shapley.sum(axis=0).T
+    cut = [np.ascontiguousarray(entries[:, i * LANE : (i + 1) * LANE]) for i in range(lanes)]
+    return Table(
+        _strides(grid), tuple((lane, found) for lane, found in enumerate(cut) if found.any())
     )
-    yield Part(bits, leaves)
 
 
-def _met(tree: Tree, steps: Sequence[Step], places: Mapping[Step, int]) -> Met:
-    """Of steps above the part the first stands for all; below it, each node has its own bit."""
-    mask = wanted = 0
-    for node, goes_left in steps:
-        if bit := places.get((node, goes_left), 0):
-            wanted |= bit
-        mask |= bit or places.get((node, True), 0)
-    share = math.prod(tree.share(step) for step in steps)
-    return Met(tree.feature[steps[0][0]], mask, wanted, share)
+def _strides(grid: Grid) -> tuple[tuple[int, np.float32, np.uint8], ...]:
+    """Of each cut, how much further the next cell is: the last feature's cells are neighbours."""
+    listed, stride = [], 1
+    for feature, cuts in reversed(grid.items()):
+        listed += [(feature, np.float32(cut), np.uint8(stride)) for cut in cuts]
+        stride *= len(cuts) + 1
+    return tuple(listed)
 
 
-def _lookup(part: Part, lanes: int) -> Lookup:
-    table = _table(part, lanes * LANE).astype(np.float32)
-    cut = [np.ascontiguousarray(table[:, i * LANE : (i + 1) * LANE]) for i in range(lanes)]
-    return Lookup(part.bits, tuple((lane, found) for lane, found in enumerate(cut) if found.any()))
-
-
-def _table(part: Part, width: int) -> "NDArray[np.float64]":
-    """The contributions of a part's leaves for every outcome of its bits: outcomes × width."""
-    most = max(len(leaf.meets) for leaf in part.leaves)
-    # A feature that the path does not ask about is met by all rows, and contributes nothing.
-    filler = Met(feature=0, mask=0, wanted=0, share=1.0)
-    met = [(*leaf.meets, *[filler] * (most - len(leaf.meets))) for leaf in part.leaves]
-    mask, wanted, share, feature = (
-        np.array([[getattr(one, name) for one in row] for row in met])[:, :, None]
-        for name in ("mask", "wanted", "share", "feature")
-    )
-    meets = ((np.arange(2 ** len(part.bits)) & mask) == wanted).astype(np.float64)
-    value = np.array([leaf.value for leaf in part.leaves])[:, None, None]
-    shapley = value * (meets - share) * _integral_of_others(meets, share)
-    chosen = (np.arange(width)[:, None] == feature.ravel()).astype(np.float64)
-    table: NDArray[np.float64] = (chosen @ shapley.reshape(feature.size, -1)).T
-    return table
-
-
-def _integral_of_others(
-    meets: "NDArray[np.float64]", share: "NDArray[np.float64]"
+def _shapley(
+    value: "NDArray[np.float64]",
+    meets: "NDArray[np.float64]",
+    share: "NDArray[np.floating]",
+    *,
+    most: int,
 ) -> "NDArray[np.float64]":
-    """∫₀¹ ∏_{j≠i} (z_j (1 - t) + o_j t) dt for each i: leaves × features × outcomes."""
-    total = np.zeros_like(meets)
-    for t, weight in _quadrature(-(-meets.shape[1] // 2)):
+    """The formula, features along axis 1, where no leaf asks about more than `most`."""
+    integral = np.zeros_like(meets)
+    for t, weight in _quadrature(max(1, -(-most // 2))):
         factors = share * (1 - t) + meets * t
-        total += weight * _products_of_others(factors)
-    return total
+        integral += weight * factors.prod(axis=1, keepdims=True) / factors
+    return value * (meets - share) * integral
 
 
 @cache
@@ -277,12 +252,3 @@ def _quadrature(points: int) -> list[tuple[float, float]]:
     """Places and weights from 0 to 1, exact for polynomials of a degree below twice the points."""
     places, weights = np.polynomial.legendre.leggauss(points)  # from -1 to 1
     return list(zip(((places + 1) / 2).tolist(), (weights / 2).tolist(), strict=True))
-
-
-def _products_of_others(factors: "NDArray[np.float64]") -> "NDArray[np.float64]":
-    """Along axis 1, the product of all factors but one's own; no division, as one may be 0."""
-    before, after = np.ones_like(factors), np.ones_like(factors)
-    np.cumprod(factors[:, :-1], axis=1, out=before[:, 1:])
-    np.cumprod(factors[:, :0:-1], axis=1, out=after[:, -2::-1])
-    products: NDArray[np.float64] = before * after
-    return products

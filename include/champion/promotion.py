@@ -71,6 +71,19 @@ def publish(store: Store, draft: Manifest, files: Mapping[str, bytes], *, versio
     return versions.write_version(store, manifest, files)
 
 
+def read_whole_version(store: Store, version: str) -> tuple[Manifest, str]:
+    """Manifest and hash of a version whose every file is right and whose graph answers rightly."""
+    manifest, digest = versions.read_version(store, version)
+    if manifest.version != version:
+        raise ChampionError(
+            f"the manifest of version {version!r} says {manifest.version!r}: somebody copied a "
+            "version by hand; take another one"
+        )
+    files = versions.read_files(store, manifest, manifest.files)
+    check_answers(Scorer(files[versions.MODEL_FILE]), files[versions.SELF_CHECK_FILE])
+    return manifest, digest
+
+
 def put_in_production(
     store: Store,
     registry: Registry,
@@ -85,9 +98,7 @@ def put_in_production(
     Raises ObjectChanged when the pointer is no longer the one in `production`, ChampionError when
     the version does not exist or fails a check; in both cases production stays as it is.
     """
-    manifest, digest = versions.read_version(store, version)
-    files = versions.read_files(store, manifest, manifest.files)
-    check_answers(Scorer(files[versions.MODEL_FILE]), files[versions.SELF_CHECK_FILE])
+    manifest, digest = read_whole_version(store, version)
     moved = versions.move_pointer(
         store,
         versions.pointer_to(manifest, digest),

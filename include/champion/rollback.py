@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from include.champion import promotion, versions
-from include.champion.onnx_scorer import Scorer, check_answers
 from include.champion.promotion import Production
 from include.champion.registry import Registry
-from include.champion.versions import MODEL_FILE, SELF_CHECK_FILE
 from include.errors import ChampionError, ObjectChanged
 from include.store import Store
 
@@ -52,14 +50,7 @@ def check_version(store: Store, registry: Registry, asked: Rollback) -> str:
     if not asked.reason.strip():
         raise ChampionError("a rollback needs a reason, found none: say why, it is kept for ever")
     _check_known(store, asked.version)
-    manifest, _ = versions.read_version(store, asked.version)
-    if manifest.version != asked.version:
-        raise ChampionError(
-            f"the manifest of version {asked.version!r} says {manifest.version!r}: somebody copied "
-            "a version by hand; roll back to another one"
-        )
-    files = versions.read_files(store, manifest, manifest.files)
-    check_answers(Scorer(files[MODEL_FILE]), files[SELF_CHECK_FILE])
+    promotion.read_whole_version(store, asked.version)
     registry.check_production_version(asked.version)
     production = promotion.read_production(store, registry)
     if production.version == asked.version:

@@ -1,10 +1,11 @@
 """The champion in the store: immutable versions, and one small pointer to the one in production."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
+import numpy as np
 from pydantic import AwareDatetime, Field, model_validator
 
 from include.champion.calibration import Calibration
@@ -13,6 +14,9 @@ from include.documents import Document, parse_document, sha256
 from include.errors import ChampionError, ChurnError, ObjectNotFound
 from include.features import SplitRule
 from include.store import Store, StoredObject
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 logger = logging.getLogger(__name__)
 
@@ -113,6 +117,19 @@ class SelfCheck(ChampionDocument):
         if any(len(row) != len(self.columns) for row in self.rows):
             raise ValueError("each row has one value for each column")
         return self
+
+    def check(
+        self, score: "Callable[[NDArray[np.float64]], NDArray[np.float64]]", *, by: str
+    ) -> None:
+        """Have the rows answered anew; ChampionError where an answer differs."""
+        answers = score(np.array(self.rows, dtype=np.float64))
+        worst = float(np.max(np.abs(answers - np.array(self.probabilities))))
+        if not worst <= SELF_CHECK_TOLERANCE:  # NaN must fail too
+            raise ChampionError(
+                f"the answers of {by} to the self-check rows differ by up to {worst:.2g} from the "
+                f"stored ones, allowed is {SELF_CHECK_TOLERANCE:g}: this machine computes another "
+                "model"
+            )
 
 
 class Evaluation(ChampionDocument):

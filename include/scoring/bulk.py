@@ -13,19 +13,11 @@ import pyarrow.compute as pc
 import xgboost as xgb
 
 from include.champion.calibration import calibrated
-from include.champion.contributions import ContributionTables, TooDeep, contribution_tables
-from include.champion.native_trees import feature_names, trees_input
+from include.champion.contributions import ContributionTables, Leaves, TooDeep
+from include.champion.native_trees import trees_input, usable_trees
 from include.champion.onnx_scorer import Scorer, check_answers
-from include.champion.versions import (
-    MODEL_FILE,
-    SELF_CHECK_FILE,
-    SELF_CHECK_TOLERANCE,
-    TREES_FILE,
-    Manifest,
-    SelfCheck,
-)
-from include.documents import parse_document
-from include.errors import ChampionError, ConfigurationError
+from include.champion.trees_file import read_trees
+from include.champion.versions import MODEL_FILE, SELF_CHECK_FILE, TREES_FILE, Manifest
 from include.params import Band
 
 if TYPE_CHECKING:
@@ -57,66 +49,39 @@ class Reasons:
     contributions: "NDArray[np.float64]"
 
 
-class NativeTrees:
-    """A version's own trees on one thread: margins, and exact contributions."""
-
-    def __init__(self, manifest: Manifest, model: bytes) -> None:
-        self.feature_names = feature_names(manifest)
-        self._manifest = manifest
-        self._booster = xgb.Booster()
-        self._booster.load_model(bytearray(model))
-        self._booster.set_param({"nthread": 1})
-        self._tables = self._made_tables()
-
-    def score(self, features: "NDArray[np.float32]") -> "NDArray[np.float64]":
-        """P(churn) of scaled features."""
-        margins = self._booster.inplace_predict(features, predict_type="margin")
-        return calibrated(margins, self._manifest.calibration)
-
-    def reasons(self, features: "NDArray[np.float32]") -> Reasons:
-        """The largest contributions of scaled features."""
-        return largest(self._contributions(features), slope=self._manifest.calibration.slope)
-
-    def _contributions(self, features: "NDArray[np.float32]") -> "NDArray[np.float32]":
-        if self._tables is not None:
-            return self._tables.contributions(features)
-        found = self._booster.predict(xgb.DMatrix(features, nthread=1), pred_contribs=True)
-        without_base: NDArray[np.float32] = found[:, :-1]
-        return without_base
-
-    def _made_tables(self) -> ContributionTables | None:
-        try:
-            model = bytes(self._booster.save_raw("json"))
-            return contribution_tables(model, features=len(self.feature_names))
-        except TooDeep as reason:
-            logger.warning(
-                "version %s: %s, so XGBoost computes the reasons, a hundred times slower",
-                self._manifest.version,
-                reason,
-            )
-            return None
-
-
 class BulkScorer:
     """One loaded version for many rows; ChampionError when it fails its self-check."""
 
     def __init__(self, manifest: Manifest, files: Mapping[str, bytes]) -> None:
         self.manifest = manifest
         self._graph = Scorer(files[MODEL_FILE])
-        check_answers(self._graph, files[SELF_CHECK_FILE])
-        self.trees = _usable_trees(manifest, files)
+        stored = check_answers(self._graph, files[SELF_CHECK_FILE])
+        self.trees = usable_trees(manifest, files[TREES_FILE], stored)
+        if self.trees is None:
+            return
+        self._booster = xgb.Booster()
+        self._booster.load_model(bytearray(files[TREES_FILE]))
+        self._booster.set_param({"nthread": 1})
+        stored.check(lambda rows: self.score(self.inputs(rows)), by="XGBoost")
+        self._explainer = _explainer(self.trees.leaves, files[TREES_FILE], manifest.version)
 
     def inputs(self, matrix: "NDArray[np.float64]") -> "NDArray[Any]":
         """Raw columns as the trees, or else the graph, want them."""
         return matrix if self.trees is None else trees_input(self.manifest, matrix)
 
     def score(self, inputs: "NDArray[Any]") -> "NDArray[np.float64]":
-        """P(churn) by row: the native trees, twice as fast as the graph and equal to 1e-6."""
-        return self._graph.score(inputs) if self.trees is None else self.trees.score(inputs)
+        """P(churn) by row: by XGBoost, twice as fast as the graph and equal to 1e-6."""
+        if self.trees is None:
+            return self._graph.score(inputs)
+        margins = self._booster.inplace_predict(inputs, predict_type="margin")
+        return calibrated(margins, self.manifest.calibration)
 
     def reasons(self, inputs: "NDArray[Any]") -> Reasons | None:
         """Why; None where this code can no longer explain the version."""
-        return None if self.trees is None else self.trees.reasons(inputs)
+        if self.trees is None:
+            return None
+        contributions = self._explainer.contributions(inputs)
+        return largest(contributions, slope=self.manifest.calibration.slope)
 
     def reasons_json(self, reasons: Reasons | None, *, rows: int) -> pa.Array:
         """The reasons as JSON texts, an empty list where there are none."""
@@ -125,7 +90,7 @@ class BulkScorer:
         return reasons_json(reasons, self.trees.feature_names)
 
 
-def largest(contributions: "NDArray[np.float32]", *, slope: float) -> Reasons:
+def largest(contributions: "NDArray[np.floating]", *, slope: float) -> Reasons:
     """The three contributions of largest size to the calibrated log-odds, largest first."""
     left = np.abs(contributions)
     rows, places = np.arange(len(left)), []
@@ -202,20 +167,10 @@ def faults_of(
     return faults
 
 
-def _usable_trees(manifest: Manifest, files: Mapping[str, bytes]) -> NativeTrees | None:
-    """The native trees if they too answer the self-check rows.
-
-    They rely on this code's feature engineering, which may have moved on since the version was
-    made. The graph carries its own, so such a version still scores, without reasons.
-    """
-    stored = parse_document(SelfCheck, files[SELF_CHECK_FILE], SELF_CHECK_FILE)
+def _explainer(leaves: Leaves, model: bytes, version: str) -> ContributionTables | Leaves:
+    """Tables where the trees are shallow enough for them."""
     try:
-        trees = NativeTrees(manifest, files[TREES_FILE])
-        rows = trees_input(manifest, np.array(stored.rows, dtype=np.float64))
-        worst = float(np.max(np.abs(trees.score(rows) - np.array(stored.probabilities))))
-        if not worst <= SELF_CHECK_TOLERANCE:
-            raise ChampionError(f"its native trees differ by up to {worst:.2g} from its graph")
-    except (ConfigurationError, ChampionError, xgb.core.XGBoostError) as error:
-        logger.warning("version %s is scored without reasons: %s", manifest.version, error)
-        return None
-    return trees
+        return ContributionTables(read_trees(model), features=leaves.features)
+    except TooDeep as reason:
+        logger.warning("version %s: %s, so reasons take a hundred times longer", version, reason)
+        return leaves

@@ -5,7 +5,6 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from include.champion.versions import (
     POINTER_KEY,
@@ -26,14 +25,6 @@ REFUSED_AGAIN_SECONDS = 300  # a refused version may be repaired in place, but h
 STORE_HEAD_START_SECONDS = 1.0  # at start the store may answer first; then the local copy serves
 
 
-@dataclass(frozen=True)
-class Refusal:
-    """A pointer that was not followed: it is not tried again before `until`."""
-
-    etag: str
-    until: float  # of time.monotonic()
-
-
 class ChampionHolder:
     """Holds the champion that answers; one reference, replaced only by a better checked one."""
 
@@ -52,7 +43,8 @@ class ChampionHolder:
         self._poll_seconds = poll_seconds
         self._record = record
         self._etag: str | None = None
-        self._refusal: Refusal | None = None
+        self._refused: str | None = None  # the etag of a pointer that was not followed
+        self._refused_until = 0.0  # of time.monotonic(); then it is tried again
         self._reported_failure: str | None = None
         self._swapping = threading.Lock()
         self._polled = threading.Event()
@@ -77,7 +69,8 @@ class ChampionHolder:
         """Look at the pointer once, and follow it if it moved."""
         try:
             self._store = self._store or self._open_store()
-            found = self._store.read_if_changed(POINTER_KEY, self._known_etag())
+            waits = self._refused if time.monotonic() < self._refused_until else None
+            found = self._store.read_if_changed(POINTER_KEY, waits or self._etag)
             if found is not None:
                 self._follow(self._store, found)
             self._store_answered()
@@ -86,12 +79,6 @@ class ChampionHolder:
         except ChurnError as error:
             self._store_failed(error)
 
-    def _known_etag(self) -> str | None:
-        refusal = self._refusal
-        if refusal is None:
-            return self._etag
-        return refusal.etag if time.monotonic() < refusal.until else self._etag
-
     def _follow(self, store: Store, found: StoredObject) -> None:
         try:
             pointer = parse_pointer(found)
@@ -99,7 +86,8 @@ class ChampionHolder:
                 self._swap(self._loaded(store, pointer))
         except ChampionError as error:
             # A StoreError, in contrast, is no verdict on the version: the next look decides.
-            self._refusal = Refusal(found.etag, time.monotonic() + REFUSED_AGAIN_SECONDS)
+            self._refused = found.etag
+            self._refused_until = time.monotonic() + REFUSED_AGAIN_SECONDS
             self._record("refused", None)
             logger.error(
                 "refused the champion that the pointer names, version %s keeps serving: %s",
@@ -107,7 +95,7 @@ class ChampionHolder:
                 error,
             )
             return
-        self._etag, self._refusal = found.etag, None
+        self._etag, self._refused = found.etag, None
 
     def _serves(self, pointer: Pointer) -> bool:
         champion = self.champion

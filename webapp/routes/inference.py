@@ -6,9 +6,10 @@ from typing import Any
 import orjson
 from flask import Blueprint, Response, request
 
+from include.champion.native_trees import Explanation
 from include.contract import Fault, describe
 from webapp.answers import Contribution, Explained
-from webapp.champion.served_champion import Explanation, ServedChampion
+from webapp.champion.served_champion import ServedChampion
 from webapp.prediction_service import PredictionService, utc_now
 from webapp.problems import (
     ENVIRON_REQUEST_ID,

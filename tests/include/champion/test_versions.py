@@ -150,13 +150,11 @@ def test_a_version_is_read_as_it_was_written(store: Store, contract: Contract) -
     assert versions.read_version(store, "7") == (found, pointer.manifest_sha256)
 
 
-def test_writing_a_version_again_changes_nothing(store: Store, contract: Contract) -> None:
+def test_a_version_is_written_once_and_writing_it_again_changes_nothing(
+    store: Store, contract: Contract
+) -> None:
     assert written(store, contract) == written(store, contract)
     assert len(list(store.list("champion/versions/"))) == 3
-
-
-def test_a_version_is_written_once(store: Store, contract: Contract) -> None:
-    written(store, contract)
     with pytest.raises(ObjectExists, match="versions/7/manifest.json"):
         written(store, contract, threshold=0.4)
     other = {**FILES, "model.onnx": b"another graph"}
@@ -189,25 +187,29 @@ def test_a_file_that_the_manifest_does_not_describe_is_not_written(
     assert list(local_store.list("")) == []
 
 
-def test_a_manifest_changed_after_promotion_is_refused(store: Store, contract: Contract) -> None:
-    pointer = written(store, contract)
-    store.write(pointer.manifest_key, manifest(contract, threshold=0.1).to_bytes())
-    with pytest.raises(ChampionError, match="was changed after promotion, roll back"):
-        versions.read_manifest(store, pointer)
-
-
-def test_a_missing_manifest_is_named(store: Store, contract: Contract) -> None:
-    pointer = written(store, contract)
-    store.delete(pointer.manifest_key)
-    with pytest.raises(ChampionError, match="versions/7/manifest.json is missing in .* roll back"):
-        versions.read_manifest(store, pointer)
-
-
-def test_a_pointer_to_the_manifest_of_another_version_is_refused(
-    store: Store, contract: Contract
+@pytest.mark.parametrize(
+    ("spoil", "changes", "message"),
+    [
+        (lambda store, key, data: store.write(key, data + b" "), {}, "changed after .* roll back"),
+        (lambda store, key, _: store.delete(key), {}, "manifest.json is missing in .* roll back"),
+        (
+            lambda *_: None,
+            {"version": "8"},
+            "the pointer names version 8, its manifest 7",
+        ),
+    ],
+    ids=["changed", "missing", "another version's"],
+)
+def test_a_manifest_that_is_not_the_pointers_is_refused(
+    spoil: Callable[[Store, str, bytes], None],
+    changes: dict[str, str],
+    message: str,
+    store: Store,
+    contract: Contract,
 ) -> None:
-    pointer = written(store, contract).model_copy(update={"version": "8"})
-    with pytest.raises(ChampionError, match="the pointer names version 8, its manifest 7"):
+    pointer = written(store, contract).model_copy(update=changes)
+    spoil(store, pointer.manifest_key, store.read(pointer.manifest_key).data)
+    with pytest.raises(ChampionError, match=message):
         versions.read_manifest(store, pointer)
 
 
@@ -257,24 +259,17 @@ def documents(local_store: LocalStore, contract: Contract) -> dict[type[Document
 
 
 @pytest.mark.parametrize("kind", [Pointer, Manifest, SelfCheck])
-def test_a_document_follows_its_json_schema(
+def test_a_document_follows_its_json_schema_and_survives_the_store_byte_for_byte(
     kind: type[Document], documents: dict[type[Document], Document]
 ) -> None:
     validator = jsonschema.Draft202012Validator(
         kind.model_json_schema(), format_checker=jsonschema.FormatChecker()
     )
-    assert list(validator.iter_errors(json.loads(documents[kind].to_bytes()))) == []
-    assert not validator.is_valid({"version": "7"})
-
-
-@pytest.mark.parametrize("kind", [Pointer, Manifest, SelfCheck])
-def test_a_document_survives_the_store_byte_for_byte(
-    kind: type[Document], documents: dict[type[Document], Document]
-) -> None:
     data = documents[kind].to_bytes()
+    assert list(validator.iter_errors(json.loads(data))) == []
+    assert not validator.is_valid({"version": "7"})
     read = parse_document(kind, data, "key")
-    assert read == documents[kind]
-    assert read.to_bytes() == data
+    assert read == documents[kind] and read.to_bytes() == data
 
 
 def test_a_manifest_cannot_name_columns_outside_its_contract(contract: Contract) -> None:

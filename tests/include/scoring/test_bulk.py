@@ -1,40 +1,22 @@
 """Probabilities, bands and reasons of a chunk, against XGBoost and the graph."""
 
 import json
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import xgboost as xgb
 
-from include.champion.contributions import TooDeep, contribution_tables
 from include.champion.onnx_scorer import Scorer
 from include.champion.versions import MODEL_FILE
 from include.contract import Contract
 from include.params import Band, Params, ScoringRules
 from include.scoring import bulk
 from include.scoring.bulk import BulkScorer
-from include.training import fit
 from tests.include.conftest import changed
-from tests.include.nights import PEOPLE, Version, fitted_on, version_of
+from tests.include.nights import Version, fitted_on, version_of
 
-SHAPES: Mapping[str, dict[str, Any]] = {
-    "stumps": {"n_estimators": 5, "max_depth": 1},
-    "as configured": {"n_estimators": 40, "max_depth": 5},
-    "deep": {"n_estimators": 8, "max_depth": 8},
-    "pruned to the root": {"n_estimators": 3, "max_depth": 3, "gamma": 1e9},
-}
 BANDS = (Band(name="low", begins=0), Band(name="high", begins=0.5), Band(name="top", begins=0.9))
-
-
-@pytest.fixture(params=SHAPES)
-def fitted(
-    request: pytest.FixtureRequest, people: pd.DataFrame, contract: Contract, params: Params
-) -> fit.Fitted:
-    """A model of each shape."""
-    return fitted_on(people.head(PEOPLE), contract, changed(params, SHAPES[request.param]))
 
 
 @pytest.fixture(scope="module")
@@ -43,50 +25,15 @@ def scorer(champion: Version) -> BulkScorer:
     return BulkScorer(*champion)
 
 
-def scaled(fitted: fit.Fitted, matrix: Any) -> Any:
-    steps = fitted.pipeline()[:-1]
-    return steps.transform(matrix).astype(np.float32)
-
-
-def test_looked_up_contributions_are_those_of_xgboost(
-    fitted: fit.Fitted, people: pd.DataFrame, contract: Contract
+@pytest.mark.parametrize("shape", [{"n_estimators": 10}, {"n_estimators": 2, "max_depth": 12}])
+def test_the_first_reason_is_xgboosts_largest(
+    shape: dict[str, int], people: pd.DataFrame, contract: Contract, params: Params
 ) -> None:
-    booster = fitted.trees.get_booster()
-    features = scaled(fitted, contract.matrix(people, fitted.columns))
-    tables = contribution_tables(bytes(booster.save_raw("json")), features=features.shape[1])
-    expected = booster.predict(xgb.DMatrix(features), pred_contribs=True)
-    found = tables.contributions(features)
-    assert np.abs(found - expected[:, :-1]).max() < 2e-5
-    margins = booster.inplace_predict(features, predict_type="margin")
-    assert np.abs(found.sum(axis=1) + expected[:, -1] - margins).max() < 5e-5
-
-
-def test_a_value_on_a_cut_goes_right_as_in_xgboost(
-    people: pd.DataFrame, contract: Contract, params: Params
-) -> None:
-    fitted = fitted_on(people.head(PEOPLE), contract, params)
-    booster = fitted.trees.get_booster()
-    cuts = booster.trees_to_dataframe().dropna(subset=["Split"])
-    features = np.zeros((len(cuts), 21), np.float32)
-    places = cuts["Feature"].str.removeprefix("f").astype(int)
-    features[np.arange(len(cuts)), places] = cuts["Split"]
-    tables = contribution_tables(bytes(booster.save_raw("json")), features=21)
-    expected = booster.predict(xgb.DMatrix(features), pred_contribs=True)[:, :-1]
-    assert np.abs(tables.contributions(features) - expected).max() < 2e-5
-
-
-def test_leaves_of_many_features_are_refused_and_left_to_xgboost(
-    people: pd.DataFrame, contract: Contract, params: Params
-) -> None:
-    shape = {"n_estimators": 2, "max_depth": 12, "colsample_bytree": 1.0, "learning_rate": 0.01}
     fitted = fitted_on(people, contract, changed(params, shape))
-    booster = fitted.trees.get_booster()
-    with pytest.raises(TooDeep, match="more than 8 features"):
-        contribution_tables(bytes(booster.save_raw("json")), features=21)
-    matrix = contract.matrix(people.head(20), fitted.columns)
     scorer = BulkScorer(*version_of(fitted, contract, params, version="1"))
-    reasons = scorer.reasons(scorer.inputs(matrix))
-    raw = booster.predict(xgb.DMatrix(scaled(fitted, matrix)), pred_contribs=True)[:, :-1]
+    inputs = scorer.inputs(contract.matrix(people.head(20), fitted.columns))
+    reasons = scorer.reasons(inputs)
+    raw = fitted.trees.get_booster().predict(xgb.DMatrix(inputs), pred_contribs=True)[:, :-1]
     assert reasons is not None
     assert reasons.features[:, 0].tolist() == np.abs(raw).argmax(axis=1).tolist()
 

@@ -1,10 +1,10 @@
 """The champion holder: follows good versions, refuses bad ones, keeps what serves."""
 
 import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,10 +14,11 @@ from include.champion.versions import (
     MODEL_FILE,
     POINTER_KEY,
     SELF_CHECK_FILE,
+    TREES_FILE,
     version_key,
 )
 from include.errors import StoreUnavailable
-from include.store import LocalStore, Store, StoredObject
+from include.store import LocalStore, StoredObject
 from tests.webapp.champions import Version, publish
 from webapp.champion import holder as holder_module
 from webapp.champion.holder import ChampionHolder
@@ -71,6 +72,15 @@ def watched(tmp_path: Path) -> Watched:
     return Watched(LocalStore(tmp_path / "store"), tmp_path / "copy")
 
 
+@pytest.fixture
+def holder(watched: Watched, version_1: Version) -> ChampionHolder:
+    """A holder that serves version 1."""
+    publish(watched.store, version_1)
+    found = watched.open()
+    found.poll()
+    return found
+
+
 def serving(holder: ChampionHolder) -> str | None:
     return holder.champion and holder.champion.version
 
@@ -86,27 +96,23 @@ def test_no_pointer_means_no_champion_and_one_is_taken_up_when_it_appears(
     assert serving(holder) == "1" and watched.outcomes == ["loaded"]
 
 
-def test_a_promotion_is_followed_and_so_is_a_rollback(
-    watched: Watched, version_1: Version, version_2: Version
+def test_a_promotion_is_followed_and_so_is_a_rollback_and_one_version_is_kept(
+    watched: Watched, holder: ChampionHolder, version_1: Version, version_2: Version
 ) -> None:
-    holder = watched.open()
-    for version in (version_1, version_2, version_1):
+    for version in (version_2, version_1, version_2):
         publish(watched.store, version)
         holder.poll()
         assert serving(holder) == version[0].version
     holder.poll()
-    assert watched.outcomes == ["loaded"] * 3
+    assert watched.outcomes == ["loaded"] * 4
+    kept = LocalStore(watched.copy).list("champion/versions/")
+    assert {info.key.split("/")[2] for info in kept} == {"2"}
 
 
 def test_what_a_worker_does_not_serve_from_is_not_read(
-    watched: Watched, version_1: Version
+    watched: Watched, holder: ChampionHolder
 ) -> None:
-    publish(watched.store, version_1)
-    tamper(watched.store.root / version_key("1", versions.CARD_FILE))
-    holder = watched.open()
-    holder.poll()
-    assert serving(holder) == "1"
-    names = (MANIFEST_FILE, MODEL_FILE, SELF_CHECK_FILE, versions.TREES_FILE)
+    names = (MANIFEST_FILE, MODEL_FILE, SELF_CHECK_FILE, TREES_FILE)
     assert sorted(watched.keys_read) == sorted(version_key("1", name) for name in names)
 
 
@@ -118,17 +124,15 @@ def test_what_a_worker_does_not_serve_from_is_not_read(
         {"manifest_key": "runs/1/manifest.json"},
         {"version": "9" * 300, "manifest_key": f"champion/versions/{'9' * 300}/manifest.json"},
         {"version": "../1", "manifest_key": "champion/versions/../1/manifest.json"},
+        {"promoted_at": None},
     ],
 )
 def test_a_pointer_that_leads_elsewhere_is_refused_once_and_remembered(
     watched: Watched,
-    version_1: Version,
+    holder: ChampionHolder,
     changes: dict[str, str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    publish(watched.store, version_1)
-    holder = watched.open()
-    holder.poll()
     path = watched.store.root / POINTER_KEY
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
     for _ in range(3):
@@ -138,9 +142,8 @@ def test_a_pointer_that_leads_elsewhere_is_refused_once_and_remembered(
 
 
 def test_a_disk_that_cannot_be_read_is_trouble_with_the_store(
-    watched: Watched, version_1: Version
+    watched: Watched, holder: ChampionHolder
 ) -> None:
-    publish(watched.store, version_1)
     with pytest.raises(StoreUnavailable, match="could not read .*: File name too long"):
         watched.store.read("champion/" + "x" * 300)
 
@@ -155,30 +158,28 @@ def tamper(path: Path) -> None:
     path.write_bytes(data)
 
 
-BREAK: dict[str, tuple[Callable[[Path], object], str]] = {
-    "truncated": (truncate, MODEL_FILE),
-    "tampered": (tamper, MODEL_FILE),
-    "missing": (Path.unlink, MODEL_FILE),
-    "no manifest": (Path.unlink, MANIFEST_FILE),
-    "another manifest": (tamper, MANIFEST_FILE),
-    "no self-check": (truncate, SELF_CHECK_FILE),
-    "tampered trees": (tamper, versions.TREES_FILE),
-}
-
-
-@pytest.mark.parametrize("how", BREAK)
+@pytest.mark.parametrize(
+    ("spoil", "name"),
+    [
+        (truncate, MODEL_FILE),
+        (tamper, MODEL_FILE),
+        (Path.unlink, MODEL_FILE),
+        (Path.unlink, MANIFEST_FILE),
+        (tamper, MANIFEST_FILE),
+        (truncate, SELF_CHECK_FILE),
+        (tamper, TREES_FILE),
+    ],
+)
 def test_a_broken_champion_is_refused_remembered_and_the_old_one_serves(
     watched: Watched,
+    holder: ChampionHolder,
     version_1: Version,
     version_2: Version,
-    how: str,
+    spoil: Callable[[Path], object],
+    name: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    holder = watched.open()
-    publish(watched.store, version_1)
-    holder.poll()
     publish(watched.store, version_2)
-    spoil, name = BREAK[how]
     spoil(watched.store.root / version_key("2", name))
     for _ in range(5):
         holder.poll()
@@ -189,63 +190,64 @@ def test_a_broken_champion_is_refused_remembered_and_the_old_one_serves(
     assert serving(holder) == "1" and watched.outcomes == ["loaded", "refused"]
 
 
-def test_a_pointer_that_is_none_is_refused(watched: Watched, version_1: Version) -> None:
-    holder = watched.open()
-    publish(watched.store, version_1)
-    holder.poll()
-    watched.store.write(POINTER_KEY, b'{"version": "2"}')
-    holder.poll()
-    assert serving(holder) == "1" and watched.outcomes == ["loaded", "refused"]
-
-
 def test_a_refused_version_gets_another_chance_after_a_while(
-    watched: Watched, version_1: Version, monkeypatch: pytest.MonkeyPatch
+    watched: Watched,
+    holder: ChampionHolder,
+    version_2: Version,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(holder_module, "REFUSED_AGAIN_SECONDS", 0.0)
-    publish(watched.store, version_1)
-    path = watched.store.root / version_key("1", MODEL_FILE)
+    publish(watched.store, version_2)
+    path = watched.store.root / version_key("2", MODEL_FILE)
     truncate(path)
-    holder = watched.open()
     holder.poll()
-    path.write_bytes(version_1[1][MODEL_FILE])
+    path.write_bytes(version_2[1][MODEL_FILE])
     holder.poll()
-    assert serving(holder) == "1" and watched.outcomes == ["refused", "loaded"]
+    assert serving(holder) == "2" and watched.outcomes == ["loaded", "refused", "loaded"]
 
 
-def incompatible(version: Version, **changes: object) -> Version:
+def mixed(version: Version, name: str, data: bytes) -> Version:
     """A version whose files are whole and do not belong together."""
     manifest, files = version
-    document = json.loads(files[SELF_CHECK_FILE]) | changes
-    spoilt = {**files, SELF_CHECK_FILE: json.dumps(document).encode()}
-    return manifest.model_copy(update={"files": versions.file_entries(spoilt)}), spoilt
+    files = {**files, name: data}
+    return manifest.model_copy(update={"files": versions.file_entries(files)}), files
 
 
-def test_answers_that_differ_from_the_stored_ones_are_refused(
-    watched: Watched, version_2: Version, caplog: pytest.LogCaptureFixture
-) -> None:
-    rows = len(json.loads(version_2[1][SELF_CHECK_FILE])["rows"])
-    publish(watched.store, incompatible(version_2, probabilities=[0.123] * rows))
-    holder = watched.open()
-    holder.poll()
-    assert serving(holder) is None and "differ by up to" in caplog.text
-
-
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda check: {"probabilities": [0.123] * len(check["rows"])}, "differ by up to"),
+        (lambda check: {"columns": check["columns"][::-1]}, "do not belong together"),
+    ],
+)
 def test_parts_that_do_not_belong_together_are_refused(
-    watched: Watched, version_2: Version, caplog: pytest.LogCaptureFixture
+    watched: Watched,
+    version_2: Version,
+    change: Callable[[dict[str, Any]], dict[str, Any]],
+    expected: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    columns = list(reversed(version_2[0].columns))
-    publish(watched.store, incompatible(version_2, columns=columns))
+    check = json.loads(version_2[1][SELF_CHECK_FILE])
+    data = json.dumps(check | change(check)).encode()
+    publish(watched.store, mixed(version_2, SELF_CHECK_FILE, data))
     holder = watched.open()
     holder.poll()
-    assert serving(holder) is None and "do not belong together" in caplog.text
+    assert serving(holder) is None and expected in caplog.text
+
+
+def test_trees_that_answer_otherwise_cost_only_the_explanations(
+    watched: Watched, version_1: Version, version_2: Version, caplog: pytest.LogCaptureFixture
+) -> None:
+    publish(watched.store, mixed(version_1, TREES_FILE, version_2[1][TREES_FILE]))
+    holder = watched.open()
+    holder.poll()
+    assert holder.champion is not None and holder.champion.trees is None
+    assert "version 1 answers without reasons" in caplog.text
 
 
 def test_an_unreachable_store_changes_nothing_and_is_no_verdict(
-    watched: Watched, version_1: Version, version_2: Version, caplog: pytest.LogCaptureFixture
+    watched: Watched, holder: ChampionHolder, version_2: Version, caplog: pytest.LogCaptureFixture
 ) -> None:
-    holder = watched.open()
-    publish(watched.store, version_1)
-    holder.poll()
     publish(watched.store, version_2)
     watched.down = True
     for _ in range(5):
@@ -257,80 +259,39 @@ def test_an_unreachable_store_changes_nothing_and_is_no_verdict(
     assert serving(holder) == "2"
 
 
-def test_a_restart_without_the_store_serves_the_local_copy(
-    watched: Watched, version_1: Version
+@pytest.mark.parametrize(
+    ("down", "whole", "served", "outcomes"),
+    [
+        (True, True, "1", {"local", "unreachable"}),
+        (False, True, "2", {"loaded"}),
+        (False, False, "1", {"local", "refused"}),
+    ],
+    ids=["the store is away", "the store answers", "the store names a bad version"],
+)
+def test_a_restart_serves_the_local_copy_where_the_store_has_nothing_better(
+    watched: Watched,
+    holder: ChampionHolder,
+    version_2: Version,
+    *,
+    down: bool,
+    whole: bool,
+    served: str,
+    outcomes: set[str],
 ) -> None:
-    publish(watched.store, version_1)
-    watched.open().poll()
-    watched.down = True
-    holder = watched.open()
-    holder.start()
-    assert _soon(lambda: serving(holder) == "1") and "local" in watched.outcomes
-    holder.stop()
-
-
-def test_the_store_goes_before_the_local_copy(
-    watched: Watched, version_1: Version, version_2: Version
-) -> None:
-    publish(watched.store, version_1)
-    watched.open().poll()
     publish(watched.store, version_2)
-    holder = watched.open()
-    holder.start()
-    assert _soon(lambda: serving(holder) is not None) and serving(holder) == "2"
-    assert "local" not in watched.outcomes
-    holder.stop()
+    if not whole:
+        truncate(watched.store.root / version_key("2", MODEL_FILE))
+    watched.down = down
+    watched.outcomes.clear()
+    again = watched.open()
+    again.start()
+    again.wait_until_settled(10)
+    again.stop()
+    assert serving(again) == served and set(watched.outcomes) == outcomes
 
 
-def test_a_restart_while_the_pointer_names_a_bad_version_serves_the_local_copy(
-    watched: Watched, version_1: Version, version_2: Version
-) -> None:
-    publish(watched.store, version_1)
-    watched.open().poll()
-    publish(watched.store, version_2)
-    truncate(watched.store.root / version_key("2", MODEL_FILE))
-    holder = watched.open()
-    holder.start()
-    assert _soon(lambda: serving(holder) == "1") and watched.outcomes[1:] == ["refused", "local"]
-    holder.stop()
-
-
-def test_a_damaged_local_copy_is_not_served(watched: Watched, version_1: Version) -> None:
-    publish(watched.store, version_1)
-    watched.open().poll()
+def test_a_damaged_local_copy_is_not_served(watched: Watched, holder: ChampionHolder) -> None:
     tamper(watched.copy / version_key("1", MODEL_FILE))
-    watched.down = True
-    holder = watched.open()
-    holder.serve_last_good()
-    assert serving(holder) is None
-
-
-def test_the_local_copy_holds_one_version(
-    watched: Watched, version_1: Version, version_2: Version
-) -> None:
-    holder = watched.open()
-    for version in (version_1, version_2):
-        publish(watched.store, version)
-        holder.poll()
-    kept: Store = LocalStore(watched.copy)
-    left = {info.key.split("/")[2] for info in kept.list("champion/versions/")}
-    assert left == {"2"}
-
-
-def test_trees_that_answer_otherwise_cost_only_the_explanations(
-    watched: Watched, version_1: Version, version_2: Version
-) -> None:
-    manifest, files = version_1
-    mixed = {**files, versions.TREES_FILE: version_2[1][versions.TREES_FILE]}
-    update = {"files": versions.file_entries(mixed)}
-    publish(watched.store, (manifest.model_copy(update=update), mixed))
-    holder = watched.open()
-    holder.poll()
-    assert holder.champion is not None and holder.champion.trees is None
-
-
-def _soon(true: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline and not true():
-        time.sleep(0.02)
-    return true()
+    again = watched.open()
+    again.serve_last_good()
+    assert serving(again) is None
