@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,7 +49,7 @@ def leader(name: str, pid: int) -> Leader:
 def members(leaders: Sequence[Leader]) -> list[psutil.Process]:
     """Everything that is left of these sessions, their leaders included."""
     sessions = {each.pid for each in leaders if not each.is_another}
-    return [each for each in psutil.process_iter() if _session(each) in sessions]
+    return [each for each in psutil.process_iter() if _belongs(each, sessions)]
 
 
 def stop(leaders: Sequence[Leader], *, term_seconds: float = TERM_SECONDS) -> list[str]:
@@ -85,11 +85,12 @@ def read_record(path: Path) -> list[Leader]:
         return []
 
 
-def _session(process: psutil.Process) -> int | None:
+def _belongs(process: psutil.Process, sessions: Container[int]) -> bool:
     try:
-        return None if process.status() == psutil.STATUS_ZOMBIE else os.getsid(process.pid)
+        is_member = os.getsid(process.pid) in sessions
+        return is_member and process.status() != psutil.STATUS_ZOMBIE
     except (OSError, psutil.Error):  # gone, or somebody else's
-        return None
+        return False
 
 
 def _started(pid: int) -> float | None:

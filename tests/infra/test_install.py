@@ -103,26 +103,26 @@ def test_a_built_environment_is_not_built_again(
     install.build(venv, exactly=True)
 
 
-def _change_the_lock(venv: Path) -> Path:
-    install.CONSTRAINTS.write_text("# nothing else\n")
-    return venv
-
-
-def _lose_its_python(venv: Path) -> Path:
+def lose_python(venv: Path) -> Path:
     (venv / "bin" / "python").unlink()
     return venv
 
 
-def _break_its_python(venv: Path) -> Path:
+def break_python(venv: Path) -> Path:
     (venv / "bin" / "python").write_text("#!/bin/sh\nexit 127\n")
     return venv
 
 
-def _move(venv: Path) -> Path:
+def change_the_lock(venv: Path) -> Path:
+    install.CONSTRAINTS.write_text("# nothing else\n")
+    return venv
+
+
+def move(venv: Path) -> Path:
     return venv.rename(venv.parent / "moved")
 
 
-@pytest.mark.parametrize("harm", [_change_the_lock, _lose_its_python, _break_its_python, _move])
+@pytest.mark.parametrize("harm", [lose_python, break_python, change_the_lock, move])
 def test_what_makes_an_environment_void(harm: Callable[[Path], Path], venv: Path) -> None:
     assert install.is_current(venv, None)
     assert not install.is_current(harm(venv), None)
