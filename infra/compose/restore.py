@@ -108,18 +108,16 @@ def restore(compose: Compose, folder: Path, *, replace: bool = False) -> None:
 
 def contents(compose: Compose) -> dict[str, int]:
     """How many tables and objects there are."""
-    counts = {}
-    asked = compose.run(
-        "exec", "-T", "mysql", "sh", "-c", f"echo \"{TABLES} 'churn'\" | {MYSQL} -N"
-    )
-    counts["tables of customers"] = int(asked)
+    tables = {"customers": _run(compose, "mysql", f"echo \"{TABLES} 'churn'\" | {MYSQL} -N")}
     for name in ("airflow", "mlflow"):
-        asked = compose.run(
-            "exec", "-T", "postgres", "sh", "-c", f"{POSTGRES} -d {name} -c \"{TABLES} 'public'\""
-        )
-        counts[f"tables of {name}"] = int(asked)
+        tables[name] = _run(compose, "postgres", f"{POSTGRES} -d {name} -c \"{TABLES} 'public'\"")
+    counts = {f"tables of {name}": int(count) for name, count in tables.items()}
     counts["objects in the store"] = int(compose.run(*STORE_JOB, "count").split()[-1])
     return counts
+
+
+def _run(compose: Compose, service: str, script: str) -> bytes:
+    return compose.run("exec", "-T", service, "sh", "-c", script)
 
 
 def _described(held: dict[str, int]) -> str:
@@ -129,14 +127,14 @@ def _described(held: dict[str, int]) -> str:
 
 def _fill(compose: Compose, folder: Path) -> None:
     anew = "DROP DATABASE IF EXISTS churn; CREATE DATABASE churn CHARACTER SET utf8mb4"
-    compose.run("exec", "-T", "mysql", "sh", "-c", f'{MYSQL} -e "{anew}"')
+    _run(compose, "mysql", f'{MYSQL} -e "{anew}"')
     _load(compose, folder / "customers.sql.gz", "exec", "-T", "mysql", "bash", "-c", LOAD)
     for name in ("airflow", "mlflow"):
         for statement in (
             f"DROP DATABASE IF EXISTS {name} WITH (FORCE)",
             f"CREATE DATABASE {name} OWNER {name}",
         ):
-            compose.run("exec", "-T", "postgres", "sh", "-c", f'{POSTGRES} -c "{statement}"')
+            _run(compose, "postgres", f'{POSTGRES} -c "{statement}"')
         load = (
             f'PGPASSWORD="${name.upper()}_PASSWORD" exec pg_restore -h 127.0.0.1 -U {name} '
             f"-d {name} --no-owner --no-privileges --exit-on-error"
