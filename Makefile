@@ -24,16 +24,16 @@ run: setup ## start everything on this machine and train a first champion (CSV=p
 	@exec $(BIN)/python -m infra.local.run $(if $(CSV),--csv "$(CSV)")
 
 train: setup ## train once more on the stack that is up (REASON="why")
-	@exec $(BIN)/python -m infra.local.train $(if $(REASON),--reason "$(REASON)")
+	@exec $(BIN)/python -m infra.local.commands train $(if $(REASON),--reason "$(REASON)")
 
 demo: setup ## let customers change on the stack that is up, and watch drift, retraining and promotion
 	@exec $(BIN)/python -m infra.local.demo
 
 score: setup ## score every customer now, on the stack that is up, and print the summary
-	@exec $(BIN)/python -m infra.local.score $(ARGS)
+	@exec $(BIN)/python -m infra.local.commands score $(ARGS)
 
 rollback: setup ## put an earlier version back into production (VERSION=2 REASON="why")
-	@exec $(BIN)/python -m infra.local.rollback "$(VERSION)" --reason "$(REASON)"
+	@exec $(BIN)/python -m infra.local.commands rollback "$(VERSION)" --reason "$(REASON)"
 
 promote: setup ## put an approved version into production, where promotion is manual (VERSION=2 REASON="why")
 	@exec $(BIN)/python -m infra.local.promote "$(VERSION)" --reason "$(REASON)"

@@ -1,4 +1,6 @@
-"""The first customers of any stack: are there some, and else how many are made up."""
+"""The first customers of any stack: are there some, and else where they come from."""
+
+from pathlib import Path
 
 import sqlalchemy as sa
 
@@ -6,6 +8,13 @@ from include.customers.database import database_errors, open_engine
 from include.customers.table import TABLE, count_rows
 
 SAMPLE_ROWS, SAMPLE_SEED = 10_000, 20
+
+
+def loading_arguments(csv: Path | None) -> list[str]:
+    """What `python -m include.customers` is told: to load the file, or to make some up."""
+    if csv:
+        return ["load", str(csv.resolve())]
+    return ["sample", "--rows", str(SAMPLE_ROWS), "--seed", str(SAMPLE_SEED)]
 
 
 def count_customers(database_url: str) -> int:

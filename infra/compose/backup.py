@@ -10,7 +10,6 @@ not shipped yet; those stay on its volume and are in the next backup.
 from __future__ import annotations
 
 import argparse
-import gzip
 import hashlib
 import json
 import shutil
@@ -18,28 +17,19 @@ import sys
 import tarfile
 import time
 from pathlib import Path
-from typing import IO, cast
 
-from infra.compose.command import CHUNK_BYTES, PROJECT, Compose, ComposeError, say
+from infra.compose.command import PROJECT, Compose, ComposeError, say
 
 MANIFEST = "manifest.json"
 FORMAT = 1
-STORE_JOB = (
-    "run",
-    "--rm",
-    "-T",
-    "--no-deps",
-    "store-init",
-    "python",
-    "-m",
-    "infra.compose.objects",
-)
+STORE_JOB = tuple("run --rm -T --no-deps store-init python -m infra.compose.objects".split())
+CHUNK_BYTES = 2**20
 POINTER = "champion/current.json"
 
 # Over TCP and as the databases' own users, which every server of either kind understands.
 MYSQLDUMP = (
-    'MYSQL_PWD="$MYSQL_PASSWORD" exec mysqldump --protocol=tcp -h 127.0.0.1 -u churn '
-    "--single-transaction --no-tablespaces churn"
+    'set -o pipefail; MYSQL_PWD="$MYSQL_PASSWORD" mysqldump --protocol=tcp -h 127.0.0.1 -u churn '
+    "--single-transaction --no-tablespaces churn | gzip --no-name"
 )
 PG_DUMP = 'PGPASSWORD="${upper}_PASSWORD" exec pg_dump -h 127.0.0.1 -U {name} -Fc {name}'
 DUMPS = {
@@ -112,7 +102,7 @@ def key_mark(compose: Compose) -> str:
 def _write(compose: Compose, folder: Path) -> None:
     before = compose.run(*STORE_JOB, "champions")
     for name, (service, script) in DUMPS.items():
-        _save(compose, folder / name, "exec", "-T", service, "sh", "-c", script)
+        _save(compose, folder / name, "exec", "-T", service, "bash", "-c", script)
     _save(compose, folder / "store.tar", *STORE_JOB, "pack")
     if compose.run(*STORE_JOB, "champions") != before:
         # The registry would know other versions than the store, and number the next one again.
@@ -134,14 +124,9 @@ def _write(compose: Compose, folder: Path) -> None:
 
 
 def _save(compose: Compose, path: Path, *arguments: str) -> None:
-    """A command's output as a file, packed where its name ends in .gz."""
     began = time.monotonic()
-    with path.open("wb") as raw:
-        if path.suffix == ".gz":
-            with gzip.GzipFile(fileobj=raw, mode="wb", mtime=0) as packed:
-                compose.read(*arguments, into=cast(IO[bytes], packed))
-        else:
-            compose.read(*arguments, into=raw)
+    with path.open("wb") as file:
+        compose.run(*arguments, into=file)
     say(f"  {path.name:18} {path.stat().st_size:>12,} bytes  {time.monotonic() - began:5.1f} s")
 
 

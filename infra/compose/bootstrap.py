@@ -6,19 +6,14 @@ It ends when both are there, and finds nothing to do the next time.
 import logging
 import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from include.champion.versions import read_production_manifest
-from include.customers import loading
-from include.customers.csv_file import read_csv_customers
-from include.customers.database import open_engine
-from include.customers.first_customers import SAMPLE_ROWS, SAMPLE_SEED, count_customers
-from include.customers.sample import sample_customers
-from include.customers.table import published_contract
+from include.customers import __main__ as customers
+from include.customers.first_customers import count_customers, loading_arguments
 from include.errors import ChurnError, DataError
 from include.settings import Settings, load_settings
 from include.store import open_store
@@ -65,17 +60,8 @@ def load_customers(settings: Settings, csv: Path) -> None:
         return
     if csv.is_dir():
         raise DataError("CHURN_CUSTOMERS_CSV names a directory: expected a CSV file")
-    if csv.is_file():
-        frame = read_csv_customers(csv, published_contract())
-    else:
-        frame = sample_customers(SAMPLE_ROWS, seed=SAMPLE_SEED)
-    engine = open_engine(settings.resolved_database_url)
-    try:
-        loading.create_table(engine)
-        summary = loading.load_customers(engine, frame, now=datetime.now(UTC))
-        logger.info("loaded %s", summary)
-    finally:
-        engine.dispose()
+    if customers.main(loading_arguments(csv if csv.is_file() else None)) != 0:
+        raise DataError("the customers could not be loaded, see above")
 
 
 def train_if_needed(settings: Settings, place: Place) -> None:

@@ -10,13 +10,10 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
-CHUNK_BYTES = 2**20
 # A busy machine answers docker-compose 1.29 later than that expects.
 ENVIRONMENT = {"COMPOSE_HTTP_TIMEOUT": "300", **os.environ}
 
@@ -49,55 +46,30 @@ class Compose:
         chosen = ["--env-file", str(env_file)] if env_file else []
         self._command = [*find_compose(), *chosen, *(options or [])]
 
-    def run(self, *arguments: str) -> bytes:
-        """Run a command to its end; what it printed, ComposeError when it failed."""
+    def run(
+        self, *arguments: str, source: IO[bytes] | None = None, into: IO[bytes] | None = None
+    ) -> bytes:
+        """Run a command to its end; what it printed, ComposeError when it failed.
+
+        `source` is a file that it reads, `into` one that takes what it prints, however long.
+        """
         done = subprocess.run(
             [*self._command, *arguments],
             cwd=PROJECT,
             env=ENVIRONMENT,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdin=source or subprocess.DEVNULL,
+            stdout=into or subprocess.PIPE,
+            stderr=subprocess.PIPE,
             check=False,
         )
         self._check(arguments, done.returncode, done.stderr)
-        return done.stdout
+        return done.stdout or b""
 
     def show(self, *arguments: str) -> None:
         """Run a command in the terminal of whoever called."""
         command = [*self._command, *arguments]
         code = subprocess.run(command, cwd=PROJECT, env=ENVIRONMENT, check=False).returncode
         self._check(arguments, code, b"")
-
-    def read(self, *arguments: str, into: IO[bytes]) -> None:
-        """Run a command and write what it prints to a file, however long it is."""
-        self._pump(arguments, lambda process: _copy(process.stdout, into), stdout=subprocess.PIPE)
-
-    def feed(self, *arguments: str, source: IO[bytes]) -> None:
-        """Run a command that is given a file as its input."""
-        self._pump(arguments, lambda process: _copy(source, process.stdin), stdin=subprocess.PIPE)
-
-    def _pump(
-        self,
-        arguments: tuple[str, ...],
-        pump: Callable[[subprocess.Popen[bytes]], None],
-        *,
-        stdin: int = subprocess.DEVNULL,
-        stdout: int = subprocess.DEVNULL,
-    ) -> None:
-        command = [*self._command, *arguments]
-        with (
-            tempfile.TemporaryFile() as said,
-            subprocess.Popen(
-                command, cwd=PROJECT, env=ENVIRONMENT, stdin=stdin, stdout=stdout, stderr=said
-            ) as process,
-        ):
-            try:
-                pump(process)
-            except BrokenPipeError:  # its own words tell more
-                pass
-            process.communicate()
-            said.seek(0)
-            self._check(arguments, process.returncode, said.read())
 
     def services(self) -> list[str]:
         """The services that the files and profiles in force name."""
@@ -127,11 +99,6 @@ class Compose:
         if code != 0:
             words = said.decode(errors="replace").strip()[-2000:]
             raise ComposeError(f"`compose {' '.join(arguments)}` ended with code {code}\n{words}")
-
-
-def _copy(source: IO[bytes] | None, target: IO[bytes] | None) -> None:
-    assert source is not None and target is not None
-    shutil.copyfileobj(source, target, CHUNK_BYTES)
 
 
 def say(line: str) -> None:

@@ -7,55 +7,47 @@ It needs Python alone, for machines that have containers and nothing else.
 
 import base64
 import os
+import re
 import secrets
 import sys
 from pathlib import Path
 
-SECRETS = (
-    ("Who may call the API: keys separated by commas, two while you rotate.", ["CHURN_API_KEYS"]),
-    (
-        "People sign in with these: the dashboard, Airflow (user admin), Grafana (user admin).",
-        ["CHURN_DASHBOARD_PASSWORD", "CHURN_AIRFLOW_PASSWORD", "CHURN_GRAFANA_PASSWORD"],
-    ),
-    (
-        "Keys the HMAC that stands for a customer's id in logs. Keep it for as long as the logs.",
-        ["CHURN_ID_KEY"],
-    ),
-    (
-        "What the services say to each other.",
-        [
-            "CHURN_DASHBOARD_SECRET",
-            "CHURN_AIRFLOW_SECRET",
-            "CHURN_JWT_SECRET",
-            "CHURN_FERNET_KEY",
-            "CHURN_REDIS_PASSWORD",
-        ],
-    ),
-    (
-        "Databases. They take these passwords when their volumes are made; later changes do not\n"
-        "# reach them.",
-        [
-            "CHURN_MYSQL_PASSWORD",
-            "CHURN_MYSQL_ROOT_PASSWORD",
-            "CHURN_EXPORTER_PASSWORD",
-            "CHURN_POSTGRES_PASSWORD",
-            "CHURN_AIRFLOW_DB_PASSWORD",
-            "CHURN_MLFLOW_DB_PASSWORD",
-        ],
-    ),
-    ("The object store's credentials.", ["CHURN_S3_ACCESS_KEY", "CHURN_S3_SECRET_KEY"]),
-)
-TYPED = (
-    "CHURN_DASHBOARD_PASSWORD",
-    "CHURN_AIRFLOW_PASSWORD",
-    "CHURN_GRAFANA_PASSWORD",
-    "CHURN_S3_ACCESS_KEY",
-)
-HEADER = """\
+# Secrets are made for the names that end in =.
+TEMPLATE = """\
 # Made by `make env` for docker compose. Never commit it; keep a copy where you keep secrets.
 COMPOSE_PROJECT_NAME=churn
-"""
-CHOICES = """
+
+# Who may call the API: keys separated by commas, two while you rotate.
+CHURN_API_KEYS=
+
+# People sign in with these: the dashboard, Airflow (user admin), Grafana (user admin).
+CHURN_DASHBOARD_PASSWORD=
+CHURN_AIRFLOW_PASSWORD=
+CHURN_GRAFANA_PASSWORD=
+
+# Keys the HMAC that stands for a customer's id in logs. Keep it for as long as the logs.
+CHURN_ID_KEY=
+
+# What the services say to each other.
+CHURN_DASHBOARD_SECRET=
+CHURN_AIRFLOW_SECRET=
+CHURN_JWT_SECRET=
+CHURN_FERNET_KEY=
+CHURN_REDIS_PASSWORD=
+
+# Databases. They take these passwords when their volumes are made; later changes do not
+# reach them.
+CHURN_MYSQL_PASSWORD=
+CHURN_MYSQL_ROOT_PASSWORD=
+CHURN_EXPORTER_PASSWORD=
+CHURN_POSTGRES_PASSWORD=
+CHURN_AIRFLOW_DB_PASSWORD=
+CHURN_MLFLOW_DB_PASSWORD=
+
+# The object store's credentials.
+CHURN_S3_ACCESS_KEY=
+CHURN_S3_SECRET_KEY=
+
 # Choices; without the # they count.
 # The bank's customers instead of made-up ones, for the first start: a CSV file's absolute path.
 #CHURN_CUSTOMERS_CSV=
@@ -95,15 +87,16 @@ CHOICES = """
 # More compose files, such as workers; on EC2 docker-compose.production.yaml says what it needs.
 #COMPOSE_FILE=docker-compose.yaml:infra/compose/docker-compose.celery.yaml
 """
+TYPED = (
+    *("CHURN_DASHBOARD_PASSWORD", "CHURN_AIRFLOW_PASSWORD", "CHURN_GRAFANA_PASSWORD"),
+    "CHURN_S3_ACCESS_KEY",
+)
 
 
 def environment_text() -> str:
     """A whole .env, with secrets that nobody has seen."""
-    parts = [HEADER]
-    for meaning, names in SECRETS:
-        lines = "".join(f"{name}={make_secret(name)}\n" for name in names)
-        parts.append(f"\n# {meaning}\n{lines}")
-    return "".join([*parts, CHOICES])
+    wanted = re.compile(r"^(CHURN_\w+)=$", re.MULTILINE)
+    return wanted.sub(lambda found: f"{found[0]}{make_secret(found[1])}", TEMPLATE)
 
 
 def make_secret(name: str) -> str:

@@ -8,7 +8,6 @@ Where there is data already it refuses; --replace stops the stack, deletes that 
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import shutil
 import sys
@@ -16,15 +15,16 @@ import tarfile
 import tempfile
 import time
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from infra.compose.backup import FORMAT, MANIFEST, STORE_JOB, key_mark, sha256_of
-from infra.compose.command import CHUNK_BYTES, Compose, ComposeError, say
-from infra.compose.up import SERVICE_LABEL, state, wait_until_ready
+from infra.compose.backup import CHUNK_BYTES, FORMAT, MANIFEST, STORE_JOB, key_mark, sha256_of
+from infra.compose.command import Compose, ComposeError, say
+from infra.compose.up import wait_until_ready
 
 KEEPERS = ("mysql", "postgres", "s3")
 HEALTHY_SECONDS = 300
 MYSQL = 'MYSQL_PWD="$MYSQL_PASSWORD" mysql --protocol=tcp -h 127.0.0.1 -u churn churn'
+LOAD = f"set -o pipefail; gunzip | {MYSQL}"
 POSTGRES = 'PGPASSWORD="$POSTGRES_PASSWORD" psql -h 127.0.0.1 -U postgres -v ON_ERROR_STOP=1 -At'
 TABLES = "SELECT count(*) FROM information_schema.tables WHERE table_schema ="
 
@@ -94,13 +94,13 @@ def restore(compose: Compose, folder: Path, *, replace: bool = False) -> None:
         say("  note: CHURN_ID_KEY is not the backup's; new log entries get other customer keys")
     keepers = [each for each in compose.services() if each in KEEPERS]
     compose.run("up", "-d", *keepers)
-    _wait_for(compose, keepers)
+    wait_until_ready(compose, began=time.monotonic(), seconds=HEALTHY_SECONDS, only=keepers)
     compose.run("run", "--rm", "-T", "--no-deps", "store-init")
     held = contents(compose)
     if any(held.values()):
         if not replace:
             raise ComposeError(f"{_described(held)}: ARGS=--replace deletes that and goes on")
-        _stop_all_but(compose, keepers)
+        compose.run("stop", *(each for each in compose.services() if each not in keepers))
         compose.run(*STORE_JOB, "clear")
     _fill(compose, folder)
     say(f"  champion {manifest['champion'] or 'none'}, {manifest['objects']} objects in the store")
@@ -108,18 +108,16 @@ def restore(compose: Compose, folder: Path, *, replace: bool = False) -> None:
 
 def contents(compose: Compose) -> dict[str, int]:
     """How many tables and objects there are."""
-    counts = {}
-    asked = compose.run(
-        "exec", "-T", "mysql", "sh", "-c", f"echo \"{TABLES} 'churn'\" | {MYSQL} -N"
-    )
-    counts["tables of customers"] = int(asked)
+    tables = {"customers": _run(compose, "mysql", f"echo \"{TABLES} 'churn'\" | {MYSQL} -N")}
     for name in ("airflow", "mlflow"):
-        asked = compose.run(
-            "exec", "-T", "postgres", "sh", "-c", f"{POSTGRES} -d {name} -c \"{TABLES} 'public'\""
-        )
-        counts[f"tables of {name}"] = int(asked)
+        tables[name] = _run(compose, "postgres", f"{POSTGRES} -d {name} -c \"{TABLES} 'public'\"")
+    counts = {f"tables of {name}": int(count) for name, count in tables.items()}
     counts["objects in the store"] = int(compose.run(*STORE_JOB, "count").split()[-1])
     return counts
+
+
+def _run(compose: Compose, service: str, script: str) -> bytes:
+    return compose.run("exec", "-T", service, "sh", "-c", script)
 
 
 def _described(held: dict[str, int]) -> str:
@@ -129,16 +127,14 @@ def _described(held: dict[str, int]) -> str:
 
 def _fill(compose: Compose, folder: Path) -> None:
     anew = "DROP DATABASE IF EXISTS churn; CREATE DATABASE churn CHARACTER SET utf8mb4"
-    compose.run("exec", "-T", "mysql", "sh", "-c", f'{MYSQL} -e "{anew}"')
-    _load(
-        compose, folder / "customers.sql.gz", "exec", "-T", "mysql", "sh", "-c", f"exec env {MYSQL}"
-    )
+    _run(compose, "mysql", f'{MYSQL} -e "{anew}"')
+    _load(compose, folder / "customers.sql.gz", "exec", "-T", "mysql", "bash", "-c", LOAD)
     for name in ("airflow", "mlflow"):
         for statement in (
             f"DROP DATABASE IF EXISTS {name} WITH (FORCE)",
             f"CREATE DATABASE {name} OWNER {name}",
         ):
-            compose.run("exec", "-T", "postgres", "sh", "-c", f'{POSTGRES} -c "{statement}"')
+            _run(compose, "postgres", f'{POSTGRES} -c "{statement}"')
         load = (
             f'PGPASSWORD="${name.upper()}_PASSWORD" exec pg_restore -h 127.0.0.1 -U {name} '
             f"-d {name} --no-owner --no-privileges --exit-on-error"
@@ -148,33 +144,10 @@ def _fill(compose: Compose, folder: Path) -> None:
 
 
 def _load(compose: Compose, path: Path, *arguments: str) -> None:
-    """A file as a command's input, unpacked where its name ends in .gz."""
     began = time.monotonic()
-    opened: IO[bytes] = gzip.open(path) if path.suffix == ".gz" else path.open("rb")  # type: ignore[assignment]
-    with opened as file:
-        compose.feed(*arguments, source=file)
+    with path.open("rb") as file:
+        compose.run(*arguments, source=file)
     say(f"  {path.name:18} {time.monotonic() - began:5.1f} s")
-
-
-def _wait_for(compose: Compose, services: list[str]) -> None:
-    deadline = time.monotonic() + HEALTHY_SECONDS
-    while True:
-        well = [
-            each["Config"]["Labels"][SERVICE_LABEL]
-            for each in compose.containers()
-            if state(each) == "healthy"
-        ]
-        missing = [each for each in services if each not in well]
-        if not missing:
-            return
-        if time.monotonic() > deadline:
-            raise ComposeError(f"{', '.join(missing)} not healthy after {HEALTHY_SECONDS} s")
-        time.sleep(1)
-
-
-def _stop_all_but(compose: Compose, kept: list[str]) -> None:
-    others = [each for each in compose.services() if each not in kept]
-    compose.run("stop", *others)
 
 
 if __name__ == "__main__":

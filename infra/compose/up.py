@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Collection
 from typing import Any
 
 from infra.compose.command import Compose, ComposeError, say
@@ -41,13 +42,22 @@ def main() -> int:
 
 
 def wait_until_ready(
-    compose: Compose, *, began: float, seconds: float = WAIT_SECONDS, quiet: bool = False
+    compose: Compose,
+    *,
+    began: float,
+    seconds: float = WAIT_SECONDS,
+    quiet: bool = False,
+    only: Collection[str] = (),
 ) -> None:
-    """Wait for every service's health and every job's end; ComposeError says who did not come."""
+    """Wait for every service's health and every job's end; ComposeError says who did not come.
+
+    `only` names the services that count, where not all do.
+    """
     shown: dict[str, str] = {}
     deadline = time.monotonic() + seconds  # from now: images were pulled and built before
     while True:
-        now = {name(each): state(each) for each in compose.containers()}
+        told_of = {name(each): state(each) for each in compose.containers()}
+        now = {service: told for service, told in told_of.items() if not only or service in only}
         for service, told in sorted(now.items()):
             if shown.get(service) != told and not quiet:
                 say(f"{time.monotonic() - began:6.1f} s  {service:22} {told}")

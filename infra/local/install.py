@@ -10,10 +10,8 @@ import contextlib
 import fcntl
 import hashlib
 import importlib.util
-import json
 import logging
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -24,13 +22,7 @@ logger = logging.getLogger("setup")
 PROJECT = Path(__file__).resolve().parent.parent.parent
 CONSTRAINTS = PROJECT / "constraints.txt"
 UV = Path(__file__).parent / "uv.txt"
-PIP_OLDEST = (22, 3)  # the first with --python
-PIP_QUIET = {
-    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-    "PIP_ROOT_USER_ACTION": "ignore",
-    "PIP_USER": "0",  # a person's own setting, which would miss the environment
-}
-# pip's option, and the variable by which uv knows the same thing.
+# pip's option, and the variable by which uv knows the same thing: it does not read pip's files.
 UV_VARIABLES = {
     "index-url": "UV_DEFAULT_INDEX",
     "extra-index-url": "UV_INDEX",
@@ -69,34 +61,59 @@ def build(venv: Path, *, exactly: bool) -> None:
 
     The stamp goes first and comes back last, so that half an environment is never taken for one.
     """
-    stamp = venv / "setup.json"
-    python = _version_and_base(sys.executable)
-    if is_current(venv, python if exactly else None):
+    wanted = stamp_of(venv, sys.executable)
+    if is_current(venv, wanted if exactly else None):
         return
     logger.info("building %s with Python %s", venv, sys.version.split()[0])
-    stamp.unlink(missing_ok=True)
-    install(venv, _empty_environment(venv))
-    stamp.write_text(json.dumps(_fingerprint(venv, _version_and_base(sys.executable))))
+    (venv / "setup.stamp").unlink(missing_ok=True)
+    # A pip of its own would cost seven seconds.
+    pipless = ["--without-pip"] if importlib.util.find_spec("pip") else []
+    try:
+        _run([sys.executable, "-m", "venv", "--clear", *pipless, str(venv)])
+    except subprocess.CalledProcessError as error:
+        raise SetupError(
+            f"{sys.executable} cannot make an environment, see above: on Debian or Ubuntu `apt "
+            "install python3-venv python3-pip`, on Fedora `dnf install python3-pip`; elsewhere "
+            "take a Python from python.org or pyenv and name it with PYTHON="
+        ) from error
+    install(venv, sys.executable if pipless else str(venv / "bin" / "python"))
+    (venv / "setup.stamp").write_text(wanted)
     logger.info("done")
 
 
-def is_current(venv: Path, python: str | None) -> bool:
-    """Whether `venv` is whole, runs, and was made from this lock (by `python`, where given)."""
+def is_current(venv: Path, wanted: str | None) -> bool:
+    """Whether `venv` is whole, runs, and was made from this lock (as `wanted`, where given)."""
     try:
-        found = json.loads((venv / "setup.json").read_text())
-        running = _version_and_base(str(venv / "bin" / "python"))
-    except (OSError, ValueError, subprocess.CalledProcessError):
+        found = (venv / "setup.stamp").read_text()
+        return found == stamp_of(venv, str(venv / "bin" / "python")) and wanted in {None, found}
+    except (OSError, subprocess.CalledProcessError):
         return False
-    return bool(found == _fingerprint(venv, running)) and python in {None, running}
 
 
-def install(venv: Path, pip: list[str]) -> None:
-    """Install the lock with uv, or with pip where uv does not work."""
-    if _installed_with_uv(venv, pip):
-        return
+def stamp_of(venv: Path, python: str) -> str:
+    """What an environment is made from: lock, place, and this Python's version and installation."""
+    ask = "import sys; print('%d.%d' % sys.version_info[:2], sys.base_prefix)"
+    found = subprocess.run([python, "-c", ask], capture_output=True, text=True, check=True)
+    lock = hashlib.sha256(CONSTRAINTS.read_bytes() + UV.read_bytes()).hexdigest()
+    return f"{lock}\n{venv.resolve()}\n{found.stdout}"
+
+
+def install(venv: Path, python: str) -> None:
+    """Install the lock with uv, or with pip where uv does not work; `python` has a pip."""
+    target = ["--python", str(venv / "bin" / "python")]
+    pip = [python, "-m", "pip", *target, "install", "--no-deps", "--requirement"]
+    try:
+        options = pip_configuration(python)
+        if "no-index" not in options:  # packages from a directory alone are pip's own ground
+            _run([*pip, str(UV), "--quiet"])
+            uv = [str(venv / "bin" / "uv"), "pip", "install", *target, "--quiet", "--no-deps"]
+            _run([*uv, "--requirement", str(CONSTRAINTS)], uv_environment(options, os.environ))
+            return
+    except (OSError, subprocess.CalledProcessError) as error:
+        logger.warning("%s", error)
     logger.info("uv did not do it; pip will, in some minutes")
     try:
-        _run([*pip, "install", "--no-deps", "-r", str(CONSTRAINTS)])
+        _run([*pip, str(CONSTRAINTS)])
     except subprocess.CalledProcessError as error:
         raise SetupError(
             "pip could not install constraints.txt: see its messages above. Without a way to a "
@@ -105,7 +122,7 @@ def install(venv: Path, pip: list[str]) -> None:
 
 
 def uv_environment(options: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
-    """What uv must be told of pip's configuration, which it does not read; its own names win."""
+    """What uv must be told of pip's configuration; its own variables win."""
     told = dict(environment)
     for option, variable in UV_VARIABLES.items():
         words = options.get(option, "").split()
@@ -118,8 +135,11 @@ def uv_environment(options: Mapping[str, str], environment: Mapping[str, str]) -
     return told
 
 
-def pip_options(listing: str) -> dict[str, str]:
-    """pip's options from `pip config list`: environment before [install] before [global]."""
+def pip_configuration(python: str = "") -> dict[str, str]:
+    """pip's options on this machine: environment before [install] before [global]."""
+    python = python or getattr(sys, "_base_executable", sys.executable)  # .venv has no pip
+    command = [python, "-m", "pip", "config", "list"]
+    listing = subprocess.run(command, capture_output=True, text=True, check=False).stdout
     options: dict[str, str] = {}
     for section in ("global", "install", ":env:"):
         for line in listing.splitlines():
@@ -129,81 +149,9 @@ def pip_options(listing: str) -> dict[str, str]:
     return options
 
 
-def pip_configuration(pip: list[str]) -> dict[str, str]:
-    """The options that this machine's pip works with."""
-    listing = subprocess.run([*pip, "config", "list"], capture_output=True, text=True, check=False)
-    return pip_options(listing.stdout)
-
-
-def _installed_with_uv(venv: Path, pip: list[str]) -> bool:
-    options = pip_configuration(pip)
-    if "no-index" in options:
-        return False  # packages from a directory alone: pip's own ground
-    command = [str(venv / "bin" / "uv"), "pip", "install", "--python", str(venv / "bin" / "python")]
-    try:
-        _run([*pip, "install", "--quiet", "--no-deps", "-r", str(UV)])
-        _run(
-            [*command, "--quiet", "--no-deps", "-r", str(CONSTRAINTS)],
-            uv_environment(options, os.environ),
-        )
-    except (OSError, subprocess.CalledProcessError) as error:
-        logger.warning("%s", error)
-        return False
-    return True
-
-
-def _empty_environment(venv: Path) -> list[str]:
-    """Make an environment without packages; returns the command of a pip that installs into it."""
-    if importlib.util.find_spec("venv") is None:
-        raise SetupError(f"{sys.executable} has no venv module: {_remedy()}")
-    create = [sys.executable, "-m", "venv", "--clear", str(venv)]
-    if _has_pip():
-        _made([*create, "--without-pip"])
-        return [sys.executable, "-m", "pip", "--python", str(venv / "bin" / "python")]
-    if importlib.util.find_spec("ensurepip") is None:
-        raise SetupError(
-            f"{sys.executable} has no pip (22.3 or newer) and no ensurepip: {_remedy()}"
-        )
-    _made(create)
-    return [str(venv / "bin" / "python"), "-m", "pip"]
-
-
-def _made(create: list[str]) -> None:
-    try:
-        _run(create)
-    except subprocess.CalledProcessError as error:
-        raise SetupError(f"{' '.join(create)} failed, see above: {_remedy()}") from error
-
-
-def _has_pip() -> bool:
-    found = subprocess.run(
-        [sys.executable, "-m", "pip", "--version"], capture_output=True, text=True, check=False
-    )
-    version = re.match(r"pip (\d+)\.(\d+)", found.stdout)
-    return version is not None and (int(version[1]), int(version[2])) >= PIP_OLDEST
-
-
-def _remedy() -> str:
-    return (
-        "on Debian or Ubuntu `apt install python3-venv python3-pip`, on Fedora `dnf install "
-        "python3-pip`; elsewhere take a Python from python.org or pyenv and name it with PYTHON="
-    )
-
-
-def _fingerprint(venv: Path, python: str) -> dict[str, str]:
-    lock = hashlib.sha256(CONSTRAINTS.read_bytes() + UV.read_bytes()).hexdigest()
-    return {"lock": lock, "python": python, "venv": str(venv.resolve())}
-
-
-def _version_and_base(python: str) -> str:
-    """Which Python this is: another minor version or installation makes an environment void."""
-    ask = "import sys; print('%d.%d' % sys.version_info[:2], sys.base_prefix)"
-    found = subprocess.run([python, "-c", ask], capture_output=True, text=True, check=True)
-    return found.stdout.strip()
-
-
-def _run(command: list[str], environment: Mapping[str, str] | None = None) -> None:
-    subprocess.run(command, env={**(environment or os.environ), **PIP_QUIET}, check=True)
+def _run(command: list[str], environment: Mapping[str, str] = os.environ) -> None:
+    # A person's own PIP_USER would miss the environment.
+    subprocess.run(command, env={**environment, "PIP_USER": "0"}, check=True)
 
 
 @contextlib.contextmanager

@@ -33,11 +33,9 @@ def main() -> int:
         return 1
     command = [str(uv), "pip", "compile", "--quiet", "--universal", "--no-header", "--no-annotate"]
     command += ["--python-version", OLDEST_PYTHON, "--override", "infra/local/overrides.txt"]
-    base = getattr(sys, "_base_executable", sys.executable)  # .venv itself has no pip
-    options = pip_configuration([base, "-m", "pip"])
     done = subprocess.run(
         [*command, *sys.argv[1:], *SOURCES, "--output-file", str(CONSTRAINTS)],
-        env=uv_environment(options, os.environ),
+        env=uv_environment(pip_configuration(), os.environ),
         cwd=PROJECT,
         check=False,
     )

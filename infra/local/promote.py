@@ -3,22 +3,19 @@
 import os
 import sys
 
-from dotenv import load_dotenv
-
 from include.champion import promotion
-from include.errors import ConfigurationError
-from include.settings import PROJECT, load_settings
-from infra.local.services import layout
+from include.settings import Settings
+from infra.local.running import exit_code, running_stack
 
 
 def main() -> int:
-    """`python -m include.champion.promotion` with this stack's settings and its MLflow server."""
-    load_dotenv(PROJECT / ".env")
-    try:
-        os.environ.setdefault("MLFLOW_TRACKING_URI", layout(load_settings()).mlflow.url)
-    except ConfigurationError as error:
-        sys.stderr.write(f"not promoted: {error}\n")
-        return 1
+    """`python -m include.champion.promotion` with the MLflow server of the stack that is up."""
+    return exit_code("promote", _promote)
+
+
+def _promote(settings: Settings) -> int:
+    if "MLFLOW_TRACKING_URI" not in os.environ:
+        os.environ["MLFLOW_TRACKING_URI"] = running_stack(settings).mlflow.url
     return promotion.main()
 
 

@@ -1,9 +1,11 @@
 """The stack that is up, as the commands see it that need one: train, score, rollback, demo."""
 
+import json
 import logging
 import sys
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from dotenv import load_dotenv
 
@@ -35,11 +37,14 @@ def exit_code(target: str, work: Callable[[Settings], int]) -> int:
 
 
 def running_stack(settings: Settings) -> Layout:
-    """Where the stack lies that is up; RunFailed when none is."""
-    places = layout(settings)
-    if not places.stack_file.exists():
-        raise RunFailed(f"no stack is up here ({places.stack_file}): `make run` first")
-    return places
+    """Where the stack lies that is up, on the ports that it says it has; RunFailed when none is."""
+    stack_file = layout(settings).stack_file
+    try:
+        urls = json.loads(stack_file.read_text())["urls"]
+    except FileNotFoundError as error:
+        raise RunFailed(f"no stack is up here ({stack_file}): `make run` first") from error
+    ports = {f"{name}_port": urlsplit(url).port for name, url in urls.items()}
+    return layout(settings.model_copy(update=ports))
 
 
 def run_dag(settings: Settings, dag_id: str, conf: dict[str, Any]) -> RunState:

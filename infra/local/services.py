@@ -44,12 +44,8 @@ class Layout:
     @property
     def urls(self) -> dict[str, str]:
         """Where each service is found."""
-        return {
-            "api": self.api.url,
-            "airflow": self.airflow.url,
-            "mlflow": self.mlflow.url,
-            "dashboard": self.dashboard.url,
-        }
+        names = ("api", "airflow", "mlflow", "dashboard")
+        return {name: port.url for name, port in zip(names, self.ports, strict=True)}
 
     @property
     def airflow_home(self) -> Path:

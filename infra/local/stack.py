@@ -4,8 +4,8 @@ import logging
 import signal
 import subprocess
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from http.client import HTTPException
 from types import FrameType
 from typing import Any
@@ -24,7 +24,6 @@ HEALTH_TIMEOUT_SECONDS = 5
 TAIL_LINES = 15
 RESTARTS_MAX = 3  # within the window; who falls more often is broken
 RESTART_WINDOW_SECONDS = 600
-RESTART_PAUSE_SECONDS = 1.0  # the first; each further one is twice as long
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -38,13 +37,12 @@ class Interrupted(Exception):
 
 @dataclass
 class Running:
-    """A service's present process, and when it had to be restarted."""
+    """A service's present process, and when it fell before."""
 
     service: Service
     process: "subprocess.Popen[bytes]"
     leader: Leader
-    restarts: list[float] = field(default_factory=list)
-    restart_at: float | None = None
+    falls: list[float]
 
 
 class Stack:
@@ -52,9 +50,8 @@ class Stack:
 
     def __init__(self, places: Layout) -> None:
         self.places = places
-        self.restarting = (
-            False  # from when the stack is up; a service that falls earlier is a failed start
-        )
+        # From when the stack is up; a service that falls earlier is a failed start.
+        self.restarting = False
         self._running: dict[str, Running] = {}
         self._asked_to_stop = False
         self._handlers: dict[signal.Signals, Any] = {}
@@ -68,8 +65,7 @@ class Stack:
         return self
 
     def __exit__(self, *_: object) -> None:
-        leaders = [each.leader for each in self._running.values()]
-        for name in processes.stop(leaders):
+        for name in processes.stop(self.leaders):
             logger.warning("%s did not end when asked and was killed", name)
         for each in self._running.values():
             each.process.wait()
@@ -82,18 +78,24 @@ class Stack:
         """The process that leads each service."""
         return [each.leader for each in self._running.values()]
 
-    def start(self, service: Service) -> None:
-        """Start a service, or one more try of it."""
-        before = self._running.get(service.name)
-        process = processes.start(
-            service.command,
-            log=self.places.log(service.name),
-            environment=service.environment,
-            directory=PROJECT,
-        )
-        restarts = before.restarts if before else []
-        leader = processes.leader(service.name, process)
-        self._running[service.name] = Running(service, process, leader, restarts)
+    def start(self, service: Service, *, falls: Sequence[float] = ()) -> None:
+        """Start a service in a session of its own; the log of the start before stays beside it."""
+        log = self.places.log(service.name)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        if log.exists():
+            log.replace(log.with_name(f"{log.name}.1"))
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                service.command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=dict(service.environment),
+                cwd=PROJECT,
+                start_new_session=True,
+            )
+        leader = processes.leader(service.name, process.pid)
+        self._running[service.name] = Running(service, process, leader, [*falls])
         processes.write_record(self.places.record, self.leaders)
 
     def tick(self) -> None:
@@ -127,30 +129,22 @@ class Stack:
         """Wait until a service's health page says that it is well."""
         self.wait_until(lambda: answers(service.health_url), service.name)
 
-    def _look_after(self, fallen: Running) -> None:
-        if fallen.process.poll() is None:
+    def _look_after(self, each: Running) -> None:
+        if each.process.poll() is None:
+            return
+        if each.service.ends and each.process.returncode == 0:
             return
         if not self.restarting:
-            if fallen.service.ends and fallen.process.returncode == 0:
-                return
-            raise StackError(self._exit_report(fallen))
-        if fallen.restart_at is None:
-            self._plan_restart(fallen)
-        elif time.monotonic() >= fallen.restart_at:
-            processes.stop([fallen.leader], term_seconds=0)  # what it left of its session
-            self.start(fallen.service)
-
-    def _plan_restart(self, fallen: Running) -> None:
+            raise StackError(self._exit_report(each))
         now = time.monotonic()
-        fallen.restarts[:] = [at for at in fallen.restarts if now - at < RESTART_WINDOW_SECONDS]
-        if len(fallen.restarts) >= RESTARTS_MAX:
+        falls = [at for at in each.falls if now - at < RESTART_WINDOW_SECONDS]
+        if len(falls) >= RESTARTS_MAX:
             raise StackError(
-                f"{self._exit_report(fallen)}\nit fell {RESTARTS_MAX + 1} times: giving up"
+                f"{self._exit_report(each)}\nit fell {RESTARTS_MAX + 1} times: giving up"
             )
-        pause_seconds = RESTART_PAUSE_SECONDS * 2 ** len(fallen.restarts)
-        fallen.restarts.append(now)
-        fallen.restart_at = now + pause_seconds
-        logger.warning("%s\nrestarting it in %g s", self._exit_report(fallen), pause_seconds)
+        logger.warning("%s\nrestarting it", self._exit_report(each))
+        processes.stop([each.leader], term_seconds=0)  # what it left of its session
+        self.start(each.service, falls=[*falls, now])
 
     def _exit_report(self, fallen: Running) -> str:
         log = self.places.log(fallen.service.name)

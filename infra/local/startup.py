@@ -8,7 +8,7 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-from include.customers.first_customers import SAMPLE_ROWS, SAMPLE_SEED, count_customers
+from include.customers.first_customers import count_customers, loading_arguments
 from include.customers.table import TABLE
 from include.settings import Settings
 from infra.airflow import training_run
@@ -98,13 +98,9 @@ class StartUp:
         self._say(f"airflow    {self.places.airflow.url}")
 
     def _start_loading(self) -> Service | None:
-        if self.csv:
-            arguments = ["load", str(self.csv.resolve())]
-        elif self._customers() == 0:
-            arguments = ["sample", "--rows", str(SAMPLE_ROWS), "--seed", str(SAMPLE_SEED)]
-        else:
+        if not self.csv and self._customers():
             return None
-        command = (sys.executable, "-m", "include.customers", *arguments)
+        command = (sys.executable, "-m", "include.customers", *loading_arguments(self.csv))
         job = Service("customers", command, self.environment, ends=True)
         self.stack.start(job)
         return job

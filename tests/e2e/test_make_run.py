@@ -21,6 +21,7 @@ from include.champion import versions
 from include.drift.findings import read_day
 from include.settings import PROJECT
 from include.store import LocalStore
+from infra.compose import heartbeat
 from infra.local import processes
 from infra.local.processes import Leader
 from tests.e2e.stack import Started, environment_in, finish, start
@@ -86,6 +87,18 @@ def test_the_password_is_where_it_says(first: Started) -> None:
         trust_env=False,
     )
     assert answer.json()["is_paused"] is False
+
+
+@pytest.mark.parametrize("part", ["scheduler", "dag_processor", "triggerer"])
+def test_the_health_check_of_the_containers_finds_every_part_alive(
+    part: str, first: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHURN_AIRFLOW_URL", first.stack["urls"]["airflow"])
+    monkeypatch.setattr(sys, "argv", ["heartbeat", part])
+    deadline = time.monotonic() + 60  # the triggerer is started last, and nothing waits for it
+    while heartbeat.main() != 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
 
 
 def test_a_second_one_in_the_same_directory_is_refused(

@@ -1,14 +1,16 @@
 """Restoring begins with a look at the backup: what is damaged touches nothing."""
 
+import gzip
 import json
+import os
 import tarfile
 from pathlib import Path
 
 import pytest
 
-from infra.compose.backup import FORMAT, sha256_of, write_tar
-from infra.compose.command import Compose, ComposeError
-from infra.compose.restore import check, unpacked
+from infra.compose.backup import DUMPS, FORMAT, _save, sha256_of, write_tar
+from infra.compose.command import ENVIRONMENT, Compose, ComposeError
+from infra.compose.restore import LOAD, _load, check, unpacked
 from infra.compose.up import state
 
 
@@ -105,3 +107,47 @@ def _job(status: str, *, code: int = 0) -> dict[str, object]:
 def test_what_a_container_is_in_a_word(service: str, found: dict[str, object], told: str) -> None:
     labels = {"com.docker.compose.service": service}
     assert state({"State": found, "Config": {"Labels": labels}}) == told
+
+
+# Stands for docker: runs in this shell what it was to run in a container.
+DOCKER = """#!/bin/sh
+[ "$2" = version ] && exit 0
+while [ "$1" != mysql ]; do shift; done
+shift
+exec "$@"
+"""
+
+
+@pytest.fixture
+def compose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Compose:
+    """Compose whose containers are this machine, with a mysqldump and a mysql of the test's own."""
+    (tmp_path / ".env").write_text("")
+    for name, script in {
+        "docker": DOCKER,
+        "mysqldump": '#!/bin/sh\necho "of $*"\nexit "${DUMP_CODE:-0}"\n',
+        "mysql": f"#!/bin/sh\ncat > {tmp_path}/loaded\n",
+    }.items():
+        (tmp_path / name).write_text(script)
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setitem(ENVIRONMENT, "PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    return Compose(env_file=tmp_path / ".env")
+
+
+def test_customers_are_packed_and_unpacked_on_the_way(compose: Compose, tmp_path: Path) -> None:
+    _, script = DUMPS["customers.sql.gz"]
+    _save(compose, tmp_path / "customers.sql.gz", "exec", "-T", "mysql", "bash", "-c", script)
+    assert gzip.decompress((tmp_path / "customers.sql.gz").read_bytes()).startswith(
+        b"of --protocol"
+    )
+    _load(compose, tmp_path / "customers.sql.gz", "exec", "-T", "mysql", "bash", "-c", LOAD)
+    assert (tmp_path / "loaded").read_bytes().startswith(b"of --protocol")
+
+
+def test_half_a_dump_is_an_error(
+    compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ENVIRONMENT, "DUMP_CODE", "3")
+    _, script = DUMPS["customers.sql.gz"]
+    with pytest.raises(ComposeError, match="ended with code 3"):
+        _save(compose, tmp_path / "dump.gz", "exec", "-T", "mysql", "bash", "-c", script)

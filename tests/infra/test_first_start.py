@@ -11,7 +11,7 @@ import pytest
 from include.customers.first_customers import SAMPLE_ROWS, count_customers
 from include.customers.sample import sample_customers
 from include.errors import DataError, StoreError, StoreUnavailable
-from include.settings import PROJECT, Settings
+from include.settings import PROJECT, Settings, load_settings
 from include.store import LocalStore, S3Store, Store, open_store, s3_config
 from infra.airflow import login
 from infra.compose import bootstrap
@@ -67,27 +67,34 @@ def test_a_store_that_never_answers_is_named(free_port: int) -> None:
         make_bucket(S3Store(client, "churn"), wait_seconds=0)
 
 
-def test_customers_are_made_up_where_there_is_no_file(sqlite_url: str) -> None:
-    settings = Settings(database_url=sqlite_url, _env_file=None)
+@pytest.fixture
+def settings(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings of a container with an empty database."""
+    monkeypatch.setenv("CHURN_DATABASE_URL", sqlite_url)
+    return load_settings()
+
+
+def test_customers_are_made_up_where_there_is_no_file(settings: Settings) -> None:
     bootstrap.load_customers(settings, Path("/dev/null"))
-    assert count_customers(sqlite_url) == SAMPLE_ROWS
+    assert count_customers(settings.resolved_database_url) == SAMPLE_ROWS
 
 
 def test_customers_come_from_the_file_and_only_into_an_empty_table(
-    sqlite_url: str, tmp_path: Path
+    settings: Settings, tmp_path: Path
 ) -> None:
-    settings = Settings(database_url=sqlite_url, _env_file=None)
     csv = tmp_path / "customers.csv"
-    sample_customers(50, seed=1).to_csv(csv, index=False)
-    bootstrap.load_customers(settings, csv)
-    sample_customers(70, seed=2).to_csv(csv, index=False)
-    bootstrap.load_customers(settings, csv)
-    assert count_customers(sqlite_url) == 50
+    for rows in (50, 70):
+        sample_customers(rows, seed=1).to_csv(csv, index=False)
+        bootstrap.load_customers(settings, csv)
+    assert count_customers(settings.resolved_database_url) == 50
 
 
-def test_a_directory_in_the_place_of_the_file_is_refused(sqlite_url: str, tmp_path: Path) -> None:
+def test_what_is_no_file_of_customers_is_refused(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="names a directory"):
-        bootstrap.load_customers(Settings(database_url=sqlite_url, _env_file=None), tmp_path)
+        bootstrap.load_customers(settings, tmp_path)
+    (tmp_path / "customers.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(DataError, match="could not be loaded, see above"):
+        bootstrap.load_customers(settings, tmp_path / "customers.csv")
 
 
 def test_the_login_is_written_for_its_owner_alone(

@@ -1,11 +1,10 @@
 """`make setup`: uv where it works, pip where it does not, and never half an environment."""
 
-import importlib.util
 import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,60 +12,51 @@ import pytest
 from include.settings import PROJECT
 from infra.local import install
 
-# Stands for pip: notes what it is asked, and cannot install uv.
-PIP_WITHOUT_UV = """#!/bin/sh
+# Stands for the environment's Python: notes what its pip is asked, and pip cannot install {broken}.
+PYTHON_WITH_PIP = """#!/bin/sh
+[ "$1" = -c ] && exec {python} "$@"
 echo "$@" >> "$0.calls"
-case "$*" in *uv.txt*) exit 1 ;; esac
+case "$*" in *{broken}*) exit 1 ;; esac
 """
 
 
 @pytest.fixture
-def pip_without_uv(tmp_path: Path) -> Path:
-    """A pip that reaches an index without uv."""
-    script = tmp_path / "pip"
-    script.write_text(PIP_WITHOUT_UV)
-    script.chmod(0o755)
-    return script
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment that was just built, from a lock that installs nothing, and a copy of it."""
-    home = tmp_path_factory.mktemp("built")
-    (home / "constraints.txt").write_text("# nothing\n")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(install, "CONSTRAINTS", home / "constraints.txt")
-        patch.setattr(install, "install", lambda *_: None)
-        install.build(home / ".venv", exactly=False)
-    shutil.copytree(home / ".venv", home / "copy", symlinks=True)
-    return home
-
-
-@pytest.fixture
-def venv(built: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """That environment; whatever a test does to it is undone."""
-    lock = built / "constraints.txt"
-    monkeypatch.setattr(install, "CONSTRAINTS", lock)
+def venv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An environment that was just built, from a lock that installs nothing."""
+    monkeypatch.setattr(install, "CONSTRAINTS", tmp_path / "constraints.txt")
     monkeypatch.setattr(install, "install", lambda *_: None)
-    yield built / ".venv"
-    lock.write_text("# nothing\n")
-    for name in (".venv", "moved"):
-        shutil.rmtree(built / name, ignore_errors=True)
-    shutil.copytree(built / "copy", built / ".venv", symlinks=True)
+    # Making one in earnest takes seconds.
+    monkeypatch.setattr(install, "_run", lambda command: _make(Path(command[-1])))
+    install.CONSTRAINTS.write_text("# nothing\n")
+    install.build(tmp_path / ".venv", exactly=False)
+    return tmp_path / ".venv"
 
 
-def test_the_environment_wins_over_the_files_of_pip() -> None:
-    listing = "\n".join(
-        [
-            ":env:.index-url='https://env/simple'",
-            "global.index-url='https://global/simple'",
-            "install.index-url='https://install/simple'",
-            "global.cert='/a.pem'",
-            "install.cert='/b.pem'",
-        ]
+def _make(venv: Path, python: str = f'#!/bin/sh\nexec {sys.executable} "$@"\n') -> None:
+    script = venv / "bin" / "python"
+    script.parent.mkdir(parents=True, exist_ok=True)
+    script.write_text(python)
+    script.chmod(0o755)
+
+
+def test_the_environment_wins_over_the_files_of_pip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = tmp_path / "pip.conf"
+    files.write_text(
+        "[global]\nindex-url = https://global/simple\ncert = /a.pem\nproxy = http://proxy\n"
+        "[install]\nindex-url = https://install/simple\ncert = /b.pem\n"
     )
-    found = install.pip_options(listing)
-    assert found == {"index-url": "https://env/simple", "cert": "/b.pem"}
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(files))
+    monkeypatch.setenv("PIP_INDEX_URL", "https://env/simple")
+    found = install.pip_configuration()
+    assert found.items() >= {
+        ("index-url", "https://env/simple"),
+        ("cert", "/b.pem"),
+        ("proxy", "http://proxy"),
+    }
 
 
 @pytest.mark.parametrize(
@@ -85,34 +75,25 @@ def test_the_environment_wins_over_the_files_of_pip() -> None:
 )
 def test_uv_is_told_what_pip_knows(options: dict[str, str], told: dict[str, str]) -> None:
     assert install.uv_environment(options, {}) == told
-
-
-def test_the_variables_of_uv_win() -> None:
-    environment = {"UV_DEFAULT_INDEX": "https://mine/simple"}
-    assert install.uv_environment({"index-url": "https://pip/simple"}, environment) == environment
-
-
-def test_this_pip_can_be_asked() -> None:
-    base = getattr(sys, "_base_executable", sys.executable)
-    assert isinstance(install.pip_configuration([base, "-m", "pip"]), dict)
+    theirs = {name: "https://mine" for name in told}
+    assert install.uv_environment(options, theirs) == theirs
 
 
 def test_pip_steps_in_where_uv_cannot_be_had(
-    pip_without_uv: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    install.install(tmp_path / ".venv", [str(pip_without_uv)])
-    calls = Path(f"{pip_without_uv}.calls").read_text().splitlines()
-    assert calls[-1] == f"install --no-deps -r {install.CONSTRAINTS}"
+    _make(tmp_path, PYTHON_WITH_PIP.format(python=sys.executable, broken="uv.txt"))
+    install.install(tmp_path, str(tmp_path / "bin" / "python"))
+    calls = (tmp_path / "bin" / "python.calls").read_text().splitlines()
+    assert calls[-1].endswith(f"install --no-deps --requirement {install.CONSTRAINTS}")
     assert "pip will, in some minutes" in caplog.text
 
 
 def test_without_any_index_the_message_says_what_to_set(tmp_path: Path) -> None:
-    pip = tmp_path / "pip"
-    pip.write_text("#!/bin/sh\nexit 1\n")
-    pip.chmod(0o755)
+    _make(tmp_path, PYTHON_WITH_PIP.format(python=sys.executable, broken="install"))
     with pytest.raises(install.SetupError, match="set PIP_INDEX_URL"):
-        install.install(tmp_path / ".venv", [str(pip)])
+        install.install(tmp_path, str(tmp_path / "bin" / "python"))
 
 
 def test_a_built_environment_is_not_built_again(
@@ -122,27 +103,36 @@ def test_a_built_environment_is_not_built_again(
     install.build(venv, exactly=True)
 
 
-def test_a_changed_lock_makes_it_void(venv: Path) -> None:
-    assert install.is_current(venv, None)
+def lose_python(venv: Path) -> Path:
+    (venv / "bin" / "python").unlink()
+    return venv
+
+
+def break_python(venv: Path) -> Path:
+    (venv / "bin" / "python").write_text("#!/bin/sh\nexit 127\n")
+    return venv
+
+
+def change_the_lock(venv: Path) -> Path:
     install.CONSTRAINTS.write_text("# nothing else\n")
-    assert not install.is_current(venv, None)
+    return venv
+
+
+def move(venv: Path) -> Path:
+    return venv.rename(venv.parent / "moved")
+
+
+@pytest.mark.parametrize("harm", [lose_python, break_python, change_the_lock, move])
+def test_what_makes_an_environment_void(harm: Callable[[Path], Path], venv: Path) -> None:
+    assert install.is_current(venv, None)
+    assert not install.is_current(harm(venv), None)
 
 
 def test_another_python_makes_it_void_only_when_asked_for(venv: Path) -> None:
-    assert install.is_current(venv, None)
+    assert install.is_current(venv, install.stamp_of(venv, sys.executable))
     assert not install.is_current(venv, "3.12 /elsewhere")
 
 
-def test_a_moved_environment_is_void(venv: Path) -> None:
-    assert not install.is_current(venv.rename(venv.parent / "moved"), None)
-
-
-def test_an_environment_whose_python_is_gone_is_void(venv: Path) -> None:
-    (venv / "bin" / "python").unlink()
-    assert not install.is_current(venv, None)
-
-
-@pytest.mark.slow
 def test_an_interrupted_setup_leaves_no_stamp(venv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -151,8 +141,22 @@ def test_an_interrupted_setup_leaves_no_stamp(venv: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(install, "install", interrupt)
     with pytest.raises(KeyboardInterrupt):
         install.build(venv, exactly=False)
-    assert not (venv / "setup.json").exists()
     assert not install.is_current(venv, None)
+
+
+def test_a_second_setup_waits_for_the_first(tmp_path: Path) -> None:
+    entered = threading.Event()
+
+    def second() -> None:
+        with install._alone(tmp_path):
+            entered.set()
+
+    with install._alone(tmp_path):
+        waiting = threading.Thread(target=second)
+        waiting.start()
+        assert not entered.wait(0.2)
+    waiting.join(5)
+    assert entered.is_set()
 
 
 @pytest.mark.parametrize(
@@ -167,10 +171,9 @@ def test_a_python_that_does_not_do_is_named(version: str, message: str, tmp_path
     fake = tmp_path / "python"
     fake.write_text(f"#!/bin/sh\n[ -n '{version}' ] || exit 1\necho '{version}'\n")
     fake.chmod(0o755)
-    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHON": "python"}
     done = subprocess.run(
         ["/bin/sh", PROJECT / "infra" / "local" / "setup.sh"],
-        env=environment,
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHON": "python"},
         capture_output=True,
         text=True,
         check=False,
@@ -181,20 +184,12 @@ def test_a_python_that_does_not_do_is_named(version: str, message: str, tmp_path
     assert "PYTHON=python3.12 make setup" in done.stderr
 
 
-@pytest.mark.parametrize(
-    ("missing", "message"),
-    [
-        ({"venv"}, "has no venv module"),
-        ({"ensurepip"}, r"has no pip \(22.3 or newer\) and no ensurepip"),
-    ],
-)
-def test_a_python_without_its_parts_says_what_to_install(
-    missing: set[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_python_that_makes_no_environment_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(install, "_has_pip", lambda: False)
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: None if name in missing else object()
-    )
-    with pytest.raises(install.SetupError, match=message) as caught:
+    def refuse(command: list[str]) -> None:
+        raise subprocess.CalledProcessError(1, command)
+
+    monkeypatch.setattr(install, "_run", refuse)
+    with pytest.raises(install.SetupError, match="apt install python3-venv"):
         install.build(tmp_path / ".venv", exactly=False)
-    assert "apt install python3-venv python3-pip" in str(caught.value)

@@ -16,10 +16,6 @@ def taken(request: pytest.FixtureRequest) -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-def test_a_free_port_has_no_fault(free_port: int) -> None:
-    assert port_faults([Port("the API", free_port, "CHURN_API_PORT")]) == []
-
-
 def test_a_taken_port_names_its_holder_and_its_variable(taken: int) -> None:
     (fault,) = port_faults([Port("MLflow", taken, "CHURN_MLFLOW_PORT")])
     assert f"port {taken}, for MLflow, is in use by" in fault

@@ -24,23 +24,15 @@ def manifest(settings: Settings) -> Manifest:
     return found
 
 
-def test_a_new_store_has_no_champion(settings: Settings) -> None:
-    assert status.champion(settings) is None
-
-
-def test_the_example_is_a_record_that_the_contract_accepts(
+def test_the_example_can_be_pasted_into_a_shell_and_is_accepted(
     settings: Settings, manifest: Manifest
 ) -> None:
-    record = status.example_record(settings, manifest)
+    words = shlex.split(status.example_call(settings, manifest, "http://127.0.0.1:1"))
+    assert words[:3] == ["curl", "-s", "http://127.0.0.1:1/predict"]
+    record = json.loads(words[-1])
     assert tuple(record) == manifest.columns
     _, faults = manifest.contract.check_record(record, required=manifest.columns)
     assert faults == []
-
-
-def test_the_example_can_be_pasted_into_a_shell(settings: Settings, manifest: Manifest) -> None:
-    words = shlex.split(status.example_call(settings, manifest, "http://127.0.0.1:1"))
-    assert words[:3] == ["curl", "-s", "http://127.0.0.1:1/predict"]
-    assert json.loads(words[-1]) == status.example_record(settings, manifest)
 
 
 def test_figures_have_names(manifest: Manifest) -> None:
@@ -61,34 +53,33 @@ def test_the_summary_says_where_everything_is(
         assert url in text
     assert f"user admin, password in {places.passwords}" in text
     assert airflow.password(places) not in text
-    assert "champion  version 1" in text
     assert "curl -s" in text
 
 
 @pytest.mark.parametrize(
-    ("champion_is_there", "failure", "state"),
-    [(True, None, "ready"), (False, None, "no champion"), (False, "out of cheese", "failed")],
+    ("champion_is_there", "failure", "state", "news"),
+    [
+        (True, None, "ready", "champion  version 1"),
+        (False, None, "no champion", "there is no champion: the training run promoted none"),
+        (False, "out of cheese", "failed", "training failed: out of cheese"),
+    ],
 )
-def test_stack_json_tells_the_state(
+def test_stack_json_and_the_last_lines_tell_the_state(
     champion_is_there: bool,
     failure: str | None,
     state: str,
+    news: str,
     places: Layout,
     settings: Settings,
     manifest: Manifest,
 ) -> None:
-    found: dict[str, Any] = status.describe(
-        places, settings, manifest if champion_is_there else None, failure=failure
-    )
+    champion = manifest if champion_is_there else None
+    found: dict[str, Any] = status.describe(places, settings, champion, failure=failure)
     assert found["state"] == state
     assert found["urls"] == places.urls
     assert found["passwords"]["airflow"] == {"user": "admin", "file": str(places.passwords)}
     assert json.loads(json.dumps(found)) == found
-
-
-def test_a_failure_is_in_the_summary(places: Layout, settings: Settings) -> None:
-    text = "\n".join(status.summary(places, settings, None, failure="ingest_data failed"))
-    assert "training failed: ingest_data failed" in text
+    assert news in "\n".join(status.summary(places, settings, champion, failure=failure))
 
 
 def test_with_keys_the_example_carries_one(

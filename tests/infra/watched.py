@@ -34,7 +34,6 @@ STAND_IN = PROJECT / "tests" / "containers" / "standins" / "statsd_exporter.py"
 START_SECONDS = 30.0
 ALERTMANAGERS = ("alertmanager", "prometheus-alertmanager")  # the second is Debian's name
 DATABASE_EXPORTERS = ("mysqld_exporter", "prometheus-mysqld-exporter")
-URL_FILE_SINCE = (0, 26)  # of Alertmanager
 
 
 def program(*names: str) -> str:
@@ -51,24 +50,16 @@ def in_a_hurry(rules: str) -> str:
     return re.sub(r"(for: |\[|offset )(\d+)m\b", r"\1\2s", rules)
 
 
-def alertmanager_configuration(daemon: str, webhook: str, home: Path) -> Path:
-    """The project's file with another receiver, in the words of the version that is installed."""
+def alertmanager_configuration(webhook: str, home: Path) -> Path:
+    """The project's file with another receiver, as versions before 0.26 name it, too."""
     document = yaml.safe_load(ALERTMANAGER.read_text())
     document["route"] |= {"group_wait": "1s", "group_interval": "1s"}
     (receiver,) = document["receivers"][0]["webhook_configs"]
-    secret = home / "webhook-url"
-    secret.write_text(webhook)
+    receiver["url"] = webhook
     del receiver["url_file"]
-    receiver |= {"url_file": str(secret)} if _knows_url_file(daemon) else {"url": webhook}
     path = home / "alertmanager.yml"
     path.write_text(yaml.safe_dump(document))
     return path
-
-
-def _knows_url_file(daemon: str) -> bool:
-    done = subprocess.run([daemon, "--version"], capture_output=True, text=True, check=True)
-    found = re.search(r"version (\d+)\.(\d+)", done.stdout + done.stderr)
-    return found is not None and (int(found[1]), int(found[2])) >= URL_FILE_SINCE
 
 
 @dataclass
@@ -148,50 +139,45 @@ def watched_stack(home: Path) -> Iterator[Watched]:
     """The stack without a champion and a database; it lives as long as the block."""
     prometheus, alertmanager = program("prometheus"), program(*ALERTMANAGERS)
     database_exporter = program(*DATABASE_EXPORTERS)
-    api_port, hook, web, statsd, alerts, watch, mysql, nobody = free_ports(8)
-    receiver, server = Receiver(hook), Server(api_port, home / "api")
+    api, hook, web, statsd, alerts, watch, mysql, nobody = free_ports(8)
+    receiver, server = Receiver(hook), Server(api, home / "api")
+    login = home / "my.cnf"
+    login.write_text(f"[client]\nuser=exporter\npassword=x\nhost=127.0.0.1\nport={nobody}\n")
+    targets = {
+        "webapp": api,
+        "statsd-exporter": web,
+        "mysqld-exporter": mysql,
+        "alertmanager": alerts,
+        "prometheus": watch,
+    }
+    told_by = alertmanager_configuration(receiver.url, home)
+    looks_at = _prometheus_configuration(home, targets)
+    commands = {
+        web: [*_exporter(), f"--statsd.listen-udp=127.0.0.1:{statsd}"],
+        mysql: [database_exporter, f"--config.my-cnf={login}"],
+        alerts: [
+            *(alertmanager, f"--config.file={told_by}", f"--storage.path={home / 'alerts'}"),
+            "--cluster.listen-address=",
+        ],
+        watch: [
+            *(prometheus, f"--config.file={looks_at}", f"--storage.tsdb.path={home / 'series'}")
+        ],
+    }
     with ExitStack() as stack:
         stack.enter_context(_answering(receiver))
-        exporter = stack.enter_context(_running(_exporter(web, statsd), home / "exporter.log", web))
-        command = _database_exporter(database_exporter, home, port=mysql, database=nobody)
-        stack.enter_context(_running(command, home / "mysqld-exporter.log", mysql))
-        config = alertmanager_configuration(alertmanager, receiver.url, home)
-        command = [
-            *(alertmanager, f"--config.file={config}", f"--storage.path={home / 'alerts'}"),
-            *(f"--web.listen-address=127.0.0.1:{alerts}", "--cluster.listen-address="),
-        ]
-        stack.enter_context(_running(command, home / "alertmanager.log", alerts))
-        targets = {
-            "webapp": api_port,
-            "statsd-exporter": web,
-            "mysqld-exporter": mysql,
-            "alertmanager": alerts,
-            "prometheus": watch,
+        running = {
+            port: stack.enter_context(_running(command, home, port))
+            for port, command in commands.items()
         }
-        command = [
-            *(prometheus, f"--config.file={_prometheus_configuration(home, targets)}"),
-            *(f"--storage.tsdb.path={home / 'series'}", f"--web.listen-address=127.0.0.1:{watch}"),
-        ]
-        stack.enter_context(_running(command, home / "prometheus.log", watch))
-        url = f"http://127.0.0.1:{watch}"
         stack.callback(server.stop)
-        yield Watched(home, server, receiver, url, statsd, exporter)
+        url = f"http://127.0.0.1:{watch}"
+        yield Watched(home, server, receiver, url, statsd, running[web])
 
 
-def _exporter(web: int, statsd: int) -> list[str]:
+def _exporter() -> list[str]:
     real = shutil.which("statsd_exporter")
-    return [
-        *([real] if real else [sys.executable, str(STAND_IN)]),
-        f"--statsd.mapping-config={MAPPING}",
-        *(f"--statsd.listen-udp=127.0.0.1:{statsd}", f"--web.listen-address=127.0.0.1:{web}"),
-        *(["--statsd.listen-tcp="] if real else []),
-    ]
-
-
-def _database_exporter(exporter: str, home: Path, *, port: int, database: int) -> list[str]:
-    login = home / "my.cnf"
-    login.write_text(f"[client]\nuser=exporter\npassword=x\nhost=127.0.0.1\nport={database}\n")
-    return [exporter, f"--config.my-cnf={login}", f"--web.listen-address=127.0.0.1:{port}"]
+    command = [real, "--statsd.listen-tcp="] if real else [sys.executable, str(STAND_IN)]
+    return [*command, f"--statsd.mapping-config={MAPPING}"]
 
 
 def _prometheus_configuration(home: Path, targets: dict[str, int]) -> Path:
@@ -212,8 +198,10 @@ def _prometheus_configuration(home: Path, targets: dict[str, int]) -> Path:
 
 
 @contextmanager
-def _running(command: list[str], log: Path, port: int) -> "Iterator[subprocess.Popen[bytes]]":
+def _running(command: list[str], home: Path, port: int) -> "Iterator[subprocess.Popen[bytes]]":
+    log = home / f"{port}.log"
     with log.open("wb") as output:
+        command = [*command, f"--web.listen-address=127.0.0.1:{port}"]
         process = subprocess.Popen(command, stdout=output, stderr=output)
     try:
         deadline = time.monotonic() + START_SECONDS

@@ -9,7 +9,6 @@ import hashlib
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -80,10 +79,9 @@ def _furnish(tree: Path) -> None:
 
 def _settings() -> dict[str, str]:
     """The variables by which pip, uv and Python in the image find this machine's package index."""
-    options = pip_configuration([sys.executable, "-m", "pip"])
     found = {
         name: value
-        for name, value in uv_environment(options, {}).items()
+        for name, value in uv_environment(pip_configuration(), {}).items()
         if not name.startswith("SSL_") and "file:" not in value
     }
     if "UV_DEFAULT_INDEX" in found:
