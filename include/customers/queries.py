@@ -1,5 +1,6 @@
 """What the system asks the customer table: everybody, how many, who is newly labelled."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,12 +20,16 @@ if TYPE_CHECKING:
 HOW_TO_LOAD = "load customers with python -m include.customers load customers.csv"
 
 
-def read_customers(engine: sa.Engine, contract: Contract, *, labelled_only: bool) -> pd.DataFrame:
+def read_customers(
+    engine: sa.Engine, contract: Contract, *, labelled_only: bool, names: Sequence[str] = ()
+) -> pd.DataFrame:
     """The contract's columns as far as the table has them, by key; DataError when there is none.
 
+    All of them, unless `names` says which.
     Values are as the table holds them, right or wrong; `labelled_at` is in UTC.
     """
-    types = column_types(engine, contract)
+    found = column_types(engine, contract)
+    types = {name: kind for name, kind in found.items() if not names or name in names}
     query = sa.select().select_from(sa.table(TABLE))
     if labelled_only and contract.target.name in types:
         query = query.where(sa.column(contract.target.name).is_not(None))
