@@ -30,6 +30,8 @@ PORT = 3306
 FETCHED_ROWS = 20_000  # at once, where rows come one by one
 # A table that somebody locks is waited for as long as any answer; connectorx knows no such limit.
 SESSION = [UTC_SESSION, f"SET SESSION lock_wait_timeout = {ANSWER_SECONDS}"]
+# Without a limit on an answer, this finds a server that is gone: within two and a half minutes.
+KEEP_ALIVE = {"tcp_keepalive_time_ms": "60000", "tcp_keepalive_probe_interval_secs": "10"}
 WITHOUT_MEANING = {"charset", "connect_timeout", "read_timeout", "write_timeout"}
 REFUSED = re.compile(r"ERROR \d+ \(42")  # SQLSTATE: a wrong statement, a missing table or right
 
@@ -67,7 +69,7 @@ def connectorx_url(url: sa.URL) -> str | None:
     if set(asked) == {"unix_socket"}:
         options["socket"] = asked.pop("unix_socket")
     else:  # or it would change from a loopback address to the server's socket, as another user
-        options |= {"prefer_socket": "false", "tcp_keepalive_time_ms": "60000"}
+        options |= {"prefer_socket": "false", **KEEP_ALIVE}
     if "ssl_ca" in asked:
         named = asbool(asked.pop("ssl_check_hostname", "true"))
         options["ssl-mode"] = "VERIFY_IDENTITY" if named else "VERIFY_CA"

@@ -4,6 +4,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import pandas as pd
 import pytest
@@ -12,12 +13,12 @@ import sqlalchemy as sa
 from include.contract import load_contract
 from include.customers import loading, mysql_arrow, queries
 from include.customers.database import open_engine, reading
-from include.customers.mysql_arrow import connectorx_url, read_arrow
+from include.customers.mysql_arrow import KEEP_ALIVE, connectorx_url, read_arrow
 from include.customers.rows import read_rows
 from include.errors import DatabaseUnavailable, DataError
 from tests.include.records import customer
 
-PLAIN = "tcp_connect_timeout_ms=5000&prefer_socket=false&tcp_keepalive_time_ms=60000"
+PLAIN = urlencode({"tcp_connect_timeout_ms": 5000, "prefer_socket": "false", **KEEP_ALIVE})
 ONE_BY_ONE = "?local_infile=0"  # of no meaning to reading, and unknown to connectorx
 
 
