@@ -49,7 +49,7 @@ def read_arrow(
     try:
         if url is None:
             return _row_by_row(connection, chosen, schema)
-        return _at_once(url, chosen).cast(schema)
+        return by_connectorx(url, chosen).cast(schema)
     except (pa.ArrowInvalid, OverflowError) as error:
         raise DataError(
             f"the customer table holds a number that cannot be read: {error}"
@@ -83,8 +83,8 @@ def connectorx_url(url: sa.URL) -> str | None:
     return f"mysql://{person}@{place}?{urlencode(options, safe='/', quote_via=quote)}"
 
 
-def _at_once(url: str, query: "sa.Select[Any]") -> "pa.Table":
-    """By connectorx; its errors as SQLAlchemy's, so that they are told like any other."""
+def by_connectorx(url: str, query: "sa.Select[Any]") -> "pa.Table":
+    """A query's columns as connectorx types them; its errors are made SQLAlchemy's, told alike."""
     import connectorx
 
     # Literal numbers and no placeholders, for which it has no values.

@@ -173,7 +173,7 @@ def test_a_panic_is_an_error_like_any_other(quick: sa.Engine) -> None:
     untold = sa.select(sa.column("x")).select_from(sa.table("odd"))
     with pytest.raises(DataError, match="could not read the table odd .*'0000-00-00'") as failed:
         with reading(quick, "odd"):
-            mysql_arrow._at_once(str(connectorx_url(quick.url)), untold)
+            mysql_arrow.by_connectorx(str(connectorx_url(quick.url)), untold)
     assert type(failed.value) is DataError
 
 
@@ -198,7 +198,7 @@ def test_a_table_that_stays_locked_is_worth_another_try(
                 )
 
 
-def test_a_wrong_password_is_told_at_once(mariadb_url: str) -> None:
+def test_a_wrong_password_is_toldby_connectorx(mariadb_url: str) -> None:
     engine = open_engine(mariadb_url.replace("hush", "loud"))
     started = time.monotonic()
     with pytest.raises(DatabaseUnavailable, match="Access denied .*CHURN_DATABASE_URL"):
@@ -217,7 +217,7 @@ def test_every_session_speaks_utc(engine: sa.Engine) -> None:
     engine.dispose()
     assert odd(engine)["x"].tolist() == ["2026-11-01 05:00:00"]
     zone = sa.select(sa.literal_column("@@time_zone").label("x"))
-    found = mysql_arrow._at_once(str(connectorx_url(engine.url.set(query={}))), zone)
+    found = mysql_arrow.by_connectorx(str(connectorx_url(engine.url.set(query={}))), zone)
     assert found["x"].to_pylist() == ["+00:00"]
     with engine.connect() as connection:
         assert connection.scalar(zone) == "+00:00"
@@ -239,7 +239,7 @@ def authority(mariadb_url: str) -> str:
 def cipher(url: str) -> str:
     """What a connection by connectorx is encrypted with; empty where it is not."""
     status: Any = sa.text("SHOW STATUS LIKE 'Ssl_cipher'")
-    found = mysql_arrow._at_once(str(connectorx_url(sa.make_url(url))), status)
+    found = mysql_arrow.by_connectorx(str(connectorx_url(sa.make_url(url))), status)
     return str(found["Value"].to_pylist()[0])
 
 
