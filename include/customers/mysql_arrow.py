@@ -77,7 +77,7 @@ def connectorx_url(url: sa.URL) -> str | None:
     if asked or url.get_driver_name() != "pymysql" or not (url.password or "").isascii():
         logger.info("connectorx cannot connect as the database's URL says: rows come one by one")
         return None
-    person = ":".join(quote(part or "", safe="") for part in (url.username, url.password))
+    person = ":".join(quote(part, safe="") for part in (url.username, url.password) if part)
     host = f"[{url.host}]" if ":" in (url.host or "") else url.host or "localhost"
     place = f"{host}:{url.port or PORT}/{quote(url.database or '', safe='')}"
     return f"mysql://{person}@{place}?{urlencode(options, safe='/', quote_via=quote)}"

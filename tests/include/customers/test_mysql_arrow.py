@@ -81,15 +81,15 @@ def everybody(engine: sa.Engine) -> Any:
     ("given", "expected"),
     [
         ("pymysql://me:pw@db/bank", f"me:pw@db:3306/bank?{PLAIN}"),
-        ("pymysql://me@[::1]:3307/bank", f"me:@[::1]:3307/bank?{PLAIN}"),
-        ("pymysql://me@db/bank?charset=utf8mb4&read_timeout=9", f"me:@db:3306/bank?{PLAIN}"),
+        ("pymysql://me@[::1]:3307/bank", f"me@[::1]:3307/bank?{PLAIN}"),
+        ("pymysql://me@db/bank?charset=utf8mb4&read_timeout=9", f"me@db:3306/bank?{PLAIN}"),
         (
             "pymysql://me@db/bank?ssl_ca=/our%20ca.pem",
-            f"me:@db:3306/bank?{PLAIN}&ssl-mode=VERIFY_IDENTITY&ssl-ca=/our%20ca.pem",
+            f"me@db:3306/bank?{PLAIN}&ssl-mode=VERIFY_IDENTITY&ssl-ca=/our%20ca.pem",
         ),
         (
             "pymysql://me@db/bank?ssl_ca=/ca.pem&ssl_check_hostname=false",
-            f"me:@db:3306/bank?{PLAIN}&ssl-mode=VERIFY_CA&ssl-ca=/ca.pem",
+            f"me@db:3306/bank?{PLAIN}&ssl-mode=VERIFY_CA&ssl-ca=/ca.pem",
         ),
         ("pymysql://me@db/bank?ssl_check_hostname=false", None),
         ("pymysql://me@db/bank?ssl_ca=/ca.pem&ssl_cert=/me.pem&ssl_key=/key.pem", None),
