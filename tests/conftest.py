@@ -185,16 +185,33 @@ def database_daemon(daemon: str, home: Path) -> Iterator[str]:
     settings = [*places, *as_user]
     _install_database(daemon, settings)
     (home / "init.sql").write_text(
-        "CREATE USER churn@127.0.0.1 IDENTIFIED BY 'hush';\nGRANT ALL ON *.* TO churn@127.0.0.1;\n"
+        "CREATE USER churn@127.0.0.1 IDENTIFIED BY 'hush';\n"
+        "GRANT ALL ON *.* TO churn@127.0.0.1 WITH GRANT OPTION;\n"
     )
     command = [
         *(daemon, "--no-defaults", *settings, f"--port={port}", "--bind-address=127.0.0.1"),
         *("--skip-name-resolve", "--skip-log-bin", f"--pid-file={home / 'pid'}"),
+        *_own_certificate(home),
         *(f"--init-file={home / 'init.sql'}", "--innodb-flush-log-at-trx-commit=0"),
     ]
     url = f"mysql+pymysql://churn:hush@127.0.0.1:{port}"
     with _running(command, home / "log", ready=lambda: _accepts(url)):
         yield url
+
+
+def _own_certificate(home: Path) -> list[str]:
+    """Options for TLS by a certificate for 127.0.0.1 alone, which is its own authority."""
+    openssl, certificate, key = shutil.which("openssl"), home / "cert.pem", home / "key.pem"
+    if openssl is None:
+        return []
+    command = [
+        *(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+        *("-keyout", str(key), "-out", str(certificate), "-subj", "/CN=churn"),
+        *("-addext", "subjectAltName=IP:127.0.0.1"),
+    ]
+    subprocess.run(command, capture_output=True, check=True)
+    key.chmod(0o644)  # the daemon may be another user
+    return [f"--ssl-cert={certificate}", f"--ssl-key={key}"]
 
 
 def _install_database(daemon: str, settings: list[str]) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, sqlite
 
-from include.customers.database import database_errors
+from include.customers.database import database_errors, reading
 from include.customers.table import published_contract, stored_moment
 from include.errors import DataError
 
@@ -128,7 +128,7 @@ def history(engine: sa.Engine, customer: int) -> list[dict[str, Any]]:
     """Everything that was noted of one customer, the latest first."""
     table = contacts_table()
     query = sa.select(table).where(table.c.customer == customer).order_by(table.c.id.desc())
-    with database_errors(engine, f"read the table {TABLE}"), engine.connect() as connection:
+    with reading(engine, TABLE) as connection:
         return [dict(row) for row in connection.execute(query).mappings()]
 
 
@@ -143,7 +143,7 @@ def compare_groups(engine: sa.Engine) -> tuple[Group, Group]:
         if not sa.inspect(engine).has_table(TABLE):  # the first scoring makes it
             return Group(0, 0), Group(0, 0)
     kept_aside = sa.select(table.c.campaign).where(table.c.kind == "control").distinct()
-    with database_errors(engine, f"read the table {TABLE}"), engine.connect() as connection:
+    with reading(engine, TABLE) as connection:
         listed, control = (
             Group(*connection.execute(_outcomes(kind, kept_aside)).one())
             for kind in ("listed", "control")

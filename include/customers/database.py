@@ -11,18 +11,20 @@ from include.errors import ConfigurationError, DatabaseUnavailable, DataError
 REASON_CHARACTERS = 300
 CONNECT_SECONDS = 5
 ANSWER_SECONDS = 300  # between two packets of an answer
+UTC_SESSION = "SET time_zone = '+00:00'"  # a bank's own TIMESTAMP column is printed in it
 LOCKED_SECONDS = 30  # SQLite: how long one process waits for another that writes
 
-_SOCKET_LIMITS = {
+_SESSION: dict[str, Any] = {
+    "init_command": UTC_SESSION,
     "connect_timeout": CONNECT_SECONDS,
     "read_timeout": ANSWER_SECONDS,
     "write_timeout": ANSWER_SECONDS,
 }
-_DRIVER_LIMITS: dict[str, dict[str, Any]] = {
+_DRIVER_SETTINGS: dict[str, dict[str, Any]] = {
     "pysqlite": {"timeout": LOCKED_SECONDS},
-    "pymysql": _SOCKET_LIMITS,
-    "mysqldb": _SOCKET_LIMITS,
-    "mysqlconnector": {"connection_timeout": CONNECT_SECONDS},
+    "pymysql": _SESSION,
+    "mysqldb": _SESSION,
+    "mysqlconnector": {"connection_timeout": CONNECT_SECONDS, "time_zone": "+00:00"},
 }
 
 
@@ -30,8 +32,8 @@ def open_engine(url: str) -> sa.Engine:
     """An engine for SQLite or MySQL with time-outs; ConfigurationError when the URL cannot work."""
     try:
         parsed = sa.make_url(url)
-        limits = _DRIVER_LIMITS.get(parsed.get_dialect().driver, {})
-        wanted = {name: limit for name, limit in limits.items() if name not in parsed.query}
+        settings = _DRIVER_SETTINGS.get(parsed.get_dialect().driver, {})
+        wanted = {name: value for name, value in settings.items() if name not in parsed.query}
         # hide_parameters: an error must not carry whole batches of customers into a log.
         engine = sa.create_engine(
             parsed, connect_args=wanted, pool_pre_ping=True, hide_parameters=True
@@ -66,6 +68,13 @@ def database_errors(engine: sa.Engine, doing: str) -> Iterator[None]:
             f"could not {doing} in {shown_url(engine)}: {reason}. Check that the database runs and "
             "what CHURN_DATABASE_URL (in Airflow the connection churn_db) says"
         ) from error
+
+
+@contextmanager
+def reading(engine: sa.Engine, table: str) -> Iterator[sa.Connection]:
+    """A connection to read a table with; an error names the table."""
+    with database_errors(engine, f"read the table {table}"), engine.connect() as connection:
+        yield connection
 
 
 def _is_passing(error: sa.exc.SQLAlchemyError) -> bool:

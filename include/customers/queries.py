@@ -1,5 +1,6 @@
 """What the system asks the customer table: everybody, how many, who is newly labelled."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,7 +9,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from include.contract import Contract
-from include.customers.database import database_errors, shown_url
+from include.customers.database import database_errors, reading, shown_url
 from include.customers.rows import read_rows
 from include.customers.table import TABLE, published_contract, stored_moment
 from include.errors import DataError
@@ -19,18 +20,22 @@ if TYPE_CHECKING:
 HOW_TO_LOAD = "load customers with python -m include.customers load customers.csv"
 
 
-def read_customers(engine: sa.Engine, contract: Contract, *, labelled_only: bool) -> pd.DataFrame:
+def read_customers(
+    engine: sa.Engine, contract: Contract, *, labelled_only: bool, names: Sequence[str] = ()
+) -> pd.DataFrame:
     """The contract's columns as far as the table has them, by key; DataError when there is none.
 
+    All of them, unless `names` says which.
     Values are as the table holds them, right or wrong; `labelled_at` is in UTC.
     """
-    types = column_types(engine, contract)
+    found = column_types(engine, contract)
+    types = {name: kind for name, kind in found.items() if not names or name in names}
     query = sa.select().select_from(sa.table(TABLE))
     if labelled_only and contract.target.name in types:
         query = query.where(sa.column(contract.target.name).is_not(None))
     if contract.key.name in types:
         query = query.order_by(sa.column(contract.key.name))
-    with database_errors(engine, f"read the table {TABLE}"), engine.connect() as connection:
+    with reading(engine, TABLE) as connection:
         frame = read_rows(connection, query, types)
     if contract.labelled_at.name in types:
         frame[contract.labelled_at.name] = _moments(frame[contract.labelled_at.name])
@@ -52,7 +57,7 @@ def count_newly_labelled(engine: sa.Engine, since: datetime) -> int:
         .where(sa.or_(moment > stored_moment(since), moment.is_(None)))
         .where(sa.column(contract.target.name).is_not(None))
     )
-    with database_errors(engine, f"read the table {TABLE}"), engine.connect() as connection:
+    with reading(engine, TABLE) as connection:
         return int(connection.scalar(newer) or 0)
 
 
@@ -62,7 +67,7 @@ def table_counts(engine: sa.Engine) -> tuple[int, int]:
     present = label in column_types(engine, published_contract())
     labels = sa.func.count(sa.column(label)) if present else sa.literal(0)
     query = sa.select(sa.func.count(), labels).select_from(sa.table(TABLE))
-    with database_errors(engine, f"read the table {TABLE}"), engine.connect() as connection:
+    with reading(engine, TABLE) as connection:
         total, labelled = connection.execute(query).one()
         return int(total), int(labelled)
 
@@ -73,10 +78,12 @@ def column_types(engine: sa.Engine, contract: Contract) -> "dict[str, TypeEngine
     if engine.dialect.name == "sqlite" and path and path != ":memory:" and not Path(path).exists():
         raise DataError(f"there is no database {shown_url(engine)}: {HOW_TO_LOAD}")
     with database_errors(engine, f"look for the table {TABLE}"):
-        inspector = sa.inspect(engine)
-        if not inspector.has_table(TABLE):
-            raise DataError(f"there is no table {TABLE} in {shown_url(engine)}: {HOW_TO_LOAD}")
-        types = {column["name"]: column["type"] for column in inspector.get_columns(TABLE)}
+        try:
+            types = {each["name"]: each["type"] for each in sa.inspect(engine).get_columns(TABLE)}
+        except sa.exc.NoSuchTableError as error:
+            raise DataError(
+                f"there is no table {TABLE} in {shown_url(engine)}: {HOW_TO_LOAD}"
+            ) from error
     return {column.name: types[column.name] for column in contract.columns if column.name in types}
 
 

@@ -1,7 +1,6 @@
 """The customer table by ranges of its key: cut into equal parts, read page by page."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +8,9 @@ import pandas as pd
 import sqlalchemy as sa
 
 from include.contract import Contract
-from include.customers.database import database_errors, shown_url
-from include.customers.rows import read_page, read_rows
+from include.customers.database import reading
+from include.customers.queries import column_types
+from include.customers.rows import read_rows
 from include.customers.table import TABLE, count_rows
 from include.errors import DataError
 
@@ -36,7 +36,7 @@ class KeyRange:
 
 def count_customers(engine: sa.Engine) -> int:
     """How many rows the table has."""
-    with _reading(engine) as connection:
+    with reading(engine, TABLE) as connection:
         return count_rows(connection)
 
 
@@ -50,7 +50,7 @@ def cut(engine: sa.Engine, contract: Contract, *, ranges: int, rows: int) -> lis
     last = sa.select(key).select_from(sa.table(TABLE)).order_by(key).limit(1).offset(rows - 1)
     found: list[KeyRange] = []
     after: int | None = None
-    with _reading(engine) as connection:
+    with reading(engine, TABLE) as connection:
         while len(found) < ranges - 1:
             bound = connection.scalar(last if after is None else last.where(key > after))
             if bound is None:
@@ -68,16 +68,15 @@ def pages(
     Each page is a query of its own: no cursor stays open that a writer would wait for, and a lost
     connection costs one page.
     """
-    types = column_types(engine, contract, names)
+    types = _types(engine, contract, names)
     key: sa.ColumnElement[Any] = sa.column(contract.key.name)
     last = sa.select(key).select_from(sa.table(TABLE)).order_by(key).limit(1).offset(rows - 1)
-    query = sa.select().select_from(sa.table(TABLE))
+    query = sa.select().select_from(sa.table(TABLE)).order_by(key)
     while True:
-        with _reading(engine) as connection:
+        with reading(engine, TABLE) as connection:
             bound = connection.scalar(last.where(keys.condition(key)))
             near = KeyRange(keys.after, keys.upto if bound is None else int(bound))
-            found = query.where(near.condition(key))
-            page = read_page(connection, found, types, key=contract.key.name)
+            page = read_rows(connection, query.where(near.condition(key)), types)
         if len(page):
             yield page
         if bound is None:
@@ -89,11 +88,11 @@ def read_keys(
     engine: sa.Engine, contract: Contract, names: Sequence[str], keys: Sequence[int]
 ) -> pd.DataFrame:
     """The same columns of the customers with these keys, by key."""
-    types = column_types(engine, contract, names)
+    types = _types(engine, contract, names)
     key: sa.ColumnElement[Any] = sa.column(contract.key.name)
     query = sa.select().select_from(sa.table(TABLE)).order_by(key)
     wanted = sorted(keys)
-    with _reading(engine) as connection:
+    with reading(engine, TABLE) as connection:
         parts = [
             read_rows(connection, query.where(key.in_(wanted[i : i + KEYS_ROWS])), types)
             for i in range(0, len(wanted), KEYS_ROWS)
@@ -101,18 +100,11 @@ def read_keys(
     return pd.concat(parts, ignore_index=True)
 
 
-def column_types(
+def _types(
     engine: sa.Engine, contract: Contract, names: Sequence[str]
 ) -> "dict[str, TypeEngine[Any]]":
     """The key's and the named columns' types in the database; DataError when one is missing."""
-    wanted = [contract.key.name, *names]
-    with database_errors(engine, f"look for the table {TABLE}"):
-        try:
-            found = {c["name"]: c["type"] for c in sa.inspect(engine).get_columns(TABLE)}
-        except sa.exc.NoSuchTableError as error:
-            raise DataError(
-                f"there is no table {TABLE} in {shown_url(engine)}: load customers first"
-            ) from error
+    found, wanted = column_types(engine, contract), [contract.key.name, *names]
     missing = [name for name in wanted if name not in found]
     if missing:
         raise DataError(
@@ -120,9 +112,3 @@ def column_types(
             "train a champion without them"
         )
     return {name: found[name] for name in wanted}
-
-
-@contextmanager
-def _reading(engine: sa.Engine) -> Iterator[sa.Connection]:
-    with database_errors(engine, f"read the table {TABLE}"), engine.connect() as connection:
-        yield connection

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import AwareDatetime, Field
 
-from include.contract import Contract
 from include.customers import queries
 from include.documents import Document
 from include.drift import findings
@@ -136,13 +135,14 @@ def read_labels(run: DriftRun) -> Labels:
     import pyarrow as pa
 
     contract = run.contract
-    frame = queries.read_customers(run.open_engine(), _narrow(contract), labelled_only=True)
-    ids = frame[contract.key.name]
+    target, moment = contract.target, contract.labelled_at.name
+    names = (contract.key.name, target.name, moment)
+    frame = queries.read_customers(run.open_engine(), contract, labelled_only=True, names=names)
     id_key = run.id_key()
-    texts = pa.array([customer_key(each, id_key) for each in ids], pa.string())
+    ids = [customer_key(each, id_key) for each in frame[contract.key.name]]
+    texts = pa.array(ids, pa.string())
     keys = hashes(texts, np.zeros(len(texts), dtype=np.uint64))
     order = np.argsort(keys)
-    target, moment = contract.target, contract.labelled_at.name
     dated = frame[moment] if moment in frame else None
     return Labels(
         hashes=keys[order],
@@ -259,14 +259,6 @@ def _version_week(
 def _iso_week(day: date) -> str:
     year, week, _ = day.isocalendar()
     return f"{year}-W{week:02}"
-
-
-def _narrow(contract: Contract) -> Contract:
-    """The contract of key and label alone; it wants one feature, so it gets its first."""
-    columns = (contract.key, contract.target, contract.labelled_at, contract.features[0])
-    return Contract(
-        version=contract.version, attrited_share=contract.attrited_share, columns=columns
-    )
 
 
 def _microseconds(moments: Any, rows: int) -> "NDArray[np.int64]":

@@ -16,6 +16,7 @@ __all__: list[str] = []
 
 MODULES = (
     "airflow.providers.standard.operators.python",
+    "connectorx",
     "imblearn.over_sampling",
     "matplotlib.figure",
     "mlflow.onnx",

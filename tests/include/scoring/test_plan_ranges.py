@@ -7,7 +7,6 @@ from sqlalchemy import Engine
 from include.contract import Contract
 from include.customers import queries
 from include.customers import ranges as customer_ranges
-from include.customers import rows as customer_rows
 from include.customers.ranges import KeyRange
 from include.errors import DataError
 from include.scoring.run import ScoringRun
@@ -56,14 +55,9 @@ def test_pages_hold_no_more_than_they_may(bank: Engine, contract: Contract) -> N
     assert [len(page) for page in pages] == [300, 300, 300, 100]
 
 
-def test_a_page_that_the_server_cuts_is_read_row_by_row(
-    bank: Engine, contract: Contract, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    names, everybody = contract.feature_names, KeyRange(None, None)
-    whole = list(customer_ranges.pages(bank, contract, names, everybody, rows=400))
-    monkeypatch.setattr(customer_rows, "PAGE_BYTES_MAX", 10_000)
-    cut = list(customer_ranges.pages(bank, contract, names, everybody, rows=400))
+def test_pages_together_are_the_table(bank: Engine, contract: Contract) -> None:
+    everybody, names = KeyRange(None, None), contract.feature_names
+    pages = customer_ranges.pages(bank, contract, names, everybody, rows=400)
+    found = pd.concat(pages, ignore_index=True)
     expected = queries.read_customers(bank, contract, labelled_only=False)
-    for found in (whole, cut):
-        frame = pd.concat(found, ignore_index=True)
-        pd.testing.assert_frame_equal(frame, expected[list(frame)])
+    pd.testing.assert_frame_equal(found, expected[list(found)])
