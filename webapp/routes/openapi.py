@@ -3,9 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from include.contract import Column, Contract
+from include.contract import (
+    CUSTOMER_ID,
+    CUSTOMER_ID_CHARACTERS,
+    LARGEST_INTEGER,
+    Column,
+    Contract,
+)
 from webapp.problems import FAULTS_LISTED, MEDIA_TYPE
-from webapp.records import CUSTOMER_ID, CUSTOMER_ID_CHARACTERS, LARGEST_INTEGER
 
 TITLE, VERSION = "Churn prediction", "1.0.0"
 SOURCES = ("customer", "what-if", "bulk", "test")
