@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run train demo score rollback promote airflow test bench bench-api bench-training bench-scoring bench-model bench-drift bench-alarms bench-dashboard lint format mwaa lock clean env up down logs backup restore test-containers
+.PHONY: help setup run check train demo score rollback promote airflow test bench bench-api bench-training bench-scoring bench-model bench-drift bench-alarms bench-dashboard lint format mwaa lock clean env up down logs backup restore test-containers
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ setup: ## build .venv (PYTHON=python3.12 chooses another Python of 3.11 to 3.13)
 
 run: setup ## start everything on this machine and train a first champion (CSV=path loads your customers)
 	@exec $(BIN)/python -m infra.local.run $(if $(CSV),--csv "$(CSV)")
+
+check: setup ## say whether a CSV file can be loaded, and list its faults (CSV=path; SCORING=1: whether it can be scored)
+	@exec $(BIN)/python -m include.customers check "$(or $(CSV),$(error name the file: make check CSV=path))" $(if $(filter-out 0,$(SCORING)),--scoring)
 
 train: setup ## train once more on the stack that is up (REASON="why")
 	@exec $(BIN)/python -m infra.local.commands train $(if $(REASON),--reason "$(REASON)")

@@ -1,11 +1,11 @@
 """The data contract: one object that checks the customer table, CSV files and requests alike."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
 import yaml
@@ -22,7 +22,11 @@ FOUND_CHARACTERS = 80  # how much of a wrong value an error message repeats
 
 RESERVED = ("split", "probability")  # columns that training adds to the customers' own
 
-_ABSENT = object()
+CUSTOMER_ID = "customer_id"  # what a record may carry beside the features; no model sees it
+CUSTOMER_ID_CHARACTERS = 128
+LARGEST_INTEGER = 2**53 - 1  # that every JSON reader keeps exact
+
+_NUMBERS = frozenset({int, float})
 
 
 class _Frozen(BaseModel):
@@ -95,24 +99,56 @@ class Column(_Frozen):
     def _high(self) -> float:
         return math.inf if self.maximum is None else self.maximum
 
-    def number(self, value: object) -> float | None:
-        """The value as the model's float64, or None where it breaks the contract."""
-        kind = type(value)
-        if self.categories:
-            if kind is not str:
-                return None
-            found = self.ordinals.get(value)  # type: ignore[call-overload]
-            if found is None and self.unknown_as is not None:
-                return self.ordinals[self.unknown_as]
-            return found  # type: ignore[no-any-return]
-        if kind is not int and kind is not float:  # bool is neither
+    @cached_property
+    def number(self) -> "Callable[[object], float | None]":
+        """Judges one value: the number that the model sees, or None where it breaks the contract.
+
+        A closure over the rules, because requests pass here value by value.
+        """
+        if self.type == "timestamp":
+            return lambda value: None  # no request and no model has one
+        return self._ordinal_judge() if self.categories else self._number_judge()
+
+    def numbers(self, values: "Sequence[object] | NDArray[Any]") -> "NDArray[np.float64]":
+        """The same for many values at once, as float64: NaN where one breaks the contract."""
+        try:
+            if self.categories:
+                # Only texts equal a category, and what cannot be looked up raises.
+                return np.fromiter(map(self.ordinals.__getitem__, values), np.float64, len(values))
+            if isinstance(values, np.ndarray) or set(map(type, values)) <= _NUMBERS:
+                return self._in_range(np.asarray(values, dtype=np.float64))
+        except (KeyError, TypeError, OverflowError):
+            pass
+        found = map(self.number, values)
+        return np.fromiter((math.nan if n is None else n for n in found), np.float64, len(values))
+
+    def _ordinal_judge(self) -> "Callable[[object], float | None]":
+        ordinals, kinds = self.ordinals, {str}
+        other = None if self.unknown_as is None else ordinals[self.unknown_as]
+
+        def number(value: object) -> float | None:
+            return ordinals.get(value, other) if type(value) in kinds else None  # type: ignore[call-overload]
+
+        return number
+
+    def _number_judge(self) -> "Callable[[object], float | None]":
+        low, high, whole = self._low, self._high, self.type == "integer"
+
+        def number(value: Any) -> float | None:
+            kind = type(value)
+            # bool is neither. NaN fails both comparisons, an int beyond float's range one of them.
+            if (kind is float or kind is int) and low <= value <= high:
+                return None if whole and kind is float and not value.is_integer() else value
             return None
-        # NaN fails both comparisons; an int beyond float's range fails them before it is converted.
-        if not self._low <= value <= self._high:  # type: ignore[operator]
-            return None
-        if kind is float and self.type == "integer" and not value.is_integer():  # type: ignore[attr-defined]
-            return None
-        return float(value)  # type: ignore[arg-type]
+
+        return number
+
+    def _in_range(self, data: "NDArray[np.float64]") -> "NDArray[np.float64]":
+        # NaN fails both comparisons, and so do the infinities where there are no bounds.
+        right = (data >= self._low) & (data <= self._high) & np.isfinite(data)
+        if self.type == "integer":
+            right &= data == np.floor(data)
+        return data if right.all() else np.where(right, data, np.nan)
 
 
 @dataclass(frozen=True)
@@ -127,12 +163,21 @@ class Fault:
         return f"{self.field}: expected {self.expected}, found {self.found}"
 
 
+class TableFault(NamedTuple):
+    """One value of a table that breaks the contract."""
+
+    position: int
+    column: str
+    expected: str
+    found: str
+
+
 @dataclass(frozen=True)
 class FrameCheck:
     """What a table's check found: `valid` by row, and one row of `faults` per wrong value."""
 
     valid: "NDArray[np.bool_]"
-    faults: "pd.DataFrame"  # position, column, expected, found
+    faults: "pd.DataFrame"  # TableFault's fields
 
     @property
     def rejected_rows(self) -> int:
@@ -220,12 +265,12 @@ class Contract(_Frozen):
         numbers: dict[str, float] = {}
         faults: list[Fault] = []
         for column in self.features:
-            value = record.get(column.name, _ABSENT)
-            if value is _ABSENT:
+            if column.name not in record:
                 continue
-            number = column.number(value)
+            number = column.number(record[column.name])
             if number is None:
-                faults.append(Fault(column.name, column.expected, describe(value)))
+                found = describe(record[column.name])
+                faults.append(Fault(column.name, column.expected, found))
             else:
                 numbers[column.name] = number
         for name in required:
@@ -251,15 +296,42 @@ class Contract(_Frozen):
         """Check a table's rows; an empty label is no fault, an empty feature is one."""
         import pandas as pd
 
-        parts = [
-            self._column_faults(column, frame) for column in self.columns if column.name in frame
-        ]
-        found = pd.concat([*parts, self._repeated_keys(frame)], ignore_index=True)
-        texts = {"column": "str", "expected": "str", "found": "str"}  # also where there is no fault
-        faults = found.astype(texts).sort_values(["position", "column"], ignore_index=True)
+        found = [*self.column_faults(frame), *self.repeated_keys(frame[self.key.name])]
+        table = pd.DataFrame(sorted(found), columns=list(TableFault._fields))
+        texts = {"column": "str", "expected": "str", "found": "str"}
+        faults = table.astype({"position": np.int64, **texts})  # also where there is no fault
         valid = np.ones(len(frame), dtype=bool)
         valid[faults["position"].to_numpy(dtype=np.int64)] = False
         return FrameCheck(valid, faults)
+
+    def column_faults(self, frame: "pd.DataFrame") -> list[TableFault]:
+        """Every value of a table that breaks its column's rule, of the columns that are there."""
+        faults = []
+        for column in self.columns:
+            if column.name not in frame:
+                continue
+            values = frame[column.name]
+            empty = values.isna().to_numpy()
+            wrong = np.isnan(_numbers(column, values)) & (column.required | ~empty)
+            if not wrong.any():
+                continue
+            found = values[wrong].astype(object).where(~empty[wrong], None)
+            positions, expected = np.flatnonzero(wrong).tolist(), column.expected
+            faults += [
+                TableFault(position, column.name, expected, describe(value))
+                for position, value in zip(positions, found, strict=True)
+            ]
+        return faults
+
+    def repeated_keys(self, keys: "pd.Series[Any]") -> list[TableFault]:
+        """A fault for every row whose key stands in another row, too."""
+        repeated = (keys.duplicated(keep=False) & keys.notna()).to_numpy()
+        return [
+            TableFault(place, self.key.name, "each key once", f"{describe(value)} again")
+            for place, value in zip(
+                np.flatnonzero(repeated).tolist(), keys[repeated].tolist(), strict=True
+            )
+        ]
 
     def matrix(self, frame: "pd.DataFrame", names: Sequence[str]) -> "NDArray[np.float64]":
         """The model's input for checked rows: float64, rows × names, categories as ordinals."""
@@ -272,38 +344,6 @@ class Contract(_Frozen):
         """1 for a customer who left, 0 for one who stayed."""
         return np.asarray(frame[self.target.name] == self.target.positive, dtype=np.int64)
 
-    def _column_faults(self, column: Column, frame: "pd.DataFrame") -> "pd.DataFrame":
-        import pandas as pd
-
-        values = frame[column.name]
-        wrong = np.isnan(_numbers(column, values))
-        if not column.required:
-            wrong &= values.notna().to_numpy()
-        positions = np.flatnonzero(wrong)
-        found = zip(values.iloc[positions], values.iloc[positions].isna(), strict=True)
-        return pd.DataFrame(
-            {
-                "position": positions,
-                "column": column.name,
-                "expected": column.expected,
-                "found": [describe(None if empty else value) for value, empty in found],
-            }
-        )
-
-    def _repeated_keys(self, frame: "pd.DataFrame") -> "pd.DataFrame":
-        import pandas as pd
-
-        keys = frame[self.key.name]
-        repeated = keys.duplicated(keep=False) & keys.notna()
-        return pd.DataFrame(
-            {
-                "position": np.flatnonzero(repeated.to_numpy()),
-                "column": self.key.name,
-                "expected": "each key once",
-                "found": [f"{describe(value)} again" for value in keys[repeated]],
-            }
-        )
-
 
 def load_contract(path: Path = SCHEMA_FILE) -> Contract:
     """Read the contract from schema.yaml; ConfigurationError says what is wrong with it."""
@@ -315,7 +355,7 @@ def load_contract(path: Path = SCHEMA_FILE) -> Contract:
 
 def describe(value: object) -> str:
     """A wrong value for an error message, shortened; of arrays and objects only their kind."""
-    if value is None or value is _ABSENT:
+    if value is None:
         return "nothing"
     if isinstance(value, bool):
         return f"the boolean {str(value).lower()}"
@@ -330,38 +370,21 @@ def describe(value: object) -> str:
 
 
 def _numbers(column: Column, values: "pd.Series[Any]") -> "NDArray[np.float64]":
-    """The column as float64, NaN where a value breaks the contract."""
+    """A table's column as float64, NaN where a value breaks the contract."""
     if column.type == "timestamp":
-        return np.where(_timestamps(values), 0.0, np.nan)
-    if column.categories:
-        mapped = values.map(column.ordinals)
-        if column.unknown_as is not None:
-            texts = np.fromiter((isinstance(value, str) for value in values), np.bool_, len(values))
-            mapped = mapped.where(mapped.notna() | ~texts, column.ordinals[column.unknown_as])
-        return np.asarray(mapped.to_numpy(dtype=np.float64, na_value=np.nan))
-    if values.dtype.kind in "iuf":
-        data = values.to_numpy(dtype=np.float64)
-        low, high = column.minimum, column.maximum
-        wrong = ~np.isfinite(data)
-        wrong |= False if low is None else data < low
-        wrong |= False if high is None else data > high
-        if column.type == "integer":
-            wrong |= data != np.floor(data)
-        return np.where(wrong, np.nan, data)
-    found = (column.number(_plain(value)) for value in values)
-    return np.fromiter((math.nan if n is None else n for n in found), np.float64, len(values))
+        import pandas as pd
+
+        moments = pd.to_datetime(values, errors="coerce", utc=True, format="ISO8601")
+        return np.where(moments.isna(), np.nan, 0.0)
+    data = values.to_numpy() if values.dtype.kind in "iuf" else None
+    if data is not None and data.dtype.kind in "iuf":
+        return column.numbers(data)
+    listed = values.tolist()
+    return column.numbers([_plain(v) for v in listed] if values.dtype == object else listed)
 
 
 def _plain(value: Any) -> object:
     """A NumPy scalar or a database's Decimal as the Python number that it is."""
     if isinstance(value, np.generic):
         return value.item()
-    if type(value).__name__ == "Decimal":
-        return float(value)
-    return value
-
-
-def _timestamps(values: "pd.Series[Any]") -> "NDArray[np.bool_]":
-    import pandas as pd
-
-    return pd.to_datetime(values, errors="coerce", utc=True, format="ISO8601").notna().to_numpy()
+    return float(value) if type(value).__name__ == "Decimal" else value

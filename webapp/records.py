@@ -1,7 +1,6 @@
 """Request bodies: JSON in, the model's numbers out, or every fault found on the way."""
 
 import json
-import math
 from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -9,29 +8,22 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import orjson
 
-from include.contract import Column, Contract, Fault, describe
+from include.contract import (
+    CUSTOMER_ID,
+    CUSTOMER_ID_CHARACTERS,
+    LARGEST_INTEGER,
+    Contract,
+    Fault,
+    describe,
+)
 from webapp.problems import FAULTS_LISTED, NotJson, Unprocessable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-CUSTOMER_ID = "customer_id"
-CUSTOMER_ID_CHARACTERS = 128
-LARGEST_INTEGER = 2**53 - 1  # that every JSON reader keeps exact
 CUSTOMER_ID_EXPECTED = f"an integer, or a text of 1 to {CUSTOMER_ID_CHARACTERS} characters"
 LABEL_EXPECTED = "no {role}: it is the answer or the bank's own bookkeeping, so leave it out"
 KEY_EXPECTED = f"no customer key: send it as {CUSTOMER_ID}"
-_NUMBERS = frozenset({int, float})
-
-
-class _Rule(NamedTuple):
-    """A column's rule in the shape that the hot path wants."""
-
-    name: str
-    ordinals: dict[str, float] | None
-    low: float
-    high: float
-    whole: bool
 
 
 class Accepted(NamedTuple):
@@ -69,9 +61,11 @@ class RecordReader:
     def __init__(self, contract: Contract, columns: Sequence[str]) -> None:
         self.contract = contract
         self.columns = tuple(columns)
-        self._rules = tuple(_rule(contract.column(name)) for name in self.columns)
-        # Callers may send every column of the contract whatever the champion uses.
-        self._all_rules = tuple(_rule(column) for column in contract.features)
+        self._used = tuple(contract.column(name) for name in self.columns)
+        # What single records meet, without a look at the contract. Callers may send every column
+        # of it whatever the champion uses.
+        self._judges = tuple((column.name, column.number) for column in self._used)
+        self._all_judges = tuple((column.name, column.number) for column in contract.features)
         self._pick: Callable[[Any], Any] = itemgetter(
             *(contract.feature_names.index(name) for name in self.columns)
         )
@@ -123,45 +117,31 @@ class RecordReader:
 
     def _numbers(self, record: dict[str, Any]) -> Any:
         """The row of a record that is right, else None; `_check` then says what is wrong."""
-        every = len(record) == len(self._all_rules)
-        numbers = []
+        every = len(record) == len(self._all_judges)
+        judges = self._all_judges if every else self._judges
         try:
-            for name, ordinals, low, high, whole in self._all_rules if every else self._rules:
-                value = record[name]
-                if ordinals is not None:
-                    numbers.append(ordinals[value])
-                    continue
-                kind = type(value)
-                if kind is not int and kind is not float:  # bool is neither
-                    return None
-                if not low <= value <= high or (whole and kind is float and not value.is_integer()):
-                    return None
-                numbers.append(value)
-        except (KeyError, TypeError):
+            numbers = [number(record[name]) for name, number in judges]
+        except KeyError:
             return None
-        if len(numbers) != len(record):
+        if None in numbers or len(numbers) != len(record):
             return None
         return self._pick(numbers) if every else numbers
 
     def _matrix(self, records: list[dict[str, Any]]) -> "NDArray[np.float64] | None":
         """The rows of records that are right and of one shape, else None; column by column."""
-        every = len(records[0]) == len(self._all_rules)
-        rules = self._all_rules if every else self._rules
-        if set(map(len, records)) != {len(rules)}:
+        every = len(records[0]) == len(self._all_judges)
+        columns = self.contract.features if every else self._used
+        if set(map(len, records)) != {len(columns)}:
             return None
-        matrix = np.empty((len(records), len(rules)), dtype=np.float64)
         try:
-            rows = map(itemgetter(*(rule.name for rule in rules)), records)
-            for place, (rule, values) in enumerate(
-                zip(rules, zip(*rows, strict=True), strict=True)
-            ):
-                column = _column(rule, values)
-                if column is None:
-                    return None
-                matrix[:, place] = column
-        except (KeyError, TypeError, OverflowError):
+            rows = list(map(itemgetter(*(column.name for column in columns)), records))
+        except KeyError:
             return None
-        return matrix[:, self._pick(range(len(rules)))] if every else matrix
+        pairs = zip(columns, zip(*rows, strict=True), strict=True)
+        matrix = np.column_stack([column.numbers(values) for column, values in pairs])
+        if np.isnan(matrix).any():
+            return None
+        return matrix[:, self._pick(range(len(columns)))] if every else matrix
 
     def _check(self, record: Any, customer_id: Any) -> tuple[Any, list[Fault]]:
         """The row of any record, and all that is wrong with it."""
@@ -176,29 +156,6 @@ class RecordReader:
         if not _is_customer_id(customer_id):
             faults.append(Fault(CUSTOMER_ID, CUSTOMER_ID_EXPECTED, describe(customer_id)))
         return [numbers.get(name) for name in self.columns], faults
-
-
-def _rule(column: Column) -> _Rule:
-    low = -math.inf if column.minimum is None else column.minimum
-    high = math.inf if column.maximum is None else column.maximum
-    ordinals = column.ordinals if column.categories else None
-    return _Rule(column.name, ordinals, low, high, column.type == "integer")
-
-
-def _column(rule: _Rule, values: tuple[Any, ...]) -> "NDArray[np.float64] | None":
-    """One column of many records as numbers, or None where a value breaks the rule."""
-    if rule.ordinals is not None:
-        return np.fromiter(map(rule.ordinals.__getitem__, values), np.float64, len(values))
-    kinds = set(map(type, values))
-    if not kinds <= _NUMBERS:
-        return None
-    column = np.array(values, dtype=np.float64)
-    # NaN fails both comparisons.
-    if not (column.min() >= rule.low and column.max() <= rule.high):
-        return None
-    if rule.whole and float in kinds and not bool((column == np.floor(column)).all()):
-        return None
-    return column
 
 
 def _take_customer_id(record: Any) -> Any:

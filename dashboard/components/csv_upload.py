@@ -11,15 +11,16 @@ from dashboard.components.states import create_failure, error_text
 from dashboard.components.tables import create_scroll, create_table
 from dashboard.data import uploads
 from dashboard.data.sources import Sources
-from dashboard.data.uploads import RowFault, Upload
+from dashboard.data.uploads import Upload
 from dashboard.labels import percent
+from include.customers.csv_file import SCORED_BYTES_MAX, SCORED_ROWS_MAX
 from include.errors import ChurnError
 
 PREVIEW_ROWS = 5
 FAULTS_SHOWN = 500
 LIMITS = (
-    f"CSV in UTF-8, one row for each customer: at most {uploads.ROWS_MAX:,} rows and "
-    f"{uploads.BYTES_MAX // 2**20} MB"
+    f"CSV in UTF-8, one row for each customer: at most {SCORED_ROWS_MAX:,} rows and "
+    f"{SCORED_BYTES_MAX // 2**20} MB"
 )
 
 
@@ -69,28 +70,30 @@ def create_preview(name: str, upload: Upload, token: str | None) -> Component:
     parts = [
         dmc.Text(f"{name}: {count:,} rows, the first {min(count, PREVIEW_ROWS)}:", fw=600),
         ignored,
-        _create_table(upload.records[:PREVIEW_ROWS]),
+        _create_table(upload.records[:PREVIEW_ROWS]) if count else None,
     ]
     if token is None:
-        return dmc.Stack([*parts, create_faults(upload.faults)], gap="sm")
+        return dmc.Stack([*parts, create_faults(upload)], gap="sm")
     button = dmc.Button(f"Score {count:,} customers", id="score-file", w="fit-content")
     return dmc.Stack([*parts, button], gap="sm")
 
 
-def create_faults(faults: Sequence[RowFault]) -> Component:
-    """Every fault by its line in the file."""
-    rows = [
-        (f"{fault.line:,}", fault.column, fault.expected, fault.found)
+def create_faults(upload: Upload) -> Component:
+    """Every fault by its row in the file."""
+    faults, count = upload.faults, upload.faults_found
+    shown = [
+        (f"{fault.row:,}", fault.column, fault.expected, fault.found)
         for fault in faults[:FAULTS_SHOWN]
     ]
-    lines = len({fault.line for fault in faults})
-    more = f" The first {FAULTS_SHOWN} are shown." if len(faults) > FAULTS_SHOWN else ""
+    rows = len({fault.row for fault in faults})
+    within = f"{rows:,} rows" if len(faults) == count else f"more than {rows:,} rows"
+    more = f" The first {FAULTS_SHOWN} are shown." if count > FAULTS_SHOWN else ""
     told = (
-        f"{len(faults):,} values in {lines:,} rows are not right, so nothing was scored. Correct "
-        f"them and upload the file again.{more}"
+        f"{count:,} values in {within} are not right, so nothing was scored. Correct them and "
+        f"upload the file again.{more}"
     )
-    names = ("Line", "Column", "Expected", "Found")
-    table = create_table(names, rows, "Faults", id="upload-faults")
+    names = ("Row", "Column", "Expected", "Found")
+    table = create_table(names, shown, "Faults", id="upload-faults")
     return html.Div([dmc.Alert(told, color="orange", variant="light", mb="sm"), table])
 
 

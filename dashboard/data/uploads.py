@@ -1,11 +1,8 @@
-"""CSV files that analysts upload: read, checked row by row, scored in parts, kept for a day."""
+"""CSV files that analysts upload: checked row by row, scored in parts, kept for a day."""
 
 import base64
 import binascii
-import csv
-import io
 import json
-import math
 import re
 import secrets
 import time
@@ -16,38 +13,25 @@ from typing import Any
 
 from dashboard.data.api_client import ChurnApi
 from dashboard.data.spreadsheet import spreadsheet
-from include.contract import Column, Contract
+from include.contract import CUSTOMER_ID, LARGEST_INTEGER, Column, Contract
+from include.customers.csv_file import SCORED_BYTES_MAX, RowFault, read_csv
 from include.errors import DataError
 
-CUSTOMER_ID = "customer_id"
-CUSTOMER_ID_CHARACTERS = 128  # both limits are the API's
-CUSTOMER_ID_INTEGER_MAX = 2**53 - 1
-ROWS_MAX = 100_000
-BYTES_MAX = 30 * 2**20
 PART_ROWS = 1000
 KEPT_SECONDS = 24 * 3600
-FAULTS_KEPT = 10_000
-RESULT_COLUMNS = ("risk_of_leaving_percent", "will_leave", "model_version")
+RESULT_COLUMNS = ("risk_of_leaving_percent", "will_leave", "model_version", "row_in_file")
 EXAMPLE = {"integer": 12, "float": 1200.5}
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
-class RowFault:
-    """One value of a file that breaks the contract; `line` as a spreadsheet counts."""
-
-    line: int
-    column: str
-    expected: str
-    found: str
-
-
-@dataclass(frozen=True)
 class Upload:
-    """A file that was read: records as the API takes them, and every fault."""
+    """A file that was read: records with the row of each, and what is wrong with them."""
 
-    records: list[dict[str, Any]]
-    faults: list[RowFault]
+    records: list[dict[str, Any]]  # the customer as written, the features as the API takes them
+    rows: list[int]
+    faults: list[RowFault]  # the first of them
+    faults_found: int
     ignored: list[str]
 
 
@@ -57,95 +41,35 @@ def template(contract: Contract) -> bytes:
     return spreadsheet([CUSTOMER_ID, *contract.feature_names], [row])
 
 
-def decode(contents: str) -> str:
-    """The text of an uploaded file, as the browser sends it; DataError when it is none."""
+def decode(contents: str) -> bytes:
+    """An uploaded file, which the browser sends as text; DataError when it is none."""
     try:
         data = base64.b64decode(contents.partition(",")[2], validate=True)
     except binascii.Error as error:
         raise DataError("the upload did not arrive whole: try again") from error
-    if len(data) > BYTES_MAX:
-        raise DataError(f"the file has {len(data):,} bytes, at most {BYTES_MAX:,} are read")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            "the file is not text in UTF-8: save it as CSV (UTF-8), not as a workbook"
-        ) from error
+    if len(data) > SCORED_BYTES_MAX:
+        raise DataError(f"the file has {len(data):,} bytes, at most {SCORED_BYTES_MAX:,} are read")
+    return data
 
 
-def read_upload(text: str, contract: Contract) -> Upload:
-    """Read and check a file; DataError when it has no rows or lacks columns as a whole."""
-    rows = _rows(text)
-    _, first = next(rows, (1, []))
-    header = [name.strip() for name in first]
-    keys = {CUSTOMER_ID, contract.key.name}
-    # Labels are the answer: the API would refuse them, so they are left out, and it is said so.
-    known = [*contract.feature_names, *keys]
-    missing = [name for name in contract.feature_names if name not in header]
-    if missing:
-        raise DataError(
-            f"the file lacks {len(missing)} columns: {', '.join(missing)}; "
-            "the template has them all"
-        )
-    records: list[dict[str, Any]] = []
-    faults: list[RowFault] = []
-    for line, row in rows:
-        if not any(cell.strip() for cell in row):
-            continue
-        if len(records) >= ROWS_MAX:
-            raise DataError(f"the file has more than {ROWS_MAX:,} rows: split it")
-        record, found = _record(dict(zip(header, row, strict=False)), line, contract)
-        records.append(record)
-        faults += found[: max(0, FAULTS_KEPT - len(faults))]
-    if not records:
-        raise DataError("the file has a header and no rows")
-    return Upload(records, faults, [name for name in header if name and name not in known])
+def read_upload(data: bytes, contract: Contract) -> Upload:
+    """Read and check a file; DataError when it is no file of customers at all."""
+    read = read_csv(data, contract, scoring=True)
+    names = [name for name in (CUSTOMER_ID, *contract.feature_names) if name in read.frame]
+    columns = [read.frame[name].tolist() for name in names]
+    records = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+    for record in records:
+        if not record.get(CUSTOMER_ID, True):
+            del record[CUSTOMER_ID]
+    return Upload(records, read.frame.index.tolist(), read.faults, read.faults_found, read.ignored)
 
 
-def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Each row with its line, as a spreadsheet counts; DataError where a row cannot be read."""
-    # Excel's "CSV (Macintosh)" ends its lines with CR alone, which csv.reader refuses.
-    lines = io.StringIO(text, newline=None)
-    delimiter = _delimiter(lines.readline())
-    lines.seek(0)
-    line = 0
-    try:
-        for line, row in enumerate(csv.reader(lines, delimiter=delimiter), start=1):
-            yield line, row
-    except csv.Error as error:
-        raise DataError(
-            f"line {line + 1} cannot be read as CSV ({error}): look for a quote that is never "
-            "closed, there or after it"
-        ) from error
-
-
-def _record(
-    row: dict[str, str], line: int, contract: Contract
-) -> tuple[dict[str, Any], list[RowFault]]:
-    record: dict[str, Any] = {}
-    faults = []
-    key = CUSTOMER_ID if CUSTOMER_ID in row else contract.key.name
-    customer = row.get(key, "").strip()
-    if len(customer) > CUSTOMER_ID_CHARACTERS:
-        expected = f"at most {CUSTOMER_ID_CHARACTERS} characters"
-        faults.append(RowFault(line, key, expected, f"{len(customer):,} characters"))
-    elif customer:
-        record[CUSTOMER_ID] = _customer_id(customer)
-    for column in contract.features:
-        text = row.get(column.name, "").strip()
-        value = parse_value(text, column)
-        if column.number(value) is None:
-            faults.append(RowFault(line, column.name, column.expected, text or "nothing"))
-        record[column.name] = value
-    return record, faults
-
-
-def _customer_id(text: str) -> int | str:
-    """A number as such while every JSON reader keeps it exact, else the text."""
-    if not text.isdecimal():
-        return text
-    number = int(text)
-    return number if number <= CUSTOMER_ID_INTEGER_MAX else text
+def _as_sent(record: dict[str, Any]) -> dict[str, Any]:
+    """The record with its customer as the log knows it: a number where every reader keeps one."""
+    customer = record.get(CUSTOMER_ID, "")
+    if customer.isdecimal() and int(customer) <= LARGEST_INTEGER:
+        return {**record, CUSTOMER_ID: int(customer)}
+    return record
 
 
 def column_names(records: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -154,33 +78,21 @@ def column_names(records: Iterable[Mapping[str, Any]]) -> list[str]:
     return sorted(names, key=lambda name: name != CUSTOMER_ID)
 
 
-def parse_value(text: str, column: Column) -> Any:
-    """A cell as the API wants it: a number where the column is one, else the text."""
-    if column.categories:
-        return text
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    if not math.isfinite(number):
-        return text
-    return int(number) if column.type == "integer" and number.is_integer() else number
-
-
 def keep(var_dir: Path, upload: Upload) -> str:
     """Keep the records on disk until they are scored; the token that names them."""
     token = secrets.token_hex(16)
     folder = _folder(var_dir)
     _sweep(folder)
     with (folder / f"{token}.jsonl").open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(record) + "\n" for record in upload.records)
+        pairs = zip(upload.records, upload.rows, strict=True)
+        file.writelines(json.dumps([record, row]) + "\n" for record, row in pairs)
     return token
 
 
 def score_part(var_dir: Path, token: str, start: int, api: ChurnApi) -> int:
     """Score the next rows through the API and append the answers; how many rows are done."""
     folder = _folder(var_dir)
-    part = list(_lines(folder, token, start))
+    part = [_as_sent(record) for record, _ in _lines(folder, token, start)]
     if not part:
         return start
     answer = api.predict_batch(part, source="bulk")
@@ -199,17 +111,18 @@ def read_result(var_dir: Path, token: str) -> bytes | None:
     folder = _folder(var_dir)
     if not _TOKEN.fullmatch(token) or not (folder / f"{token}.scores").exists():
         return None
-    records = _read(folder / f"{token}.jsonl")
+    people = _read(folder / f"{token}.jsonl")
     scores = _read(folder / f"{token}.scores")
-    header = column_names(records)
+    header = column_names(record for record, _ in people)
     rows = (
         [
             *(record.get(name, "") for name in header),
             round(100 * score["p"], 2),
             "yes" if score["label"] else "no",
             score["version"],
+            row,
         ]
-        for record, score in zip(records, scores, strict=False)
+        for (record, row), score in zip(people, scores, strict=False)
     )
     return spreadsheet([*header, *RESULT_COLUMNS], rows)
 
@@ -219,7 +132,7 @@ def count_leaving(var_dir: Path, token: str) -> int:
     return sum(score["label"] for score in _read(_folder(var_dir) / f"{token}.scores"))
 
 
-def _lines(folder: Path, token: str, start: int) -> Iterator[dict[str, Any]]:
+def _lines(folder: Path, token: str, start: int) -> Iterator[Any]:
     if not _TOKEN.fullmatch(token) or not (folder / f"{token}.jsonl").exists():
         raise DataError("this upload is gone: upload the file again")
     with (folder / f"{token}.jsonl").open(encoding="utf-8") as file:
@@ -228,7 +141,7 @@ def _lines(folder: Path, token: str, start: int) -> Iterator[dict[str, Any]]:
                 yield json.loads(line)
 
 
-def _read(path: Path) -> list[dict[str, Any]]:
+def _read(path: Path) -> list[Any]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
@@ -245,11 +158,6 @@ def _sweep(folder: Path) -> None:
                 path.unlink()
         except FileNotFoundError:
             continue
-
-
-def _delimiter(header: str) -> str:
-    """Spreadsheets of many countries write semicolons."""
-    return max(",;\t", key=header.count)
 
 
 def _example(column: Column) -> Any:

@@ -1,6 +1,8 @@
-"""Fills the customer table of CHURN_DATABASE_URL, or writes sample customers as CSV.
+"""Fills the customer table of CHURN_DATABASE_URL, checks a CSV file, or writes sample customers.
 
 python -m include.customers load customers.csv
+python -m include.customers check customers.csv
+python -m include.customers check customers.csv --scoring
 python -m include.customers sample --rows 10000 --seed 1
 python -m include.customers sample --rows 10000 --seed 1 --out customers.csv
 """
@@ -14,11 +16,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from include.customers.csv_file import read_csv_customers
+from include.customers.csv_file import SCORED_BYTES_MAX, read_csv, read_csv_customers
 from include.customers.database import open_engine, shown_url
 from include.customers.loading import create_table, load_customers
 from include.customers.table import published_contract
-from include.errors import ChurnError, ConfigurationError
+from include.errors import ChurnError, ConfigurationError, DataError
 from include.settings import load_settings
 
 
@@ -27,6 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
+        if options.command == "check":
+            return _check(options.csv, scoring=options.scoring)
         if options.command == "load":
             return _load(read_csv_customers(options.csv, published_contract()))
         customers = _sample(parser, options)
@@ -43,6 +47,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     load = commands.add_parser("load", help="load or update customers from a CSV file")
     load.add_argument("csv", type=Path, help="the published file, or the bank's own in its columns")
+    check = commands.add_parser("check", help="say what is wrong with a CSV file; change nothing")
+    check.add_argument("csv", type=Path, help="the file")
+    check.add_argument("--scoring", action="store_true", help="it is to be scored, not loaded")
     sample = commands.add_parser("sample", help="load made-up customers, or write them with --out")
     add = sample.add_argument
     add("--rows", type=int, default=10_000, help="how many customers")
@@ -54,6 +61,18 @@ def _parser() -> argparse.ArgumentParser:
     add("--columns", default="", help="numeric columns to move, separated by commas")
     add("--changed-rule", action="store_true", help="labels follow a changed rule")
     return parser
+
+
+def _check(csv: Path, *, scoring: bool) -> int:
+    """Say whether a file can be loaded or scored; DataError lists what is wrong with it."""
+    read = read_csv(csv, published_contract(), scoring=scoring, keeps_rows=False)
+    read.refuse()
+    if scoring and csv.stat().st_size > SCORED_BYTES_MAX:
+        raise DataError(f"{csv} has more than {SCORED_BYTES_MAX:,} bytes: split it")
+    unused = f" Columns that are not used: {', '.join(read.ignored)}." if read.ignored else ""
+    done = "scored" if scoring else "loaded"
+    print(f"{csv}: no fault, can be {done}. Customers: {read.customers:,}.{unused}")  # noqa: T201
+    return 0
 
 
 def _sample(parser: argparse.ArgumentParser, options: argparse.Namespace) -> pd.DataFrame:

@@ -1,185 +1,381 @@
-"""Customers from a CSV file, the published one or the bank's own: all of them or none."""
+"""Customers in a CSV file, to load or to score: one reader for loader, check and dashboard.
 
+pyarrow parses, block by block, every value as text; the contract judges; a fault names its row.
+Rows count from 1, with the header and empty rows, as an editor or a spreadsheet shows them.
+"""
+
+import codecs
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from itertools import islice
+from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
 
-from include.contract import Column, Contract, describe
+from include.contract import (
+    CUSTOMER_ID,
+    CUSTOMER_ID_CHARACTERS,
+    Column,
+    Contract,
+    TableFault,
+    describe,
+)
 from include.errors import DataError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 REPORTED_FAULTS = 20
-CHUNK_ROWS = 5000
+FAULTS_KEPT = 10_000
+SCORED_ROWS_MAX = 100_000  # at most this many rows, and bytes, are scored at a time
+SCORED_BYTES_MAX = 30 * 2**20
+BLOCK_BYTES = 2**20
+HEADER_CHARACTERS_MAX = 2**16
+DELIMITERS = ",;\t|"
 LEFTOVER = "Naive_Bayes"  # the published file carries two columns of somebody's classifier
 LEFTOVERS = 2
+COLUMNS_TOLD = 8
+INDEX = "an index that a program wrote (leave it out, in pandas by index=False)"
 
+_HINT = re.compile(r'"?sep=(.)"?', re.IGNORECASE)  # Excel's own first line names the separator
+_INDEX = re.compile(r"(Unnamed: \d+)?")  # without a name, or as pandas reads one without a name
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_ROUNDED = r"^\d+([.,]\d+[eE]\+?|[eE]\+)\d+$"
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
-def read_csv_customers(path_or_file: Path | str | IO[Any], contract: Contract) -> pd.DataFrame:
-    """All customers of a CSV file, in the contract's columns; DataError names the lines at fault.
+@dataclass(frozen=True)
+class RowFault:
+    """One thing in a file that is not right."""
 
-    Takes UTF-8 with or without a byte order mark. An empty `Attrition_Flag` is a customer without a
-    label. A `labelled_at` without a time zone is UTC; the column may be absent.
+    row: int
+    column: str  # empty where the whole row is at fault
+    expected: str
+    found: str
+
+    def __str__(self) -> str:
+        name = f"{self.column}: " if self.column else ""
+        return f"row {self.row}: {name}expected {self.expected}, found {self.found}"
+
+
+@dataclass(frozen=True)
+class CsvFile:
+    """What a file holds: its customers, by their rows in it, and all that is wrong."""
+
+    name: str
+    frame: pd.DataFrame  # its index is the row in the file
+    customers: int
+    faults: list[RowFault]  # the first of them
+    faults_found: int
+    ignored: list[str]  # columns
+
+    def refuse(self) -> None:
+        """DataError that lists the faults, where there are any."""
+        if not self.faults_found:
+            return
+        told = [f"  {fault}" for fault in self.faults[:REPORTED_FAULTS]]
+        if self.faults_found > len(told):
+            told.append(f"  and {self.faults_found - len(told):,} more")
+        raise DataError(
+            "\n".join([f"{self.name} cannot be used. Faults: {self.faults_found:,}", *told])
+        )
+
+
+def read_csv_customers(source: Path | bytes, contract: Contract) -> pd.DataFrame:
+    """All customers of a file, in the contract's columns; DataError lists what is wrong with it.
+
+    An empty `Attrition_Flag` is a customer without a label. A `labelled_at` without a time zone is
+    UTC; the column may be absent.
     """
-    with _opened(path_or_file) as (file, name):
-        reader = csv.reader(file, strict=True)
-        with _text_errors(reader, name):
-            header = _header(next(reader, None), contract, name)
-            body = _read_body(reader, header, contract)
-    if not body.frames and not body.faults:
-        raise DataError(f"{name} has a header and no customers")
-    frame = _checked(body, contract, name)
-    return _typed(frame, contract)
-
-
-@dataclass
-class _Body:
-    """What lies below the header: rows, the line that each ends on, lines of a wrong length."""
-
-    frames: list[pd.DataFrame] = field(default_factory=list)
-    lines: list[int] = field(default_factory=list)
-    faults: list[tuple[int, str]] = field(default_factory=list)
-
-
-@contextmanager
-def _opened(source: Path | str | IO[Any]) -> Iterator[tuple[IO[str], str]]:
-    if isinstance(source, Path | str):
-        try:
-            with open(source, encoding="utf-8-sig", newline="") as file:
-                yield file, str(source)
-        except OSError as error:
-            raise DataError(f"cannot read {source}: {error.strerror}") from error
-        return
-    name = str(getattr(source, "name", "the file"))
-    if isinstance(source, io.TextIOBase):
-        yield source, name
-        return
-    text = io.TextIOWrapper(source, encoding="utf-8-sig", newline="")
-    try:
-        yield text, name
-    finally:
-        text.detach()  # the caller's file stays the caller's to close
-
-
-@contextmanager
-def _text_errors(reader: Any, name: str) -> Iterator[None]:
-    try:
-        yield
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{name} is not UTF-8 text (byte {error.object[error.start]:#04x} near line "
-            f"{reader.line_num + 1}): save it as CSV in UTF-8, unpacked"
-        ) from error
-    except csv.Error as error:
-        raise DataError(f"{name}, line {reader.line_num}: not CSV: {error}") from error
-
-
-def _header(names: list[str] | None, contract: Contract, source: str) -> list[str]:
-    """The file's column names; DataError unless they are the contract's, each once."""
-    if not names:
-        raise DataError(f"{source} is empty: expected a header and customers")
-    names[0] = names[0].removeprefix("\ufeff")  # of a text file that the caller opened
-    known = {column.name for column in contract.columns}
-    leftovers = [name for name in names if name.startswith(LEFTOVER)]
-    kept = [name for name in names if name not in leftovers]
-    faults = {
-        "missing": contract.missing_columns(names),
-        "unknown": [describe(name) for name in kept if name not in known],
-        "repeated": sorted({name for name in kept if kept.count(name) > 1}),
-        "too many": leftovers if len(leftovers) not in {0, LEFTOVERS} else [],
-    }
-    if any(faults.values()):
-        found = "; ".join(
-            f"{kind}: {', '.join(names[:REPORTED_FAULTS])}"
-            for kind, names in faults.items()
-            if names
-        )
-        raise DataError(
-            f"{source} does not have the columns that include/config/schema.yaml lists; {found}"
-        )
-    return names
-
-
-def _read_body(reader: Any, header: list[str], contract: Contract) -> _Body:
-    body, width = _Body(), len(header)
-    while rows := [(reader.line_num, row) for row in islice(reader, CHUNK_ROWS)]:
-        whole = []
-        for line, row in rows:
-            if len(row) == width:
-                whole.append(row)
-                body.lines.append(line)
-            elif row:
-                body.faults.append((line, f"expected {width} fields, found {len(row)}"))
-        if whole:
-            body.frames.append(_converted(whole, header, contract))
-    return body
-
-
-def _converted(rows: list[list[str]], header: list[str], contract: Contract) -> pd.DataFrame:
-    texts = dict(zip(header, zip(*rows, strict=True), strict=True))
-    return pd.DataFrame(
-        {
-            column.name: _values(texts[column.name], column)
-            for column in contract.columns
-            if column.name in texts
-        }
-    )
-
-
-def _values(texts: Sequence[str], column: Column) -> "pd.Series[Any] | NDArray[Any]":
-    """Numbers where there should be numbers; any other text stays, for the contract to name."""
-    if column.type not in {"integer", "float"}:
-        return pd.Series([text or None for text in texts], dtype="str")
-    try:
-        numbers: NDArray[np.float64] = pa.array(texts).cast(pa.float64()).to_numpy()
-    except pa.ArrowInvalid:
-        numbers = np.array([np.nan])
-    if not np.isfinite(numbers).all():
-        return pd.Series([_number_or_text(text) for text in texts], dtype=object)
-    integral = column.type == "integer" and (numbers == np.floor(numbers)).all()
-    small = np.abs(numbers).max() < 2**63
-    return numbers.astype(np.int64) if integral and small else numbers
-
-
-def _number_or_text(text: str) -> float | str | None:
-    return float(text) if _NUMBER.fullmatch(text) else text or None
-
-
-def _checked(body: _Body, contract: Contract, name: str) -> pd.DataFrame:
-    faults = body.faults
-    frame = pd.concat(body.frames, ignore_index=True) if body.frames else pd.DataFrame()
-    if len(frame):
-        found = contract.check_frame(frame).faults
-        texts = found["column"] + ": expected " + found["expected"] + ", found " + found["found"]
-        lines = np.array(body.lines)[found["position"].to_numpy(dtype=np.int64)]
-        faults = sorted([*faults, *zip(lines.tolist(), texts, strict=True)], key=lambda f: f[0])
-    if not faults:
-        return frame
-    listed = [f"  line {line}: {text}" for line, text in faults[:REPORTED_FAULTS]]
-    if len(faults) > REPORTED_FAULTS:
-        listed.append(f"  and {len(faults) - REPORTED_FAULTS:,} more")
-    raise DataError(
-        f"{name} breaks the data contract, nothing of it was loaded. Faults: {len(faults):,}\n"
-        + "\n".join(listed)
-    )
-
-
-def _typed(frame: pd.DataFrame, contract: Contract) -> pd.DataFrame:
-    moments = contract.labelled_at.name
+    read = read_csv(source, contract)
+    read.refuse()
+    frame, moments = read.frame.reset_index(drop=True), contract.labelled_at.name
     given = frame.get(moments, pd.Series(pd.NaT, index=frame.index))
     frame[moments] = pd.to_datetime(given, utc=True, format="ISO8601").dt.as_unit("us")
     integers = {c.name: np.int64 for c in contract.columns if c.type == "integer"}
     return frame.astype(integers)[[column.name for column in contract.columns]]
+
+
+def read_csv(
+    source: Path | bytes, contract: Contract, *, scoring: bool = False, keeps_rows: bool = True
+) -> CsvFile:
+    """Read and check a file; DataError where it is no file of customers at all.
+
+    To score, it takes the features alone, and the customer's number, which may be any text; other
+    columns are ignored. Without `keeps_rows` memory holds one block and the keys.
+    """
+    with _opened(source) as (file, name):
+        layout = _layout(file, name)
+        columns = _columns(layout.header, contract, name, scoring=scoring)
+        rows = _Rows(layout, columns, contract, scoring=scoring, keeps_rows=keeps_rows)
+        with _arrow_errors(name, rows):
+            for block in _blocks(file, layout, rows):
+                rows.add(block)
+                if scoring and rows.customers > SCORED_ROWS_MAX:
+                    raise DataError(f"{name} has more than {SCORED_ROWS_MAX:,} rows: split it")
+    rows.end()
+    if not rows.customers and not rows.faults_found:
+        raise DataError(f"{name} has a header and no customers")
+    frame = pd.concat(rows.frames) if rows.frames else pd.DataFrame()
+    faults = sorted(rows.faults, key=lambda fault: fault.row)
+    ignored = [each for each in layout.header if each and each not in columns]
+    return CsvFile(name, frame, rows.customers, faults, rows.faults_found, ignored)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How a file is written."""
+
+    encoding: str
+    delimiter: str
+    header: list[str]
+    header_row: int
+
+
+@contextmanager
+def _opened(source: Path | bytes) -> Iterator[tuple["io.BufferedReader[Any]", str]]:
+    if isinstance(source, bytes):
+        yield io.BufferedReader(io.BytesIO(source), BLOCK_BYTES), "the file"
+        return
+    try:
+        with io.BufferedReader(source.open("rb", buffering=0), BLOCK_BYTES) as file:
+            yield file, str(source)
+    except OSError as error:
+        raise DataError(f"cannot read {source}: {error.strerror}") from error
+
+
+def _layout(file: "io.BufferedReader[Any]", name: str) -> _Layout:
+    """Encoding, separator and header, from the first block, which stays to be read."""
+    head = file.peek(BLOCK_BYTES)
+    # Not plain utf-8, which pyarrow would not check before it shows a ragged row.
+    encoding = "utf-16" if head.startswith(_UTF16) else "utf-8-sig"
+    try:
+        text = codecs.getincrementaldecoder(encoding)().decode(head)
+    except UnicodeDecodeError as error:
+        place = head.count(b"\n", 0, error.start) + 1
+        raise _no_text(name, f"byte {head[error.start]:#04x} in line {place}") from error
+    if "\0" in text:
+        raise _no_text(name, "a byte of zero")
+    hint = None
+    for place, line in enumerate(io.StringIO(text, newline=None), start=1):
+        if not line.strip(DELIMITERS + '" \n'):
+            continue
+        if hint is None and (hint := _HINT.fullmatch(line.strip("\n"))):
+            continue
+        delimiter = hint[1] if hint else max(DELIMITERS, key=line.count)
+        if delimiter not in line or len(line) > HEADER_CHARACTERS_MAX:
+            raise DataError(
+                f"{name} begins with {describe(line.strip())}: expected a header, its columns "
+                "separated by commas, semicolons or tabs"
+            )
+        header = [each.strip() for each in next(csv.reader([line], delimiter=delimiter))]
+        return _Layout(encoding, delimiter, header, place)
+    raise DataError(f"{name} is empty: expected a header and customers")
+
+
+def _columns(
+    header: list[str], contract: Contract, name: str, *, scoring: bool
+) -> dict[str, Column]:
+    """The columns that are read; DataError where the header is not the right one."""
+    named = header[: max(place for place, each in enumerate(header, 1) if each)]
+    if scoring:
+        identity = CUSTOMER_ID if CUSTOMER_ID in named else contract.key.name
+        known = {identity: contract.key, **{c.name: c for c in contract.features}}
+        needed, leftovers = contract.feature_names, []
+    else:
+        known = {column.name: column for column in contract.columns}
+        needed = tuple(n for n in known if n != contract.labelled_at.name)
+        leftovers = [each for each in named if each.startswith(LEFTOVER)]
+    others = [] if scoring else [each for each in named if each not in {*known, *leftovers}]
+    faults = {
+        "missing": [each for each in needed if each not in named],
+        "repeated": sorted({each for each in named if each and named.count(each) > 1}),
+        "unknown": [describe(each) for each in others if not _INDEX.fullmatch(each)],
+        "too many": leftovers if len(leftovers) not in {0, LEFTOVERS} else [],
+        INDEX: [describe(each) for each in named if _INDEX.fullmatch(each)],
+    }
+    if any(faults.values()):
+        told = "; ".join(f"{kind}: {_few(names)}" for kind, names in faults.items() if names)
+        source = "the dashboard's template has" if scoring else "include/config/schema.yaml lists"
+        raise DataError(f"{name} does not have the columns that {source}; {told}")
+    return {each: column for each, column in known.items() if each in named}
+
+
+def _few(names: list[str]) -> str:
+    more = len(names) - COLUMNS_TOLD
+    return ", ".join(names[:COLUMNS_TOLD]) + (f" and {more} more" if more > 0 else "")
+
+
+def _blocks(file: "io.BufferedReader[Any]", layout: _Layout, rows: "_Rows") -> Iterator[Any]:
+    """The rows below the header, every value as text."""
+    names = [str(place) for place in range(len(layout.header))]
+    yield from pa_csv.open_csv(
+        file,
+        pa_csv.ReadOptions(
+            use_threads=False,  # with threads a ragged row has no number
+            block_size=BLOCK_BYTES,
+            skip_rows=layout.header_row,
+            column_names=names,
+            encoding=layout.encoding,
+        ),
+        pa_csv.ParseOptions(
+            delimiter=layout.delimiter,
+            newlines_in_values=True,
+            ignore_empty_lines=False,
+            invalid_row_handler=rows.skip,
+        ),
+        pa_csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
+    )
+
+
+@contextmanager
+def _arrow_errors(name: str, rows: "_Rows") -> Iterator[None]:
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise _no_text(name, f"after row {rows.last_row}") from error
+    except pa.ArrowInvalid as error:
+        if "Could not skip" in str(error):  # a header without a line end, and nothing more
+            return
+        raise DataError(
+            f"{name} cannot be read as CSV after row {rows.last_row}: look for a quote that is "
+            f"never closed ({str(error)[:200]})"
+        ) from error
+
+
+def _no_text(name: str, found: str) -> DataError:
+    return DataError(
+        f"{name} is not UTF-8 text ({found}): save it as CSV (UTF-8), not as a workbook or packed"
+    )
+
+
+class _Rows:
+    """What lies below the header, block by block, and what is wrong with it."""
+
+    def __init__(
+        self,
+        layout: _Layout,
+        columns: dict[str, Column],
+        contract: Contract,
+        *,
+        scoring: bool,
+        keeps_rows: bool,
+    ) -> None:
+        self.layout, self.columns, self.contract = layout, columns, contract
+        self.scoring, self.keeps_rows = scoring, keeps_rows
+        self.customers, self.faults_found = 0, 0
+        self.last_row = layout.header_row
+        self.frames: list[pd.DataFrame] = []
+        self.faults: list[RowFault] = []
+        self._keys: list[pd.Series[Any]] = []
+        self._ragged: list[int] = []
+
+    def skip(self, row: Any) -> str:
+        """What pyarrow asks about each row that has more or fewer fields than the header."""
+        self._ragged.append(row.number)
+        if row.text.strip(self.layout.delimiter + '" '):
+            open_quote = ", and a quote that is open to here" if "\n" in row.text else ""
+            expected, found = f"{row.expected_columns} fields", f"{row.actual_columns}{open_quote}"
+            self._fault(RowFault(row.number, "", expected, found))
+        return "skip"
+
+    def add(self, block: Any) -> None:
+        """Take a block's rows; those that hold nothing are none."""
+        rows = self._numbered(block.num_rows)
+        texts = [pc.utf8_trim_whitespace(each) for each in block.columns]
+        filled = np.zeros(len(rows), dtype=bool)
+        for each in texts:
+            if filled.all():
+                break
+            filled |= pc.not_equal(each, "").to_numpy(zero_copy_only=False)
+        if not filled.all():
+            rows, texts = rows[filled], [each.filter(pa.array(filled)) for each in texts]
+        self.customers += len(rows)
+        for place, each in enumerate(self.layout.header):
+            if not each:
+                expected = f"nothing in column {place + 1}, which has no name"
+                self._text_faults(rows, texts[place], "", expected, pc.not_equal(texts[place], ""))
+        named = dict(zip(self.layout.header, texts, strict=True))
+        self._check(pd.DataFrame(self._values(rows, named), index=rows))
+
+    def end(self) -> None:
+        """Look for keys that stand twice, however far apart."""
+        if self._keys:
+            keys = pd.concat(self._keys)
+            self._table_faults(self.contract.repeated_keys(keys), keys.index)
+
+    def _numbered(self, count: int) -> "NDArray[np.int64]":
+        """The rows of the next `count` lines that are whole, which ragged ones stand between."""
+        reach = np.arange(self.last_row + 1, self.last_row + 1 + count + len(self._ragged))
+        rows = np.setdiff1d(reach, self._ragged, assume_unique=True)[:count]
+        if count:
+            self.last_row = int(rows[-1])
+        self._ragged = [row for row in self._ragged if row > self.last_row]
+        return rows
+
+    def _values(self, rows: "NDArray[np.int64]", texts: dict[str, Any]) -> dict[str, Any]:
+        values = {}
+        for name, column in self.columns.items():
+            if column.role == "key":
+                rounded = pc.match_substring_regex(texts[name], _ROUNDED)
+                expected = "every digit of the number, which a spreadsheet has rounded"
+                self._text_faults(rows, texts[name], name, expected, rounded)
+            if column.role == "key" and self.scoring:
+                long = pc.greater(pc.utf8_length(texts[name]), CUSTOMER_ID_CHARACTERS)
+                expected = f"at most {CUSTOMER_ID_CHARACTERS} characters"
+                self._text_faults(rows, texts[name], name, expected, long)
+                values[CUSTOMER_ID] = pd.array(texts[name], dtype="str")
+            else:
+                values[name] = _typed(texts[name], column)
+        return values
+
+    def _check(self, frame: pd.DataFrame) -> None:
+        self._table_faults(self.contract.column_faults(frame), frame.index)
+        if not self.scoring:
+            self._keys.append(frame[self.contract.key.name])
+        if self.keeps_rows:
+            self.frames.append(frame)
+
+    def _text_faults(
+        self, rows: "NDArray[np.int64]", texts: Any, column: str, expected: str, wrong: Any
+    ) -> None:
+        for place in np.flatnonzero(wrong.to_numpy(zero_copy_only=False)):
+            found = describe(texts[int(place)].as_py())
+            self._fault(RowFault(int(rows[place]), column, expected, found))
+
+    def _table_faults(self, found: list[TableFault], rows: "pd.Index[Any]") -> None:
+        kept = sorted(found, key=itemgetter(0))[: FAULTS_KEPT - len(self.faults)]
+        self.faults += [RowFault(int(rows[fault.position]), *fault[1:]) for fault in kept]
+        self.faults_found += len(found)
+
+    def _fault(self, fault: RowFault) -> None:
+        self.faults_found += 1
+        if len(self.faults) < FAULTS_KEPT:
+            self.faults.append(fault)
+
+
+def _typed(texts: Any, column: Column) -> Any:
+    """Numbers where there should be numbers; any other text stays, for the contract to name."""
+    if column.type not in {"integer", "float"}:
+        return pd.array(pc.if_else(pc.equal(texts, ""), None, texts), dtype="str")
+    try:
+        numbers: NDArray[np.float64] = texts.cast(pa.float64()).to_numpy()
+    except pa.ArrowInvalid:
+        numbers = np.array([np.nan])
+    if not np.isfinite(numbers).all():
+        return np.array([_number_or_text(text) for text in texts.to_pylist()], dtype=object)
+    integral = column.type == "integer" and (numbers == np.floor(numbers)).all()
+    return numbers.astype(np.int64) if integral and (np.abs(numbers) < 2**63).all() else numbers
+
+
+def _number_or_text(text: str) -> float | str | None:
+    return float(text) if _NUMBER.fullmatch(text) else text or None

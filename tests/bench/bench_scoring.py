@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import connectorx
-import pyarrow as pa
 import sqlalchemy as sa
 import xgboost as xgb
 

@@ -1,5 +1,7 @@
 """Made-up customers, one at a time."""
 
+import pandas as pd
+
 # Of the public example that this project set out to surpass.
 EIGHT_COLUMNS = (
     "Total_Relationship_Count",
@@ -44,3 +46,8 @@ def customer(key: int = 1, **values: object) -> dict[str, object]:
 def features(**values: object) -> dict[str, object]:
     """A record as a request holds it: the features alone."""
     return dict(list(CUSTOMER.items())[2:]) | values
+
+
+def csv_text(*rows: dict[str, object]) -> str:
+    """CSV of the rows, with the first one's columns as the header."""
+    return pd.DataFrame(rows, columns=list(rows[0]), dtype=object).to_csv(index=False)

@@ -24,13 +24,6 @@ def faults(reader: RecordReader, record: Any) -> dict[str, tuple[str, str]]:
     return {fault.field: (fault.expected, fault.found) for fault in caught.value.faults}
 
 
-def test_a_record_becomes_the_models_row(record: dict[str, Any]) -> None:
-    row = READER.read(record).matrix
-    assert row.shape == (1, 19) and row.dtype == np.float64
-    assert row[0, 0] == record["Customer_Age"]
-    assert row[0, 1] == {"F": 0.0, "M": 1.0}[record["Gender"]]
-
-
 @pytest.mark.parametrize("rows", [1, 2, 500])
 @pytest.mark.parametrize("reader", [READER, EIGHT])
 def test_many_records_become_the_same_rows_as_one_by_one(reader: RecordReader, rows: int) -> None:
@@ -48,53 +41,27 @@ def test_unused_columns_are_checked_all_the_same(record: dict[str, Any]) -> None
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "found"),
+    ("field", "value", "expected", "found"),
     [
-        ("Customer_Age", None, "nothing"),
-        ("Customer_Age", True, "the boolean true"),
-        ("Customer_Age", "44", "'44'"),
-        ("Customer_Age", 44.5, "44.5"),
-        ("Customer_Age", 17, "17"),
-        ("Customer_Age", 121, "121"),
-        ("Credit_Limit", float("nan"), "nan"),
-        ("Credit_Limit", float("inf"), "inf"),
-        ("Credit_Limit", -1, "-1"),
-        ("Credit_Limit", 1e300, "1e+300"),
-        ("Credit_Limit", 10**400, "1" + "0" * 79),
-        ("Credit_Limit", [1], "a JSON array"),
-        ("Credit_Limit", {}, "a JSON object"),
-        ("Gender", "f", "'f'"),
-        ("Gender", 1, "1"),
-        ("Gender", "", "''"),
-        ("customer_id", "", "''"),
-        ("customer_id", 1.5, "1.5"),
-        ("customer_id", True, "the boolean true"),
-        ("customer_id", 2**53, str(2**53)),
-        ("customer_id", "x" * 129, repr("x" * 80) + "…"),
+        ("Customer_Age", "44", "an integer from 18 to 120", "'44'"),
+        ("customer_id", "", "an integer, or a text of 1 to 128 characters", "''"),
+        ("customer_id", 1.5, "an integer, or a text of 1 to 128 characters", "1.5"),
+        ("customer_id", True, "an integer, or a text of 1 to 128 characters", "the boolean true"),
+        ("customer_id", 2**53, "an integer, or a text of 1 to 128 characters", str(2**53)),
+        ("customer_id", "x" * 129, "an integer, or a text of", repr("x" * 80) + "…"),
+        ("Attrition_Flag", 1, "no Attrition_Flag: it is the answer or", "an unknown field"),
+        ("labelled_at", 1, "no labelled_at: it is the answer or", "an unknown field"),
+        ("CLIENTNUM", 1, "no customer key: send it as customer_id", "an unknown field"),
+        ("customer_age", 1, "a column of the contract", "an unknown field"),
     ],
 )
-def test_a_wrong_value_is_named(record: dict[str, Any], field: str, value: Any, found: str) -> None:
-    assert faults(READER, {**record, field: value})[field][1].startswith(found[:80])
-
-
-@pytest.mark.parametrize(
-    ("field", "expected"),
-    [
-        ("Attrition_Flag", "no Attrition_Flag: it is the answer or the bank's own bookkeeping"),
-        ("labelled_at", "no labelled_at: it is the answer or the bank's own bookkeeping"),
-        ("CLIENTNUM", "no customer key: send it as customer_id"),
-        ("customer_age", "a column of the contract"),
-    ],
-)
-def test_an_unknown_field_is_refused(record: dict[str, Any], field: str, expected: str) -> None:
-    told = faults(READER, {**record, field: 1})
-    assert told[field][0].startswith(expected) and told[field][1] == "an unknown field"
-
-
-def test_every_fault_of_a_record_is_listed(record: dict[str, Any]) -> None:
+def test_what_is_wrong_is_named_among_every_fault(
+    record: dict[str, Any], field: str, value: Any, expected: str, found: str
+) -> None:
     del record["Gender"]
-    told = faults(READER, {**record, "Customer_Age": "x", "Mood": 1, "customer_id": []})
-    assert set(told) == {"Gender", "Customer_Age", "Mood", "customer_id"}
+    told = faults(READER, {**record, field: value})
+    assert set(told) == {"Gender", field}
+    assert told[field][0].startswith(expected) and told[field][1] == found
 
 
 @pytest.mark.parametrize("value", [3, "abc", None, 7.0, "x" * 128])
@@ -134,7 +101,7 @@ def test_an_unknown_category_may_be_configured_to_stand_for_another(record: dict
 
 VALUES = st.one_of(
     *(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5)),
-    st.sampled_from([0, 1, 0.5, 2.0, "F", "M", "Blue", "Unknown", "Single", 50, 1e7, []]),
+    st.sampled_from([0, 1, 0.5, 2.0, "F", "M", "Blue", "Unknown", "Single", 50, 1e7, 10**400, []]),
 )
 
 

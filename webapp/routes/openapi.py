@@ -6,7 +6,13 @@ from typing import Any, NamedTuple
 from flask import Flask
 from pydantic import TypeAdapter
 
-from include.contract import Column, Contract
+from include.contract import (
+    CUSTOMER_ID,
+    CUSTOMER_ID_CHARACTERS,
+    LARGEST_INTEGER,
+    Column,
+    Contract,
+)
 from webapp import answers
 from webapp.problems import (
     MEDIA_TYPE,
@@ -20,7 +26,6 @@ from webapp.problems import (
     Unprocessable,
     UnsupportedMedia,
 )
-from webapp.records import CUSTOMER_ID, CUSTOMER_ID_CHARACTERS, LARGEST_INTEGER
 
 TITLE, VERSION = "Churn prediction", "1.0.0"
 SOURCES = ("customer", "what-if", "bulk", "test")

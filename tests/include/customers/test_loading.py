@@ -1,8 +1,7 @@
-import io
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,24 +12,19 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from include.contract import Contract, load_contract
-from include.customers import csv_file, loading, queries
+from include.contract import load_contract
+from include.customers import loading, queries
 from include.customers import rows as customer_rows
 from include.customers.__main__ import main
 from include.customers.csv_file import read_csv_customers
 from include.customers.database import open_engine
 from include.customers.sample import sample_customers
 from include.errors import ConfigurationError, DataError
-from tests.include.records import customer
+from tests.include.records import csv_text, customer
 
 NOW = datetime(2026, 11, 22, 12, 30, 15, 123456, tzinfo=UTC)
 LATER = NOW + timedelta(days=7)
 PUBLISHED = [c.name for c in load_contract().columns if c.role != "labelled_at"]
-
-
-@pytest.fixture(scope="module")
-def contract() -> Contract:
-    return load_contract()
 
 
 @pytest.fixture
@@ -41,18 +35,8 @@ def engine(database_url: str) -> Iterator[sa.Engine]:
     engine.dispose()
 
 
-def csv_text(*rows: dict[str, object]) -> str:
-    """CSV of the rows, with the first one's columns as the header."""
-    return pd.DataFrame(rows, columns=list(rows[0]), dtype=object).to_csv(index=False)
-
-
-def read(text: str | bytes, contract: Contract) -> pd.DataFrame:
-    data = text.encode() if isinstance(text, str) else text
-    return read_csv_customers(io.BytesIO(data), contract)
-
-
 def frame(*rows: dict[str, object]) -> pd.DataFrame:
-    return read(csv_text(*rows), load_contract())
+    return read_csv_customers(csv_text(*rows).encode(), load_contract())
 
 
 def load(engine: sa.Engine, *rows: dict[str, object], now: datetime = NOW) -> Any:
@@ -72,224 +56,6 @@ def moments(engine: sa.Engine) -> dict[int, datetime | None]:
 def execute(engine: sa.Engine, statement: str) -> None:
     with engine.begin() as connection:
         connection.exec_driver_sql(statement)
-
-
-# --- CSV files
-
-
-def test_the_real_customers_are_read_whole(bank_churners: Path, contract: Contract) -> None:
-    found = read_csv_customers(bank_churners, contract)
-    assert len(found) == 8608
-    assert (found["Attrition_Flag"] == "Attrited Customer").sum() == 1379
-
-
-def test_the_file_as_downloaded_loses_its_two_leftover_columns(contract: Contract) -> None:
-    leftovers = {f"Naive_Bayes_Classifier_Attrition_Flag_mon_{n}": 0.5 for n in (1, 2)}
-    found = read(csv_text(customer() | leftovers), contract)
-    assert list(found) == [column.name for column in contract.columns]
-
-
-@pytest.mark.parametrize(
-    "written",
-    [
-        lambda text: text.encode("utf-8-sig"),
-        lambda text: text.replace("\n", "\r\n").encode(),
-        lambda text: text.rstrip("\n").encode(),
-        lambda text: text.encode() + b"\r\n\r\n",
-        lambda text: text.replace("45,", "45.0,").encode(),
-        lambda text: text.replace("Married", '"Married"').encode(),
-    ],
-    ids=["bom", "crlf", "no last newline", "blank lines", "45.0 is 45", "quotes"],
-)
-def test_the_same_customers_may_be_written_in_several_ways(
-    written: Callable[[str], bytes], contract: Contract
-) -> None:
-    found = read(written(csv_text(customer(1), customer(2))), contract)
-    pd.testing.assert_frame_equal(found, frame(customer(1), customer(2)))
-
-
-def test_a_path_and_a_text_file_are_read_alike(tmp_path: Path, contract: Contract) -> None:
-    path = tmp_path / "customers.csv"
-    path.write_text(csv_text(customer()), "utf-8-sig")
-    with path.open(newline="") as file:
-        from_file = read_csv_customers(file, contract)
-    pd.testing.assert_frame_equal(read_csv_customers(path, contract), from_file)
-
-
-def test_the_order_of_the_columns_does_not_matter(contract: Contract) -> None:
-    backwards = dict(reversed(customer().items()))
-    pd.testing.assert_frame_equal(frame(backwards), frame(customer()))
-
-
-def test_an_empty_label_is_a_customer_without_a_label() -> None:
-    assert frame(customer(Attrition_Flag=""))["Attrition_Flag"].isna().all()
-
-
-@pytest.mark.parametrize(
-    ("written", "utc"),
-    [
-        ("2026-11-01T10:00:00Z", "2026-11-01 10:00:00"),
-        ("2026-11-01 10:00:00.250000", "2026-11-01 10:00:00.25"),
-        ("2026-11-01T10:00:00+02:00", "2026-11-01 08:00:00"),
-        ("2026-11-01", "2026-11-01"),
-    ],
-)
-def test_labelled_at_is_read_as_utc(written: str, utc: str) -> None:
-    found = frame(customer(labelled_at=written))["labelled_at"]
-    assert found.tolist() == [pd.Timestamp(utc, tz="UTC")]
-
-
-@given(
-    st.lists(
-        st.tuples(
-            st.floats(0, 1e7), st.floats(0, 1000), st.integers(18, 120), st.sampled_from(["F", "M"])
-        ),
-        min_size=1,
-        max_size=20,
-    )
-)
-@settings(max_examples=20)
-def test_every_value_survives_the_csv(values: list[tuple[float, float, int, str]]) -> None:
-    names = ["Credit_Limit", "Total_Ct_Chng_Q4_Q1", "Customer_Age", "Gender"]
-    rows = [customer(n, **dict(zip(names, v, strict=True))) for n, v in enumerate(values, 1)]
-    assert list(frame(*rows)[names].itertuples(index=False, name=None)) == values
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"Customer_Age": "abc"}, "Customer_Age: expected an integer from 18 to 120, found 'abc'"),
-        ({"Customer_Age": ""}, "Customer_Age: expected an integer from 18 to 120, found nothing"),
-        ({"Customer_Age": "45.5"}, "Customer_Age: .* found 45.5"),
-        ({"Customer_Age": "9" * 400}, "Customer_Age: .* found "),
-        ({"Customer_Age": " 45"}, "Customer_Age: .* found ' 45'"),
-        ({"Customer_Age": "4_5"}, "Customer_Age: .* found '4_5'"),
-        ({"Customer_Age": "0x2d"}, "Customer_Age: .* found '0x2d'"),
-        ({"Credit_Limit": "NaN"}, "Credit_Limit: expected a number .* found 'NaN'"),
-        ({"Credit_Limit": "inf"}, "Credit_Limit: .* found 'inf'"),
-        ({"Credit_Limit": "-0.01"}, "Credit_Limit: .* found -0.01"),
-        ({"Credit_Limit": "1e400"}, "Credit_Limit: .* found inf"),
-        ({"Gender": "m"}, "Gender: expected one of F, M, found 'm'"),
-        ({"Gender": ""}, "Gender: expected one of F, M, found nothing"),
-        ({"Attrition_Flag": "Gone"}, "Attrition_Flag: .* found 'Gone'"),
-        (
-            {"CLIENTNUM": "9007199254740993"},
-            "CLIENTNUM: expected an integer from 1 to 9007199254740991",
-        ),
-        ({"CLIENTNUM": ""}, "CLIENTNUM: .* found nothing"),
-        (
-            {"labelled_at": "01/02/2026"},
-            "labelled_at: expected a date and time, found '01/02/2026'",
-        ),
-        ({"Gender": "x" * 10_000}, "Gender: .* found 'x{80}'…$"),
-    ],
-)
-def test_a_bad_value_is_refused_with_its_line(
-    values: dict[str, object], message: str, contract: Contract
-) -> None:
-    with pytest.raises(DataError, match=f"line 3: {message}"):
-        read(
-            csv_text(customer(7, labelled_at=""), customer(8) | {"labelled_at": ""} | values),
-            contract,
-        )
-
-
-def test_repeated_keys_are_refused_with_every_line(contract: Contract) -> None:
-    with pytest.raises(DataError) as refused:
-        frame(customer(5), customer(6), customer(5))
-    assert "line 2: CLIENTNUM: expected each key once, found 5 again" in str(refused.value)
-    assert "line 4" in str(refused.value)
-
-
-def test_ragged_lines_are_refused(contract: Contract) -> None:
-    text = csv_text(customer(1), customer(2), customer(3)).splitlines()
-    text[1] += ",1"
-    text[3] = text[3].rpartition(",")[0]
-    with pytest.raises(
-        DataError, match=r"line 2: expected 21 fields, found 22\n.*line 4.*found 20"
-    ):
-        read("\n".join(text), contract)
-
-
-def test_twenty_faults_are_listed_and_the_rest_counted(contract: Contract) -> None:
-    with pytest.raises(DataError) as refused:
-        frame(*(customer(key, Customer_Age=-key) for key in range(1, 31)))
-    assert str(refused.value).count("\n  line ") == 20
-    assert str(refused.value).endswith(
-        "line 21: Customer_Age: expected an integer from 18 to 120, found -20\n  and 10 more"
-    )
-
-
-def test_line_numbers_hold_after_blank_and_quoted_lines(contract: Contract) -> None:
-    lines = csv_text(customer(1), customer(2, Gender="X")).splitlines()
-    lines[1] = lines[1].replace("Married", '"Mar\nried"')
-    with pytest.raises(DataError, match=r"line 4: Marital_Status(.|\n)*line 6: Gender"):
-        read("\n".join([lines[0], "", lines[1], "", lines[2]]), contract)
-
-
-def test_line_numbers_hold_across_chunks(
-    contract: Contract, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(csv_file, "CHUNK_ROWS", 3)
-    with pytest.raises(DataError, match="line 9: Gender"):
-        frame(*(customer(key, Gender="X" if key == 8 else "F") for key in range(1, 12)))
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda r: {k: v for k, v in r.items() if k != "Gender"}, "missing: Gender"),
-        (
-            lambda r: {("gender" if k == "Gender" else k): v for k, v in r.items()},
-            "unknown: 'gender'",
-        ),
-        (lambda r: r | {"Naive_Bayes_1": 1}, "too many: Naive_Bayes_1"),
-        (lambda r: r | {"Churn": 1}, "unknown: 'Churn'"),
-        (lambda r: {"a": 1}, "missing: CLIENTNUM, Attrition_Flag"),
-    ],
-)
-def test_wrong_columns_are_refused(
-    change: Callable[[dict[str, object]], dict[str, object]], message: str, contract: Contract
-) -> None:
-    with pytest.raises(DataError, match=f"does not have the columns .*{message}"):
-        read(csv_text(change(customer())), contract)
-
-
-def test_a_repeated_column_is_refused(contract: Contract) -> None:
-    with pytest.raises(DataError, match="repeated: Gender"):
-        read(csv_text(customer()).replace("Card_Category", "Gender"), contract)
-
-
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        (b"", "is empty"),
-        (b"\n", "is empty"),
-        (",".join(PUBLISHED).encode(), "has a header and no customers"),
-        (bytes(range(256)) * 100, "is not UTF-8 text"),
-        (b"PK\x03\x04\x14\x00\x08\x00\xff\xfe", "is not UTF-8 text"),
-        (csv_text(customer()).encode("utf-16"), "is not UTF-8 text"),
-        (b"x" * 200_000, "line 1: not CSV"),
-        (b"\x00" * 100, "does not have the columns"),
-        (csv_text(customer()).encode() + b'2,"', "line 3: not CSV"),
-    ],
-    ids=[
-        *("empty", "one line break", "header", "bytes", "zip", "utf-16"),
-        *("endless line", "zeros", "open quote"),
-    ],
-)
-def test_what_is_no_customer_file_is_refused(data: bytes, message: str, contract: Contract) -> None:
-    with pytest.raises(DataError, match=message) as refused:
-        read(data, contract)
-    assert len(str(refused.value)) < 1000
-
-
-@pytest.mark.parametrize(("name", "reason"), [("absent.csv", "No such file"), (".", "directory")])
-def test_a_path_that_cannot_be_read_is_named(
-    name: str, reason: str, tmp_path: Path, contract: Contract
-) -> None:
-    with pytest.raises(DataError, match=f"cannot read .*{reason}"):
-        read_csv_customers(tmp_path / name, contract)
 
 
 # --- loading
