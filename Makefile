@@ -50,7 +50,7 @@ test: setup ## run the tests, a process a core (ARGS="-m 'not slow'" is the shor
 bench: bench-api bench-training bench-scoring bench-drift bench-dashboard ## every benchmark that needs no real customers, as ratios
 
 bench-api: setup ## requests a second against a do-nothing route and the usual way of serving
-	@exec $(BIN)/python -W ignore -m tests.bench.bench_api --workers-compared $(ARGS)
+	@exec $(BIN)/python -W ignore -m tests.bench.bench_api $(ARGS)
 
 bench-training: setup ## a training run from trigger to success (CSV=path to real customers)
 	@exec $(BIN)/python -m tests.bench.bench_training $(CSV) $(ARGS)

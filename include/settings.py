@@ -92,6 +92,10 @@ class Settings(BaseSettings):
         default=None, description="keys the HMAC that stands for a customer's id in logs"
     )
     rate_limit: str = Field(default="", description="requests per API key, such as 600/minute")
+    rate_limit_storage: SecretStr = Field(
+        default=SecretStr("memory://"),
+        description="where requests are counted: memory:// in each worker, redis://host for all",
+    )
     champion_poll_seconds: float = Field(
         default=5, gt=0, description="how often a worker looks at the champion pointer"
     )

@@ -5,7 +5,8 @@ import hmac
 import math
 import time
 from collections.abc import Sequence
-from urllib.parse import quote
+from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Flask, Request, Response, request
 from pydantic import SecretStr
@@ -15,6 +16,8 @@ from include.errors import ConfigurationError
 from include.settings import Settings
 from webapp.problems import TooManyRequests, Unauthorized, answer_problem
 
+STORAGES = ("memory", "redis", "rediss")
+STORAGE_SECONDS = 0.5  # to wait for Redis: an answer waits with it
 OPEN_ENDPOINTS = frozenset({"status.health", "status.ready", "status.metrics"})
 
 
@@ -67,22 +70,22 @@ def _limit(app: Flask, settings: Settings) -> None:
     from flask_limiter import Limiter, RateLimitExceeded
     from limits import parse_many
 
-    from webapp.server import rate_limit_storage  # noqa: F401  (makes the scheme slots:// known)
-
     try:
         parse_many(settings.rate_limit)
     except ValueError as error:
         raise ConfigurationError(
             f"CHURN_RATE_LIMIT must look like 600/minute, found {settings.rate_limit!r}"
         ) from error
-    counts = (settings.resolved_spool_dir / "rate_limit.slots").resolve()
+    storage = _storage(settings.rate_limit_storage.get_secret_value())
     limiter = Limiter(
         # A key that nobody checks could be another one in each request.
         _key if settings.api_keys else _address,
         app=app,
         application_limits=[settings.rate_limit],
-        storage_uri=f"slots://{quote(str(counts))}",
         strategy="fixed-window",
+        # Without Redis each worker counts alone for a while: no answer is refused for its sake.
+        in_memory_fallback_enabled=True,
+        **storage,
     )
     limiter.request_filter(lambda: request.endpoint in OPEN_ENDPOINTS)
 
@@ -92,6 +95,20 @@ def _limit(app: Flask, settings: Settings) -> None:
         wait = max(1, math.ceil(window.reset_at - time.time())) if window else 60
         detail = f"more than {error.description}: try again in {wait} s"
         return answer_problem(TooManyRequests(detail, Retry_After=str(wait)))
+
+
+def _storage(uri: str) -> dict[str, Any]:
+    """Where the counts are kept; a password in the address stays out of the error."""
+    scheme = urlsplit(uri).scheme
+    if scheme not in STORAGES:
+        raise ConfigurationError(
+            "CHURN_RATE_LIMIT_STORAGE must be memory:// or redis://host:port/number (rediss:// "
+            f"with TLS), found the scheme {scheme!r}"
+        )
+    if scheme == "memory":
+        return {"storage_uri": uri}
+    waits = {"socket_timeout": STORAGE_SECONDS, "socket_connect_timeout": STORAGE_SECONDS}
+    return {"storage_uri": uri, "storage_options": waits}
 
 
 def _key() -> str:

@@ -8,13 +8,14 @@ from webapp.middleware import RequestMiddleware
 from webapp.prediction_service import PredictionService
 from webapp.routes import documentation, inference, status
 
+SETTLE_SECONDS = 5.0
+
 
 def build(settings: Settings | None, *, background: bool) -> Flask:
     """One application with its own service, blueprints and middleware."""
     settings = settings or load_settings()
     service = PredictionService(settings)
     app = Flask(__name__, static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.extensions["churn"] = service
     problems.register(app)
     access.register(app, settings)
@@ -25,4 +26,6 @@ def build(settings: Settings | None, *, background: bool) -> Flask:
     )
     if background:
         service.start()
+        # A worker takes clients only when it can answer them, if that is a matter of moments.
+        service.holder.wait_until_settled(SETTLE_SECONDS)
     return app

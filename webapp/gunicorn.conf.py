@@ -1,13 +1,20 @@
 """How gunicorn runs the API: gunicorn -c webapp/gunicorn.conf.py "webapp:create_app()"."""
 
+import errno
 import gc
 import os
 import resource
 import shutil
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import gevent
+from gevent import events
+from gunicorn.http.errors import UnsupportedTransferCoding
+from gunicorn.util import close_graceful
 
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT))
@@ -17,19 +24,21 @@ from include.settings import load_settings  # noqa: E402
 from webapp import logs  # noqa: E402
 from webapp.access import refuse_open_door  # noqa: E402
 from webapp.prediction_log import shipper_process  # noqa: E402
-from webapp.server.connection_shares import ConnectionShares, clients_max  # noqa: E402
 
 settings = load_settings()
 
 bind = host_and_port(settings.api_host, settings.api_port)
 workers = settings.api_workers or os.cpu_count() or 1
-worker_class = "webapp.server.worker.WholeRequestWorker"
-worker_connections = clients_max(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-SETTLE_SECONDS = 5.0
-shares = ConnectionShares(2 * workers + 8)  # with room for those that a reload replaces
+worker_class = "gevent"
+http_parser = "fast"  # gunicorn_h1c: to start without it would be slower, and more lenient
+worker_connections = 1000
+limit_request_fields, limit_request_field_size = 60, 4094  # or half a head could hold a megabyte
+REQUEST_SECONDS = 60.0  # for the body to come, the answer to be computed, and the client to take it
+REQUESTS_PER_CONNECTION = 100  # clients that came at once are often all at the one awake worker
+LINGER_SECONDS = 2.0  # for a client to read an answer that came before it had sent everything
 preload_app = False  # each worker has its own threads, sessions and clients
 keepalive = 75  # longer than a load balancer's idle time, or it would meet closed connections
-graceful_timeout = 20
+graceful_timeout = 5  # a stop waits so long for clients that keep a connection and ask nothing
 timeout = 60
 control_socket_disable = True
 logconfig_dict = logs.configuration(settings.log_level)
@@ -43,31 +52,75 @@ def on_starting(server: Any) -> None:
     """Refuse to listen where others can ask without a key, however the address was set."""
     for address in server.cfg.address:
         refuse_open_door(settings, address if isinstance(address, str) else address[0])
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each connection is an open file
 
 
-def pre_fork(server: Any, worker: Any) -> None:
-    """Tell the worker how many clients the others have."""
-    worker.connection_share = shares.join(worker.age)
+def post_fork(server: Any, worker: Any) -> None:
+    """Leave Python's own parts as they are: only clients' connections are gevent's business.
+
+    So threads stay threads, and what they wait for (the disk's fsync, the store, a new champion's
+    first answers) holds up no client.
+    """
+    events.subscribers.append(_patch_nothing)
+
+
+def _patch_nothing(event: object) -> None:
+    if isinstance(event, events.GeventWillPatchAllEvent):
+        raise events.DoNotPatch
 
 
 def post_worker_init(worker: Any) -> None:
-    """Let a worker take clients only when it can answer them, if that is a matter of moments."""
-    # What was imported stays for ever: the garbage collector need not look at it again, which
-    # would hold up an answer for tens of milliseconds.
+    """Spare the garbage collector what was imported: it stays for ever."""
     gc.collect()
-    gc.freeze()
-    worker.wsgi.extensions["churn"].holder.wait_until_settled(SETTLE_SECONDS)
+    gc.freeze()  # to look at it would hold up an answer for tens of milliseconds
+
+
+def pre_request(worker: Any, req: Any) -> None:
+    """Give the other clients their turn, and this one a time limit."""
+    gevent.sleep(0)
+    req.unreader.chunk = partial(_receive, req.unreader)
+    req.should_close = partial(_should_close, req)
+    # With this number gunicorn takes it for a client that left, which is no line in the log.
+    slow = TimeoutError(errno.ENOTCONN, f"not done within {REQUEST_SECONDS:g} s")
+    req.time_limit = gevent.Timeout.start_new(REQUEST_SECONDS, slow)
+    for name, value in req.headers:
+        if name == "TRANSFER-ENCODING" and value.lower() != "chunked":
+            raise UnsupportedTransferCoding(value)  # a proxy could see another end of the body
+
+
+def _receive(unreader: Any) -> bytes:
+    """A client's next bytes, after the others' turn: it may send faster than they are read."""
+    gevent.sleep(0)
+    received: bytes = type(unreader).chunk(unreader)
+    return received
+
+
+def _should_close(req: Any) -> bool:
+    """Whether the connection ends with this answer.
+
+    A body that nobody wanted is not read on; and who asks much finds a less busy worker at times.
+    """
+    ends = req.req_number >= REQUESTS_PER_CONNECTION or _unread(req)
+    return ends or bool(type(req).should_close(req))
+
+
+def _unread(req: Any) -> bool:
+    reader = req.body.reader
+    return bool(getattr(reader, "length", 0) or getattr(reader, "parser", None))
+
+
+def post_request(worker: Any, req: Any, environ: Any, resp: Any) -> None:
+    """End the time limit; let a client that still sends read its answer before it is cut off."""
+    req.time_limit.close()
+    if resp is not None and _unread(req):
+        close_graceful(resp.sock, timeout=LINGER_SECONDS, max_drain=2 * settings.max_body_bytes)
 
 
 def worker_exit(server: Any, worker: Any) -> None:
     """Seal the worker's spool."""
     if worker.wsgi is not None:
         worker.wsgi.extensions["churn"].stop()
-
-
-def child_exit(server: Any, worker: Any) -> None:
-    """Forget the clients of a dead worker."""
-    shares.leave(worker.age)
 
 
 def on_exit(server: Any) -> None:

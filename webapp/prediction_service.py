@@ -49,7 +49,11 @@ class PredictionService:
         self._stopped = threading.Event()
 
     def start(self) -> None:
-        """Start watching the pointer and keeping the spool."""
+        """Start watching the pointer and keeping the spool, here and in a server's forks of it."""
+        os.register_at_fork(after_in_child=self._start_threads)
+        self._start_threads()
+
+    def _start_threads(self) -> None:
         self.holder.start()
         threading.Thread(target=self._keep_spool, name="spool", daemon=True).start()
 

@@ -2,6 +2,7 @@
 
 Problem
 ├── NotJson              400
+├── Unreadable           400
 ├── Unauthorized         401
 ├── TooLarge             413
 ├── UnsupportedMedia     415
@@ -51,6 +52,15 @@ class NotJson(Problem):
     """The body is not JSON."""
 
     status = HTTPStatus.BAD_REQUEST
+
+
+class Unreadable(Problem):
+    """The body did not come as announced: it broke off, came too slowly, or in broken chunks."""
+
+    status = HTTPStatus.BAD_REQUEST
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(f"the body did not come as announced: {type(error).__name__}")
 
 
 class Unauthorized(Problem):

@@ -64,8 +64,10 @@ CHURN_S3_SECRET_KEY=
 #CHURN_GRAFANA_PORT=3000
 # At most so many cores for one service: docker takes no more than the machine has.
 #CHURN_CPUS=2
-# Requests for each API key; processes of the API; when training runs unasked.
+# Requests for each API key, counted by each process of the API alone, or in Redis by all together;
+# how many processes; when training runs unasked.
 #CHURN_RATE_LIMIT=600/minute
+#CHURN_RATE_LIMIT_STORAGE=redis://host:6379/0
 #CHURN_API_WORKERS=2
 #CHURN_TRAINING_SCHEDULE=@weekly
 # How often the API looks for a new champion; when its log goes to the store, how much may wait.

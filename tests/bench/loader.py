@@ -1,4 +1,4 @@
-"""Asks a server as fast as it answers, over some connections, and measures: wrk, or our own client.
+"""Asks a server as fast as it answers, or at a fixed rate, and measures: wrk, or our own client.
 
 Our own client is one process of Python: it takes more of the machine than wrk, so that ratios to
 slow servers come out lower with it. Compare figures of one client only.
@@ -12,8 +12,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 LUA = """
 wrk.method = "POST"
@@ -22,6 +26,7 @@ local file = io.open("{path}")
 wrk.body = file:read("*a")
 file:close()
 """
+PACED_CONNECTIONS = 16
 UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 
 
@@ -74,45 +79,125 @@ def _percentile(text: str, which: str) -> float:
     return float(found[1]) * UNITS[found[2]]
 
 
-def _own(port: int, path: str, body: bytes | None, connections: int, seconds: float) -> Measured:
+def ask_at(rate: float, port: int, path: str, *, body: bytes, seconds: float) -> Measured:
+    """Ask so many times a second, whether or not answers come: each waits from when it was due.
+
+    What has not come when twice that time is over has failed.
+    """
+    with _Clients(port, path, body) as clients:
+        idle, wanted, sent = deque(clients.connect(PACED_CONNECTIONS)), int(rate * seconds), 0
+        due_of, taken, begun = dict[int, float](), list[float](), time.perf_counter()
+        while len(taken) < wanted and time.perf_counter() < begun + 2 * seconds:
+            due = begun + sent / rate
+            if idle and sent < wanted and due <= time.perf_counter():
+                due_of[clients.ask(idle.popleft())] = due
+                sent += 1
+                continue
+            wait = due - time.perf_counter() if idle and sent < wanted else 0.1
+            for client, place in clients.answered(max(0, wait)):
+                taken.append(time.perf_counter() - due_of[place])
+                idle.append(client)
+    return _measured(taken, seconds, clients.failed + wanted - len(taken))
+
+
+class _Clients:
+    """Connections that ask the same again and again, each anew when the server ends it."""
+
+    def __init__(self, port: int, path: str, body: bytes | None) -> None:
+        self.failed = 0
+        self._port, self._request = port, _request(path, body)
+        self._selector = selectors.DefaultSelector()
+        self._inbox: dict[socket.socket, bytes] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for client in self._inbox:
+            client.close()
+        self._selector.close()
+
+    def connect(self, clients: int) -> list[socket.socket]:
+        """So many new clients, one after the other: none comes in the same millisecond."""
+        found = []
+        for _ in range(clients):
+            time.sleep(0.005)
+            found.append(self._connect())
+        return found
+
+    def _connect(self) -> socket.socket:
+        client = socket.create_connection(("127.0.0.1", self._port), timeout=20)
+        self._selector.register(client, selectors.EVENT_READ)
+        self._inbox[client] = b""
+        return client
+
+    def ask(self, client: socket.socket) -> int:
+        """Send the request; returns what names it."""
+        client.sendall(self._request)
+        return client.fileno()
+
+    def answered(self, seconds: float) -> Iterator[tuple[socket.socket, int]]:
+        """Each client that has an answer and may ask again, with what named its request."""
+        for key, _ in self._selector.select(seconds):
+            client = key.fileobj
+            assert isinstance(client, socket.socket)
+            self._inbox[client] += client.recv(2**20)
+            head, whole = _head_if_whole(self._inbox[client])
+            if not whole:
+                continue
+            self._inbox[client] = b""
+            self.failed += not head.startswith(b"HTTP/1.1 200")
+            if b"connection: close" in head.lower():
+                self._selector.unregister(client)
+                del self._inbox[client]
+                client.close()
+                client = self._connect()
+            yield client, key.fd
+
+
+@contextmanager
+def bad_clients(port: int) -> Iterator[None]:
+    """Clients that hold connections: half-sent heads, half-sent bodies, and silent ones."""
+    half = _request("/predict", b" " * 500)[:-250]
+    with ExitStack() as stack:
+        for number, data in ((30, half[:40]), (30, half), (300, b"")):
+            for _ in range(number):
+                sock = socket.create_connection(("127.0.0.1", port), timeout=10)
+                stack.enter_context(sock).sendall(data)
+        yield
+
+
+def _request(path: str, body: bytes | None) -> bytes:
     verb = "GET" if body is None else "POST"
     head = f"{verb} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-    request = f"{head}Content-Length: {len(body or b'')}\r\n\r\n".encode() + (body or b"")
-    selector, taken, failed = selectors.DefaultSelector(), [], 0
-    started: dict[int, float] = {}
-    inbox: dict[int, bytes] = {}
-    for _ in range(connections):
-        sock = socket.create_connection(("127.0.0.1", port))
-        selector.register(sock, selectors.EVENT_READ)
-        started[sock.fileno()], inbox[sock.fileno()] = time.perf_counter(), b""
-        sock.sendall(request)
-    begun = time.perf_counter()
-    while time.perf_counter() - begun < seconds:
-        for key, _ in selector.select(1):
-            sock = key.fileobj
-            assert isinstance(sock, socket.socket)
-            data = inbox[key.fd] + sock.recv(2**20)
-            if not _whole(data):
-                inbox[key.fd] = data
-                continue
-            now = time.perf_counter()
-            taken.append(now - started[key.fd])
-            failed += not data.startswith(b"HTTP/1.1 200")
-            inbox[key.fd], started[key.fd] = b"", now
-            sock.sendall(request)
-    elapsed = time.perf_counter() - begun
-    for key in list(selector.get_map().values()):
-        key.fileobj.close()  # type: ignore[union-attr]
-    taken.sort()
+    return f"{head}Content-Length: {len(body or b'')}\r\n\r\n".encode() + (body or b"")
+
+
+def _measured(taken: list[float], elapsed: float, failed: int) -> Measured:
+    taken = sorted(taken) or [float("inf")]
     return Measured(
         len(taken) / elapsed, taken[len(taken) // 2], taken[len(taken) * 99 // 100], failed
     )
 
 
-def _whole(data: bytes) -> bool:
+def _own(port: int, path: str, body: bytes | None, connections: int, seconds: float) -> Measured:
+    with _Clients(port, path, body) as clients:
+        started, taken = dict[int, float](), list[float]()
+        for client in clients.connect(connections):
+            started[clients.ask(client)] = time.perf_counter()
+        begun = time.perf_counter()
+        while time.perf_counter() - begun < seconds:
+            for client, place in clients.answered(1):
+                now = time.perf_counter()
+                taken.append(now - started[place])
+                started[clients.ask(client)] = now
+        return _measured(taken, time.perf_counter() - begun, clients.failed)
+
+
+def _head_if_whole(data: bytes) -> tuple[bytes, bool]:
     head, separator, rest = data.partition(b"\r\n\r\n")
     found = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
-    return bool(separator and found and len(rest) >= int(found[1]))
+    return head, bool(separator and found and len(rest) >= int(found[1]))
 
 
 def write(line: str = "") -> None:

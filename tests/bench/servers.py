@@ -50,20 +50,45 @@ class Running:
 
 
 @contextmanager
-def api(home: Path, workers: int, environment: dict[str, str], *options: str) -> Iterator[Running]:
-    """Our service, with whatever gunicorn options."""
+def api(
+    home: Path, workers: int, environment: dict[str, str], *options: str, checkout: Path = PROJECT
+) -> Iterator[Running]:
+    """Our service, of this or another checkout, with whatever gunicorn options."""
     port = loopback_port()
+    command = [
+        *(sys.executable, "-m", "gunicorn", "-c", "webapp/gunicorn.conf.py", *options),
+        "tests.bench.api_app:create_bench_app()",
+    ]
     settings = {
         "CHURN_VAR_DIR": str(home),
         "CHURN_API_PORT": str(port),
         "CHURN_API_WORKERS": str(workers),
         "CHURN_LOG_LEVEL": "WARNING",
     }
+    with _started(command, port, "/ready", environment | settings, checkout) as running:
+        yield running
+
+
+@contextmanager
+def granian(home: Path, workers: int, environment: dict[str, str]) -> Iterator[Running]:
+    """The same application under another server, without any hook of ours."""
+    port = loopback_port()
     command = [
-        *(sys.executable, "-m", "gunicorn", "-c", "webapp/gunicorn.conf.py", *options),
-        "tests.bench.api_app:create_bench_app()",
+        *(sys.executable, "-m", "granian", "--interface", "wsgi", "--http", "1", "--no-ws"),
+        *("--workers", str(workers), "--blocking-threads", "1", "--port", str(port), "--no-log"),
+        *("--factory", "tests.bench.api_app:create_bench_app"),
     ]
-    with _started(command, port, "/ready", {**environment, **settings}) as running:
+    with _started(command, port, "/ready", {**environment, "CHURN_VAR_DIR": str(home)}) as running:
+        yield running
+
+
+@contextmanager
+def mlflow_serve(model: Path, workers: int) -> Iterator[Running]:
+    """The same model behind MLflow's own scoring server."""
+    port = loopback_port()
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(model), "-p", str(port)]
+    command += ["--env-manager", "local", "--workers", str(workers)]
+    with _started(command, port, "/ping", {}) as running:
         yield running
 
 
@@ -91,7 +116,7 @@ def s3_server() -> Iterator[str]:
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     with _started(command, port, "/moto-api/", {}):
         url = f"http://127.0.0.1:{port}"
-        client = _client(url)
+        client = client_of(url)
         client.create_bucket(Bucket="bench")
         yield url
 
@@ -106,7 +131,8 @@ def save_mlflow_model(version: Version, path: Path) -> None:
     )
 
 
-def _client(url: str) -> "object":
+def client_of(url: str) -> "object":
+    """A client of the S3 server at that address."""
     import boto3
 
     return boto3.client(
@@ -120,12 +146,16 @@ def _client(url: str) -> "object":
 
 @contextmanager
 def _started(
-    command: Sequence[str], port: int, path: str, environment: dict[str, str]
+    command: Sequence[str],
+    port: int,
+    path: str,
+    environment: dict[str, str],
+    directory: Path = PROJECT,
 ) -> Iterator[Running]:
     begun = time.perf_counter()
     process = subprocess.Popen(
         command,
-        cwd=PROJECT,
+        cwd=directory,
         env={**os.environ, **environment},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

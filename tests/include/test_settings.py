@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from include.errors import ConfigurationError
 from include.settings import PROJECT, Settings, load_settings
@@ -59,6 +60,12 @@ def test_a_laptop_needs_no_setting(name: str, expected: object) -> None:
         ("CHURN_PROMETHEUS_URL", "http://p:9090", "prometheus_url", "http://p:9090"),
         ("CHURN_API_PORT", "9000", "api_port", 9000),
         ("CHURN_RATE_LIMIT", "600/minute", "rate_limit", "600/minute"),
+        (
+            "CHURN_RATE_LIMIT_STORAGE",
+            "redis://h",
+            "rate_limit_storage",
+            SecretStr("redis://h"),
+        ),
         ("CHURN_CHAMPION_POLL_SECONDS", "0.5", "champion_poll_seconds", 0.5),
         ("CHURN_LOG_FLUSH_SECONDS", "3", "log_flush_seconds", 3),
         ("CHURN_LOG_FLUSH_ROWS", "7", "log_flush_rows", 7),

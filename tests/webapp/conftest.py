@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60.0
 WORKERS = 2
 POLL_SECONDS = 0.3
+GUNICORN = ("gunicorn", "-c", "webapp/gunicorn.conf.py", "webapp:create_app()")
 
 
 @pytest.fixture(scope="session")
@@ -80,13 +81,14 @@ def loopback_port() -> int:
 
 @dataclass
 class Server:
-    """gunicorn as it runs in production, on a loopback port."""
+    """The API as it runs in production, or under another server, on a loopback port."""
 
     port: int
     var_dir: Path
     environment: dict[str, str] = field(default_factory=dict)
     process: "subprocess.Popen[bytes] | None" = None
     host: str = "127.0.0.1"
+    command: Sequence[str] = GUNICORN
 
     def __post_init__(self) -> None:
         # Each request is a new connection; certificates are not loaded, which takes longer.
@@ -119,10 +121,7 @@ class Server:
             "CHURN_LOG_FLUSH_SECONDS": "1",
             **self.environment,
         }
-        command = [
-            *(sys.executable, "-m", "gunicorn", "-c", "webapp/gunicorn.conf.py"),
-            "webapp:create_app()",
-        ]
+        command = [part.format(port=self.port) for part in (sys.executable, "-m", *self.command)]
         with (self.var_dir / "api.log").open("ab") as log:
             self.process = subprocess.Popen(
                 command, cwd=PROJECT, env=environment, stdout=log, stderr=log

@@ -88,8 +88,13 @@ class Load:
 
 
 def logged_ids(store: Store) -> list[str]:
-    """The request ids in the prediction log, one for each row, of today and of just before."""
+    """The request ids in the prediction log, one for each row."""
+    return [row["request_id"] for row in logged_rows(store)]
+
+
+def logged_rows(store: Store) -> list[dict[str, Any]]:
+    """The prediction log of today and of just before."""
     now = datetime.now(UTC)
     days = {now.date(), (now - timedelta(minutes=10)).date()}
     batches = [batch for day in sorted(days) for batch in read_predictions(store, day)]
-    return [request_id for batch in batches for request_id in batch["request_id"].to_pylist()]
+    return [row for batch in batches for row in batch.to_pylist()]

@@ -1,5 +1,8 @@
 """Keys, the rate limit, and the door that stays shut without keys."""
 
+import shutil
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,7 @@ from flask.testing import FlaskClient
 from include.errors import ConfigurationError
 from include.settings import Settings
 from include.store import LocalStore
+from tests.ports import free_ports
 from tests.webapp.champions import Version, publish
 from tests.webapp.conftest import client_of
 from webapp.access import refuse_open_door
@@ -102,22 +106,37 @@ def test_without_keys_an_invented_one_is_no_way_round_the_limit(
     assert found == [200] * 3 + [429] * 2
 
 
-@pytest.mark.parametrize("name", ["spool", "a#b", "a?b", "a%20b", "a b", "a/../b"])
-def test_the_counts_lie_in_the_spool_whatever_its_name(
-    settings: Settings,
-    version_1: Version,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    name: str,
+def test_a_redis_that_is_away_refuses_nobody_and_each_worker_counts_alone(
+    settings: Settings, version_1: Version
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    guarded(settings, version_1, rate_limit="3/minute", spool_dir=Path(name))
-    assert (tmp_path / name).resolve().joinpath("rate_limit.slots").is_file()
+    away = f"redis://:secret@127.0.0.1:{free_ports(1)[0]}/0"
+    client = guarded(settings, version_1, rate_limit="3/minute", rate_limit_storage=away)
+    assert [client.get("/model").status_code for _ in range(5)] == [200] * 3 + [429] * 2
 
 
-def test_workers_share_one_count(settings: Settings, version_1: Version) -> None:
-    clients = [guarded(settings, version_1, rate_limit="4/minute") for _ in range(2)]
-    found = [clients[turn % 2].get("/model").status_code for turn in range(6)]
+@pytest.mark.parametrize("storage", ["", "slots:///tmp", "redis", "mongodb://:secret@host"])
+def test_a_storage_that_is_none_is_refused(
+    settings: Settings, version_1: Version, storage: str
+) -> None:
+    with pytest.raises(ConfigurationError, match="memory:// or redis://host:port") as found:
+        guarded(settings, version_1, rate_limit="3/minute", rate_limit_storage=storage)
+    assert "secret" not in str(found.value)
+
+
+@pytest.mark.skipif(shutil.which("redis-server") is None, reason="no redis-server is installed")
+def test_workers_share_one_count_in_redis(
+    settings: Settings, version_1: Version, tmp_path: Path
+) -> None:
+    port = free_ports(1)[0]
+    command = ["redis-server", "--port", str(port), "--save", "", "--dir", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as redis:
+        try:
+            changes = {"rate_limit": "4/minute", "rate_limit_storage": f"redis://127.0.0.1:{port}"}
+            time.sleep(1)
+            clients = [guarded(settings, version_1, **changes) for _ in range(2)]
+            found = [clients[turn % 2].get("/model").status_code for turn in range(6)]
+        finally:
+            redis.terminate()
     assert found == [200] * 4 + [429] * 2
 
 

@@ -16,6 +16,7 @@ from webapp.problems import (
     TooLarge,
     Unexplained,
     Unprocessable,
+    Unreadable,
     UnsupportedMedia,
 )
 from webapp.records import Accepted, parse
@@ -111,12 +112,24 @@ def _body(most: int) -> Any:
 
 
 def _bytes(most: int) -> bytes:
-    """The body; where its length is told it is read directly, which is ten times faster."""
+    """The body, read directly, which is ten times faster; nothing of one that is too large."""
     length = request.environ.get("CONTENT_LENGTH", "")
-    if length.isdecimal() and int(length) <= most:
-        data: bytes = request.environ["wsgi.input"].read(int(length))
-        return data
-    return request.get_data(cache=False)
+    if length.isdecimal():
+        wanted = int(length)
+    else:  # in chunks, if the server knows where they end
+        wanted = most + 1 if request.environ.get("wsgi.input_terminated") else 0
+    data = _read(wanted) if wanted <= most or not length else None
+    if data is None or len(data) > most:
+        raise TooLarge(f"a body holds at most {most} bytes (CHURN_MAX_BODY_BYTES)")
+    return data
+
+
+def _read(size: int) -> bytes:
+    try:
+        data: bytes = request.environ["wsgi.input"].read(size)
+    except Exception as error:  # each server has its own for a body that breaks off, or is none
+        raise Unreadable(error) from error
+    return data
 
 
 def _records(body: Any, *, most: int) -> list[Any]:

@@ -36,42 +36,55 @@ def exchange(server: Server, data: bytes, *, seconds: float = 10.0) -> bytes:
 
 
 def request_of(data: bytes, *headers: bytes) -> bytes:
-    lines = [b"POST /predict HTTP/1.1", b"Host: x", b"Content-Type: application/json", *headers]
-    lines.append(b"Content-Length: %d" % len(data))
-    return b"\r\n".join(lines) + b"\r\n\r\n" + data
+    return start(b"/predict", *headers, b"Content-Length: %d" % len(data)) + data
 
 
+def start(path: bytes, *headers: bytes) -> bytes:
+    lines = [b"POST %s HTTP/1.1" % path, b"Host: x", b"Content-Type: application/json", *headers]
+    return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+CHUNKED, TWO = b"Transfer-Encoding: chunked", b"Content-Length: 2"
 MALFORMED = {
     b"GET\r\n\r\n": b"400",
     b"\x16\x03\x01\x00\xff" * 20 + b"\r\n\r\n": b"400",
     b"GET / HTTP/9.9\r\n\r\n": b"400",
     b"GET / HTTP/1.1\r\nHost x\r\n\r\n": b"400",
+    b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n": b"400",
+    b"GET / HTTP/1.1\nHost: x\n\n": b"400",
+    b"GET / HTTP/1.1\r\nA: b\r\n c\r\n\r\n": b"400",
     b"GET / HTTP/1.1\r\nA: " + b"a" * 9000 + b"\r\n\r\n": b"431",
-    b"GET /" + b"a" * 70_000: b"400",
-    b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n": b"400",
-    b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab": b"400",
-    b"POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n": b"400",
-    b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n\r\n": b"400",
-    b"POST / HTTP/1.1\r\nTransfer-Encoding: cow\r\n\r\n0\r\n\r\n": b"400",
-    b"POST / HTTP/1.1\r\nTransfer-Encoding: identity\r\nContent-Length: 2\r\n\r\n{}": b"400",
-    b"POST / HTTP/1.1\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n": b"400",
+    b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n": b"400",
+    start(b"/", b"Content-Length: -1"): b"400",
+    start(b"/", b"Content-Length: 1", b"Content-Length: 2") + b"ab": b"400",
+    start(b"/", b"Content-Length: " + b"9" * 5000): b"431",
+    start(b"/", TWO, CHUNKED) + b"0\r\n\r\n": b"400",
+    start(b"/", CHUNKED, CHUNKED) + b"0\r\n\r\n": b"400",
+    start(b"/", b"Transfer-Encoding: gzip, chunked") + b"0\r\n\r\n": b"501",
+    start(b"/", b"Transfer-Encoding: cow") + b"0\r\n\r\n": b"400",
+    start(b"/", b"Transfer-Encoding: identity", TWO) + b"{}": b"501",
+    start(b"/", b"Transfer-Encoding : chunked") + b"0\r\n\r\n": b"400",
+    start(b"/predict", CHUNKED) + b"zz\r\n\r\n": b"400",
+    start(b"/predict", CHUNKED) + b"5\r\nhelloworld\r\n": b"400",
+    start(b"/predict", b"Content-Length: 99") + b"{}": b"400",
     b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n": b"415",
 }
 
 
 @pytest.mark.parametrize("data", MALFORMED)
-def test_malformed_http_is_refused(quiet: Server, data: bytes) -> None:
-    answer = exchange(quiet, data)
+def test_malformed_http_is_refused_and_what_follows_is_no_request(
+    quiet: Server, data: bytes
+) -> None:
+    answer = exchange(quiet, data + b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 " + MALFORMED[data]), answer[:200]
-    assert b"application/problem+json" in answer
+    assert b"HTTP/1.1 200" not in answer
 
 
 @pytest.mark.parametrize("digits", [b"9" * 18, b"9" * 19, b"9" * 4000])
 def test_the_body_after_an_absurd_length_is_no_request(quiet: Server, digits: bytes) -> None:
-    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     hidden = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
-    answer = exchange(quiet, head + b"Content-Length: " + digits + b"\r\n\r\n" + hidden)
-    assert answer.startswith(b"HTTP/1.1 413") and answer.count(b"HTTP/1.1") == 1
+    answer = exchange(quiet, start(b"/predict", b"Content-Length: " + digits) + hidden)
+    assert answer[9:12] in {b"400", b"413"} and b"HTTP/1.1 200" not in answer
 
 
 def test_requests_in_one_packet_are_answered_in_their_order(quiet: Server) -> None:
@@ -89,6 +102,14 @@ def test_a_client_that_expects_100_continue_gets_it(quiet: Server) -> None:
         assert sock.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
         sock.sendall(rest)
         assert sock.recv(15) == b"HTTP/1.1 200 OK"
+
+
+def test_a_body_that_is_not_read_ends_the_connection(quiet: Server) -> None:
+    for path, status in (("/nowhere", 404), ("/model", 405), ("/predict", 415)):
+        answer = httpx.post(quiet.url + path, content=b"x" * 100)
+        assert answer.status_code == status and answer.headers["Connection"] == "close"
+    answer = httpx.post(quiet.url + "/predict", json={})
+    assert answer.status_code == 422 and answer.headers["Connection"] == "keep-alive"
 
 
 def test_chunked_bodies_are_read(quiet: Server) -> None:

@@ -1,0 +1,243 @@
+"""Clients that send half a request, too much, or without end: nobody else waits for them."""
+
+import socket
+import statistics
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from include.store import LocalStore
+from tests.webapp.champions import Version, publish, records
+from tests.webapp.conftest import GUNICORN, Server, body, loopback_port
+
+WORKER_CONNECTIONS = 6
+REQUEST_SECONDS = 2.0
+PREDICT = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+KEY = b"X-API-Key: k\r\n"
+CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
+MIB_15 = 15 * 2**20
+
+
+@pytest.fixture(scope="module")
+def _locked_server(
+    tmp_path_factory: pytest.TempPathFactory, version_1: Version
+) -> Iterator[Server]:
+    home = tmp_path_factory.mktemp("locked")
+    hasty = home / "gunicorn.conf.py"
+    ours = Path("webapp/gunicorn.conf.py").resolve().read_text()
+    hasty.write_text(f"{ours}\nREQUEST_SECONDS = {REQUEST_SECONDS}\n")
+    environment = {"CHURN_API_WORKERS": "1", "CHURN_API_KEYS": "k", "PYTHONPATH": "."}
+    command = ("gunicorn", "-c", str(hasty), GUNICORN[-1])
+    found = Server(loopback_port(), home, environment, command=command)
+    publish(LocalStore(found.var_dir / "store"), version_1)
+    yield found.start()
+    found.stop()
+
+
+@pytest.fixture
+def locked(_locked_server: Server) -> Iterator[Server]:
+    """One worker that wants a key and does not wait long; the same worker serves at the end."""
+    workers = _locked_server.workers()
+    yield _locked_server
+    assert _locked_server.workers() == workers
+
+
+def connect(server: Server, stack: ExitStack, number: int) -> list[socket.socket]:
+    address = ("127.0.0.1", server.port)
+    return [
+        stack.enter_context(socket.create_connection(address, timeout=10)) for _ in range(number)
+    ]
+
+
+def seconds_of_others(server: Server, times: int = 30) -> list[float]:
+    """How long somebody else waits for each of some answers."""
+    found = []
+    for _ in range(times):
+        answer = server.http.post("/predict", json=records(1)[0], headers={"X-API-Key": "k"})
+        assert answer.status_code == 200
+        found.append(answer.elapsed.total_seconds())
+    return found
+
+
+def test_clients_that_only_hold_connections_delay_nobody(locked: Server) -> None:
+    with ExitStack() as stack:
+        for number, data in ((30, PREDICT), (30, PREDICT + KEY + b"Content-Length: 9\r\n\r\n{")):
+            for sock in connect(locked, stack, number):
+                sock.sendall(data)
+        connect(locked, stack, 300)
+        assert statistics.median(seconds_of_others(locked)) < 0.2
+
+
+def test_a_client_that_does_not_take_its_answer_delays_nobody(running: Server) -> None:
+    batch = body({"records": records(1) * 5000})
+    with ExitStack() as stack:
+        for _ in range(4):
+            sock = stack.enter_context(socket.socket())
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            sock.connect(("127.0.0.1", running.port))
+            head = PREDICT.replace(b"predict", b"predict_batch")
+            sock.sendall(head + b"Content-Length: %d\r\n\r\n" % len(batch) + batch)
+        seconds_of_others(running)
+
+
+def test_bodies_without_a_key_take_no_memory(locked: Server) -> None:
+    seconds_of_others(locked)
+    process = psutil.Process(locked.workers()[0])
+    before, most = process.memory_info().rss, 0
+    with ExitStack() as stack:
+        clients = connect(locked, stack, 40)
+        for sock in clients:
+            sock.sendall(PREDICT + b"Content-Length: %d\r\n\r\n" % MIB_15)
+        for sock in clients:  # the answer comes before any of the body
+            answer = sock.recv(4096)
+            assert answer.startswith(b"HTTP/1.1 401") and b"Connection: close" in answer
+        for sock in clients:
+            _send_in_vain(sock, b" " * MIB_15)
+            most = max(most, process.memory_info().rss)
+    assert most - before < 50 * 2**20
+    assert statistics.median(seconds_of_others(locked)) < 0.2
+
+
+def _send_in_vain(sock: socket.socket, data: bytes) -> None:
+    try:
+        sock.sendall(data)
+    except OSError:
+        pass  # the server has had enough
+
+
+@pytest.mark.parametrize(
+    ("unending", "reads"),
+    [
+        (b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n" * 1000, True),
+        (PREDICT + CHUNKED + b"1\r\n \r\n" * 10_000, False),
+        (PREDICT + KEY + CHUNKED + b"1\r\n \r\n" * 10_000, False),
+        (PREDICT + KEY + b"Content-Length: %d\r\n\r\n" % MIB_15 + b" " * 100_000, False),
+    ],
+    ids=["pipelined", "chunks of a byte without a key", "with one", "a large body"],
+)
+def test_two_clients_that_never_stop_do_not_starve_a_third(
+    locked: Server, unending: bytes, *, reads: bool
+) -> None:
+    stopped = threading.Event()
+
+    def send() -> None:
+        while not stopped.is_set():
+            with socket.create_connection(("127.0.0.1", locked.port), timeout=10) as sock:
+                if reads:
+                    threading.Thread(target=_read_all, args=(sock,), daemon=True).start()
+                while not stopped.is_set():
+                    try:
+                        sock.sendall(unending)
+                    except OSError:
+                        break
+
+    threads = [threading.Thread(target=send) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        time.sleep(0.3)
+        found = seconds_of_others(locked)
+    finally:
+        stopped.set()
+        for thread in threads:
+            thread.join()
+    assert statistics.median(found) < 0.3 and max(found) < 2
+
+
+def _read_all(sock: socket.socket) -> None:
+    try:
+        while sock.recv(2**16):
+            pass
+    except OSError:
+        pass
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 99\r\n\r\n{", CHUNKED + b"5\r\n{"])
+def test_half_a_body_is_not_waited_for_without_end(locked: Server, framing: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", locked.port), timeout=20) as sock:
+        started = time.monotonic()
+        sock.sendall(PREDICT + KEY + framing)
+        answer = b"".join(iter(lambda: sock.recv(4096), b""))
+        assert answer.startswith(b"HTTP/1.1 400") and b"TimeoutError" in answer
+        assert REQUEST_SECONDS - 0.1 < time.monotonic() - started < REQUEST_SECONDS + 5
+
+
+def test_a_client_that_asks_much_comes_to_another_worker_at_times(running: Server) -> None:
+    with httpx.Client(base_url=running.url, verify=False) as client:
+        ends = [client.get("/health").headers["Connection"] for _ in range(101)]
+    assert ends == ["keep-alive"] * 99 + ["close"] + ["keep-alive"]
+
+
+@pytest.fixture(scope="module")
+def _small_server(tmp_path_factory: pytest.TempPathFactory, version_1: Version) -> Iterator[Server]:
+    environment = {
+        "CHURN_API_WORKERS": "1",
+        "GUNICORN_CMD_ARGS": f"--worker-connections={WORKER_CONNECTIONS}",
+    }
+    found = Server(loopback_port(), tmp_path_factory.mktemp("small"), environment)
+    publish(LocalStore(found.var_dir / "store"), version_1)
+    yield found
+    found.stop()
+
+
+@pytest.fixture
+def small(_small_server: Server) -> Server:
+    """One worker, with room for a few clients."""
+    if _small_server.process is None:
+        _small_server.start()
+    return _small_server
+
+
+def health(client: socket.socket) -> bytes:
+    client.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+    answer = b""
+    while not answer.endswith(b"}"):
+        answer += client.recv(4096)
+    return answer[:15]
+
+
+def test_a_full_worker_idles_until_a_client_leaves(small: Server) -> None:
+    worker = psutil.Process(small.workers()[0])
+    with ExitStack() as stack:
+        first, *others = connect(small, stack, WORKER_CONNECTIONS)
+        assert health(first) == b"HTTP/1.1 200 OK"
+        (late,) = connect(small, stack, 1)
+        time.sleep(0.2)
+        before = worker.cpu_times()
+        time.sleep(1.5)
+        after = worker.cpu_times()
+        assert after.user + after.system - before.user - before.system < 0.5
+        others[0].close()
+        assert health(late) == b"HTTP/1.1 200 OK"
+
+
+def test_a_worker_without_file_descriptors_lives_on(small: Server) -> None:
+    worker = psutil.Process(small.workers()[0])
+    with ExitStack() as stack:
+        (first,) = connect(small, stack, 1)
+        assert health(first) == b"HTTP/1.1 200 OK"
+        allowed = worker.rlimit(psutil.RLIMIT_NOFILE)
+        worker.rlimit(psutil.RLIMIT_NOFILE, (3, allowed[1]))
+        (late,) = connect(small, stack, 1)
+        time.sleep(0.5)
+        assert health(first) == b"HTTP/1.1 200 OK"
+        worker.rlimit(psutil.RLIMIT_NOFILE, allowed)
+        assert health(late) == b"HTTP/1.1 200 OK"
+    assert small.workers() == [worker.pid]
+
+
+def test_a_full_worker_still_stops_gently(small: Server) -> None:
+    before = len(small.log)
+    with ExitStack() as stack:
+        too_many = connect(small, stack, WORKER_CONNECTIONS + 2)
+        assert health(too_many[0]) == b"HTTP/1.1 200 OK"
+        started = time.monotonic()
+        small.stop()
+        assert time.monotonic() - started < 10
+    assert '"level":"error"' not in small.log[before:]
