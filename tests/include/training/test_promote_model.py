@@ -39,13 +39,6 @@ def production_versions(registry: Registry) -> int:
     return len(registry._client.search_model_versions(f"name = '{PRODUCTION}'"))
 
 
-def test_the_first_model_becomes_champion(make_run: MakeRun, registry: Registry) -> None:
-    run = make_run("first")
-    promoted = promote(run)
-    assert (promoted.version, promoted.moved) == ("1", True)
-    assert_whole(run.store, registry, "1")
-
-
 @pytest.mark.usefixtures("weak_champion")
 def test_a_better_challenger_takes_over_and_names_its_predecessor(
     make_run: MakeRun, registry: Registry
@@ -66,16 +59,6 @@ def test_the_same_model_again_is_rejected_and_changes_nothing(
     assert (promoted.outcome, promoted.moved) == ("rejected", False)
     assert_whole(run.store, registry, "1")
     assert production_versions(registry) == 1
-
-
-def test_the_registry_holds_the_very_graph_that_is_served(champion: Judged, tmp_path: Path) -> None:
-    import mlflow
-
-    folder = mlflow.artifacts.download_artifacts(
-        f"models:/{PRODUCTION}@{CHAMPION}", dst_path=str(tmp_path)
-    )
-    stored = champion.run.store.read("champion/versions/1/model.onnx").data
-    assert (Path(folder) / "model.onnx").read_bytes() == stored
 
 
 def test_a_run_that_was_cleared_after_its_table_changed_registers_what_it_serves(
