@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from include.champion import promotion, versions
 from include.champion.onnx_scorer import Scorer
@@ -25,6 +25,7 @@ from tests.include.conftest import (
     lineage_of,
     promote,
     promote_judged,
+    sql,
 )
 from tests.include.training.production import assert_whole
 
@@ -68,8 +69,7 @@ def test_a_run_that_was_cleared_after_its_table_changed_registers_what_it_serves
 
     run = make_run("first")
     lineage_of(run)
-    with engine.begin() as connection:
-        connection.execute(text("DELETE FROM churners WHERE CLIENTNUM % 10 = 0"))
+    sql(engine, "DELETE FROM churners WHERE CLIENTNUM % 10 = 0")
     promote(run)
     folder = mlflow.artifacts.download_artifacts(
         f"models:/{PRODUCTION}@{CHAMPION}", dst_path=str(tmp_path)
