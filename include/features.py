@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 QUOTIENT_MAX = 1e15  # far beyond any customer; without it a tiny divisor breaks the trees' float32
-
-Side: TypeAlias = Literal["training", "calibration", "holdout"]
 
 
 class SplitRule(BaseModel):

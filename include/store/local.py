@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from include.documents import sha256
 from include.errors import (
     ObjectChanged,
     ObjectExists,
@@ -16,7 +17,7 @@ from include.errors import (
     StoreForbidden,
     StoreUnavailable,
 )
-from include.store.objects import SCRATCH, ObjectInfo, StoredObject, check_prefix, checked, digest
+from include.store.objects import SCRATCH, ObjectInfo, StoredObject, check_prefix, checked
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ class LocalStore:
             ) from error
         except OSError as error:
             raise StoreUnavailable(f"could not read {self._path(key)}: {error.strerror}") from error
-        return StoredObject(data, digest(data))
+        return StoredObject(data, sha256(data))
 
     def read_if_changed(self, key: str, etag: str | None) -> StoredObject | None:
         """Read one object unless it is still the one named by `etag`."""
@@ -61,7 +62,7 @@ class LocalStore:
             if found is None:
                 self._put(key, data)
                 return
-        if found != digest(data):
+        if found != sha256(data):
             raise ObjectExists(
                 f"{key!r} in {self.uri} is written once and holds other bytes already"
             )
@@ -73,7 +74,7 @@ class LocalStore:
             if found == etag:
                 self._put(key, data)
                 return
-        if found != digest(data):
+        if found != sha256(data):
             raise ObjectChanged(
                 f"{key!r} in {self.uri} was changed by somebody else: read it again, then decide"
             )

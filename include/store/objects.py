@@ -1,6 +1,5 @@
 """What every kind of store gives back, and which keys it takes."""
 
-import hashlib
 from dataclasses import dataclass
 
 from include.errors import StoreError
@@ -43,8 +42,3 @@ def checked(key: str) -> str:
 def check_prefix(prefix: str) -> None:
     """StoreError unless keys may begin so."""
     checked(f"{prefix}x")
-
-
-def digest(data: bytes) -> str:
-    """The hash of an object's bytes."""
-    return hashlib.sha256(data).hexdigest()

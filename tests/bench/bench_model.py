@@ -17,7 +17,8 @@ from include.contract import Contract, load_contract
 from include.customers.sample import sample_customers
 from include.params import ModelParams, Params, load_params
 from include.settings import Settings
-from include.training import evaluation, fit
+from include.training import evaluation
+from tests.include.nights import fitted_on
 from tests.include.records import EIGHT_COLUMNS as EIGHT
 
 VARIANTS: dict[str, dict[str, object]] = {
@@ -77,8 +78,7 @@ def salted(params: Params, model: ModelParams, salt: int) -> Params:
 
 def holdout_scores(frame: pd.DataFrame, contract: Contract, params: Params) -> dict[str, float]:
     """Fit on one split and score its hold-out."""
-    prepared = fit.prepare(fit.with_split(frame, contract, params.split), contract, params)
-    fitted = fit.fit(prepared, params.model)
+    fitted = fitted_on(frame, contract, params)
     held = frame[params.split.sides(frame[contract.key.name].tolist()) == "holdout"]
     answers = fitted.probabilities(contract.matrix(held, fitted.columns))
     return evaluation.scores(contract.labels(held), answers, threshold=params.model.threshold)
@@ -86,9 +86,7 @@ def holdout_scores(frame: pd.DataFrame, contract: Contract, params: Params) -> d
 
 def cross_auc(drawn: pd.DataFrame, real: pd.DataFrame, contract: Contract, params: Params) -> float:
     """ROC-AUC on real customers of a model trained on drawn ones."""
-    fitted = fit.fit(
-        fit.prepare(fit.with_split(drawn, contract, params.split), contract, params), params.model
-    )
+    fitted = fitted_on(drawn, contract, params)
     answers = fitted.probabilities(contract.matrix(real, fitted.columns))
     labels = contract.labels(real)
     return evaluation.scores(labels, answers, threshold=params.model.threshold)["roc_auc"]

@@ -6,11 +6,9 @@ from typing import Any
 
 import pytest
 
-from include.customers import loading
-from include.customers.database import open_engine
 from include.drift.findings import DriftDay, read_day
 from include.store import LocalStore
-from tests.dags.conftest import AnswersOf, Forks
+from tests.dags.conftest import AnswersOf, Forks, load, shape_of
 from tests.include.bank_days import BUSY_SHIFT, DAY, SNAPSHOT, log, people, publish
 
 CHAIN = [
@@ -35,23 +33,9 @@ RUNS: list[dict[str, Any]] = [
     {"date": "yesterday"},
 ]
 
-SHAPE = """
-import json
-from airflow.dag_processing.dagbag import DagBag
-bag = DagBag()
-dag = bag.dags["churn_drift"]
-trigger = dag.get_task("trigger_training")
-print(json.dumps({
-    "errors": bag.import_errors,
-    "downstream": {t.task_id: sorted(t.downstream_task_ids) for t in dag.tasks},
-    "operators": {t.task_id: t.task_type for t in dag.tasks},
-    "params": {name: dag.params.get_param(name).description for name in dag.params},
-    "max_active_runs": dag.max_active_runs, "catchup": dag.catchup,
-    "paused": dag.is_paused_upon_creation,
-    "schedule": dag.timetable.expression if hasattr(dag.timetable, "expression") else "",
-    "trigger": [trigger.trigger_dag_id, trigger.wait_for_completion, trigger.reset_dag_run,
-                trigger.skip_when_already_exists, trigger.deferrable],
-}))
+TRIGGER = """
+    "trigger": (lambda t: [t.trigger_dag_id, t.wait_for_completion, t.reset_dag_run,
+        t.skip_when_already_exists, t.deferrable])(dag.get_task("trigger_training")),
 """
 
 RUN = """
@@ -108,11 +92,8 @@ def week(airflow: Forks, tmp_path_factory: pytest.TempPathFactory) -> Week:
     home = tmp_path_factory.mktemp("bank")
     store, url = LocalStore(home / "store"), f"sqlite:///{home / 'churn.db'}"
     publish(store, people=people(5000, seed=1))
-    engine = open_engine(url)
-    loading.create_table(engine)
     labelled_at = SNAPSHOT + timedelta(days=1, microseconds=1)
-    loading.load_customers(engine, people(600, seed=2), now=labelled_at)
-    engine.dispose()
+    load(url, people(600, seed=2), now=labelled_at)
     for day in (STOPPED, DAY, AFTER):
         log(store, people(2500, drift=BUSY_SHIFT), day=day)
     log(store, people(2500), day=QUIET)
@@ -127,14 +108,14 @@ def week(airflow: Forks, tmp_path_factory: pytest.TempPathFactory) -> Week:
 
 
 def test_the_dag_is_the_one_of_the_design(answers_of: AnswersOf) -> None:
-    found = answers_of(SHAPE)
+    found = answers_of(shape_of("churn_drift", more=TRIGGER))
     assert found["errors"] == {}
     assert {*found["operators"]} == {*CHAIN, "measure_outcomes"}
     for task, following in zip(CHAIN, CHAIN[1:], strict=False):
         assert following in found["downstream"][task]
     assert found["downstream"]["measure_outcomes"] == []
     assert found["operators"]["trigger_training"] == "TriggerDagRunOperator"
-    assert (found["max_active_runs"], found["paused"], found["catchup"]) == (1, False, False)
+    assert found["runs"] == [1, False, False]
     assert found["schedule"] == "30 0 * * *"
     assert {*found["params"]} == {"date", "cooldown_days"} and all(found["params"].values())
     # It neither waits, nor resets, nor fails where the run exists.

@@ -1,71 +1,23 @@
 """The scoring DAG: its shape, and real nights of it by Airflow on MariaDB and S3."""
 
-import json
-from datetime import UTC, date, datetime
+from datetime import date
 
-import pandas as pd
 import pytest
 from sqlalchemy import create_engine, text
 
 from include.contract import load_contract
-from include.customers import loading
-from include.customers.database import open_engine
 from include.customers.sample import sample_customers
 from include.params import load_params
 from include.scoring import summarise_scores
 from include.settings import Settings
 from include.store import S3Store
-from tests.conftest import AWS_DUMMY
-from tests.dags.conftest import AnswersOf
+from tests.dags.conftest import AnswersOf, load, run_of, shape_of
 from tests.include.conftest import changed
 from tests.include.nights import fitted_on, put_champion
 
 TASKS = ["plan_ranges", "score_range", "summarise_scores"]
 
-SHAPE = """
-import json
-from airflow.dag_processing.dagbag import DagBag
-bag = DagBag()
-dag = bag.dags["churn_scoring"]
-print(json.dumps({
-    "errors": bag.import_errors,
-    "tasks": [t.task_id for t in dag.topological_sort()],
-    "mapped": [t.task_id for t in dag.tasks if t.is_mapped],
-    "params": list(dag.params),
-    "active": dag.max_active_runs,
-    "paused": dag.is_paused_upon_creation,
-    "catchup": dag.catchup,
-    "schedule": getattr(dag.timetable, "expression", None),
-    "doc": dag.doc_md,
-}))
-"""
-
-RUN = """
-import json
-from airflow.dag_processing.dagbag import DagBag
-dag = DagBag().dags["churn_scoring"]
-run = dag.test(run_conf=json.loads({conf!r}))
-states = [[t.task_id, t.map_index, str(t.state)] for t in run.get_task_instances()]
-print(json.dumps({{"state": str(run.state), "tasks": sorted(states), "run_id": run.run_id}}))
-"""
-
-
-@pytest.fixture
-def world(mariadb_url: str, s3_endpoint: str, s3_store: S3Store) -> dict[str, str]:
-    """The environment of a task whose customers are in MariaDB and whose store is S3."""
-    load(mariadb_url, sample_customers(1500, seed=4))
-    extra = {"region_name": AWS_DUMMY["AWS_DEFAULT_REGION"], "endpoint_url": s3_endpoint}
-    aws = {
-        "conn_type": "aws",
-        "login": AWS_DUMMY["AWS_ACCESS_KEY_ID"],
-        "password": AWS_DUMMY["AWS_SECRET_ACCESS_KEY"],
-        "extra": extra,
-    }
-    return {
-        "AIRFLOW_CONN_CHURN_DB": mariadb_url.replace("mysql+pymysql", "mysql"),
-        "AIRFLOW_CONN_AWS_DEFAULT": json.dumps(aws),
-        "CHURN_STORE_URI": s3_store.uri,
-    }
+DAG = "churn_scoring"
 
 
 @pytest.fixture
@@ -77,13 +29,6 @@ def small_ranges(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
-def load(url: str, frame: pd.DataFrame) -> None:
-    engine = open_engine(url)
-    loading.create_table(engine)
-    loading.load_customers(engine, frame, now=datetime.now(UTC))
-    engine.dispose()
-
-
 def promote(store: S3Store) -> None:
     contract = load_contract()
     params = changed(load_params(Settings().params_file), {"n_estimators": 10, "max_depth": 3})
@@ -91,21 +36,17 @@ def promote(store: S3Store) -> None:
     put_champion(store, fitted, contract, params, version="1")
 
 
-def script(**conf: str) -> str:
-    return RUN.format(conf=json.dumps(conf))
-
-
 def test_the_dag_is_the_one_of_the_design(answers_of: AnswersOf) -> None:
-    found = answers_of(SHAPE)
+    found = answers_of(shape_of(DAG))
     assert found["errors"] == {} and found["tasks"] == TASKS
-    assert found["mapped"] == ["score_range"] and found["params"] == ["date"]
-    assert (found["active"], found["paused"], found["catchup"]) == (1, False, False)
+    assert found["mapped"] == ["score_range"] and [*found["params"]] == ["date"]
+    assert found["runs"] == [1, False, False]
     assert found["schedule"] == "0 3 * * *" and "exactly once" in found["doc"].replace("\n", " ")
 
 
 @pytest.mark.parametrize(("setting", "shown"), [("", None), ("@weekly", "0 0 * * 0")])
 def test_the_schedule_is_a_setting(answers_of: AnswersOf, setting: str, shown: str | None) -> None:
-    assert answers_of(SHAPE, CHURN_SCORING_SCHEDULE=setting)["schedule"] == shown
+    assert answers_of(shape_of(DAG), CHURN_SCORING_SCHEDULE=setting)["schedule"] == shown
 
 
 @pytest.mark.slow
@@ -116,8 +57,9 @@ def test_airflow_scores_everybody_in_mapped_ranges(
     s3_store: S3Store,
     mariadb_url: str,
 ) -> None:
+    load(mariadb_url, sample_customers(1500, seed=4))
     promote(s3_store)
-    found = answers_of(script(date="2026-11-05"), **world, CHURN_PARAMS_FILE=small_ranges)
+    found = answers_of(run_of(DAG, date="2026-11-05"), **world, CHURN_PARAMS_FILE=small_ranges)
     expected = [["plan_ranges", -1], *[["score_range", i] for i in range(3)]]
     assert found["tasks"] == [[*t, "success"] for t in [*expected, ["summarise_scores", -1]]]
     summary = summarise_scores.read_summary(s3_store, date(2026, 11, 5))
@@ -130,11 +72,11 @@ def test_airflow_scores_everybody_in_mapped_ranges(
 def test_without_a_champion_the_run_is_green_and_says_so(
     answers_of: AnswersOf, world: dict[str, str], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    found = answers_of(script(), **world)
+    found = answers_of(run_of(DAG), **world)
     assert found["state"] == "success" and {t[2] for t in found["tasks"]} == {"skipped"}
     assert "there is no champion yet" in "".join(capfd.readouterr())
 
 
 def test_a_date_that_is_none_is_refused(answers_of: AnswersOf, world: dict[str, str]) -> None:
     with pytest.raises(AssertionError, match="'yesterday' is not a 'date'"):
-        answers_of(script(date="yesterday"), **world)
+        answers_of(run_of(DAG, date="yesterday"), **world)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from include.champion.registry import PRODUCTION, Registry
 from include.contract import Contract, load_contract
@@ -162,6 +162,12 @@ def champion(
 ) -> Judged:
     """Version 1, in production: the model that `make_run` trains."""
     return first_runs("strong").promoted(local_store, engine=engine, registry=registry)
+
+
+def sql(engine: Engine, statement: str) -> None:
+    """Change the customers' table."""
+    with engine.begin() as connection:
+        connection.execute(text(statement))
 
 
 def clear_production(registry: Registry) -> None:

@@ -35,9 +35,8 @@ def test_activity_growth_is_zero_where_nothing_was_spent() -> None:
     assert engineer(row(Total_Trans_Amt=0.0), COLUMNS)[0, -2] == 0.0
 
 
-@pytest.mark.parametrize("amount", [5e-324, 1e-300, 1e-20])
-def test_activity_growth_stays_finite_for_the_smallest_amounts(amount: float) -> None:
-    assert engineer(row(Total_Trans_Amt=amount), COLUMNS)[0, -2] == QUOTIENT_MAX
+def test_activity_growth_stays_finite_for_the_smallest_amounts() -> None:
+    assert engineer(row(Total_Trans_Amt=5e-324), COLUMNS)[0, -2] == QUOTIENT_MAX
 
 
 @given(st.data())
@@ -57,10 +56,6 @@ def test_the_order_of_the_columns_decides_nothing_but_their_place() -> None:
     assert backwards[0, -2:].tolist() == engineer(row(), COLUMNS)[0, -2:].tolist()
 
 
-def test_no_rows_give_no_rows() -> None:
-    assert engineer(row()[:0], COLUMNS).shape == (0, 7)
-
-
 def test_columns_that_the_engineered_features_need_cannot_be_left_out() -> None:
     with pytest.raises(ConfigurationError, match=r"need the columns \['Total_Trans_Amt'\]: add"):
         engineered_for([name for name in COLUMNS if name != "Total_Trans_Amt"])
@@ -70,15 +65,9 @@ def test_columns_that_the_engineered_features_need_cannot_be_left_out() -> None:
 
 
 def test_shares_come_out_about_right() -> None:
-    sides = RULE.sides(range(700_000_000, 700_020_000))
-    shares = {
-        side: float((sides == side).mean()) for side in ("holdout", "calibration", "training")
-    }
-    assert shares == pytest.approx({"holdout": 0.2, "calibration": 0.1, "training": 0.7}, abs=0.01)
-
-
-def test_every_customer_is_on_one_side() -> None:
-    assert set(RULE.sides(range(1000))) == {"holdout", "calibration", "training"}
+    sides, rows = np.unique(RULE.sides(range(700_000_000, 700_020_000)), return_counts=True)
+    assert sides.tolist() == ["calibration", "holdout", "training"]
+    assert rows / 20_000 == pytest.approx([0.1, 0.2, 0.7], abs=0.01)
 
 
 @given(KEYS, KEYS)
@@ -117,9 +106,3 @@ def test_a_larger_calibration_share_takes_nobody_from_the_holdout() -> None:
 def test_neighbouring_keys_are_independent() -> None:
     held = RULE.sides(range(20_000)) == "holdout"
     assert (held[1:] & held[:-1]).mean() == pytest.approx(0.04, abs=0.01)
-
-
-@pytest.mark.parametrize(("calibration", "holdout"), [(0.5, 0.5), (0.9, 0.2), (0, 0.2), (0.1, 1)])
-def test_a_split_leaves_rows_on_every_side(calibration: float, holdout: float) -> None:
-    with pytest.raises(ValueError, match="leave rows to train on|greater than 0|less than 1"):
-        SplitRule(salt="churn", calibration_share=calibration, holdout_share=holdout)

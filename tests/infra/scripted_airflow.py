@@ -1,12 +1,10 @@
 """An Airflow that answers from a script, for those who follow its runs."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 
+import httpx
 import pytest
 
 from infra.airflow.client import AirflowClient
@@ -51,28 +49,12 @@ def shown(caplog: pytest.LogCaptureFixture) -> list[str]:
 def airflow_answering(script: dict[str, list[Any]]) -> Iterator[AirflowClient]:
     """An Airflow that answers each path with the script's next entry, at last with the last."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            entries = script.get(f"{self.command} {self.path.partition('?')[0]}")
-            answer = entries[0] if entries else None
-            if entries and len(entries) > 1:
-                entries.pop(0)
-            data = json.dumps(answer).encode()
-            self.send_response(200 if answer is not None else 404)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
+    def answer(request: httpx.Request) -> httpx.Response:
+        entries = script.get(f"{request.method} {request.url.path}", [None])
+        found = entries.pop(0) if len(entries) > 1 else entries[0]
+        return httpx.Response(404 if found is None else 200, json=found)
 
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.do_GET()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        client = AirflowClient(f"http://127.0.0.1:{server.server_port}", user="a", password="b")
-        yield client
-        client.close()
-        server.shutdown()
+    client = AirflowClient("http://airflow", user="a", password="b")
+    client._http = httpx.Client(base_url="http://airflow", transport=httpx.MockTransport(answer))
+    yield client
+    client.close()

@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from include.champion import versions
 from include.champion.registry import Registry
@@ -16,6 +16,7 @@ from tests.include.conftest import (
     lineage_of,
     promote,
     promote_judged,
+    sql,
 )
 from tests.include.training.production import assert_whole
 
@@ -76,8 +77,7 @@ def test_a_poisoned_table_asks_for_a_person(
     make_run: MakeRun, champion: Judged, engine: Engine, registry: Registry, poison: str
 ) -> None:
     statement, expected = POISONS[poison]
-    with engine.begin() as connection:
-        connection.execute(text(statement))
+    sql(engine, statement)
     with pytest.raises(NeedsPerson, match=expected):
         promote(make_run("poisoned"))
     assert_whole(champion.run.store, registry, "1")

@@ -2,7 +2,6 @@ import hashlib
 import os
 import subprocess
 import sys
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,8 +13,8 @@ from include.errors import DataError
 from include.features import engineer
 from include.params import Params
 from include.training import fit
-from include.training.fit import Fitted, Prepared, Rows
-from tests.include.conftest import changed
+from include.training.fit import Prepared, Rows
+from tests.include.nights import fitted_on
 
 
 def with_model(params: Params, **values: object) -> Params:
@@ -24,12 +23,6 @@ def with_model(params: Params, **values: object) -> Params:
 
 def sides(people: pd.DataFrame, params: Params) -> np.ndarray[tuple[int], np.dtype[np.str_]]:
     return params.split.sides(people["CLIENTNUM"].tolist())
-
-
-def fitted(people: pd.DataFrame, contract: Contract, params: Params) -> Fitted:
-    return fit.fit(
-        fit.prepare(fit.with_split(people, contract, params.split), contract, params), params.model
-    )
 
 
 @pytest.fixture
@@ -47,16 +40,6 @@ def test_the_scaler_knows_the_training_rows_alone(
     matrix = engineer(contract.matrix(rows, prepared.columns), prepared.columns)
     np.testing.assert_allclose(prepared.scaler.mean_, matrix.mean(axis=0))
     np.testing.assert_allclose(prepared.scaler.scale_, matrix.std(axis=0))
-
-
-def test_other_rows_change_nothing_in_what_the_trees_see(
-    people: pd.DataFrame, contract: Contract, params: Params, prepared: Prepared
-) -> None:
-    elsewhere = sides(people, params) != "training"
-    other = people.copy()
-    other.loc[elsewhere, "Credit_Limit"] *= 2
-    again = fit.prepare(fit.with_split(other, contract, params.split), contract, params)
-    assert again.training.features.tobytes() == prepared.training.features.tobytes()
 
 
 def test_calibration_rows_are_the_customers_themselves(
@@ -133,7 +116,7 @@ def test_a_model_tells_who_leaves(
 ) -> None:
     forest = params.model.random_forest.model_copy(update={"n_estimators": 60})
     chosen = with_model(params, family=family, resampling=resampling, random_forest=forest)
-    model = fitted(people, contract, chosen)
+    model = fitted_on(people, contract, chosen)
     held = people[sides(people, params) == "holdout"]
     scores = model.probabilities(contract.matrix(held, model.columns))
     assert roc_auc_score(contract.labels(held), scores) > 0.93
@@ -145,7 +128,7 @@ def test_the_same_data_gives_the_same_bytes(
 ) -> None:
     forest = params.model.random_forest.model_copy(update={"n_estimators": 20})
     chosen = with_model(params, family=family, random_forest=forest)
-    first, second = (fitted(people, contract, chosen) for _ in range(2))
+    first, second = (fitted_on(people, contract, chosen) for _ in range(2))
     assert fit.native_trees(first.trees) == fit.native_trees(second.trees)
     assert first.calibration == second.calibration
 
@@ -170,7 +153,7 @@ def test_another_process_makes_the_same_graph(
 ) -> None:
     from include.training import onnx_export
 
-    model = fitted(people, contract, params)
+    model = fitted_on(people, contract, params)
     here = hashlib.sha256(onnx_export.export(model, contract.matrix(people, model.columns)))
     command = [sys.executable, "-c", PROGRAM, params.model_dump_json(), str(len(people))]
     environment = {**os.environ, "PYTHONHASHSEED": "77", "OMP_NUM_THREADS": "3"}
@@ -178,20 +161,12 @@ def test_another_process_makes_the_same_graph(
     assert there.stdout.strip() == here.hexdigest()
 
 
-def test_another_seed_gives_other_trees(
-    people: pd.DataFrame, contract: Contract, params: Params
-) -> None:
-    other = with_model(params, seed=params.model.seed + 1)
-    first, second = (fitted(people, contract, chosen) for chosen in (params, other))
-    assert fit.native_trees(first.trees) != fit.native_trees(second.trees)
-
-
 def test_holdout_customers_leave_no_trace_in_the_model(
     people: pd.DataFrame, contract: Contract, params: Params
 ) -> None:
     held = np.flatnonzero(sides(people, params) == "holdout")
     fewer = people.drop(index=people.index[held[10:]])
-    first, second = (fitted(frame, contract, params) for frame in (people, fewer))
+    first, second = (fitted_on(frame, contract, params) for frame in (people, fewer))
     assert fit.native_trees(first.trees) == fit.native_trees(second.trees)
 
 
@@ -213,7 +188,7 @@ def test_calibration_undoes_what_resampling_did_to_the_probabilities(
 def test_probabilities_rank_customers_as_the_margins_do(
     people: pd.DataFrame, contract: Contract, params: Params
 ) -> None:
-    model = fitted(people, contract, params)
+    model = fitted_on(people, contract, params)
     matrix = contract.matrix(people, model.columns)
     margin = model.pipeline().predict(matrix, output_margin=True)
     probabilities = model.probabilities(matrix)
@@ -252,11 +227,3 @@ def test_the_native_trees_give_the_margins(prepared: Prepared, params: Params) -
     found = booster.inplace_predict(prepared.calibration.features, predict_type="margin")
     expected = model.trees.predict(prepared.calibration.features, output_margin=True)
     np.testing.assert_array_equal(found, expected)
-
-
-def test_feature_names_are_the_columns_and_then_the_engineered(
-    prepared: Prepared, params: Params, contract: Contract
-) -> None:
-    few = changed(params, {"n_estimators": 1})
-    model = fit.fit(replace(prepared), few.model)
-    assert model.feature_names == (*contract.feature_names, "Activity_Growth", "Customer_Value")

@@ -4,12 +4,7 @@ import pandas as pd
 from sqlalchemy import Engine, text
 
 from include.training.ingest_data import ingest_data
-from tests.include.conftest import MakeRun
-
-
-def sql(engine: Engine, statement: str) -> None:
-    with engine.begin() as connection:
-        connection.execute(text(statement))
+from tests.include.conftest import MakeRun, sql
 
 
 def test_unlabelled_customers_are_counted_and_never_trained_on(

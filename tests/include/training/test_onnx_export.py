@@ -13,8 +13,9 @@ from include.customers.sample import sample_customers
 from include.errors import ChampionError
 from include.params import load_params
 from include.settings import Settings
-from include.training import fit, onnx_export
+from include.training import onnx_export
 from include.training.fit import Fitted
+from tests.include.nights import fitted_on
 from tests.include.records import EIGHT_COLUMNS
 
 CONTRACT = load_contract()
@@ -23,19 +24,10 @@ Matrix = np.ndarray[tuple[int, int], np.dtype[np.float64]]
 
 def fitted(family: str, columns: object, *, trees: int) -> Fitted:
     rules = load_params(Settings().params_file)
-    size = {"n_estimators": trees}
-    families = {
-        "xgboost": rules.model.xgboost.model_copy(update=size),
-        "random_forest": rules.model.random_forest.model_copy(update=size),
-    }
-    chosen = rules.model.model_copy(update={"family": family, "columns": columns, **families})
-    rules = rules.model_copy(update={"model": chosen})
-    return fit.fit(
-        fit.prepare(
-            fit.with_split(sample_customers(1500, seed=5), CONTRACT, rules.split), CONTRACT, rules
-        ),
-        chosen,
-    )
+    sized = getattr(rules.model, family).model_copy(update={"n_estimators": trees})
+    changes = {"family": family, "columns": columns, family: sized}
+    rules = rules.model_copy(update={"model": rules.model.model_copy(update=changes)})
+    return fitted_on(sample_customers(1500, seed=5), CONTRACT, rules)
 
 
 @pytest.fixture(
@@ -97,16 +89,6 @@ def test_the_graph_is_the_pipeline_at_the_edges(
     assert_agree(model, scorer, rows)
 
 
-@pytest.mark.parametrize("end", ["minimum", "maximum"])
-def test_the_graph_is_the_pipeline_where_every_column_is_at_its_end(
-    end: str, model: Fitted, scorer: Scorer
-) -> None:
-    columns = [CONTRACT.column(name) for name in model.columns]
-    ends = [getattr(column, end) for column in columns]
-    last = {"minimum": 0.0, "maximum": 1.0}[end]
-    assert_agree(model, scorer, np.array([[last if value is None else value for value in ends]]))
-
-
 @given(data=st.data())
 def test_the_graph_is_the_pipeline_anywhere_in_the_contract(
     data: st.DataObject, model: Fitted, scorer: Scorer
@@ -148,11 +130,6 @@ def test_the_graph_carries_nothing_but_itself(small: Fitted) -> None:
     onnx.checker.check_model(built, full_check=True)
     assert {node.domain for node in built.graph.node} <= {"", "ai.onnx.ml"}
     assert not any(constant.external_data for constant in built.graph.initializer)
-
-
-def test_the_same_model_gives_the_same_bytes(small: Fitted, people: pd.DataFrame) -> None:
-    probe = rows_of(small, people[:10])
-    assert onnx_export.export(small, probe) == onnx_export.export(small, probe)
 
 
 # --- refusals

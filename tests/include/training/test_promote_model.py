@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from include.champion import promotion, versions
 from include.champion.onnx_scorer import Scorer
@@ -25,6 +25,7 @@ from tests.include.conftest import (
     lineage_of,
     promote,
     promote_judged,
+    sql,
 )
 from tests.include.training.production import assert_whole
 
@@ -37,13 +38,6 @@ class Killed(BaseException):
 
 def production_versions(registry: Registry) -> int:
     return len(registry._client.search_model_versions(f"name = '{PRODUCTION}'"))
-
-
-def test_the_first_model_becomes_champion(make_run: MakeRun, registry: Registry) -> None:
-    run = make_run("first")
-    promoted = promote(run)
-    assert (promoted.version, promoted.moved) == ("1", True)
-    assert_whole(run.store, registry, "1")
 
 
 @pytest.mark.usefixtures("weak_champion")
@@ -68,16 +62,6 @@ def test_the_same_model_again_is_rejected_and_changes_nothing(
     assert production_versions(registry) == 1
 
 
-def test_the_registry_holds_the_very_graph_that_is_served(champion: Judged, tmp_path: Path) -> None:
-    import mlflow
-
-    folder = mlflow.artifacts.download_artifacts(
-        f"models:/{PRODUCTION}@{CHAMPION}", dst_path=str(tmp_path)
-    )
-    stored = champion.run.store.read("champion/versions/1/model.onnx").data
-    assert (Path(folder) / "model.onnx").read_bytes() == stored
-
-
 def test_a_run_that_was_cleared_after_its_table_changed_registers_what_it_serves(
     make_run: MakeRun, registry: Registry, tmp_path: Path, engine: Engine
 ) -> None:
@@ -85,8 +69,7 @@ def test_a_run_that_was_cleared_after_its_table_changed_registers_what_it_serves
 
     run = make_run("first")
     lineage_of(run)
-    with engine.begin() as connection:
-        connection.execute(text("DELETE FROM churners WHERE CLIENTNUM % 10 = 0"))
+    sql(engine, "DELETE FROM churners WHERE CLIENTNUM % 10 = 0")
     promote(run)
     folder = mlflow.artifacts.download_artifacts(
         f"models:/{PRODUCTION}@{CHAMPION}", dst_path=str(tmp_path)

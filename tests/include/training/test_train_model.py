@@ -1,9 +1,7 @@
-"""Every kind of model trains, again and again the same."""
+"""A repeated task finds its own work, and the rows that a model is shown with are nobody's."""
 
 import pandas as pd
-import pytest
 
-from include.params import Params
 from include.training.ingest_data import ingest_data
 from include.training.train_model import MADE_UP_ROWS, train_model
 from include.training.transform_data import transform_data
@@ -20,19 +18,6 @@ def test_a_repeated_stage_finds_its_own_work(make_run: MakeRun) -> None:
     first = train_model(run, ingested, transformed)
     again = train_model(run, ingested, transformed)
     assert first == again
-
-
-@pytest.mark.parametrize("family", ["xgboost", "random_forest"])
-@pytest.mark.parametrize("resampling", ["none", "smote", "smotenc"])
-def test_every_family_and_resampling_trains(
-    make_run: MakeRun, params: Params, family: str, resampling: str
-) -> None:
-    forest = params.model.random_forest.model_copy(update={"n_estimators": 30, "max_depth": 6})
-    changes = {"family": family, "resampling": resampling, "random_forest": forest}
-    model = params.model.model_copy(update=changes)
-    run = make_run("any", params=params.model_copy(update={"model": model}))
-    trained = lineage_of(run).trained
-    assert run.read(trained.model) and run.read(trained.trees)
 
 
 def test_made_up_rows_are_nobody_and_keep_the_contract(

@@ -2,18 +2,13 @@
 
 import pandas as pd
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from include.errors import DataError
 from include.training.ingest_data import ingest_data
 from include.training.run import TrainingRun, content_sha256
 from include.training.validate_data import Validated, validate_data
-from tests.include.conftest import MakeRun
-
-
-def sql(engine: Engine, statement: str) -> None:
-    with engine.begin() as connection:
-        connection.execute(text(statement))
+from tests.include.conftest import MakeRun, sql
 
 
 def validated(run: TrainingRun) -> Validated:
