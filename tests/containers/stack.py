@@ -237,19 +237,9 @@ def running_stack(folder: Path, *, project: str = "") -> Iterator[RunningStack]:
 
 def startable(compose: Compose) -> list[str]:
     """All services; where images cannot be pulled, those whose image is on this machine."""
-    wanted = _images(compose)
+    wanted = yaml.safe_load(compose.run("config"))["services"]
     present = set(_docker("images", "--format", "{{.Repository}}:{{.Tag}}").split())
-    return [name for name, image in wanted.items() if image in present]
-
-
-def inspect_network(name: str) -> dict[str, Any]:
-    """What docker knows of a network."""
-    return dict(json.loads(_docker("network", "inspect", name))[0])
-
-
-def _images(compose: Compose) -> dict[str, str]:
-    services = yaml.safe_load(compose.run("config"))["services"]
-    return {name: service["image"] for name, service in services.items()}
+    return [name for name, service in wanted.items() if service["image"] in present]
 
 
 def _docker(*arguments: str) -> str:
