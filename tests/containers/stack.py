@@ -159,16 +159,6 @@ class RunningStack:
             found.update(batch.column("request_id").to_pylist())
         return found
 
-    def memory(self) -> dict[str, str]:
-        """What each container uses."""
-        names = {each["Id"][:12]: each["Config"]["Labels"][SERVICE_LABEL] for each in self._up()}
-        asked = _docker("stats", "--no-stream", "--format", "{{json .}}", *names)
-        rows = [json.loads(line) for line in asked.splitlines()]
-        return {names[row["ID"][:12]]: row["MemUsage"].split(" /")[0] for row in rows}
-
-    def _up(self) -> list[dict[str, Any]]:
-        return [each for each in self.compose.containers() if each["State"]["Running"]]
-
 
 def records(count: int, *, seed: int = 7) -> list[dict[str, Any]]:
     """Made-up customers as a client sends them."""

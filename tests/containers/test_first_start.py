@@ -14,14 +14,8 @@ LOGGED_SECONDS = 60
 pytestmark = pytest.mark.timeout(1800)
 
 
-def test_everything_becomes_healthy_without_a_hand(
-    stack: RunningStack, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_everything_becomes_healthy_without_a_hand(stack: RunningStack) -> None:
     assert stack.ready_seconds < START_SECONDS
-    with capsys.disabled():
-        print(f"\nfrom `up` to ready: {stack.ready_seconds:.0f} s; memory by service:")  # noqa: T201
-        for service, used in sorted(stack.memory().items()):
-            print(f"  {service:22} {used}")  # noqa: T201
 
 
 def test_a_first_champion_was_trained(stack: RunningStack) -> None:
