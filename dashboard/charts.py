@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dashboard.data.rules import CallRules
 from dashboard.labels import feature_label, money, percent
 from dashboard.theme import BLUE, FIGURE_LAYOUT, GREY, ORANGE
 
 Figure = dict[str, Any]
+Values = Sequence[float] | NDArray[Any]
 CLEAR_TICKS = {"ticks": "outside", "ticklen": 5, "tickcolor": "rgba(0,0,0,0)"}
 SHARE_AXIS = {
     **CLEAR_TICKS,  # two axes' labels of nought would touch
@@ -37,11 +39,8 @@ def roc(curve: Mapping[str, Sequence[float]], auc: float) -> Chart:
         f"Of a customer who leaves and one who stays, the model ranks the leaver higher in "
         f"{percent(auc, decimals=1)} of cases; guessing would do so in half."
     )
-    lines = [
-        _line(curve["false_positive_rate"], curve["true_positive_rate"], "Model", BLUE),
-        _line([0, 1], [0, 1], "Guessing", GREY, dash="dot"),
-    ]
-    figure = _figure(lines, "Stayers called in vain", "Leavers found")
+    model = _line(curve["false_positive_rate"], curve["true_positive_rate"])
+    figure = _figure([model, _chance("Guessing")], "Stayers called in vain", "Leavers found")
     return Chart(f"ROC curve, area {auc:.3f}", told, figure)
 
 
@@ -53,13 +52,9 @@ def precision_recall(curve: Mapping[str, Sequence[float]], share: float) -> Char
         f"To find half of the leavers, {percent(half)} of those flagged really leave; picked at "
         f"random it would be {percent(share)}."
     )
-    lines = [
-        _line(recall.tolist(), precision.tolist(), "Model", BLUE),
-        _line([0, 1], [share, share], "At random", GREY, dash="dot"),
-    ]
-    return Chart(
-        "Precision and recall", told, _figure(lines, "Leavers found", "Right among flagged")
-    )
+    lines = [_line(recall, precision), _chance("At random", ends=(share, share))]
+    figure = _figure(lines, "Leavers found", "Right among flagged")
+    return Chart("Precision and recall", told, figure)
 
 
 def calibration(curve: Mapping[str, Sequence[float]], error: float | None) -> Chart:
@@ -68,10 +63,8 @@ def calibration(curve: Mapping[str, Sequence[float]], error: float | None) -> Ch
     if error is not None:
         told += f" On average the answers are {100 * error:.1f} percentage points off."
     top = max(*curve["predicted"], *curve["observed"], 0.01)
-    lines = [
-        _line(curve["predicted"], curve["observed"], "Model", BLUE, mode="lines+markers"),
-        _line([0, top], [0, top], "Exact", GREY, dash="dot"),
-    ]
+    model = _line(curve["predicted"], curve["observed"], mode="lines+markers")
+    lines = [model, _chance("Exact", to=top, ends=(0.0, top))]
     return Chart("Calibration", told, _figure(lines, "Predicted risk", "Share that left"))
 
 
@@ -80,10 +73,7 @@ def gains(curve: Mapping[str, Sequence[float]]) -> Chart:
     contacted, found = curve["contacted_share"], curve["found_share"]
     fifth = float(np.interp(0.2, contacted, found))
     told = f"Calling the riskiest fifth reaches {percent(fifth)} of all who leave."
-    lines = [
-        _line(contacted, found, "Model", BLUE),
-        _line([0, 1], [0, 1], "At random", GREY, dash="dot"),
-    ]
+    lines = [_line(contacted, found), _chance("At random")]
     return Chart("Gains", told, _figure(lines, "Customers called", "Leavers found"))
 
 
@@ -99,10 +89,8 @@ def profit(
         f"Per 1,000 customers it pays most to call {percent(float(contacted[best]))}: "
         f"{money(float(earned[best]))}. Calling everybody brings {money(float(earned[-1]))}."
     )
-    lines = [
-        _line(contacted.tolist(), earned.tolist(), "Profit", BLUE),
-        _line([contacted[best]], [earned[best]], "Best", ORANGE, mode="markers"),
-    ]
+    spot = _line(contacted[[best]], earned[[best]], "Best", mode="markers", colour=ORANGE)
+    lines = [_line(contacted, earned, "Profit"), spot]
     figure = _figure(lines, "Customers called", "Profit per 1,000 customers")
     figure["layout"]["yaxis"] |= {"tickformat": "$,.0f", "rangemode": "normal"}
     figure["data"][1]["marker"]["size"] = 11
@@ -165,24 +153,24 @@ def distribution(
 
 
 def _line(
-    x: Sequence[float],
-    y: Sequence[float],
-    name: str,
-    colour: str,
-    *,
-    dash: str = "solid",
-    mode: str = "lines",
+    x: Values, y: Values, name: str = "Model", *, mode: str = "lines", colour: str = BLUE
 ) -> Figure:
     return {
         "type": "scatter",
         "mode": mode,
-        "x": list(x),
-        "y": list(y),
+        "x": np.asarray(x).tolist(),
+        "y": np.asarray(y).tolist(),
         "name": name,
-        "line": {"color": colour, "width": 2.5 if dash == "solid" else 1.5, "dash": dash},
+        "line": {"color": colour, "width": 2.5},
         "marker": {"color": colour, "size": 7},
         "hoverlabel": {"namelength": -1},
     }
+
+
+def _chance(name: str, *, to: float = 1.0, ends: tuple[float, float] = (0.0, 1.0)) -> Figure:
+    """A dotted straight line to compare with."""
+    found = _line([0, to], ends, name, colour=GREY)
+    return {**found, "line": {"color": GREY, "width": 1.5, "dash": "dot"}}
 
 
 def _figure(data: list[Figure], x_title: str, y_title: str) -> Figure:

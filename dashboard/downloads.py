@@ -19,17 +19,19 @@ CSV = "text/csv; charset=utf-8"
 def register(server: Flask, sources: Sources) -> None:
     """Add the routes."""
 
+    @server.errorhandler(ChurnError)
+    def unreadable(error: ChurnError) -> Response:
+        """Why there is no file now, in words."""
+        return Response(str(error), 503, content_type="text/plain; charset=utf-8")
+
     @server.get("/campaign.csv")
     def campaign_file() -> Response:
         """The campaign of a view, or the list of a started one."""
-        try:
-            if sources.nights.latest() is None:
-                abort(404, "nobody was scored yet")
-            calls = CallList(sources.engine, ListView.from_values(request.args))
-            name = request.args.get("campaign")
-            rows = calls.started_rows(name) if name else calls.campaign_rows()
-        except ChurnError as error:
-            return Response(str(error), 503, content_type="text/plain; charset=utf-8")
+        if sources.nights.latest() is None:
+            abort(404, "nobody was scored yet")
+        calls = CallList(sources.engine, ListView.from_values(request.args))
+        name = request.args.get("campaign")
+        rows = calls.started_rows(name) if name else calls.campaign_rows()
         return _attachment(campaign_csv(rows), f"call-list-{datetime.now(UTC):%Y-%m-%d}.csv")
 
     @server.get("/score/template.csv")
@@ -48,10 +50,7 @@ def register(server: Flask, sources: Sources) -> None:
     @server.get("/drift/report/<day>")
     def report_page(day: str) -> Response:
         """A day's Evidently report, shut in: it may run its own scripts and reach nothing."""
-        try:
-            found = drift_days.read_report(sources.store, day)
-        except ChurnError as error:
-            return Response(str(error), 503, content_type="text/plain; charset=utf-8")
+        found = drift_days.read_report(sources.store, day)
         if found is None:
             abort(404, "there is no report of this day")
         answer = Response(found, content_type="text/html; charset=utf-8")

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import time
 from collections import deque
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from flask import Flask, Response, redirect, render_template, request, session
 from werkzeug.wrappers import Response as AnyResponse
@@ -72,8 +72,7 @@ def _require_sign_in(server: Flask, secrets: list[bytes]) -> None:
         if request.path in OPEN_PATHS or session.get(SIGNED_IN):
             return None
         if request.method == "GET" and "text/html" in request.headers.get("Accept", ""):
-            wanted = request.full_path.rstrip("?")
-            return redirect("/sign-in?next=" + _quoted(wanted))
+            return redirect("/sign-in?next=" + quote(request.full_path.rstrip("?")))
         return Response("sign in first", 401)
 
     @server.get("/sign-in")
@@ -111,12 +110,6 @@ def safe_path(wanted: str | None) -> str:
 
 def _too_many(failures: "deque[float]") -> bool:
     return len(failures) == ATTEMPTS_MAX and time.monotonic() - failures[0] < ATTEMPTS_SECONDS
-
-
-def _quoted(path: str) -> str:
-    from urllib.parse import quote
-
-    return quote(path, safe="/")
 
 
 def _digest(secret: str) -> bytes:

@@ -9,6 +9,7 @@ import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, State, html, no_update
 from dash.development.base_component import Component
 
+from dashboard.components.tables import create_figures
 from dashboard.data import campaign
 from dashboard.data.call_list import CallList, CampaignSum
 from dashboard.data.campaign import StartedCampaign
@@ -133,12 +134,7 @@ def create_promise(found: CampaignSum, rules: CallRules) -> Component:
         ("Cost", money(found.spent)),
         ("Expected gain", money(found.value)),
     ]
-    cards = [
-        html.Div([html.Dt(name), html.Dd(value)], className="figure") for name, value in figures
-    ]
-    return html.Div(
-        [html.Dl(cards, className="figures"), dmc.Text(told, id="promise-text", size="sm")]
-    )
+    return html.Div([create_figures(figures), dmc.Text(told, id="promise-text", size="sm")])
 
 
 def _limit(found: CampaignSum, rules: CallRules) -> str:

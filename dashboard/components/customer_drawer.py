@@ -8,7 +8,8 @@ from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_u
 from dash.development.base_component import Component
 
 from dashboard.components import contact_notes, reason_bars, what_if
-from dashboard.components.states import create_failure
+from dashboard.components.states import create_failure, create_or_explain
+from dashboard.components.tables import create_head
 from dashboard.data.champions import TypicalValue
 from dashboard.data.customer import read_record, read_score
 from dashboard.data.sources import Sources
@@ -92,9 +93,7 @@ def create_profile(
 ) -> Component:
     """Each column beside the typical customer who stays."""
     rows = [_profile_row(name, record[name], typical.get(name)) for name in contract.feature_names]
-    head = html.Thead(
-        html.Tr([html.Th(t, scope="col") for t in ("", "This customer", "Typical of who stays")])
-    )
+    head = create_head(("", "This customer", "Typical of who stays"))
     return html.Table([head, html.Tbody(rows)], className="profile")
 
 
@@ -144,10 +143,7 @@ def register(app: Dash, sources: Sources) -> None:
     def show_customer(customer: int | None) -> Any:
         if customer is None:
             return no_update
-        try:
-            return create_customer(sources, int(customer))
-        except ChurnError as error:
-            return create_failure(error)
+        return create_or_explain(create_customer, sources, int(customer))
 
     what_if.register(app, sources)
     contact_notes.register(app, sources)

@@ -9,14 +9,14 @@ from dash.development.base_component import Component
 
 from dashboard import charts
 from dashboard.components.chart_card import create_chart
-from dashboard.components.states import create_failure
+from dashboard.components.states import create_or_explain
+from dashboard.components.tables import create_head
 from dashboard.data import drift_days
 from dashboard.data.drift_days import main_group, verdict_of
 from dashboard.data.sources import Sources
 from dashboard.labels import feature_label, percent
 from include.champion.versions import read_version
 from include.drift.findings import DriftDay, Verdict
-from include.errors import ChurnError
 
 # Cividis, light end first: even to the eye and safe for colour blindness (Nuñez et al. 2018).
 SCALE = ("#eae6c2", "#d6c96a", "#b5ab6e", "#8e8d75", "#6b7277", "#47566c", "#1f3d6d")
@@ -29,9 +29,8 @@ def create_heat_map(days: Sequence[DriftDay], chosen: tuple[str, str]) -> Compon
     """The table, its scale, and where a cell's distributions appear; `chosen` is marked."""
     groups = [group for day in days if (group := main_group(day))]
     features = list(dict.fromkeys(v.feature for group in groups for v in group.verdicts))
-    head = html.Thead(
-        html.Tr([html.Th(html.Span("Feature", className="hidden"), scope="col"), *_heads(days)])
-    )
+    corner = html.Span("Feature", className="hidden")
+    head = create_head([corner, *(f"{day.date:%d %b}" for day in days)])
     body = [
         html.Tr(
             [
@@ -50,10 +49,6 @@ def create_heat_map(days: Sequence[DriftDay], chosen: tuple[str, str]) -> Compon
             dcc.Store(id="drift-cell"),
         ]
     )
-
-
-def _heads(days: Sequence[DriftDay]) -> list[Component]:
-    return [html.Th(f"{day.date:%d %b}", scope="col") for day in days]
 
 
 def _create_cell(day: DriftDay, feature: str, chosen: tuple[str, str]) -> Component:
@@ -88,17 +83,8 @@ def cell_text(day: DriftDay, verdict: Verdict) -> str:
 
 
 def _create_scale() -> Component:
-    swatches = [
-        html.Span(
-            style={
-                "background": colour,
-                "width": "22px",
-                "height": "12px",
-                "display": "inline-block",
-            }
-        )
-        for colour in SCALE
-    ]
+    size = {"width": "22px", "height": "12px", "display": "inline-block"}
+    swatches = [html.Span(style={"background": colour, **size}) for colour in SCALE]
     return dmc.Group(
         [
             dmc.Text("0 %", size="xs"),
@@ -138,14 +124,6 @@ def create_cell_detail(sources: Sources, day_text: str, feature: str) -> Compone
     return create_chart(charts.distribution(feature, places, reference, current, sentence=told))
 
 
-def show_cell_detail(sources: Sources, day: str, feature: str) -> Component:
-    """The same, or why it cannot be shown."""
-    try:
-        return create_cell_detail(sources, day, feature)
-    except ChurnError as error:
-        return create_failure(error)
-
-
 def register(app: Dash, sources: Sources) -> None:
     """Show what is behind a cell."""
 
@@ -159,7 +137,8 @@ def register(app: Dash, sources: Sources) -> None:
         if not any(clicks) or not ctx.triggered_id:
             return no_update, no_update
         day, feature = ctx.triggered_id["day"], ctx.triggered_id["feature"]
-        return show_cell_detail(sources, day, feature), {"day": day, "feature": feature}
+        detail = create_or_explain(create_cell_detail, sources, day, feature)
+        return detail, {"day": day, "feature": feature}
 
     app.clientside_callback(
         ClientsideFunction("churn", "chooseCell"),

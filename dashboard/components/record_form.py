@@ -8,7 +8,7 @@ from dash import ALL, Dash, Input, Output, State, html, no_update
 from dash.development.base_component import Component
 
 from dashboard.components import reason_bars
-from dashboard.components.states import create_failure
+from dashboard.components.states import create_failure, create_or_explain
 from dashboard.data.api_client import ApiProblem
 from dashboard.data.champions import TypicalValue
 from dashboard.data.sources import Sources
@@ -74,7 +74,6 @@ def _create_field(
         id=name,
         label=label,
         value=_number(value),
-        description=None,
         thousandSeparator=",",
         min=column.minimum,
         max=column.maximum,
@@ -104,12 +103,6 @@ def record_of(values: Mapping[str, Any], contract: Contract) -> dict[str, Any]:
             value = value if number == "" else number
         found[column.name] = value
     return found
-
-
-def field_faults(problem: ApiProblem, names: Sequence[str]) -> list[str | None]:
-    """What the API says of each field, in the fields' order."""
-    by_name = {fault.field: f"expected {fault.expected}" for fault in problem.faults}
-    return [by_name.get(name) for name in names]
 
 
 def create_answer(probability: float, label: int, version: str, why: Any) -> Component:
@@ -156,17 +149,10 @@ def register(app: Dash, sources: Sources) -> None:
                 if problem.faults
                 else create_failure(problem)
             )
-            return note, field_faults(problem, names), no_update
+            return note, [problem.faults.get(name) for name in names], no_update
         except ChurnError as error:
             return create_failure(error), clean, no_update
-        why = _why(sources, record)
+        why = create_or_explain(lambda: reason_bars.create_bars(sources.api.explain(record)))
         probability, label = answer["probabilities"][0], answer["predictions"][0]
         shown = create_answer(probability, label, answer["model_version"], why)
         return shown, clean, {name: str(value) for name, value in record.items()}
-
-
-def _why(sources: Sources, record: Mapping[str, Any]) -> Component:
-    try:
-        return reason_bars.create_bars(sources.api.explain(record))
-    except ChurnError as error:
-        return create_failure(error)

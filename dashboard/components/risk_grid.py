@@ -51,8 +51,6 @@ def create_grid(view: ListView) -> Component:
             "rowBuffer": 4,
             "rowSelection": {"mode": "multiRow", "headerCheckbox": False},
             "selectionColumnDef": {"pinned": "left", "width": 46, "maxWidth": 46},
-            "suppressCellFocus": False,
-            "domLayout": "normal",
             "enableCellTextSelection": True,
         },
         style={"height": "min(72vh, 860px)", "minHeight": "420px"},

@@ -9,11 +9,10 @@ from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
 from dash.development.base_component import Component
 from flask import request
 
-from dashboard.components.states import create_empty, create_failure, create_loading
+from dashboard.components.states import create_empty, create_loading, create_or_explain
 from dashboard.data.rules import query_values
 from dashboard.data.sources import Sources
 from dashboard.theme import THEME
-from include.errors import ChurnError
 
 PAGES = {
     "/": "Customers at risk",
@@ -100,6 +99,11 @@ def create_heading(title: str, subtitle: Any = None) -> Component:
     return dmc.Stack(parts, gap=2, mb="md")
 
 
+def create_section(title: str, content: Any) -> Component:
+    """A part of a page under its own title."""
+    return html.Section([dmc.Title(title, order=2, size="h3", mt="xl", mb="sm"), content])
+
+
 def register(
     app: Dash, pages: Mapping[str, CreatePage], sources: Sources, *, signed_in: bool
 ) -> None:
@@ -109,10 +113,7 @@ def register(
         create_page = pages.get((path or "/").rstrip("/") or "/")
         if create_page is None:
             return create_empty("There is no such page", "Choose one from the menu.")
-        try:
-            return create_page(sources, query_values(search))
-        except ChurnError as error:
-            return create_failure(error)
+        return create_or_explain(create_page, sources, query_values(search))
 
     def create_layout() -> Component:
         asked = _asked_for()

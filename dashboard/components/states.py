@@ -1,5 +1,8 @@
 """What a page shows when there is nothing to show: empty, loading, or something is down."""
 
+from collections.abc import Callable
+from typing import Any
+
 import dash_mantine_components as dmc
 from dash import html
 from dash.development.base_component import Component
@@ -32,6 +35,14 @@ def create_failure(error: ChurnError) -> Component:
         className="failure",
         **{"data-state": "failure"},
     )
+
+
+def create_or_explain(create: Callable[..., Component], *arguments: Any) -> Component:
+    """What is to be shown, or why it cannot be."""
+    try:
+        return create(*arguments)
+    except ChurnError as error:
+        return create_failure(error)
 
 
 def error_title(error: ChurnError) -> str:

@@ -1,6 +1,6 @@
 """Tables of words and numbers: scrollable by keyboard, and one card for each row on a phone."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from dash import html
@@ -13,10 +13,23 @@ def create_table(
     names: Sequence[str], rows: Sequence[Sequence[Any]], label: str, **more: Any
 ) -> Component:
     """A table with a header for each column; the first cell of a row names the row."""
-    head = html.Thead(html.Tr([html.Th(name, scope="col") for name in names]))
+    head = create_head(names)
     body = html.Tbody([_create_row(names, row) for row in rows])
     table = html.Table([head, body], className="plain stacked", **more)
     return create_scroll(table, label)
+
+
+def create_head(names: Sequence[Any]) -> Component:
+    """The headers of a table's columns."""
+    return html.Thead(html.Tr([html.Th(name, scope="col") for name in names]))
+
+
+def create_figures(figures: Iterable[tuple[str, str]]) -> Component:
+    """Names and their figures, side by side."""
+    cards = [
+        html.Div([html.Dt(name), html.Dd(value)], className="figure") for name, value in figures
+    ]
+    return html.Dl(cards, className="figures")
 
 
 def _create_row(names: Sequence[str], row: Sequence[Any]) -> Component:

@@ -87,7 +87,6 @@ def _create_slider(
                 step=step,
                 value=value,
                 updatemode="drag",
-                labelAlwaysOn=False,
                 thumbLabel=name,
                 size="sm",
                 marks=[{"value": value, "label": "now"}],

@@ -1,7 +1,6 @@
 """The dashboard's way to the API: the key stays here, and every failure is said in plain words."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import httpx
@@ -19,22 +18,12 @@ class ApiDown(ChurnError):
     """The API did not answer."""
 
 
-@dataclass(frozen=True)
-class FieldFault:
-    """One field that the API refused; `row` within the request."""
-
-    field: str
-    expected: str
-    found: str
-    row: int | None = None
-
-
 class ApiProblem(ChurnError):
-    """The API answered with a problem document."""
+    """The API answered with a problem document; `faults` says by field what was expected."""
 
-    def __init__(self, status: int, detail: str, faults: tuple[FieldFault, ...] = ()) -> None:
+    def __init__(self, status: int, detail: str, faults: Mapping[str, str]) -> None:
         super().__init__(detail)
-        self.status, self.detail, self.faults = status, detail, faults
+        self.status, self.faults = status, faults
 
 
 class ChurnApi:
@@ -99,15 +88,7 @@ def _problem(answer: httpx.Response) -> ApiProblem:
         document = {}
     if not isinstance(document, dict):
         document = {}
-    faults = tuple(
-        FieldFault(
-            str(each.get("field", "")),
-            str(each.get("expected", "")),
-            str(each.get("found", "")),
-            each.get("row"),
-        )
-        for each in document.get("errors", ())
-        if isinstance(each, dict)
-    )
+    errors = [each for each in document.get("errors", ()) if isinstance(each, dict)]
+    faults = {str(each.get("field")): f"expected {each.get('expected', '')}" for each in errors}
     detail = document.get("detail") or f"the API answered {answer.status_code}"
     return ApiProblem(answer.status_code, str(detail), faults)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 from typing import Any, Self
-from urllib.parse import parse_qs
+from urllib.parse import parse_qsl
 
 CALLS_MAX = 50_000  # of one campaign
 
@@ -71,10 +71,9 @@ LIMITS: dict[str, tuple[float, float]] = {
 def query_values(search: str | None) -> dict[str, str]:
     """A URL's query as a plain dictionary, the last value of each name; {} if it has too many."""
     try:
-        pairs = parse_qs((search or "").removeprefix("?"), max_num_fields=FIELDS_MAX)
+        return dict(parse_qsl((search or "").removeprefix("?"), max_num_fields=FIELDS_MAX))
     except ValueError:
         return {}
-    return {name: values[-1] for name, values in pairs.items()}
 
 
 def _number(value: Any) -> float | None:

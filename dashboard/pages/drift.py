@@ -7,8 +7,8 @@ from dash import ClientsideFunction, Dash, Input, html
 from dash.development.base_component import Component
 
 from dashboard.components import heat_map
-from dashboard.components.shell import create_heading
-from dashboard.components.states import create_empty, sentence
+from dashboard.components.shell import create_heading, create_section
+from dashboard.components.states import create_empty, create_or_explain, sentence
 from dashboard.components.tables import create_table
 from dashboard.data.drift_days import main_group, read_days
 from dashboard.data.sources import Sources
@@ -42,14 +42,14 @@ def create_page(sources: Sources, query: Mapping[str, str]) -> Component:
     detail = None
     chosen = query.get("day", ""), query.get("feature", "")
     if all(chosen):
-        detail = heat_map.show_cell_detail(sources, *chosen)
+        detail = create_or_explain(heat_map.create_cell_detail, sources, *chosen)
     return html.Div(
         [
             create_heading("Drift", drift_sentence(days)),
             dmc.Paper(heat_map.create_heat_map(days[::-1], chosen), mb="md"),
             html.Div(detail, id="drift-detail", **{"aria-live": "polite"}),
-            _section("What followed", create_consequences(days)),
-            _section("Evidently report", create_report(days, shown)),
+            create_section("What followed", create_consequences(days)),
+            create_section("Evidently report", create_report(days, shown)),
         ]
     )
 
@@ -148,7 +148,3 @@ def register(app: Dash, sources: Sources) -> None:
         Input("report-day", "value"),
         prevent_initial_call=True,
     )
-
-
-def _section(title: str, content: Component) -> Component:
-    return html.Section([dmc.Title(title, order=2, size="h3", mt="xl", mb="sm"), content])

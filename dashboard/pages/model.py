@@ -11,20 +11,15 @@ from dash.development.base_component import Component
 from dashboard import charts
 from dashboard.components import versions
 from dashboard.components.chart_card import create_chart
-from dashboard.components.shell import create_heading
-from dashboard.components.states import create_empty, create_failure
-from dashboard.data.champions import (
-    Champion,
-    read_evaluation,
-    read_gates,
-    read_versions,
-)
+from dashboard.components.shell import create_heading, create_section
+from dashboard.components.states import create_empty, create_or_explain
+from dashboard.components.tables import create_figures, create_head
+from dashboard.data.champions import Champion, read_evaluation, read_gates, read_versions
 from dashboard.data.rules import CallRules
 from dashboard.data.sources import Sources
 from dashboard.labels import percent
 from include.champion.versions import CARD_FILE, Evaluation, read_files
 from include.customers.contacts import Group, compare_groups
-from include.errors import ChurnError
 
 PATH = "/model"
 CARD_FIGURES = {
@@ -51,13 +46,14 @@ def create_page(sources: Sources, query: Mapping[str, str]) -> Component:
                 ),
             ]
         )
+    rules = CallRules.from_values(dict(query))
     return html.Div(
         [
             create_heading("Model", _subtitle(champion)),
-            _create_evaluation(sources, champion, CallRules.from_values(dict(query))),
-            _section("Did the calls help?", _create_campaigns(sources)),
-            _section("Versions", _create_history(sources, champion)),
-            _section("Model card", _create_card(sources, champion)),
+            create_or_explain(_create_evaluation, sources, champion, rules),
+            create_section("Did the calls help?", create_or_explain(_create_campaigns, sources)),
+            create_section("Versions", _create_history(sources, champion)),
+            create_section("Model card", _create_card(sources, champion)),
         ]
     )
 
@@ -77,12 +73,8 @@ def _subtitle(champion: Champion) -> str:
 
 
 def _create_evaluation(sources: Sources, champion: Champion, rules: CallRules) -> Component:
-    try:
-        found = read_evaluation(sources.store, champion.manifest)
-        revenue = typical_revenue(sources, champion)
-    except ChurnError as error:
-        return create_failure(error)
-    shown = evaluation_charts(found, rules, revenue)
+    found = read_evaluation(sources.store, champion.manifest)
+    shown = evaluation_charts(found, rules, typical_revenue(sources, champion))
     return html.Div(
         [
             _create_figures(found),
@@ -135,8 +127,7 @@ def _create_figures(found: Evaluation) -> Component:
         if name in found.metrics
     ]
     shown.append(("Hold-out customers", f"{found.holdout_rows:,}"))
-    items = [html.Div([html.Dt(name), html.Dd(value)], className="figure") for name, value in shown]
-    return dmc.Paper(html.Dl(items, className="figures"), mb="md")
+    return dmc.Paper(create_figures(shown), mb="md")
 
 
 def create_confusion(found: Evaluation) -> Component:
@@ -148,13 +139,8 @@ def create_confusion(found: Evaluation) -> Component:
         f"{found.holdout_rows:,} customers; {percent(right_leave / flagged)} of them really left, "
         f"and {missed:,} leavers were missed."
     )
-    rows = [
-        ("Stayed", right_stay, false_alarm),
-        ("Left", missed, right_leave),
-    ]
-    head = html.Thead(
-        html.Tr([html.Th(t, scope="col") for t in ("", "Predicted to stay", "Predicted to leave")])
-    )
+    rows = [("Stayed", right_stay, false_alarm), ("Left", missed, right_leave)]
+    head = create_head(("", "Predicted to stay", "Predicted to leave"))
     body = [
         html.Tr([html.Th(name, scope="row"), html.Td(f"{stay:,}"), html.Td(f"{leave:,}")])
         for name, stay, leave in rows
@@ -169,11 +155,7 @@ def create_confusion(found: Evaluation) -> Component:
 
 
 def _create_campaigns(sources: Sources) -> Component:
-    try:
-        listed, control = compare_groups(sources.engine)
-    except ChurnError as error:
-        return create_failure(error)
-    return dmc.Paper(dmc.Text(campaign_sentence(listed, control)))
+    return dmc.Paper(dmc.Text(campaign_sentence(*compare_groups(sources.engine))))
 
 
 def campaign_sentence(listed: Group, control: Group) -> str:
@@ -235,7 +217,3 @@ def _create_card(sources: Sources, champion: Champion) -> Component:
     card = read_files(sources.store, champion.manifest, [CARD_FILE])[CARD_FILE]
     text = card.decode("utf-8", "replace")
     return dmc.Paper(dcc.Markdown(text, link_target="_blank", className="card scroll"))
-
-
-def _section(title: str, content: Component) -> Component:
-    return html.Section([dmc.Title(title, order=2, size="h3", mt="xl", mb="sm"), content])

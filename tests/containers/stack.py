@@ -159,16 +159,6 @@ class RunningStack:
             found.update(batch.column("request_id").to_pylist())
         return found
 
-    def memory(self) -> dict[str, str]:
-        """What each container uses."""
-        names = {each["Id"][:12]: each["Config"]["Labels"][SERVICE_LABEL] for each in self._up()}
-        asked = _docker("stats", "--no-stream", "--format", "{{json .}}", *names)
-        rows = [json.loads(line) for line in asked.splitlines()]
-        return {names[row["ID"][:12]]: row["MemUsage"].split(" /")[0] for row in rows}
-
-    def _up(self) -> list[dict[str, Any]]:
-        return [each for each in self.compose.containers() if each["State"]["Running"]]
-
 
 def records(count: int, *, seed: int = 7) -> list[dict[str, Any]]:
     """Made-up customers as a client sends them."""
@@ -237,19 +227,9 @@ def running_stack(folder: Path, *, project: str = "") -> Iterator[RunningStack]:
 
 def startable(compose: Compose) -> list[str]:
     """All services; where images cannot be pulled, those whose image is on this machine."""
-    wanted = _images(compose)
+    wanted = yaml.safe_load(compose.run("config"))["services"]
     present = set(_docker("images", "--format", "{{.Repository}}:{{.Tag}}").split())
-    return [name for name, image in wanted.items() if image in present]
-
-
-def inspect_network(name: str) -> dict[str, Any]:
-    """What docker knows of a network."""
-    return dict(json.loads(_docker("network", "inspect", name))[0])
-
-
-def _images(compose: Compose) -> dict[str, str]:
-    services = yaml.safe_load(compose.run("config"))["services"]
-    return {name: service["image"] for name, service in services.items()}
+    return [name for name, service in wanted.items() if service["image"] in present]
 
 
 def _docker(*arguments: str) -> str:

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,48 +12,17 @@ import yaml
 
 from include.settings import PROJECT
 from include.store import LocalStore
-from tests.infra.watched import PROMETHEUS, Watched, watched_stack
+from tests.infra.expressions import (
+    BOARDS,
+    metrics_named,
+    names_in,
+    panel_expressions,
+    panels,
+)
+from tests.infra.watched import Watched, watched_stack
 from tests.webapp.champions import make_version, publish, records
 
 GRAFANA = PROJECT / "infra" / "grafana"
-BOARDS = sorted((GRAFANA / "dashboards").glob("*.json"))
-# What is left of an expression when matchers, groupings, ranges and functions are gone.
-MATCHERS = re.compile(r"\{[^}]*\}|\[[^]]*\]|\"[^\"]*\"")
-GROUPING = re.compile(r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)")
-NAME = re.compile(r"(?<![\w.:])[a-zA-Z_:][\w:]*(?!\s*\()(?![\w:])")
-WORDS = {"and", "or", "unless", "offset", "bool", "sum", "min", "max", "count", "avg"}
-
-
-def board(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(path.read_text())
-    return found
-
-
-def panels() -> list[tuple[str, dict[str, Any]]]:
-    return [
-        (f"{path.stem}: {panel['title']}", panel)
-        for path in BOARDS
-        for panel in board(path)["panels"]
-        if panel["type"] != "row"
-    ]
-
-
-def expressions() -> list[str]:
-    return [target["expr"] for _, panel in panels() for target in panel["targets"]]
-
-
-def rule_expressions() -> list[str]:
-    rules = [yaml.safe_load(path.read_text()) for path in (PROMETHEUS / "rules").glob("*.yml")]
-    return [rule["expr"] for each in rules for group in each["groups"] for rule in group["rules"]]
-
-
-def names_in(expression: str) -> set[str]:
-    bare = GROUPING.sub(" ", MATCHERS.sub(" ", expression))
-    return {name for name in NAME.findall(bare) if name not in WORDS and not _is_duration(name)}
-
-
-def _is_duration(word: str) -> bool:
-    return re.fullmatch(r"(\d+[smhdwy])+", word) is not None
 
 
 def test_names_are_found_in_an_expression() -> None:
@@ -83,7 +51,7 @@ def test_grafana_finds_the_dashboards_where_they_are_mounted() -> None:
 
 @pytest.mark.parametrize("path", BOARDS, ids=lambda path: str(path.stem))
 def test_a_dashboard_needs_nothing_by_hand_and_its_panels_do_not_overlap(path: Path) -> None:
-    found = board(path)
+    found = json.loads(path.read_text())
     assert found["templating"]["list"] == [] and "$" not in path.read_text()
     assert len({panel["id"] for panel in found["panels"]}) == len(found["panels"])
     cells = [cell for panel in found["panels"] for cell in _cells(panel["gridPos"])]
@@ -104,7 +72,7 @@ def test_a_panel_explains_itself(title: str, panel: dict[str, Any]) -> None:
 
 
 def test_the_dashboards_show_what_operators_ask_about() -> None:
-    shown = set().union(*(names_in(each) for each in expressions()))
+    shown = set().union(*(names_in(each) for each in panel_expressions()))
     assert shown >= {
         *("churn:predictions:rate5m", "churn:prediction_latency_seconds:quantile5m"),
         *("churn:answers_failed:share5m", "prediction_output_distribution_total"),
@@ -133,14 +101,13 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
 
 @pytest.mark.slow
 def test_every_panel_has_data(stack: Watched) -> None:
-    empty = [each for each in expressions() if not stack.query(each)]
+    empty = [each for each in panel_expressions() if not stack.query(each)]
     assert empty == []
 
 
 @pytest.mark.slow
 def test_every_metric_that_is_named_exists(stack: Watched) -> None:
-    named = set().union(*(names_in(each) for each in expressions() + rule_expressions()))
-    assert named - stack.names() == set()
+    assert metrics_named() - stack.names() == set()
 
 
 @pytest.mark.slow

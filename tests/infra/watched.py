@@ -4,7 +4,6 @@ Everything listens on loopback. Prometheus has the project's own configuration w
 and is in a hurry: it looks each second, and its rules' minutes are seconds.
 """
 
-import json
 import os
 import re
 import shutil
@@ -15,13 +14,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import yaml
+from werkzeug.serving import make_server
+from werkzeug.wrappers import Request, Response
 
 from tests.infra.dag_signals import airflow_settings
 from tests.ports import free_ports
@@ -224,20 +224,16 @@ def _healthy(port: int) -> bool:
 
 @contextmanager
 def _answering(receiver: Receiver) -> Iterator[None]:
-    class Hook(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            if receiver.accepts:
-                receiver.heard.append(body)
-            self.send_response(200 if receiver.accepts else 400)
-            self.end_headers()
+    @Request.application
+    def hook(request: Request) -> Response:
+        if receiver.accepts:
+            receiver.heard.append(request.get_json())
+        return Response(status=200 if receiver.accepts else 400)
 
-        def log_message(self, *_: Any) -> None:
-            """Say nothing of each notification."""
-
-    with ThreadingHTTPServer(("127.0.0.1", receiver.port), Hook) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield
-        finally:
-            server.shutdown()
+    server = make_server("127.0.0.1", receiver.port, hook)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -35,7 +35,7 @@ SERIOUS = {"serious", "critical"}
 
 @pytest.mark.parametrize("path", PAGES)
 def test_page_is_quiet_and_usable(dashboard: Dashboard, open_page: OpenPage, path: str) -> None:
-    page, looked = open_page(dashboard.url + path)
+    page = open_page(dashboard.url + path)
     page.get_by_text(PAGES[path]).first.wait_for()
     if path in READY:
         page.locator(READY[path]).first.wait_for()
@@ -45,8 +45,6 @@ def test_page_is_quiet_and_usable(dashboard: Dashboard, open_page: OpenPage, pat
     assert objections(page) == []
     page.set_viewport_size({"width": 390, "height": 844})
     until(page, "document.documentElement.scrollWidth <= innerWidth")
-    assert looked.errors == []
-    assert looked.outside == []
 
 
 def objections(page: "Page") -> list[str]:
@@ -82,10 +80,9 @@ def test_calls_are_judged_by_their_control_group(
 
 
 def test_evidently_report_is_shut_in(dashboard: Dashboard, open_page: OpenPage) -> None:
-    page, looked = open_page(dashboard.url + "/drift")
+    page = open_page(dashboard.url + "/drift")
     frame = page.frame_locator("#report-frame")
     frame.get_by_text("Evidently's page").wait_for()
     page.get_by_role("button", name="20 Nov, Age").click()
     page.get_by_text("31 % of customers differ, drifted").first.wait_for()
     assert "feature=Customer_Age" in page.url
-    assert looked.errors == []

@@ -58,12 +58,11 @@ def prometheus(api: Server, tmp_path: Path) -> Iterator[str]:
 
 
 def test_page_counts_what_is_asked(dashboard: Dashboard, api: Server, open_page: OpenPage) -> None:
-    page, looked = open_page(dashboard.url + "/service")
+    page = open_page(dashboard.url + "/service")
     page.get_by_text("answers since it began").wait_for()
     ask(api, times=3)
     page.evaluate("dash_clientside.set_props('service-tick', {n_intervals: 1})")
     page.get_by_text("times a second over the last").wait_for()
-    assert looked.errors == []
 
 
 @pytest.mark.slow
@@ -72,10 +71,9 @@ def test_page_reads_prometheus(
 ) -> None:
     api.until(lambda: asked_again(api, prometheus), seconds=60)
     url = serve(Settings(var_dir=tmp_path, prometheus_url=prometheus, api_url=api.url))
-    page, looked = open_page(url + "/service")
+    page = open_page(url + "/service")
     page.get_by_text("Live figures from Prometheus").wait_for()
     page.get_by_text("times a second over the last 5 minutes").wait_for()
-    assert looked.errors == []
 
 
 def asked_again(api: Server, prometheus: str) -> bool:
@@ -93,5 +91,5 @@ def test_page_says_that_prometheus_is_down(
 ) -> None:
     nobody = "http://127.0.0.1:9"
     url = serve(Settings(var_dir=tmp_path, prometheus_url=nobody, api_url=api.url))
-    page, _ = open_page(url + "/service")
+    page = open_page(url + "/service")
     page.get_by_text("did not answer").wait_for()
