@@ -69,7 +69,7 @@ class Column(_Frozen):
             raise ValueError(f"{self.name}: a category column lists its categories, each once")
         if self.type != "category" and self.categories:
             raise ValueError(f"{self.name}: only a category column lists categories")
-        if self.type in {"integer", "float"} and not self._low < self._high:
+        if self.type in {"integer", "float"} and not self.low < self.high:
             raise ValueError(f"{self.name}: minimum must be below maximum")
         for choice in (self.positive, self.unknown_as):
             if choice is not None and choice not in self.categories:
@@ -84,7 +84,7 @@ class Column(_Frozen):
         if self.type == "timestamp":
             return "a date and time"
         noun = "an integer" if self.type == "integer" else "a number"
-        return f"{noun} from {self._low:.16g} to {self._high:.16g}"
+        return f"{noun} from {self.low:.16g} to {self.high:.16g}"
 
     @cached_property
     def ordinals(self) -> dict[str, float]:
@@ -92,11 +92,13 @@ class Column(_Frozen):
         return {category: float(place) for place, category in enumerate(self.categories)}
 
     @property
-    def _low(self) -> float:
+    def low(self) -> float:
+        """The least that it may hold."""
         return -math.inf if self.minimum is None else self.minimum
 
     @property
-    def _high(self) -> float:
+    def high(self) -> float:
+        """The most that it may hold."""
         return math.inf if self.maximum is None else self.maximum
 
     @cached_property
@@ -132,7 +134,7 @@ class Column(_Frozen):
         return number
 
     def _number_judge(self) -> "Callable[[object], float | None]":
-        low, high, whole = self._low, self._high, self.type == "integer"
+        low, high, whole = self.low, self.high, self.type == "integer"
 
         def number(value: Any) -> float | None:
             kind = type(value)
@@ -145,7 +147,7 @@ class Column(_Frozen):
 
     def _in_range(self, data: "NDArray[np.float64]") -> "NDArray[np.float64]":
         # NaN fails both comparisons, and so do the infinities where there are no bounds.
-        right = (data >= self._low) & (data <= self._high) & np.isfinite(data)
+        right = (data >= self.low) & (data <= self.high) & np.isfinite(data)
         if self.type == "integer":
             right &= data == np.floor(data)
         return data if right.all() else np.where(right, data, np.nan)

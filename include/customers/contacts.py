@@ -5,7 +5,7 @@ state needs no grouping. A row hides its customer from the list of open calls un
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, Literal, TypeAlias, get_args
@@ -170,18 +170,10 @@ def _outcomes(kind: str, campaigns: "sa.Select[Any]") -> "sa.Select[Any]":
 
 
 def _row(given: Mark, now: datetime) -> dict[str, Any]:
-    return {
-        "customer": given.customer,
-        "kind": given.kind,
-        "result": given.result,
-        "note": given.note,
-        "campaign": given.campaign,
-        "probability": given.probability,
-        "model_version": given.model_version,
-        "marked_at": utc(now),
-        "hidden_until": utc(now + timedelta(days=given.hidden_days)),
-        "is_current": 1,
-    }
+    row = asdict(given)
+    del row["days"]
+    until = utc(now + timedelta(days=given.hidden_days))
+    return {**row, "marked_at": utc(now), "hidden_until": until, "is_current": 1}
 
 
 def utc(moment: datetime) -> datetime:

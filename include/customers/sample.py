@@ -8,14 +8,13 @@ from the published data.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict
 from scipy.special import ndtr
 
 from include.contract import Contract, load_contract
@@ -68,15 +67,6 @@ class Table(_Frozen):
     at_most: tuple[float, ...]
     share: tuple[float, ...]
 
-    @model_validator(mode="after")
-    def _cumulative(self) -> Self:
-        ends = (self.share[0], self.share[-1]) if len(self.share) > 1 else None
-        if ends != (0.0, 1.0) or len(self.share) != len(self.at_most):
-            raise ValueError("a table has as many values as shares, and its shares go from 0 to 1")
-        if min(np.diff(self.at_most)) <= 0 or min(np.diff(self.share)) < 0:
-            raise ValueError("a table's values rise, and its shares never fall")
-        return self
-
     def values(self, uniform: Floats, *, decimals: int) -> Floats:
         """Uniform numbers as the column's values, on its grid of 10^-decimals."""
         step = 10.0**decimals
@@ -90,36 +80,18 @@ class Segment(_Frozen):
     """
 
     attrited: bool
-    share: Annotated[float, Field(gt=0, le=1)]
+    share: float
     numeric: dict[str, Table]
-    categories: dict[str, dict[str, Annotated[float, Field(ge=0, le=1)]]]
+    categories: dict[str, dict[str, float]]
     correlations: dict[str, tuple[float, ...]]
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        names = (*self.numeric, *self.categories)
-        if tuple(self.correlations) != names:
-            raise ValueError("the correlations name every numeric column, then every category")
-        if [len(row) for row in self.correlations.values()] != list(range(len(names))):
-            raise ValueError("each correlation row has one number for every column before its own")
-        try:
-            _ = self.mixing
-        except np.linalg.LinAlgError as error:
-            raise ValueError("the correlations are not those of any numbers") from error
-        return self
-
-    @cached_property
-    def mixing(self) -> Floats:
-        """The columns × columns matrix that gives independent normal rows these correlations."""
-        correlations: Floats = np.eye(len(self.correlations))
-        for place, row in enumerate(self.correlations.values()):
-            correlations[place, :place] = row
-            correlations[:place, place] = row
-        return np.asarray(np.linalg.cholesky(correlations).T, dtype=np.float64)
 
     def draw(self, rows: int, *, contract: Contract, rng: np.random.Generator) -> Customers:
         """That many customers of the segment."""
-        latent = rng.standard_normal((rows, len(self.correlations))) @ self.mixing
+        correlations: Floats = np.eye(len(self.correlations))
+        for place, row in enumerate(self.correlations.values()):
+            correlations[place, :place] = row  # cholesky reads no more than this triangle
+        mixing = np.linalg.cholesky(correlations).T
+        latent = rng.standard_normal((rows, len(correlations))) @ mixing
         uniform = dict(zip(self.correlations, ndtr(latent).T, strict=True))
         drawn = {
             name: table.values(uniform[name], decimals=DECIMALS.get(name, 0))
@@ -136,17 +108,9 @@ class Segment(_Frozen):
 class Statistics(_Frozen):
     """What `sample.json` holds; the standard deviations are those of the whole population."""
 
-    attrited_share: Annotated[float, Field(ge=0, le=1)]
-    standard_deviations: dict[str, Annotated[float, Field(gt=0)]]
+    attrited_share: float
+    standard_deviations: dict[str, float]
     segments: tuple[Segment, ...]
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        if {segment.attrited for segment in self.segments} != {False, True}:
-            raise ValueError("each class has at least one segment")
-        if set(self.standard_deviations) != set(SHIFTABLE):
-            raise ValueError(f"standard_deviations has one number for each of {SHIFTABLE}")
-        return self
 
     def segment_shares(self, attrited_share: float) -> Floats:
         """Each segment's share of a population with that share of attrited customers."""
@@ -219,38 +183,22 @@ def sample_customers(
             customers[name] = _shifted(name, customers, shift, contract, rng)
     if drift.changed_rule:
         attrited = _relabelled(customers, attrited, rng)
-    return _frame(first_key, attrited, customers | derived_columns(customers), contract)
+    limit, balance = customers["Credit_Limit"], customers["Total_Revolving_Bal"]
+    customers["Avg_Open_To_Buy"] = np.round(limit - balance, 1)
+    customers["Avg_Utilization_Ratio"] = np.round(balance / limit, 3)
+    return _frame(first_key, attrited, customers, contract)
 
 
 @cache
-def load_statistics(path: Path = STATISTICS_FILE) -> Statistics:
-    """Read the generator's statistics; ConfigurationError says what is wrong with them."""
-    try:
-        return Statistics.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        raise ConfigurationError(
-            f"cannot use the sample's statistics {path}: {error};"
-            " derive them again with research/fit_sample.py"
-        ) from error
-
-
-def derived_columns(customers: Customers) -> Customers:
-    """Open-to-buy and utilisation from limit and balance, rounded as published."""
-    limit, balance = customers["Credit_Limit"], customers["Total_Revolving_Bal"]
-    return dict(
-        zip(DERIVED, (np.round(limit - balance, 1), np.round(balance / limit, 3)), strict=True)
-    )
-
-
-def balances(share: Floats, limit: Floats) -> Floats:
-    """Whole-dollar balances from their share of the smaller of limit and largest balance."""
-    return np.floor(share * np.minimum(limit, LARGEST_BALANCE) + 0.5)
+def load_statistics() -> Statistics:
+    """Read the generator's statistics, as `research/fit_sample.py` has derived them."""
+    return Statistics.model_validate_json(STATISTICS_FILE.read_bytes())
 
 
 def _check_request(
     rows: int, seed: int, first_key: int, attrited_share: float | None, contract: Contract
 ) -> None:
-    low, high = _range(contract, contract.key.name)
+    low, high = contract.key.low, contract.key.high
     if rows < 1:
         raise ConfigurationError(f"rows must be at least 1, found {rows}")
     if seed < 0:
@@ -262,12 +210,6 @@ def _check_request(
         )
     if attrited_share is not None and not 0 <= attrited_share <= 1:
         raise ConfigurationError(f"attrited_share must be from 0 to 1, found {attrited_share}")
-
-
-def _range(contract: Contract, name: str) -> tuple[float, float]:
-    column = contract.column(name)
-    low = -np.inf if column.minimum is None else column.minimum
-    return low, np.inf if column.maximum is None else column.maximum
 
 
 def _draw(
@@ -284,7 +226,8 @@ def _draw(
         for name, values in segment.draw(len(places), contract=contract, rng=rng).items():
             customers[name][places] = values
     limit = customers["Credit_Limit"] = np.maximum(customers["Credit_Limit"], LOWEST_LIMIT)
-    customers["Total_Revolving_Bal"] = balances(customers.pop(BALANCE_SHARE), limit)
+    most = np.minimum(limit, LARGEST_BALANCE)
+    customers["Total_Revolving_Bal"] = np.floor(customers.pop(BALANCE_SHARE) * most + 0.5)
     return customers, attrited
 
 
@@ -309,7 +252,7 @@ def _shifted(
     step = 10.0**decimals
     values = customers[name]
     moves = np.floor(shift * step + rng.random(len(values))) / step
-    low, high = _range(contract, name)
+    low, high = contract.column(name).low, contract.column(name).high
     if name == "Credit_Limit":
         return np.clip(values + moves, np.maximum(customers["Total_Revolving_Bal"], 1.0), high)
     if name == "Total_Revolving_Bal":

@@ -145,26 +145,18 @@ def score_rows(
     return pa.Table.from_arrays(columns, schema=SCHEMA)
 
 
-def faults_of(
-    frame: "pd.DataFrame", matrix: "NDArray[np.float64]", manifest: Manifest
-) -> list[dict[str, Any]]:
+def faults_of(frame: "pd.DataFrame", manifest: Manifest) -> list[dict[str, Any]]:
     """Why customers cannot be scored: each value that breaks the version's contract."""
-    from include.contract import describe
-
-    faults = []
-    for row, place in np.argwhere(np.isnan(matrix)):
-        column = manifest.contract.column(manifest.columns[place])
-        value = frame[column.name].iloc[row]
-        missing = value is None or value != value
-        faults.append(
-            {
-                "customer": int(frame[manifest.contract.key.name].iloc[row]),
-                "column": column.name,
-                "expected": column.expected,
-                "found": describe(None if missing else value),
-            }
-        )
-    return faults
+    keys = frame[manifest.contract.key.name].tolist()
+    return [
+        {
+            "customer": int(keys[fault.position]),
+            "column": fault.column,
+            "expected": fault.expected,
+            "found": fault.found,
+        }
+        for fault in sorted(manifest.contract.column_faults(frame[list(manifest.columns)]))
+    ]
 
 
 def _explainer(leaves: Leaves, model: bytes, version: str) -> ContributionTables | Leaves:

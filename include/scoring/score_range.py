@@ -154,7 +154,7 @@ def _scored(
     matrix = manifest.contract.matrix(frame, manifest.columns)
     good = ~np.isnan(matrix).any(axis=1)
     bad = np.flatnonzero(~good)
-    tally.faults += bulk.faults_of(frame.iloc[bad], matrix[bad], manifest)
+    tally.faults += bulk.faults_of(frame.iloc[bad], manifest)
     tally.unscorable_rows += len(bad)
     tally.lap("check")
     if not good.any():

@@ -186,10 +186,8 @@ def test_an_empty_table_has_no_faults() -> None:
 
 def test_missing_columns_are_named_and_only_labelled_at_may_be_absent() -> None:
     assert CONTRACT.missing_columns(customer()) == []
-    assert CONTRACT.missing_columns(set(customer()) - {"Gender", "CLIENTNUM"}) == [
-        "CLIENTNUM",
-        "Gender",
-    ]
+    present = set(customer()) - {"Gender", "CLIENTNUM"}
+    assert CONTRACT.missing_columns(present) == ["CLIENTNUM", "Gender"]
 
 
 # --- the choice of columns

@@ -286,7 +286,7 @@ def test_the_command_checks_a_file_and_changes_nothing(
     assert set(tmp_path.iterdir()) <= {path}
 
 
-def test_a_check_holds_one_block_and_the_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_check_holds_one_block_and_the_keys() -> None:
     read = read_csv(THREE.encode(), CONTRACT, keeps_rows=False)
     assert (read.customers, len(read.frame)) == (3, 0)
 

@@ -1,7 +1,6 @@
 """The sample customers: whole, repeatable, like the real ones, and drifting exactly as asked."""
 
 import io
-import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 from scipy.stats import ks_2samp
@@ -62,11 +61,8 @@ def roc_auc(model: XGBClassifier, frame: pd.DataFrame) -> float:
     return float(roc_auc_score(attrited(frame), scores))
 
 
-@settings(max_examples=50, deadline=None)
 @given(rows=st.integers(1, 400), seed=st.integers(0, 2**63), drift=drifts)
-def test_any_sample_keeps_the_contract_and_the_identities(
-    rows: int, seed: int, drift: Drift
-) -> None:
+def test_any_sample_keeps_the_contract_and_comes_again(rows: int, seed: int, drift: Drift) -> None:
     frame = sample_customers(rows, seed=seed, drift=drift)
     check = CONTRACT.check_frame(frame)
     assert check.faults.empty, check.faults
@@ -74,13 +70,7 @@ def test_any_sample_keeps_the_contract_and_the_identities(
     limit, balance = frame["Credit_Limit"], frame["Total_Revolving_Bal"]
     np.testing.assert_allclose(frame["Avg_Open_To_Buy"], limit - balance, rtol=0, atol=1e-9)
     np.testing.assert_array_equal(frame["Avg_Utilization_Ratio"], (balance / limit).round(3))
-
-
-@settings(max_examples=10, deadline=None)
-@given(rows=st.integers(1, 200), seed=st.integers(0, 2**32), drift=drifts)
-def test_the_same_arguments_give_the_same_frame(rows: int, seed: int, drift: Drift) -> None:
-    first, again = (sample_customers(rows, seed=seed, drift=drift) for _ in range(2))
-    assert_frame_equal(first, again)
+    assert_frame_equal(sample_customers(rows, seed=seed, drift=drift), frame)
 
 
 def test_columns_keys_and_values_are_as_asked() -> None:
@@ -125,10 +115,7 @@ def test_limit_and_balance_move_towards_each_other_and_stop() -> None:
 
 
 def test_the_changed_rule_changes_labels_alone() -> None:
-    before, after = (
-        sample_customers(3000, seed=6),
-        sample_customers(3000, seed=6, drift=CHANGED_RULE),
-    )
+    before, after = (sample_customers(3000, seed=6, drift=d) for d in (NO_DRIFT, CHANGED_RULE))
     assert_frame_equal(after.drop(columns="Attrition_Flag"), before.drop(columns="Attrition_Flag"))
     changed = attrited(before) != attrited(after)
     assert before.loc[changed, "Credit_Limit"].min() >= 10_000
@@ -148,14 +135,13 @@ def test_the_changed_rule_beats_an_old_model_and_a_new_one_learns_it() -> None:
 
 def test_masses_of_the_real_data_are_there() -> None:
     frame = sample_customers(20_000, seed=12)
-    shares = {
-        "nothing owed": (frame["Total_Revolving_Bal"] == 0).mean(),
-        "most owed": (frame["Total_Revolving_Bal"] == 2517).mean(),
-        "lowest limit": (frame["Credit_Limit"] == 1438.3).mean(),
-        "highest limit": (frame["Credit_Limit"] == 34516).mean(),
-    }
-    real = [0.245, 0.050, 0.049, 0.050]
-    assert list(shares.values()) == pytest.approx(real, abs=0.01)
+    for name, value, share in (
+        ("Total_Revolving_Bal", 0, 0.245),
+        ("Total_Revolving_Bal", 2517, 0.050),
+        ("Credit_Limit", 1438.3, 0.049),
+        ("Credit_Limit", 34516, 0.050),
+    ):
+        assert (frame[name] == value).mean() == pytest.approx(share, abs=0.01)
 
 
 def test_statistics_hold_no_customer_and_are_small() -> None:
@@ -165,16 +151,13 @@ def test_statistics_hold_no_customer_and_are_small() -> None:
     assert max(len(table.share) for table in tables) < 100
 
 
-def test_each_column_is_distributed_as_in_the_real_data(bank_churners: Path) -> None:
+def test_columns_are_distributed_and_depend_on_each_other_as_in_the_real_data(
+    bank_churners: Path,
+) -> None:
     real, sample = pd.read_csv(bank_churners), sample_customers(30_000, seed=13)
     assert list(real) == list(sample)
-    distances = {name: ks_2samp(real[name], sample[name]).statistic for name in SHIFTABLE}
-    distances |= {name: ks_2samp(real[name], sample[name]).statistic for name in DERIVED}
-    assert max(distances.values()) < 0.035, distances
-
-
-def test_columns_depend_on_each_other_as_in_the_real_data(bank_churners: Path) -> None:
-    real, sample = pd.read_csv(bank_churners), sample_customers(30_000, seed=14)
+    names = (*SHIFTABLE, *DERIVED)
+    assert max(ks_2samp(real[name], sample[name]).statistic for name in names) < 0.035
     ranks = [
         pd.DataFrame(CONTRACT.matrix(frame, CONTRACT.feature_names)).corr("spearman").to_numpy()
         for frame in (real, sample)
@@ -192,45 +175,18 @@ def test_a_model_trained_on_samples_knows_real_customers(bank_churners: Path) ->
     [
         (lambda: sample_customers(0, seed=1), "rows must be at least 1, found 0"),
         (lambda: sample_customers(9, seed=-1), "seed must be 0 or more, found -1"),
-        (
-            lambda: sample_customers(10, seed=1, first_key=0),
-            "keys must be from 1 to 9007199254740991, found 0 to 9",
-        ),
+        (lambda: sample_customers(10, seed=1, first_key=0), "keys must be from 1 to .* found 0 to"),
         (lambda: sample_customers(10, seed=1, first_key=2**53 - 9), "choose another first key"),
-        (lambda: sample_customers(9, seed=1, attrited_share=1.5), "from 0 to 1, found 1.5"),
         (lambda: sample_customers(9, seed=1, attrited_share=NAN), "from 0 to 1, found nan"),
         (lambda: Drift(1.0, ()), "needs both a size and columns, found shift_sd 1 and 0 columns"),
         (lambda: Drift(0.0, ("Customer_Age",)), "give both or neither"),
         (lambda: Drift(NAN, ("Customer_Age",)), "from -10 to 10 standard deviations, found nan"),
-        (lambda: Drift(11.0, ("Customer_Age",)), "from -10 to 10 standard deviations, found 11"),
-        (lambda: Drift(1.0, ("Gender",)), "must be among Customer_Age, .*, found Gender"),
-        (lambda: Drift(1.0, ("Avg_Open_To_Buy",)), "follow from limit and balance: shift those"),
+        (lambda: Drift(1.0, ("Avg_Open_To_Buy",)), "Customer_Age, .* from limit and balance: shif"),
     ],
 )
 def test_impossible_requests_are_refused(make: Callable[[], object], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         make()
-
-
-@pytest.mark.parametrize(
-    ("column", "change", "message"),
-    [
-        ("numeric", {"at_most": [1, 2], "share": [0, 0.9]}, "shares go from 0 to 1"),
-        ("numeric", {"at_most": [2, 1], "share": [0, 1]}, "a table's values rise"),
-        ("correlations", [0.5], "one number for every column before its own"),
-    ],
-)
-def test_damaged_statistics_are_refused(
-    tmp_path: Path, column: str, change: object, message: str
-) -> None:
-    statistics = json.loads(STATISTICS_FILE.read_bytes())
-    statistics["segments"][0][column]["Customer_Age"] = change
-    damaged = tmp_path / "sample.json"
-    damaged.write_text(json.dumps(statistics), "utf-8")
-    with pytest.raises(ConfigurationError, match=message):
-        load_statistics(damaged)
-    with pytest.raises(ConfigurationError, match="derive them again with research/fit_sample.py"):
-        load_statistics(tmp_path / "absent.json")
 
 
 def test_command_line_writes_the_frame_as_published(tmp_path: Path) -> None:
@@ -257,26 +213,19 @@ def test_command_line_writes_to_stdout() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "code", "message"),
     [
-        ("", "the following arguments are required: command"),
-        ("sample --rows many", "argument --rows: invalid int value: 'many'"),
-        ("sample --rows 0", "rows must be at least 1, found 0"),
-        ("sample --rows 5 --shift-sd 1", "give both or neither"),
+        ("sample --rows 5 --out /absent/customers.csv", 1, "cannot write /absent/customers.csv"),
+        ("", 2, "the following arguments are required: command"),
+        ("sample --rows 0", 2, "rows must be at least 1, found 0"),
     ],
 )
 def test_command_line_refuses_bad_arguments(
-    arguments: str, message: str, capsys: pytest.CaptureFixture[str]
+    arguments: str, code: int, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(arguments.split())
-    assert ended.value.code == 2
+    try:
+        ended: object = main(arguments.split())
+    except SystemExit as error:
+        ended = error.code
+    assert ended == code
     assert message in capsys.readouterr().err
-
-
-def test_command_line_says_when_the_file_cannot_be_written(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "absent" / "customers.csv"
-    assert main(["sample", "--rows", "5", "--out", str(out)]) == 1
-    assert f"cannot write {out}" in capsys.readouterr().err

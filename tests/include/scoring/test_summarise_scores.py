@@ -156,16 +156,13 @@ def test_the_proof_notices_a_part_that_is_not_right(sqlite_night: ScoringRun, ha
         summarise_scores(sqlite_night, portions, done)
 
 
-def test_the_proof_notices_a_range_that_was_not_scored(sqlite_night: ScoringRun) -> None:
+def test_the_proof_notices_a_range_that_was_not_scored_and_a_row_about_nobody(
+    sqlite_night: ScoringRun,
+) -> None:
     portions = plan(sqlite_night)
     done = scored(sqlite_night, portions)
     with pytest.raises(DataError, match="planned were the ranges"):
         summarise_scores(sqlite_night, portions, done[:-1])
-
-
-def test_the_proof_notices_a_row_about_nobody(sqlite_night: ScoringRun) -> None:
-    portions = plan(sqlite_night)
-    done = scored(sqlite_night, portions)
     table = score_table.table_of(sqlite_night.engine, portions[0].scored_at).name
     columns = "customer, probability, band, reasons, model_version, scored_at, has_left"
     row = "1, 0.5, 'low', '[]', '1', '2026-11-22', 0"
