@@ -40,7 +40,7 @@ class Watched:
         return ChampionHolder(
             lambda: Failing(self),  # type: ignore[arg-type,return-value]
             LastGood(self.copy),
-            poll_seconds=0.05,
+            poll_seconds=60,
             record=self.note,
         )
 
@@ -139,13 +139,6 @@ def test_a_pointer_that_leads_elsewhere_is_refused_once_and_remembered(
         holder.poll()
     assert serving(holder) == "1" and watched.outcomes == ["loaded", "refused"]
     assert caplog.text.count("is not a Pointer") == 1
-
-
-def test_a_disk_that_cannot_be_read_is_trouble_with_the_store(
-    watched: Watched, holder: ChampionHolder
-) -> None:
-    with pytest.raises(StoreUnavailable, match="could not read .*: File name too long"):
-        watched.store.read("champion/" + "x" * 300)
 
 
 def truncate(path: Path) -> None:
@@ -286,7 +279,6 @@ def test_a_restart_serves_the_local_copy_where_the_store_has_nothing_better(
     again = watched.open()
     again.start()
     again.wait_until_settled(10)
-    again.stop()
     assert serving(again) == served and set(watched.outcomes) == outcomes
 
 
