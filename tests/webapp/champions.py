@@ -5,6 +5,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from include.champion import versions
 from include.champion.onnx_scorer import Scorer
@@ -58,6 +59,20 @@ def publish(store: Store, version: Version) -> None:
 def records(rows: int, *, seed: int = 7, columns: tuple[str, ...] | None = None) -> list[Any]:
     """Customers as a client would send them."""
     return [dict(record) for record in _records(rows, seed, columns or _feature_names())]
+
+
+def model_input(manifest: Manifest, rows: list[dict[str, Any]]) -> NDArray[np.float64]:
+    """Records as a version's graph takes them."""
+    columns = [manifest.contract.column(name) for name in manifest.columns]
+    matrix = [[column.number(row[column.name]) for column in columns] for row in rows]
+    return np.array(matrix, dtype=np.float64)
+
+
+def expected(version: Version, rows: list[dict[str, Any]]) -> list[float]:
+    """What a version's graph says of records."""
+    manifest, files = version
+    scorer = Scorer(files[versions.MODEL_FILE])
+    return scorer.score(model_input(manifest, rows)).tolist()
 
 
 @cache
