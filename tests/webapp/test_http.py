@@ -4,6 +4,7 @@ import itertools
 import random
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -27,11 +28,9 @@ def exchange(server: Server, data: bytes, *, seconds: float = 10.0) -> bytes:
         sock.sendall(data)
         sock.shutdown(socket.SHUT_WR)
         parts = []
-        try:
+        with suppress(ConnectionResetError):
             while part := sock.recv(65536):
                 parts.append(part)
-        except ConnectionResetError:
-            pass
         return b"".join(parts)
 
 
