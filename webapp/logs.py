@@ -3,7 +3,6 @@
 Messages name versions, counts, routes and kinds of errors. What a client sent stays out of them.
 """
 
-import logging.config
 from contextvars import ContextVar
 from typing import Any
 
@@ -47,8 +46,3 @@ def configuration(level: str) -> dict[str, Any]:
             "botocore": {"level": "WARNING"},
         },
     }
-
-
-def configure(level: str) -> None:
-    """Configure logging in a process of our own."""
-    logging.config.dictConfig(configuration(level))

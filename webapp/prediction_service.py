@@ -4,6 +4,7 @@ import logging
 import os
 import secrets
 import threading
+import time
 from datetime import UTC, datetime
 from time import perf_counter
 
@@ -46,7 +47,6 @@ class PredictionService:
         )
         self.shipper = ShipperProcess(settings.resolved_spool_dir)
         self._id_key = settings.customer_id_key()
-        self._stopped = threading.Event()
 
     def start(self) -> None:
         """Start watching the pointer and keeping the spool, here and in a server's forks of it."""
@@ -56,13 +56,6 @@ class PredictionService:
     def _start_threads(self) -> None:
         self.holder.start()
         threading.Thread(target=self._keep_spool, name="spool", daemon=True).start()
-
-    def stop(self) -> None:
-        """Stop the background work and hand the spool over."""
-        self._stopped.set()
-        self.holder.stop()
-        self.spool.close()
-        self.shipper.stop()
 
     def champion(self) -> ServedChampion:
         """The champion that answers now; NoChampion when there is none."""
@@ -117,7 +110,8 @@ class PredictionService:
         )
 
     def _keep_spool(self) -> None:
-        while not self._stopped.wait(SYNC_SECONDS):
+        while True:
+            time.sleep(SYNC_SECONDS)
             try:
                 self.spool.tick()
                 self.shipper.ensure()

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
 
 from include.drift.findings import GroupDrift, Guard, Retraining, StartedRun
 from include.params import DriftRules
@@ -57,7 +56,13 @@ def decide(drifted: Sequence[GroupDrift], situation: Situation, rules: DriftRule
         guards=guards,
         run_id=run_id,
         decided_at=situation.now,
-        conf=_conf(own, situation, rules),
+        conf={
+            "trigger_reason": "drift",
+            "drift_date": situation.day.isoformat(),
+            "threshold": rules.rule.threshold,
+            "num_drifted_features": len(own.drifted_features),
+            "report_uri": situation.report_uri,
+        },
     )
 
 
@@ -107,16 +112,6 @@ def _none(reason: str, explanation: str, guards: tuple[Guard, ...]) -> Retrainin
         decided_at=None,
         conf=None,
     )
-
-
-def _conf(group: GroupDrift, situation: Situation, rules: DriftRules) -> dict[str, Any]:
-    return {
-        "trigger_reason": "drift",
-        "drift_date": situation.day.isoformat(),
-        "threshold": rules.rule.threshold,
-        "num_drifted_features": len(group.drifted_features),
-        "report_uri": situation.report_uri,
-    }
 
 
 def _guards(own: GroupDrift | None, situation: Situation, rules: DriftRules) -> Iterator[Guard]:

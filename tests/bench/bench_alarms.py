@@ -52,15 +52,13 @@ class Bank:
     fitted: fit.Fitted
     deviations: NDArray[np.float64]
 
-    def answers(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The model's scores of raw rows."""
-        return self.fitted.probabilities(matrix)
-
     def compare(
         self, day: NDArray[np.float64], rules: DriftRules
     ) -> dict[str, tuple[Verdict, ...]]:
         """The verdicts against each mix."""
-        columns = dict(zip(NAMES, np.column_stack([day, self.answers(day)]).T, strict=True))
+        columns = dict(
+            zip(NAMES, np.column_stack([day, self.fitted.probabilities(day)]).T, strict=True)
+        )
         places = self.reference.places
         current = {name: statistics.count(columns[name], places[name]) for name in NAMES}
         return {mix: statistics.judge(self.reference.compare(current, mix), rules) for mix in MIXES}

@@ -11,9 +11,7 @@ checkout has it, `--mlflow` MLflow's own scoring server.
 """
 
 import argparse
-import importlib.metadata
 import json
-import re
 import statistics
 import tempfile
 from collections.abc import Callable
@@ -21,10 +19,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from include.contract import load_contract
-from include.store import S3Store
 from tests.bench import servers
-from tests.bench.loader import Measured, ask, ask_at, bad_clients, client_name, write
-from tests.bench.servers import AWS, Running
+from tests.bench.loader import Measured, ask, ask_at, bad_clients, write
+from tests.bench.servers import Running
+from tests.conftest import AWS_DUMMY
 from tests.webapp.champions import Version, make_version, publish, records
 
 CONNECTIONS, BATCH_CONNECTIONS, BATCH_ROWS = 16, 4, 1000
@@ -45,27 +43,27 @@ def main() -> None:
     arguments = parser.parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="churn-bench-") as home,
-        servers.s3_server() as url,
+        servers.s3_server() as (url, store),
         ExitStack() as stack,
     ):
         version = make_version("1", trees=TREES, rows=TRAINING_ROWS)
-        publish(S3Store(servers.client_of(url), "bench", "ours"), version)  # type: ignore[arg-type]
+        publish(store, version)
+        aws = {**AWS_DUMMY, "AWS_ENDPOINT_URL": url, "CHURN_STORE_URI": store.uri}
         servers.save_mlflow_model(version, Path(home, "model"))
-        write(f"{arguments.workers} worker processes on each side; asked by {client_name()}")
-        ours = _ours(stack, Path(home), url, arguments)
-        theirs = _theirs(stack, Path(home), url, version, arguments)
+        write(f"{arguments.workers} worker processes on each side")
+        ours = _ours(stack, Path(home), aws, arguments)
+        logging = {**aws, "PEER_BUCKET": store.bucket}
+        theirs = _theirs(stack, Path(home, "model"), (aws, logging), version, arguments)
         rounds = _measure(ours, theirs, arguments)
         _report(rounds, ours["/predict"], theirs["peer"])
         _report_latency(rounds, ours, arguments)
         _report_cpu(ours["/predict"], arguments.seconds)
-    write(f"Python packages of the web image: {packages_mb('webapp/requirements.txt'):.0f} MB")
 
 
 def _ours(
-    stack: ExitStack, home: Path, url: str, arguments: argparse.Namespace
+    stack: ExitStack, home: Path, environment: dict[str, str], arguments: argparse.Namespace
 ) -> dict[str, Running]:
     """The service under each server, by the name of its row."""
-    environment = {**AWS, "AWS_ENDPOINT_URL": url, "CHURN_STORE_URI": "s3://bench/ours"}
     workers = arguments.workers
     found = {
         "/predict": servers.api(home / "var", workers, environment),
@@ -81,15 +79,16 @@ def _ours(
 
 
 def _theirs(
-    stack: ExitStack, home: Path, url: str, version: Version, arguments: argparse.Namespace
+    stack: ExitStack,
+    model: Path,
+    environments: tuple[dict[str, str], dict[str, str]],
+    version: Version,
+    arguments: argparse.Namespace,
 ) -> dict[str, Running]:
     """The reference way of working, without and with its PUT, and perhaps MLflow's server."""
-    aws, model = {**AWS, "AWS_ENDPOINT_URL": url}, home / "model"
     found = {
-        "peer": servers.peer(model, version, arguments.workers, aws),
-        "peer with PUT": servers.peer(
-            model, version, arguments.workers, {**aws, "PEER_BUCKET": "bench"}
-        ),
+        name: servers.peer(model, version, arguments.workers, environment)
+        for name, environment in zip(("peer", "peer with PUT"), environments, strict=True)
     }
     if arguments.mlflow:
         found["mlflow"] = servers.mlflow_serve(model, arguments.workers)
@@ -204,24 +203,6 @@ def _report_cpu(service: Running, seconds: float) -> None:
         found = ask(service.port, path, body=body, connections=CONNECTIONS, seconds=seconds)
         used = service.cpu_seconds() - before
         write(f"{name:18}{used / (found.requests_per_second * seconds) * 1e6:10.0f} microseconds")
-
-
-def packages_mb(requirements: str) -> float:
-    """The installed size of the packages in a requirements file, with all that they need."""
-    names = re.findall(r"^([A-Za-z0-9-]+)", Path(requirements).read_text(), re.MULTILINE)
-    todo, sizes = list(names), dict[str, int]()
-    while todo:
-        name = todo.pop().lower().replace("_", "-")
-        try:
-            found = importlib.metadata.distribution(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue  # for another system
-        if name not in sizes:
-            files = [found.locate_file(file) for file in found.files or []]
-            sizes[name] = sum(Path(str(f)).stat().st_size for f in files if Path(str(f)).exists())
-            needed = [r for r in found.requires or [] if "extra ==" not in r]
-            todo += [m[0] for r in needed if (m := re.match(r"[A-Za-z0-9._-]+", r))]
-    return sum(sizes.values()) / 1e6
 
 
 if __name__ == "__main__":

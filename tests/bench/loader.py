@@ -1,33 +1,21 @@
-"""Asks a server as fast as it answers, or at a fixed rate, and measures: wrk, or our own client.
+"""Asks a server as fast as it answers, or at a fixed rate, and measures.
 
-Our own client is one process of Python: it takes more of the machine than wrk, so that ratios to
-slow servers come out lower with it. Compare figures of one client only.
+One process of Python, which takes more of the machine than a client in C: ratios to slow servers
+come out lower with it.
 """
 
 import re
 import selectors
-import shutil
 import socket
-import subprocess
 import sys
-import tempfile
 import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
-LUA = """
-wrk.method = "POST"
-wrk.headers["Content-Type"] = "application/json"
-local file = io.open("{path}")
-wrk.body = file:read("*a")
-file:close()
-"""
 PACED_CONNECTIONS = 16
-UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 
 
 @dataclass(frozen=True)
@@ -38,45 +26,6 @@ class Measured:
     p50: float
     p99: float
     failed: int
-
-
-def ask(port: int, path: str, *, body: bytes | None, connections: int, seconds: float) -> Measured:
-    """Ask one path for so many seconds."""
-    if shutil.which("wrk"):
-        return _wrk(port, path, body, connections, seconds)
-    return _own(port, path, body, connections, seconds)
-
-
-def client_name() -> str:
-    """Which client asks."""
-    return (
-        "wrk" if shutil.which("wrk") else "the bench's own client (install wrk for finer figures)"
-    )
-
-
-def _wrk(port: int, path: str, body: bytes | None, connections: int, seconds: float) -> Measured:
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--latency"]
-    command += ["--timeout", "20s"]
-    with tempfile.TemporaryDirectory() as home:
-        if body is not None:
-            content, script = Path(home, "body"), Path(home, "post.lua")
-            content.write_bytes(body)
-            script.write_text(LUA.format(path=content))
-            command += ["-s", str(script)]
-        command.append(f"http://127.0.0.1:{port}{path}")
-        text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", text)
-    failed = sum(map(int, re.findall(r"Non-2xx or 3xx responses: (\d+)", text)))
-    for found in re.findall(r"Socket errors: (.*)", text):
-        failed += sum(map(int, re.findall(r"\d+", found)))
-    assert rate, text
-    return Measured(float(rate[1]), _percentile(text, "50%"), _percentile(text, "99%"), failed)
-
-
-def _percentile(text: str, which: str) -> float:
-    found = re.search(rf"{which}\s+([\d.]+)(us|ms|s|m)\b", text)
-    assert found, text
-    return float(found[1]) * UNITS[found[2]]
 
 
 def ask_at(rate: float, port: int, path: str, *, body: bytes, seconds: float) -> Measured:
@@ -180,7 +129,8 @@ def _measured(taken: list[float], elapsed: float, failed: int) -> Measured:
     )
 
 
-def _own(port: int, path: str, body: bytes | None, connections: int, seconds: float) -> Measured:
+def ask(port: int, path: str, *, body: bytes | None, connections: int, seconds: float) -> Measured:
+    """Ask one path for so many seconds."""
     with _Clients(port, path, body) as clients:
         started, taken = dict[int, float](), list[float]()
         for client in clients.connect(connections):

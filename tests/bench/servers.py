@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
@@ -15,16 +15,13 @@ from urllib.request import urlopen
 import psutil
 
 from include.champion.versions import MODEL_FILE
+from include.store import S3Store
+from tests.conftest import empty_bucket
 from tests.webapp.champions import Version
 from tests.webapp.conftest import loopback_port
 
 PROJECT = Path(__file__).resolve().parents[2]
 START_SECONDS = 120.0
-AWS = {
-    "AWS_ACCESS_KEY_ID": "test",
-    "AWS_SECRET_ACCESS_KEY": "test",
-    "AWS_DEFAULT_REGION": "us-east-1",
-}
 
 
 @dataclass(frozen=True)
@@ -49,10 +46,9 @@ class Running:
         return sum(sum(child.cpu_times()[:2]) for child in self.workers())
 
 
-@contextmanager
 def api(
     home: Path, workers: int, environment: dict[str, str], *options: str, checkout: Path = PROJECT
-) -> Iterator[Running]:
+) -> AbstractContextManager[Running]:
     """Our service, of this or another checkout, with whatever gunicorn options."""
     port = loopback_port()
     command = [
@@ -65,12 +61,12 @@ def api(
         "CHURN_API_WORKERS": str(workers),
         "CHURN_LOG_LEVEL": "WARNING",
     }
-    with _started(command, port, "/ready", environment | settings, checkout) as running:
-        yield running
+    return _started(command, port, "/ready", environment | settings, checkout)
 
 
-@contextmanager
-def granian(home: Path, workers: int, environment: dict[str, str]) -> Iterator[Running]:
+def granian(
+    home: Path, workers: int, environment: dict[str, str]
+) -> AbstractContextManager[Running]:
     """The same application under another server, without any hook of ours."""
     port = loopback_port()
     command = [
@@ -78,24 +74,20 @@ def granian(home: Path, workers: int, environment: dict[str, str]) -> Iterator[R
         *("--workers", str(workers), "--blocking-threads", "1", "--port", str(port), "--no-log"),
         *("--factory", "tests.bench.api_app:create_bench_app"),
     ]
-    with _started(command, port, "/ready", {**environment, "CHURN_VAR_DIR": str(home)}) as running:
-        yield running
+    return _started(command, port, "/ready", {**environment, "CHURN_VAR_DIR": str(home)})
 
 
-@contextmanager
-def mlflow_serve(model: Path, workers: int) -> Iterator[Running]:
+def mlflow_serve(model: Path, workers: int) -> AbstractContextManager[Running]:
     """The same model behind MLflow's own scoring server."""
     port = loopback_port()
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(model), "-p", str(port)]
     command += ["--env-manager", "local", "--workers", str(workers)]
-    with _started(command, port, "/ping", {}) as running:
-        yield running
+    return _started(command, port, "/ping", {})
 
 
-@contextmanager
 def peer(
     model: Path, version: Version, workers: int, environment: dict[str, str]
-) -> Iterator[Running]:
+) -> AbstractContextManager[Running]:
     """The reference way of working."""
     port = loopback_port()
     manifest = version[0]
@@ -105,20 +97,17 @@ def peer(
         *(sys.executable, "-m", "uvicorn", "tests.bench.peer:app", "--port", str(port)),
         *("--workers", str(workers), "--log-level", "warning"),
     ]
-    with _started(command, port, "/health", {**environment, **settings}) as running:
-        yield running
+    return _started(command, port, "/health", {**environment, **settings})
 
 
 @contextmanager
-def s3_server() -> Iterator[str]:
-    """An S3 server in a process of its own; the bucket's name is bench."""
+def s3_server() -> Iterator[tuple[str, S3Store]]:
+    """An S3 server in a process of its own, and a bucket there."""
     port = loopback_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     with _started(command, port, "/moto-api/", {}):
         url = f"http://127.0.0.1:{port}"
-        client = client_of(url)
-        client.create_bucket(Bucket="bench")
-        yield url
+        yield url, empty_bucket(url)
 
 
 def save_mlflow_model(version: Version, path: Path) -> None:
@@ -128,19 +117,6 @@ def save_mlflow_model(version: Version, path: Path) -> None:
 
     mlflow.onnx.save_model(
         onnx.load_model_from_string(version[1][MODEL_FILE]), str(path), pip_requirements=["onnx"]
-    )
-
-
-def client_of(url: str) -> "object":
-    """A client of the S3 server at that address."""
-    import boto3
-
-    return boto3.client(
-        "s3",
-        endpoint_url=url,
-        region_name=AWS["AWS_DEFAULT_REGION"],
-        aws_access_key_id=AWS["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=AWS["AWS_SECRET_ACCESS_KEY"],
     )
 
 

@@ -147,32 +147,35 @@ def existing(rows: int, seed: int = 5, *, drift: Drift = NO_DRIFT) -> pd.DataFra
     return found[stayed].head(rows)
 
 
-def manifest_of(version: str, columns: tuple[str, ...], files: dict[str, bytes]) -> Manifest:
-    """A manifest that says as little as it may."""
-    return Manifest(
-        version=version,
-        created_at=SNAPSHOT,
-        snapshot_at=SNAPSHOT,
-        run_id=f"run of {version}",
-        dag_run_id="dag run",
-        candidate_version=version,
-        model_family="xgboost",
-        columns=columns,
-        engineered=(),
-        threshold=0.5,
-        calibration=Calibration(slope=1, intercept=0),
-        scaler_mean=(),
-        scaler_scale=(),
-        resampling="none",
-        split=SPLIT,
-        training_rows=1,
-        training_attrited_share=0.16,
-        metrics={},
-        gate={},
-        trigger={},
-        data_sha256="",
-        params_sha256="",
-        git_commit="",
-        contract=CONTRACT,
-        files=versions.file_entries(files),
-    )
+def manifest_of(
+    version: str, columns: tuple[str, ...], files: dict[str, bytes], **facts: Any
+) -> Manifest:
+    """A manifest that says as little as it may, but for these facts."""
+    least: dict[str, Any] = {
+        "version": version,
+        "created_at": SNAPSHOT,
+        "snapshot_at": SNAPSHOT,
+        "run_id": f"run of {version}",
+        "dag_run_id": "dag run",
+        "candidate_version": version,
+        "model_family": "xgboost",
+        "columns": columns,
+        "engineered": (),
+        "threshold": 0.5,
+        "calibration": Calibration(slope=1, intercept=0),
+        "scaler_mean": (),
+        "scaler_scale": (),
+        "resampling": "none",
+        "split": SPLIT,
+        "training_rows": 1,
+        "training_attrited_share": 0.16,
+        "metrics": {},
+        "gate": {},
+        "trigger": {},
+        "data_sha256": "",
+        "params_sha256": "",
+        "git_commit": "",
+        "contract": CONTRACT,
+        "files": versions.file_entries(files),
+    }
+    return Manifest(**{**least, **facts})

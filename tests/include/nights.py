@@ -59,15 +59,16 @@ def version_of(fitted: fit.Fitted, contract: Contract, params: Params, *, versio
         versions.TREES_FILE: fit.native_trees(fitted.trees),
         versions.SELF_CHECK_FILE: check.to_bytes(),
     }
-    manifest = manifest_of(version, fitted.columns, files).model_copy(
-        update={
-            "engineered": tuple(feature.name for feature in engineered_for(fitted.columns)),
-            "model_family": params.model.family,
-            "calibration": fitted.calibration,
-            "scaler_mean": tuple(fitted.scaler.mean_.tolist()),
-            "scaler_scale": tuple(fitted.scaler.scale_.tolist()),
-            "contract": contract,
-        }
+    manifest = manifest_of(
+        version,
+        fitted.columns,
+        files,
+        engineered=tuple(feature.name for feature in engineered_for(fitted.columns)),
+        model_family=params.model.family,
+        calibration=fitted.calibration,
+        scaler_mean=tuple(fitted.scaler.mean_.tolist()),
+        scaler_scale=tuple(fitted.scaler.scale_.tolist()),
+        contract=contract,
     )
     return manifest, files
 

@@ -5,6 +5,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from include.champion import versions
 from include.champion.onnx_scorer import Scorer
@@ -15,6 +16,7 @@ from include.params import Params, load_params
 from include.settings import Settings
 from include.store import Store
 from include.training import fit, onnx_export
+from tests.include.bank_days import manifest_of, promote
 
 MADE_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 SELF_CHECK_ROWS = 8
@@ -51,21 +53,26 @@ def make_version(
 
 def publish(store: Store, version: Version) -> None:
     """Write a version and put it into production."""
-    pointer = versions.write_version(store, *version)
-    found = versions.read_pointer(store)
-    versions.move_pointer(
-        store,
-        pointer,
-        etag=found[1] if found else None,
-        previous=found[0].version if found else None,
-        reason="test",
-        now=datetime.now(UTC),
-    )
+    promote(store, *version, at=datetime.now(UTC))
 
 
 def records(rows: int, *, seed: int = 7, columns: tuple[str, ...] | None = None) -> list[Any]:
     """Customers as a client would send them."""
     return [dict(record) for record in _records(rows, seed, columns or _feature_names())]
+
+
+def model_input(manifest: Manifest, rows: list[dict[str, Any]]) -> NDArray[np.float64]:
+    """Records as a version's graph takes them."""
+    columns = [manifest.contract.column(name) for name in manifest.columns]
+    matrix = [[column.number(row[column.name]) for column in columns] for row in rows]
+    return np.array(matrix, dtype=np.float64)
+
+
+def expected(version: Version, rows: list[dict[str, Any]]) -> list[float]:
+    """What a version's graph says of records."""
+    manifest, files = version
+    scorer = Scorer(files[versions.MODEL_FILE])
+    return scorer.score(model_input(manifest, rows)).tolist()
 
 
 @cache
@@ -101,30 +108,16 @@ def _self_check(columns: tuple[str, ...], matrix: Any, model: bytes) -> SelfChec
 def _manifest(
     version: str, params: Params, fitted: fit.Fitted, files: dict[str, bytes]
 ) -> Manifest:
-    return Manifest(
-        version=version,
+    return manifest_of(
+        version,
+        fitted.columns,
+        files,
         created_at=MADE_AT,
-        snapshot_at=MADE_AT,
-        run_id="run",
-        dag_run_id="dag run",
-        candidate_version=version,
         model_family=params.model.family,
-        columns=fitted.columns,
         engineered=fitted.feature_names[len(fitted.columns) :],
         threshold=params.model.threshold,
         calibration=fitted.calibration,
         scaler_mean=tuple(fitted.scaler.mean_.tolist()),
         scaler_scale=tuple(fitted.scaler.scale_.tolist()),
-        resampling=params.model.resampling,
-        split=params.split,
-        training_rows=1000,
-        training_attrited_share=0.16,
         metrics={"roc_auc": 0.97},
-        gate={},
-        trigger={},
-        data_sha256="0" * 64,
-        params_sha256=params.sha256(),
-        git_commit="",
-        contract=load_contract(),
-        files=versions.file_entries(files),
     )

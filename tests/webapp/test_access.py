@@ -52,14 +52,17 @@ def test_either_key_opens_and_nothing_else_does(
     assert ("WWW-Authenticate" in answer.headers) is (status == 401)
 
 
-@pytest.mark.parametrize("path", ["/health", "/ready", "/metrics"])
-def test_probes_need_no_key(locked: FlaskClient, path: str) -> None:
-    assert locked.get(path).status_code == 200
-
-
-@pytest.mark.parametrize("path", ["/", "/model", "/docs", "/openapi.json", "/nowhere"])
-def test_everything_else_does(locked: FlaskClient, path: str) -> None:
-    assert locked.get(path).status_code == 401
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        *((path, 200) for path in ("/health", "/ready", "/metrics")),
+        *((path, 401) for path in ("/", "/model", "/docs", "/openapi.json", "/nowhere")),
+    ],
+)
+def test_probes_need_no_key_and_everything_else_does(
+    locked: FlaskClient, path: str, status: int
+) -> None:
+    assert locked.get(path).status_code == status
 
 
 @pytest.mark.parametrize(
@@ -114,12 +117,24 @@ def test_a_redis_that_is_away_refuses_nobody_and_each_worker_counts_alone(
     assert [client.get("/model").status_code for _ in range(5)] == [200] * 3 + [429] * 2
 
 
-@pytest.mark.parametrize("storage", ["", "slots:///tmp", "redis", "mongodb://:secret@host"])
-def test_a_storage_that_is_none_is_refused(
-    settings: Settings, version_1: Version, storage: str
+STORAGE = "memory:// or redis://host:port"
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "told"),
+    [
+        ("rate_limit", "fast", "must look like 600/minute, found 'fast'"),
+        ("rate_limit_storage", "", STORAGE),
+        ("rate_limit_storage", "slots:///tmp", STORAGE),
+        ("rate_limit_storage", "redis", STORAGE),
+        ("rate_limit_storage", "mongodb://:secret@host", STORAGE),
+    ],
+)
+def test_a_limit_or_a_storage_that_is_none_is_refused(
+    settings: Settings, version_1: Version, setting: str, value: str, told: str
 ) -> None:
-    with pytest.raises(ConfigurationError, match="memory:// or redis://host:port") as found:
-        guarded(settings, version_1, rate_limit="3/minute", rate_limit_storage=storage)
+    with pytest.raises(ConfigurationError, match=told) as found:
+        guarded(settings, version_1, **{"rate_limit": "3/minute", setting: value})
     assert "secret" not in str(found.value)
 
 
@@ -138,8 +153,3 @@ def test_workers_share_one_count_in_redis(
         finally:
             redis.terminate()
     assert found == [200] * 4 + [429] * 2
-
-
-def test_a_limit_that_is_none_is_refused(settings: Settings, version_1: Version) -> None:
-    with pytest.raises(ConfigurationError, match="must look like 600/minute, found 'fast'"):
-        guarded(settings, version_1, rate_limit="fast")

@@ -4,6 +4,7 @@ import itertools
 import random
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -27,11 +28,9 @@ def exchange(server: Server, data: bytes, *, seconds: float = 10.0) -> bytes:
         sock.sendall(data)
         sock.shutdown(socket.SHUT_WR)
         parts = []
-        try:
+        with suppress(ConnectionResetError):
             while part := sock.recv(65536):
                 parts.append(part)
-        except ConnectionResetError:
-            pass
         return b"".join(parts)
 
 
@@ -57,6 +56,9 @@ MALFORMED = {
     b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n": b"400",
     start(b"/", b"Content-Length: -1"): b"400",
     start(b"/", b"Content-Length: 1", b"Content-Length: 2") + b"ab": b"400",
+    start(b"/predict", b"Content-Length: " + b"9" * 18): b"413",
+    start(b"/predict", b"Content-Length: " + b"9" * 19): b"4",
+    start(b"/predict", b"Content-Length: " + b"9" * 4000): b"4",
     start(b"/", b"Content-Length: " + b"9" * 5000): b"431",
     start(b"/", TWO, CHUNKED) + b"0\r\n\r\n": b"400",
     start(b"/", CHUNKED, CHUNKED) + b"0\r\n\r\n": b"400",
@@ -78,13 +80,6 @@ def test_malformed_http_is_refused_and_what_follows_is_no_request(
     answer = exchange(quiet, data + b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 " + MALFORMED[data]), answer[:200]
     assert b"HTTP/1.1 200" not in answer
-
-
-@pytest.mark.parametrize("digits", [b"9" * 18, b"9" * 19, b"9" * 4000])
-def test_the_body_after_an_absurd_length_is_no_request(quiet: Server, digits: bytes) -> None:
-    hidden = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
-    answer = exchange(quiet, start(b"/predict", b"Content-Length: " + digits) + hidden)
-    assert answer[9:12] in {b"400", b"413"} and b"HTTP/1.1 200" not in answer
 
 
 def test_requests_in_one_packet_are_answered_in_their_order(quiet: Server) -> None:

@@ -62,11 +62,13 @@ def told(folder: Path) -> dict[str, float]:
 
 
 def test_who_follows_a_killed_process_counts_on_in_its_files(tmp_path: Path) -> None:
+    first = told(tmp_path)
     for _ in range(2):
         assert run(tmp_path, DIE).returncode == -signal.SIGKILL
     found = told(tmp_path)
-    assert found["prediction_requests_total"] == 15
-    assert found["prediction_request_latency_seconds_count"] == 3
+    assert found["prediction_requests_total"] == 20
+    assert found["prediction_request_latency_seconds_count"] == 4
+    assert found["process_cpu_seconds_total"] > 2 * first["process_cpu_seconds_total"]
     assert {path.stem.rpartition("_")[2] for path in tmp_path.glob("*.db")} == {"0"}
 
 

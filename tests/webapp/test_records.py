@@ -31,15 +31,6 @@ def test_many_records_become_the_same_rows_as_one_by_one(reader: RecordReader, r
     assert np.array_equal(found, np.vstack([reader.read(r).matrix for r in records(rows)]))
 
 
-def test_eight_columns_suffice_where_the_champion_uses_eight() -> None:
-    given_eight = EIGHT.read(records(1, columns=EIGHT_COLUMNS)[0]).matrix
-    assert np.array_equal(given_eight, EIGHT.read(records(1)[0]).matrix)
-
-
-def test_unused_columns_are_checked_all_the_same(record: dict[str, Any]) -> None:
-    assert "Gender" in faults(EIGHT, {**record, "Gender": "?"})
-
-
 @pytest.mark.parametrize(
     ("field", "value", "expected", "found"),
     [

@@ -14,21 +14,12 @@ import httpx
 import numpy as np
 import pytest
 
-from include.champion.onnx_scorer import Scorer
-from include.champion.versions import MODEL_FILE
 from include.store import LocalStore
-from tests.webapp.champions import Version, publish, records
+from tests.webapp.champions import Version, expected, publish, records
 from tests.webapp.conftest import POLL_SECONDS, PROJECT, Server, loopback_port
 from tests.webapp.load import Load, logged_ids
 
 PROMOTIONS = 10
-
-
-def answers_of(version: Version, rows: int = 8) -> list[float]:
-    manifest, files = version
-    column = {name: manifest.contract.column(name) for name in manifest.columns}
-    matrix = [[column[n].number(row[n]) for n in manifest.columns] for row in records(rows)]
-    return Scorer(files[MODEL_FILE]).score(np.array(matrix, dtype=np.float64)).tolist()
 
 
 @pytest.mark.slow
@@ -36,7 +27,7 @@ def test_promotions_and_rollbacks_reach_every_worker_and_fail_no_request(
     running: Server, version_1: Version, version_2: Version
 ) -> None:
     store = LocalStore(running.var_dir / "store")
-    own = {v[0].version: answers_of(v) for v in (version_1, version_2)}
+    own = {v[0].version: expected(v, records(8)) for v in (version_1, version_2)}
     seconds = []
     with Load(running, records(8)) as load:
         for version in [version_2, version_1] * (PROMOTIONS // 2):

@@ -49,17 +49,11 @@ class ChampionHolder:
         self._swapping = threading.Lock()
         self._polled = threading.Event()
         self._settled = threading.Event()
-        self._stopped = threading.Event()
 
     def start(self) -> None:
         """Watch the pointer from now on; a store that does not answer delays nobody but itself."""
         for target in (self._watch, self._settle):
             threading.Thread(target=target, name=f"champion{target.__name__}", daemon=True).start()
-
-    def stop(self) -> None:
-        """Stop watching after the look under way."""
-        self._stopped.set()
-        self._polled.set()
 
     def wait_until_settled(self, seconds: float) -> None:
         """Wait until the first champion serves, or it is known that there is none to be had now."""
@@ -121,21 +115,19 @@ class ChampionHolder:
         )
 
     def _watch(self) -> None:
-        while not self._stopped.is_set():
+        while True:
             try:
                 self.poll()
             except Exception:  # this thread is the only one that can notice a new champion
                 logger.exception("looking at the champion pointer failed")
             self._polled.set()
-            self._stopped.wait(
-                self._poll_seconds * random.uniform(1 - JITTER_SHARE, 1 + JITTER_SHARE)
-            )
+            time.sleep(self._poll_seconds * random.uniform(1 - JITTER_SHARE, 1 + JITTER_SHARE))
 
     def _settle(self) -> None:
         """At start, serve the local copy unless the store answers at once with something."""
         self._polled.wait(STORE_HEAD_START_SECONDS)
         try:
-            if self.champion is None and not self._stopped.is_set():
+            if self.champion is None:
                 self.serve_last_good()
         finally:
             self._settled.set()

@@ -8,7 +8,7 @@ input closes; another worker then starts the next.
 """
 
 import fcntl
-import logging
+import logging.config
 import os
 import random
 import select
@@ -171,7 +171,7 @@ def _input_closed(seconds: float) -> bool:
 def main() -> None:
     """Ship, unless another shipper does it already."""
     settings = load_settings()
-    logs.configure(settings.log_level)
+    logging.config.dictConfig(logs.configuration(settings.log_level))
     os.nice(NICENESS)
     directory = settings.resolved_spool_dir
     directory.mkdir(parents=True, exist_ok=True)

@@ -38,11 +38,6 @@ class ShipperProcess:
             # It ends when its standard input does, so it cannot outlive this worker.
             self._process = _start(stdin=subprocess.PIPE)
 
-    def stop(self) -> None:
-        """Let the shipper take what is there and end."""
-        if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.close()
-
     def _running(self) -> bool:
         with (self._directory / LOCK).open("w") as lock:
             try:

@@ -107,12 +107,6 @@ class Spool:
             os.fdatasync(segment.handle)
         self._room = self._max_bytes - sum(_size(path) for path in segments(self.directory))
 
-    def close(self) -> None:
-        """Seal everything, at a graceful stop."""
-        with self._lock:
-            self._retire()
-        self._seal_full()
-
     def _retire(self) -> None:
         """Write no more to the segment: sealing takes long, which is the next tick's."""
         if self._segment is not None:

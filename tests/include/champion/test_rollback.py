@@ -1,29 +1,23 @@
 """The way back, on a real MLflow server, with a kill at every moment of it."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 
 from include.champion import promotion, rollback, versions
 from include.champion.registry import PRODUCTION, Registry
 from include.champion.rollback import Rollback
-from include.contract import Contract
-from include.customers import loading
-from include.customers.database import open_engine
 from include.errors import ChampionError, RegistryError
-from include.params import load_params
-from include.settings import Settings
 from include.store import LocalStore
 from include.training.run import TrainingRun
 from tests.include.conftest import (
     STRONG,
-    WEAK,
+    Judged,
     changed,
     clear_production,
     evaluate,
@@ -39,32 +33,20 @@ BACK = Rollback("1", "complaints from the call centre", "anna")
 def promoted(
     tmp_path_factory: pytest.TempPathFactory,
     mlflow_server: str,
-    people: pd.DataFrame,
-    contract: Contract,
-) -> Iterator[TrainingRun]:
+    first_runs: Callable[..., Judged],
+) -> TrainingRun:
     """A run behind which version 2 is in production, and version 1 before it."""
-    home = tmp_path_factory.mktemp("rollback")
-    engine = open_engine(f"sqlite:///{home / 'churn.db'}")
-    loading.create_table(engine)
-    loading.load_customers(engine, people, now=NOW)
+    store = LocalStore(tmp_path_factory.mktemp("rollback") / "store")
     registry = Registry(mlflow_server)
     clear_production(registry)
-    base = load_params(Settings().params_file)
-    run = TrainingRun(
-        dag_run_id=f"first__{home.name}",
-        store=LocalStore(home / "store"),
-        engine=engine,
-        registry=registry,
-        contract=contract,
-        params=changed(base, WEAK),
-        trigger={"trigger_reason": "test"},
-        git_commit="abc",
+    first = first_runs("weak").promoted(store, registry=registry).run
+    second = replace(
+        first,
+        dag_run_id=f"second__{store.root.parent.name}",
+        params=changed(first.params, STRONG),
     )
-    promote(run)
-    second = replace(run, dag_run_id=f"second__{home.name}", params=changed(base, STRONG))
     promote(second)
-    yield second
-    engine.dispose()
+    return second
 
 
 @pytest.fixture
@@ -124,20 +106,19 @@ def test_the_next_training_is_judged_against_what_is_in_production(
 
 
 @pytest.mark.parametrize("file", [versions.MODEL_FILE, versions.TREES_FILE, "manifest.json"])
-def test_a_version_that_is_not_whole_is_refused(run: TrainingRun, file: str) -> None:
-    run.store.delete(versions.version_key("1", file))
-    with pytest.raises(ChampionError, match=f"{file} is missing"):
+@pytest.mark.parametrize("torn", [False, True])
+def test_a_version_that_is_not_whole_is_refused(run: TrainingRun, file: str, torn: bool) -> None:
+    key = versions.version_key("1", file)
+    data = run.store.read(key).data
+    run.store.delete(key)
+    if torn:
+        run.store.write(key, data[: len(data) // 2])
+    told = "torn or was tampered with|is not a Manifest" if torn else f"{file} is missing"
+    with pytest.raises(ChampionError, match=told):
         rollback.check_version(run.store, run.registry, BACK)
     with pytest.raises(ChampionError):
         rollback.move_champion(run.store, run.registry, BACK, now=NOW)
     assert state(run) == ("2", "2")
-
-
-def test_a_torn_file_is_refused(run: TrainingRun) -> None:
-    key = versions.version_key("1", versions.TREES_FILE)
-    run.store.write(key, run.store.read(key).data[:-1])
-    with pytest.raises(ChampionError, match="torn or was tampered with"):
-        rollback.check_version(run.store, run.registry, BACK)
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,10 @@ import pytest
 from include.champion import versions
 from include.champion.calibration import Calibration
 from include.champion.versions import Manifest, Pointer, SelfCheck
-from include.contract import Contract
 from include.documents import Document, parse_document, sha256
 from include.errors import ChampionError, ObjectChanged, ObjectExists, StoreError, StoreUnavailable
-from include.features import SplitRule
 from include.store import LocalStore, Store, open_store, s3
+from tests.include.bank_days import manifest_of
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 LATER = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
@@ -22,41 +21,25 @@ FILES = {"model.onnx": b"a graph", "model_card.md": b"# Card"}
 COLUMNS = ("Customer_Age", "Gender")
 
 
-def manifest(contract: Contract, **changes: Any) -> Manifest:
-    """The manifest of a version that has FILES."""
-    facts: dict[str, Any] = {
-        "version": "7",
-        "created_at": NOW,
-        "snapshot_at": NOW,
-        "run_id": "mlflow-run",
-        "dag_run_id": "manual__2026-11-22T12:00:00+00:00",
-        "candidate_version": "9",
-        "model_family": "xgboost",
-        "columns": COLUMNS,
-        "engineered": (),
-        "threshold": 0.5,
+def manifest(
+    files: dict[str, bytes] = FILES,
+    *,
+    version: str = "7",
+    columns: tuple[str, ...] = COLUMNS,
+    **changes: Any,
+) -> Manifest:
+    """The manifest of a version that has these files."""
+    facts = {
         "calibration": Calibration(slope=1.5, intercept=-0.25),
         "scaler_mean": (46.0, 0.5),
-        "scaler_scale": (8.0, 0.5),
-        "resampling": "none",
-        "split": SplitRule(salt="churn", calibration_share=0.1, holdout_share=0.2),
-        "training_rows": 6000,
-        "training_attrited_share": 0.16,
         "metrics": {"roc_auc": 0.99, "slice": None},
-        "gate": {"accepted": True},
-        "trigger": {"trigger_reason": "manual"},
-        "data_sha256": "0" * 64,
-        "params_sha256": "1" * 64,
-        "git_commit": "abc",
-        "contract": contract,
-        "files": versions.file_entries(FILES),
     }
-    return Manifest(**{**facts, **changes})
+    return manifest_of(version, columns, files, **{**facts, **changes})
 
 
-def written(store: Store, contract: Contract, **changes: Any) -> Pointer:
+def written(store: Store, **changes: Any) -> Pointer:
     """Write a version; the pointer that would promote it."""
-    return versions.write_version(store, manifest(contract, **changes), FILES)
+    return versions.write_version(store, manifest(**changes), FILES)
 
 
 def move(store: Store, pointer: Pointer, etag: str | None = None, now: datetime = NOW) -> Pointer:
@@ -70,8 +53,8 @@ def test_an_empty_store_has_no_champion(store: Store) -> None:
     assert versions.read_pointer(store) is None
 
 
-def test_the_pointer_says_what_was_promoted_when_and_why(store: Store, contract: Contract) -> None:
-    pointer = written(store, contract)
+def test_the_pointer_says_what_was_promoted_when_and_why(store: Store) -> None:
+    pointer = written(store)
     versions.move_pointer(store, pointer, etag=None, previous="6", reason="better", now=LATER)
     found = versions.read_pointer(store)
     assert found is not None
@@ -80,17 +63,15 @@ def test_the_pointer_says_what_was_promoted_when_and_why(store: Store, contract:
         manifest_key="champion/versions/7/manifest.json",
         manifest_sha256=sha256(store.read("champion/versions/7/manifest.json").data),
         promoted_at=LATER,
-        run_id="mlflow-run",
+        run_id="run of 7",
         previous="6",
         reason="better",
     )
     assert found[1] == store.read(versions.POINTER_KEY).etag
 
 
-def test_a_pointer_that_somebody_else_moved_is_not_overwritten(
-    store: Store, contract: Contract
-) -> None:
-    pointer = written(store, contract)
+def test_a_pointer_that_somebody_else_moved_is_not_overwritten(store: Store) -> None:
+    pointer = written(store)
     move(store, pointer)
     etag = store.read(versions.POINTER_KEY).etag
     move(store, pointer, etag, LATER)
@@ -120,9 +101,9 @@ def test_a_pointer_that_somebody_else_moved_is_not_overwritten(
     ],
 )
 def test_an_unreadable_pointer_is_no_absent_one(
-    change: Callable[[bytes], bytes], local_store: LocalStore, contract: Contract
+    change: Callable[[bytes], bytes], local_store: LocalStore
 ) -> None:
-    move(local_store, written(local_store, contract))
+    move(local_store, written(local_store))
     data = local_store.read(versions.POINTER_KEY).data
     assert change(data) != data
     local_store.write(versions.POINTER_KEY, change(data))
@@ -142,48 +123,44 @@ def test_a_silent_store_is_no_absent_pointer(
 # --- versions
 
 
-def test_a_version_is_read_as_it_was_written(store: Store, contract: Contract) -> None:
-    pointer = written(store, contract)
+def test_a_version_is_read_as_it_was_written(store: Store) -> None:
+    pointer = written(store)
     found = versions.read_manifest(store, pointer)
-    assert found == manifest(contract)
+    assert found == manifest()
     assert versions.read_files(store, found, found.files) == FILES
     assert versions.read_version(store, "7") == (found, pointer.manifest_sha256)
 
 
-def test_a_version_is_written_once_and_writing_it_again_changes_nothing(
-    store: Store, contract: Contract
-) -> None:
-    assert written(store, contract) == written(store, contract)
+def test_a_version_is_written_once_and_writing_it_again_changes_nothing(store: Store) -> None:
+    assert written(store) == written(store)
     assert len(list(store.list("champion/versions/"))) == 3
     with pytest.raises(ObjectExists, match="versions/7/manifest.json"):
-        written(store, contract, threshold=0.4)
+        written(store, threshold=0.4)
     other = {**FILES, "model.onnx": b"another graph"}
-    changed = manifest(contract, files=versions.file_entries(other))
+    changed = manifest(other)
     with pytest.raises(ObjectExists, match="versions/7/model.onnx"):
         versions.write_version(store, changed, other)
-    assert versions.read_version(store, "7")[0] == manifest(contract)
+    assert versions.read_version(store, "7")[0] == manifest()
 
 
 def test_the_manifest_is_written_last(
-    local_store: LocalStore, contract: Contract, monkeypatch: pytest.MonkeyPatch
+    local_store: LocalStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order: list[str] = []
     create = local_store.create
     monkeypatch.setattr(
         local_store, "create", lambda key, data: (order.append(Path(key).name), create(key, data))
     )
-    written(local_store, contract)
+    written(local_store)
     assert order[-1] == "manifest.json"
     assert sorted(order[:-1]) == sorted(FILES)
 
 
-def test_a_file_that_the_manifest_does_not_describe_is_not_written(
-    local_store: LocalStore, contract: Contract
-) -> None:
+def test_a_file_that_the_manifest_does_not_describe_is_not_written(local_store: LocalStore) -> None:
     with pytest.raises(
         ChampionError, match="model.onnx is not the file that the manifest describes"
     ):
-        versions.write_version(local_store, manifest(contract), {**FILES, "model.onnx": b"other"})
+        versions.write_version(local_store, manifest(), {**FILES, "model.onnx": b"other"})
     assert list(local_store.list("")) == []
 
 
@@ -205,9 +182,8 @@ def test_a_manifest_that_is_not_the_pointers_is_refused(
     changes: dict[str, str],
     message: str,
     store: Store,
-    contract: Contract,
 ) -> None:
-    pointer = written(store, contract).model_copy(update=changes)
+    pointer = written(store).model_copy(update=changes)
     spoil(store, pointer.manifest_key, store.read(pointer.manifest_key).data)
     with pytest.raises(ChampionError, match=message):
         versions.read_manifest(store, pointer)
@@ -224,36 +200,36 @@ def test_a_manifest_that_is_not_the_pointers_is_refused(
     ids=["missing", "truncated", "tampered", "empty"],
 )
 def test_a_file_that_is_not_the_manifests_is_refused(
-    change: Callable[[Store, str], None], message: str, store: Store, contract: Contract
+    change: Callable[[Store, str], None], message: str, store: Store
 ) -> None:
-    pointer = written(store, contract)
+    pointer = written(store)
     change(store, "champion/versions/7/model.onnx")
     with pytest.raises(ChampionError, match=f"champion/versions/7/model.onnx .*{message}"):
         versions.read_files(store, versions.read_manifest(store, pointer), ["model.onnx"])
 
 
-def test_a_file_outside_the_manifest_is_not_read(store: Store, contract: Contract) -> None:
-    written(store, contract)
+def test_a_file_outside_the_manifest_is_not_read(store: Store) -> None:
+    written(store)
     store.write("champion/versions/7/evil.pkl", b"")
     with pytest.raises(ChampionError, match="the manifest of version 7 lists no evil.pkl"):
-        versions.read_files(store, manifest(contract), ["evil.pkl"])
+        versions.read_files(store, manifest(), ["evil.pkl"])
 
 
 @pytest.mark.parametrize("version", ["..", "../../runs", ""])
-def test_a_version_cannot_lead_elsewhere(version: str, store: Store, contract: Contract) -> None:
+def test_a_version_cannot_lead_elsewhere(version: str, store: Store) -> None:
     with pytest.raises(StoreError, match="an object key is a relative path"):
-        written(store, contract, version=version)
+        written(store, version=version)
 
 
 # --- the documents
 
 
 @pytest.fixture
-def documents(local_store: LocalStore, contract: Contract) -> dict[type[Document], Document]:
+def documents(local_store: LocalStore) -> dict[type[Document], Document]:
     check = SelfCheck(columns=COLUMNS, rows=((45.0, 1.0),), probabilities=(0.25,))
     return {
-        Pointer: move(local_store, written(local_store, contract)),
-        Manifest: manifest(contract),
+        Pointer: move(local_store, written(local_store)),
+        Manifest: manifest(),
         SelfCheck: check,
     }
 
@@ -272,10 +248,10 @@ def test_a_document_follows_its_json_schema_and_survives_the_store_byte_for_byte
     assert read == documents[kind] and read.to_bytes() == data
 
 
-def test_a_manifest_cannot_name_columns_outside_its_contract(contract: Contract) -> None:
+def test_a_manifest_cannot_name_columns_outside_its_contract() -> None:
     for columns in (("Surname",), ("CLIENTNUM",), ()):
         with pytest.raises(ValueError, match="columns outside the contract"):
-            manifest(contract, columns=columns)
+            manifest(columns=columns)
 
 
 @pytest.mark.parametrize(

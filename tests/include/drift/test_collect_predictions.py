@@ -8,14 +8,12 @@ from include.champion.versions import POINTER_KEY
 from include.customers.sample import NO_DRIFT, Drift
 from include.drift.collect_predictions import collect_predictions
 from include.drift.detect_drift import detect_drift
-from include.drift.guards import PinnedChampion
 from include.drift.statistics import SCORE
 from include.errors import ChampionError
 from include.store import LocalStore, StoredObject
 from tests.include import bank_days
-from tests.include.bank_days import BUSY_SHIFT, SNAPSHOT, log, people, publish
+from tests.include.bank_days import BUSY_SHIFT, log, people, publish
 from tests.include.drift.conftest import MakeRun
-from tests.include.handing_on import handed_on
 
 TRAINED = people(4000, seed=1)
 
@@ -42,14 +40,6 @@ def test_the_sample_is_bounded_and_of_logged_rows(
     logged = set(np.round(bank_days.score(asked), 12))
     assert set(np.round(sample[SCORE], 12)) <= logged
     assert abs(sample["Customer_Age"].mean() - asked["Customer_Age"].mean()) < 2
-
-
-def test_what_is_handed_on_survives_json(make_run: MakeRun, local_store: LocalStore) -> None:
-    publish(local_store, people=TRAINED)
-    log(local_store, people(100))
-    collected = collect_predictions(make_run())
-    assert collected.champion == PinnedChampion("1", SNAPSHOT, SNAPSHOT)
-    assert handed_on(collected) == collected
 
 
 @pytest.mark.parametrize(("drift", "reads"), [(NO_DRIFT, 1), (BUSY_SHIFT, 2)])

@@ -10,8 +10,8 @@ import pytest
 
 from include.customers.sample import NO_DRIFT, Drift
 from include.drift import publish_report, statistics
-from include.drift.collect_predictions import collect_predictions
-from include.drift.detect_drift import detect_drift
+from include.drift.collect_predictions import CollectedGroup, collect_predictions
+from include.drift.detect_drift import _group_drift, detect_drift
 from include.drift.findings import GroupDrift, day_key
 from include.drift.publish_report import DriftReport
 from include.drift.reference import Reference, compare_group, read_reference
@@ -51,19 +51,10 @@ def group_of(reference: Reference, rows: pd.DataFrame) -> GroupDrift:
     """What drift.json says of these rows."""
     counts = {n: statistics.count(rows[n].to_numpy(), p) for n, p in reference.places.items()}
     mix, verdicts = compare_group(reference, counts, RULES)
-    return GroupDrift(
-        version="1",
-        status="drifted" if statistics.day_drifted(verdicts, RULES) else "quiet",
-        rows=len(rows),
-        repeated_rows=0,
-        rows_at_fault=0,
-        faults={},
-        reference=mix,
-        reference_rows=reference.rows(mix),
-        score_reference_rows=reference.rows(mix, SCORE),
-        verdicts=verdicts,
-        drifted_features=tuple(v.feature for v in verdicts if v.drifted),
-    )
+    drifted = statistics.day_drifted(verdicts, RULES)
+    group = CollectedGroup("1", len(rows), 0, 0, {}, None, None)
+    tested = (reference, mix, verdicts)
+    return _group_drift(group, "drifted" if drifted else "quiet", tested=tested)
 
 
 @dataclass(frozen=True)

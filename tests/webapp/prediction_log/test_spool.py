@@ -62,6 +62,12 @@ def append(spool: Spool, count: int) -> None:
         spool.append(line(number), rows=1, columns=COLUMNS)
 
 
+def seal(spool: Spool) -> None:
+    """As when the segment were old."""
+    spool._seal_seconds = 0.0
+    spool.tick()
+
+
 def objects(store: LocalStore) -> list[str]:
     return [found.key for found in store.list("predictions/")]
 
@@ -99,7 +105,7 @@ def test_a_champion_with_another_contract_begins_another_segment(
 ) -> None:
     spool.append(line(1), rows=1, columns=COLUMNS)
     spool.append(line(2), rows=1, columns=LATER)
-    spool.close()
+    seal(spool)
     assert shipper.ship() == 2 and shipped(local_store) == 2
     assert len(objects(local_store)) == 2
 
@@ -128,7 +134,7 @@ def test_a_disk_that_takes_half_a_line_keeps_whole_lines_only(
     spool.append(line(2), rows=1, columns=COLUMNS)
     monkeypatch.undo()
     spool.append(line(3), rows=1, columns=COLUMNS)
-    spool.close()
+    seal(spool)
     (path,) = spool.directory.iterdir()
     found = read_segment(path)
     assert [row["prediction_id"][-1] for row in found.rows] == ["1", "3"]
@@ -189,7 +195,7 @@ def test_each_segment_becomes_the_object_of_its_own_id_and_is_removed(
     spool: Spool, shipper: Shipper, local_store: LocalStore
 ) -> None:
     append(spool, 250)
-    spool.close()
+    seal(spool)
     ids = sorted(path.name.split(".")[0] for path in spool.directory.iterdir())
     assert shipper.ship() == 250 == shipped(local_store)
     assert objects(local_store) == [f"predictions/date={DAY}/{each}.parquet" for each in ids]
@@ -214,7 +220,7 @@ def test_a_shipper_whose_worker_is_gone_takes_what_the_others_leave(
     """Without any hook of a server, whichever worker ends first."""
     append(spool, 1)
     monkeypatch.setattr(shipper_module, "_input_closed", lambda seconds: True)
-    monkeypatch.setattr("time.sleep", lambda seconds: spool.close())
+    monkeypatch.setattr("time.sleep", lambda seconds: seal(spool))
     shipper.run()
     assert shipped(local_store) == 1 and list(spool.directory.iterdir()) == []
 
@@ -226,7 +232,7 @@ def test_while_the_store_is_down_everything_stays(
         raise StoreUnavailable("down")
 
     append(spool, 1)
-    spool.close()
+    seal(spool)
     with monkeypatch.context() as patched:
         patched.setattr(LocalStore, "write", refuse)
         with pytest.raises(StoreUnavailable):
@@ -238,14 +244,14 @@ def test_a_crash_between_writing_and_removing_makes_no_duplicates(
     spool: Spool, shipper: Shipper, local_store: LocalStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spool.append(line(1), rows=1, columns=COLUMNS)
-    spool.close()
+    seal(spool)
     with monkeypatch.context() as patched:
         patched.setattr(Path, "unlink", lambda *_, **__: (_ for _ in ()).throw(OSError("killed")))
         with pytest.raises(OSError, match="killed"):
             shipper.ship()
     # Meanwhile another segment was sealed: what is sealed together decides nothing.
     append(spool, 1)
-    spool.close()
+    seal(spool)
     assert shipper.ship() == 2
     assert len(objects(local_store)) == 2
 
@@ -254,7 +260,7 @@ def test_lines_that_a_power_cut_spoiled_are_counted(
     spool: Spool, shipper: Shipper, local_store: LocalStore, lost: Lost
 ) -> None:
     append(spool, 3)
-    spool.close()
+    seal(spool)
     (path,) = spool.directory.iterdir()
     path.write_bytes(path.read_bytes().replace(line(1), b"\0" * (len(line(1)) - 1) + b"\n"))
     assert shipper.ship() == 2 and lost.rows == 1 and rows_in(path) == 3

@@ -7,32 +7,32 @@ from typing import Any
 
 import numpy as np
 import pytest
+import xgboost as xgb
 from flask.testing import FlaskClient
 
-from include.champion.onnx_scorer import Scorer
-from include.champion.versions import MODEL_FILE
+from include.champion.native_trees import trees_input
+from include.champion.versions import TREES_FILE
 from include.predictions.log import customer_key
 from include.settings import Settings
 from include.store import LocalStore
 from tests.include.records import EIGHT_COLUMNS
-from tests.webapp.champions import Version, make_version, publish, records
+from tests.webapp.champions import (
+    Version,
+    expected,
+    make_version,
+    model_input,
+    publish,
+    records,
+)
 from tests.webapp.conftest import client_of
 from webapp.prediction_log.shipper import read_segment
 
 JSON = {"Content-Type": "application/json"}
 
 
-def expected(version: Version, rows: list[dict[str, Any]]) -> list[float]:
-    manifest, files = version
-    column = {name: manifest.contract.column(name) for name in manifest.columns}
-    matrix = [[column[n].number(row[n]) for n in manifest.columns] for row in rows]
-    return Scorer(files[MODEL_FILE]).score(np.array(matrix, dtype=np.float64)).tolist()
-
-
 def logged(client: FlaskClient) -> list[dict[str, Any]]:
     spool = client.application.extensions["churn"].spool
-    spool.close()
-    return [row for p in sorted(spool.directory.glob("*.sealed")) for row in read_segment(p).rows]
+    return [row for path in spool.directory.glob("*.open") for row in read_segment(path).rows]
 
 
 def test_an_answer_is_the_champions(
@@ -209,18 +209,11 @@ def test_an_explanation_adds_up_and_is_xgboosts_own(
 
 
 def shap_by_xgboost(version: Version, record: dict[str, Any]) -> dict[str, float]:
-    import xgboost as xgb
-
-    from include.champion.versions import TREES_FILE
-    from include.features import engineer
-
     manifest, files = version
     booster = xgb.Booster()
     booster.load_model(bytearray(files[TREES_FILE]))
-    row = [[manifest.contract.column(n).number(record[n]) for n in manifest.columns]]
-    features = engineer(np.array(row, dtype=np.float64), manifest.columns)
-    scaled = (features - np.array(manifest.scaler_mean)) / np.array(manifest.scaler_scale)
-    found = booster.predict(xgb.DMatrix(scaled.astype(np.float32)), pred_contribs=True)[0]
+    scaled = trees_input(manifest, model_input(manifest, [record]))
+    found = booster.predict(xgb.DMatrix(scaled), pred_contribs=True)[0]
     names = manifest.columns + manifest.engineered
     return {n: float(v) * manifest.calibration.slope for n, v in zip(names, found, strict=False)}
 
@@ -230,21 +223,17 @@ def test_an_explanation_is_not_logged(client: FlaskClient, record: dict[str, Any
     assert logged(client) == []
 
 
-@pytest.fixture
-def broken(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
-    """A service whose own code fails on every answer."""
-
+def test_a_failure_of_our_own_tells_no_data(
+    client: FlaskClient,
+    record: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError(f"Credit_Limit was {1200 + 34}")
 
     monkeypatch.setattr(client.application.extensions["churn"], "answer", fail)
-    return client
-
-
-def test_a_failure_of_our_own_tells_no_data(
-    broken: FlaskClient, record: dict[str, Any], caplog: pytest.LogCaptureFixture
-) -> None:
-    answer = broken.post("/predict", json=record)
+    answer = client.post("/predict", json=record)
     assert answer.status_code == 500 and answer.content_type == "application/problem+json"
     assert "1234" not in answer.text + caplog.text and "RuntimeError" in caplog.text
 
