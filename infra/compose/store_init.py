@@ -44,7 +44,8 @@ def make_bucket(store: S3Store, *, wait_seconds: float = WAIT_SECONDS) -> None:
     deadline = time.monotonic() + wait_seconds
     while True:
         try:
-            return _make_bucket(store)
+            _make_bucket(store)
+            return
         except (ClientError, BotoCoreError) as error:
             passing = not isinstance(error, ClientError) or _status(error) >= 500
             if not passing or time.monotonic() > deadline:

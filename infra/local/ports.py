@@ -42,7 +42,8 @@ def port_faults(ports: Sequence[Port]) -> list[str]:
 def _fault(port: Port) -> str | None:
     try:
         if not _answers(port.number):
-            return _bind(port.number)
+            _bind(port.number)
+            return None
         reason = f"is in use by {_holder(port.number)}"
     except OSError as error:
         in_use = error.errno == errno.EADDRINUSE
