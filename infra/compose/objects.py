@@ -28,19 +28,18 @@ def pack(store: Store) -> None:
 
 def unpack(store: Store) -> None:
     """Every object of the tar on standard input into the store, the champion pointer last."""
-    pointer = []
+    pointer = None
     with tarfile.open(fileobj=sys.stdin.buffer, mode="r|") as archive:
         for entry in archive:
             content = archive.extractfile(entry)
             if content is None:
                 continue
-            data = content.read()
             if entry.name == POINTER_KEY:
-                pointer.append((entry.name, data))
+                pointer = content.read()
             else:
-                store.write(entry.name, data)
-    for key, data in pointer:
-        store.write(key, data)
+                store.write(entry.name, content.read())
+    if pointer is not None:
+        store.write(POINTER_KEY, pointer)
 
 
 def count(store: Store) -> None:
@@ -62,11 +61,7 @@ def clear(store: Store) -> None:
 
 
 COMMANDS: dict[str, Callable[[Store], None]] = {
-    "pack": pack,
-    "unpack": unpack,
-    "count": count,
-    "champions": champions,
-    "clear": clear,
+    each.__name__: each for each in (pack, unpack, count, champions, clear)
 }
 
 

@@ -10,6 +10,8 @@ import time
 import uuid
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from include.errors import ChurnError, ObjectChanged, StoreError, StoreUnavailable
 from include.handover import RUNS_PREFIX
 from include.settings import load_settings
@@ -39,35 +41,27 @@ def main() -> int:
 
 def make_bucket(store: S3Store, *, wait_seconds: float = WAIT_SECONDS) -> None:
     """Make the bucket unless it is there, waiting for a server that is still starting."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
     deadline = time.monotonic() + wait_seconds
     while True:
         try:
             _make_bucket(store)
             return
-        except ClientError as error:
-            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-            reason = str(error)
-            passing = status >= 500
-        except BotoCoreError as error:
-            reason, passing = str(error), True
-        if not passing or time.monotonic() > deadline:
-            raise StoreUnavailable(
-                f"the bucket {store.bucket!r} can be neither used nor made: {reason}. Check "
-                "CHURN_STORE_URI, AWS_ENDPOINT_URL and the credentials"
-            )
+        except (ClientError, BotoCoreError) as error:
+            passing = not isinstance(error, ClientError) or _status(error) >= 500
+            if not passing or time.monotonic() > deadline:
+                raise StoreUnavailable(
+                    f"the bucket {store.bucket!r} can be neither used nor made: {error}. Check "
+                    "CHURN_STORE_URI, AWS_ENDPOINT_URL and the credentials"
+                ) from error
         time.sleep(PAUSE_SECONDS)
 
 
 def _make_bucket(store: S3Store) -> None:
-    from botocore.exceptions import ClientError
-
     try:
         store.client.head_bucket(Bucket=store.bucket)
         return
     except ClientError as error:
-        if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") != 404:
+        if _status(error) != 404:
             raise
     region = store.client.meta.region_name
     # The one region that must not be named.
@@ -78,10 +72,12 @@ def _make_bucket(store: S3Store) -> None:
     _let_runs_expire(store)
 
 
+def _status(error: ClientError) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
 def _let_runs_expire(store: S3Store) -> None:
     """What tasks hand to each other is of no use later; in a bucket of ours alone."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
     rule = {
         "ID": "churn-runs",
         "Status": "Enabled",

@@ -7,7 +7,7 @@ from dotenv import load_dotenv
 
 from include.settings import PROJECT, load_settings
 from infra.local import airflow
-from infra.local.services import base_environment, inherited_environment, layout
+from infra.local.services import base_environment, layout
 
 
 def main() -> None:
@@ -17,9 +17,7 @@ def main() -> None:
     places = layout(settings)
     airflow.prepare(places)
     environment = airflow.airflow_environment(
-        places,
-        base_environment(places, inherited_environment()),
-        database_url=settings.resolved_database_url,
+        places, base_environment(places), database_url=settings.resolved_database_url
     )
     os.execve(sys.executable, [sys.executable, "-m", "airflow", *sys.argv[1:]], environment)
 

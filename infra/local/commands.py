@@ -3,6 +3,7 @@
 import argparse
 import logging
 import sys
+from contextlib import closing
 from datetime import UTC, date, datetime
 
 from include.params import load_params
@@ -38,11 +39,8 @@ def main() -> int:
 def _train(settings: Settings, arguments: argparse.Namespace) -> int:
     places = running_stack(settings)
     before = champion(settings)
-    client = airflow.client(places)
-    try:
+    with closing(airflow.client(places)) as client:
         run = training_run.train(client, reason=arguments.reason, logs=places.airflow_logs)
-    finally:
-        client.close()
     after = champion(settings)
     logger.info("%.1f s from trigger to success", run.seconds or 0.0)
     if after is None or (before and after.version == before.version):

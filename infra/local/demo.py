@@ -6,15 +6,18 @@ model wins on the hold-out, and the API answers with it. Each step is checked; t
 only if all of them happened.
 """
 
-import argparse
 import logging
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from include.champion.versions import Manifest
 from include.contract import load_contract
@@ -22,41 +25,34 @@ from include.customers import loading
 from include.customers.database import open_engine
 from include.drift.findings import DriftDay, read_day
 from include.drift.guards import run_id_of
+from include.predictions import log as prediction_log
 from include.settings import Settings
 from include.store import open_store
 from include.tasks import connections
 from infra.airflow.dag_runs import RunFailed, follow
 from infra.airflow.training_run import DAG_ID as TRAINING_DAG
 from infra.local import airflow, demo_traffic, status
-from infra.local.demo_traffic import Answers, Api, Trickle
+from infra.local.demo_traffic import Answers, Api
 from infra.local.running import exit_code, run_dag, running_stack
 
 logger = logging.getLogger("demo")
 
 DRIFT_DAG = "churn_drift"
 ORDINARY_CUSTOMERS = 2500
-LOG_SECONDS, DAG_SECONDS, SWITCH_SECONDS = 120, 120, 120
+WAIT_SECONDS = 120  # for the log, for Airflow, for the API
 POLL_SECONDS = 0.5
 SEND_SECONDS = 60  # what asking about all customers may take; those of one step belong to one day
 SAME_ANSWERS = 40  # in a row, so that every worker of the API was asked
 
 
-class StepFailed(RunFailed):
-    """Something that the demonstration promises did not happen; the message says what."""
-
-
 def main() -> int:
     """The command line; 1 when a step did not happen."""
-    argparse.ArgumentParser(prog="python -m infra.local.demo", description=__doc__).parse_args()
     return exit_code("demo", _demonstrate)
 
 
 def _demonstrate(settings: Settings) -> int:
-    demo = Demo(settings)
-    try:
+    with closing(Demo(settings)) as demo:
         demo.run()
-    finally:
-        demo.close()
     return 0
 
 
@@ -88,20 +84,20 @@ class Demo:
         logger.info("champion is version %s: %s\n", old.version, status.figures(old))
         self._wait_for_dags()
         if self._has_started(old):
-            raise StepFailed(
+            raise RunFailed(
                 f"drift has already started today's one training run for version {old.version}, "
                 "and it was not promoted: its gate.json says why; run the demo again tomorrow"
             )
         self._quiet(old, ordinary)
         newcomers, before = self._changed(old, batch)
-        with Trickle(self.api, ordinary) as trickle:
+        with demo_traffic.trickle(self.api, ordinary) as answered_by:
             self._retrain(old)
             new = self._promoted(old)
             self._answered_by(new, newcomers)
             # Not as customers: the day's log of the new champion is not what this is about.
             after = self.api.ask(newcomers, source=demo_traffic.WHAT_IF)
         self._compare(old, new, newcomers, before, after)
-        self._nothing_failed(trickle, old, new)
+        self._nothing_failed(answered_by, old, new)
 
     def _quiet(self, old: Manifest, ordinary: pd.DataFrame) -> None:
         logger.info(
@@ -109,8 +105,9 @@ class Demo:
         )
         self._send(old, ordinary)
         found = self._drift()
-        if self._status(found, old) != "quiet" or self._has_started(old):
-            raise StepFailed(f"ordinary traffic must start nothing, found: {found.explanation}")
+        statuses = [group.status for group in found.groups if group.version == old.version]
+        if statuses != ["quiet"] or self._has_started(old):
+            raise RunFailed(f"ordinary traffic must start nothing, found: {found.explanation}")
         logger.info("   No drift, and no training run.\n")
 
     def _changed(self, old: Manifest, batch: int) -> tuple[pd.DataFrame, Answers]:
@@ -124,10 +121,10 @@ class Demo:
         )
         answers = self._send(old, newcomers)
         loaded = loading.load_customers(self.engine, newcomers, now=datetime.now(UTC))
-        lost = demo_traffic.auc(self.contract.labels(newcomers), answers.probabilities)
+        lost = _auc(self.contract.labels(newcomers), answers.probabilities)
         known = old.metrics["roc_auc"] or 0.0
         if loaded.inserted != len(newcomers) or lost >= known:
-            raise StepFailed(f"the champion must be worse on them: {lost:.3f}, before {known:.3f}")
+            raise RunFailed(f"the champion must be worse on them: {lost:.3f}, before {known:.3f}")
         logger.info("   Their labels arrive: %s.", loaded)
         logger.info(
             "   On them version %s has ROC-AUC %.3f; on its own hold-out it had %.3f.\n",
@@ -140,7 +137,7 @@ class Demo:
         found = self._drift()
         decision = found.retraining
         if not decision.triggered or decision.run_id != run_id_of(self.day, old.version):
-            raise StepFailed(f"drift must start a training run, found: {decision.explanation}")
+            raise RunFailed(f"drift must start a training run, found: {decision.explanation}")
         logger.info("   %s.", found.explanation)
         logger.info("   Report: %s", found.report_uri)
         logger.info("   It has started %s.\n", decision.run_id)
@@ -151,7 +148,7 @@ class Demo:
     def _promoted(self, old: Manifest) -> Manifest:
         new = self._champion()
         if new.version == old.version or new.trigger.get("trigger_reason") != "drift":
-            raise StepFailed(
+            raise RunFailed(
                 f"the challenger must win, and the champion still is {new.version}: gate.json of "
                 f"{run_id_of(self.day, old.version)} under runs/ in the store says why not"
             )
@@ -173,7 +170,6 @@ class Demo:
         _until(
             lambda: all(answer() == new.version for _ in range(SAME_ANSWERS)),
             f"the API must answer with version {new.version}",
-            SWITCH_SECONDS,
         )
         seconds = time.monotonic() - began
         logger.info("5. The API answers with version %s, %.1f s later.", new.version, seconds)
@@ -185,23 +181,21 @@ class Demo:
         keys = people[self.contract.key.name].tolist()
         held = new.split.sides(keys) == "holdout"
         labels = self.contract.labels(people)[held]
-        was = demo_traffic.auc(labels, before.probabilities[held])
-        now = demo_traffic.auc(labels, after.probabilities[held])
+        was = _auc(labels, before.probabilities[held])
+        now = _auc(labels, after.probabilities[held])
         if after.versions != {new.version} or now <= was:
-            raise StepFailed(f"version {new.version} must be better: {now:.3f}, before {was:.3f}")
+            raise RunFailed(f"version {new.version} must be better: {now:.3f}, before {was:.3f}")
         logger.info(
             "   On the %s newcomers whom neither was trained on: version %s %.3f, version %s %.3f.",
             *(int(held.sum()), old.version, was, new.version, now),
         )
 
-    def _nothing_failed(self, trickle: Trickle, old: Manifest, new: Manifest) -> None:
+    def _nothing_failed(self, answered_by: Counter[str], old: Manifest, new: Manifest) -> None:
         failed = sum(self.api.failures.values())
-        by = ", ".join(f"{n:,} by version {v}" for v, n in sorted(trickle.answered_by.items()))
-        logger.info(
-            "   Meanwhile %s single requests were answered: %s.", trickle.answered_by.total(), by
-        )
-        if failed or set(trickle.answered_by) - {old.version, new.version}:
-            raise StepFailed(f"{failed} requests failed: {dict(self.api.failures)}")
+        by = ", ".join(f"{n:,} by version {v}" for v, n in sorted(answered_by.items()))
+        logger.info("   Meanwhile %s single requests were answered: %s.", answered_by.total(), by)
+        if failed or set(answered_by) - {old.version, new.version}:
+            raise RunFailed(f"{failed} requests failed: {dict(self.api.failures)}")
         logger.info("   Of %s requests in all, none failed.", f"{self.api.requests:,}")
 
     def _send(self, old: Manifest, people: pd.DataFrame) -> Answers:
@@ -213,15 +207,15 @@ class Demo:
         self.day = datetime.now(UTC).date()
         answers = self.api.ask(people)
         if self.api.failures or answers.versions != {old.version}:
-            raise StepFailed(
+            raise RunFailed(
                 f"version {old.version} must answer all, found {set(answers.versions)}, failures "
                 f"{dict(self.api.failures)}"
             )
-        wanted = demo_traffic.keys_in_log(people, self.contract, self.settings.customer_id_key())
+        id_key = self.settings.customer_id_key()
+        wanted = {prediction_log.customer_key(k, id_key) for k in people[self.contract.key.name]}
         _until(
             lambda: wanted <= demo_traffic.logged_keys(self.store, self.day, old.version),
             f"the log of {self.day} must hold all answers",
-            LOG_SECONDS,
         )
         return answers
 
@@ -230,26 +224,18 @@ class Demo:
         run_dag(self.settings, DRIFT_DAG, conf)
         return read_day(self.store, self.day)
 
-    def _status(self, found: DriftDay, old: Manifest) -> str:
-        group = next((g for g in found.groups if g.version == old.version), None)
-        return group.status if group else "absent"
-
     def _has_started(self, old: Manifest) -> bool:
         """Whether this day's drift has started a training run for this champion."""
         return self.airflow.has_run(TRAINING_DAG, run_id_of(self.day, old.version))
 
     def _wait_for_dags(self) -> None:
         wanted = (DRIFT_DAG, TRAINING_DAG)
-        _until(
-            lambda: all(self.airflow.dag(dag_id) is not None for dag_id in wanted),
-            f"Airflow must know {' and '.join(wanted)}",
-            DAG_SECONDS,
-        )
+        _until(lambda: all(map(self.airflow.dag, wanted)), f"Airflow must know {wanted}")
 
     def _champion(self) -> Manifest:
         found = status.champion(self.settings)
         if found is None:
-            raise StepFailed("there is no champion yet: `make train` first")
+            raise RunFailed("there is no champion yet: `make train` first")
         return found
 
 
@@ -259,11 +245,17 @@ def seconds_to_wait(now: datetime) -> float:
     return left + 1 if left < SEND_SECONDS else 0.0
 
 
-def _until(condition: Callable[[], bool], what: str, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
+def _auc(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float:
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(labels, probabilities))
+
+
+def _until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
     while not condition():
         if time.monotonic() > deadline:
-            raise StepFailed(f"{what}, and did not in {seconds:g} s")
+            raise RunFailed(f"{what}, and did not in {WAIT_SECONDS} s")
         time.sleep(POLL_SECONDS)
 
 

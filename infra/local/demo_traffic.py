@@ -1,11 +1,12 @@
 """What the demonstration sends: customers in batches, and a steady trickle that counts failures."""
 
 import threading
-import time
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date
+from itertools import cycle
 from typing import Any
 
 import httpx
@@ -59,10 +60,7 @@ class Api:
     def ask(self, people: pd.DataFrame, *, source: str = CUSTOMER) -> Answers:
         """Ask about customers in batches, as a bank's nightly job would."""
         records = self.records_of(people)
-        parts = (
-            records[start : start + BATCH_RECORDS]
-            for start in range(0, len(records), BATCH_RECORDS)
-        )
+        parts = (records[at : at + BATCH_RECORDS] for at in range(0, len(records), BATCH_RECORDS))
         answers = [self._post("/predict_batch", {"records": part}, source) for part in parts]
         found = [answer for answer in answers if answer is not None]
         given = [p for answer in found for p in answer["probabilities"]]
@@ -77,9 +75,7 @@ class Api:
         """Customers as a client sends them."""
         names = {self._contract.key.name: "customer_id"}
         wanted = people[[*names, *self._contract.feature_names]].rename(columns=names)
-        return [
-            {str(name): value for name, value in row.items()} for row in wanted.to_dict("records")
-        ]
+        return [{str(name): row[name] for name in row} for row in wanted.to_dict("records")]
 
     def _post(self, path: str, body: dict[str, Any], source: str) -> dict[str, Any] | None:
         self.requests += 1
@@ -94,33 +90,25 @@ class Api:
         return dict(answer.json())
 
 
-@dataclass
-class Trickle:
-    """Ordinary customers, one request after the other, for as long as the block lasts."""
+@contextmanager
+def trickle(api: Api, people: pd.DataFrame) -> Iterator[Counter[str]]:
+    """Ask about one customer after the other while the block lasts; counts who answered."""
+    answered_by: Counter[str] = Counter()
+    stop = threading.Event()
 
-    api: Api
-    people: pd.DataFrame
-    answered_by: Counter[str] = field(default_factory=Counter)
-    _stop: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
+    def ask() -> None:
+        for record in cycle(api.records_of(people)):
+            answered_by[api.ask_one(record) or "nobody"] += 1
+            if stop.wait(TRICKLE_PAUSE_SECONDS):
+                return
 
-    def __enter__(self) -> "Trickle":
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        if self._thread:
-            self._thread.join()
-
-    def _run(self) -> None:
-        records = self.api.records_of(self.people)
-        while not self._stop.is_set():
-            record = records[self.api.requests % len(records)]
-            version = self.api.ask_one(record)
-            self.answered_by[version or "nobody"] += 1
-            time.sleep(TRICKLE_PAUSE_SECONDS)
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    try:
+        yield answered_by
+    finally:
+        stop.set()
+        thread.join()
 
 
 def batches_so_far(engine: Engine, contract: Contract) -> int:
@@ -159,15 +147,3 @@ def logged_keys(store: Store, day: date, version: str) -> set[str]:
         rows = zip(*(column.to_pylist() for column in batch.columns), strict=True)
         found.update(key for answered_by, key in rows if answered_by == version and key)
     return found
-
-
-def keys_in_log(people: pd.DataFrame, contract: Contract, id_key: bytes) -> set[str]:
-    """Under which keys the log knows these customers."""
-    return {prediction_log.customer_key(key, id_key) for key in people[contract.key.name]}
-
-
-def auc(labels: NDArray[np.int64], answers: Sequence[float] | NDArray[np.float64]) -> float:
-    """ROC-AUC."""
-    from sklearn.metrics import roc_auc_score
-
-    return float(roc_auc_score(labels, answers))

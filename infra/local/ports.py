@@ -40,20 +40,15 @@ def port_faults(ports: Sequence[Port]) -> list[str]:
 
 
 def _fault(port: Port) -> str | None:
-    reason = _reason(port.number)
-    if reason is None:
-        return None
-    return f"port {port.number}, for {port.name}, {reason}: set {port.variable} to another port"
-
-
-def _reason(number: int) -> str | None:
-    if _answers(number):
-        return f"is in use by {_holder(number)}"
     try:
-        _bind(number)
+        if not _answers(port.number):
+            _bind(port.number)
+            return None
+        reason = f"is in use by {_holder(port.number)}"
     except OSError as error:
-        return "is in use" if error.errno == errno.EADDRINUSE else f"is refused ({error.strerror})"
-    return None
+        in_use = error.errno == errno.EADDRINUSE
+        reason = "is in use" if in_use else f"is refused ({error.strerror})"
+    return f"port {port.number}, for {port.name}, {reason}: set {port.variable} to another port"
 
 
 def _answers(number: int) -> bool:

@@ -58,7 +58,9 @@ def stop(leaders: Sequence[Leader], *, term_seconds: float = TERM_SECONDS) -> li
     for seconds in (min(AGAIN_SECONDS, term_seconds), term_seconds - AGAIN_SECONDS):
         ids = {each.pid for each in leaders}
         _signal([each for each in members(leaders) if each.pid in ids], signal.SIGTERM)
-        _wait_until_gone(leaders, seconds)
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and members(leaders):
+            time.sleep(POLL_SECONDS)
     stubborn = [each.name for each in leaders if members([each])]
     deadline = time.monotonic() + KILL_SECONDS
     while (left := members(leaders)) and time.monotonic() < deadline:
@@ -98,12 +100,6 @@ def _started(pid: int) -> float | None:
         return psutil.Process(pid).create_time() - psutil.boot_time()
     except psutil.Error:
         return None
-
-
-def _wait_until_gone(leaders: Sequence[Leader], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and members(leaders):
-        time.sleep(POLL_SECONDS)
 
 
 def _signal(processes: Sequence[psutil.Process], number: signal.Signals) -> None:

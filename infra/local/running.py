@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,27 +12,23 @@ from dotenv import load_dotenv
 
 from include.errors import ChurnError
 from include.settings import PROJECT, Settings, load_settings
-from infra.airflow.client import AirflowClient, AirflowError, RunState
+from infra.airflow.client import AirflowError, RunState
 from infra.airflow.dag_runs import RunFailed, follow
 from infra.local import airflow
 from infra.local.services import Layout, layout
+from infra.local.stack import StackError
 
 logger = logging.getLogger(__name__)
 
 
-def log_to_terminal() -> None:
-    """Messages as they are, for a person who watches."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-
-
 def exit_code(target: str, work: Callable[[Settings], int]) -> int:
     """What `make target` ends with: what the work says, or 1 and one message when it fails."""
-    log_to_terminal()
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     load_dotenv(PROJECT / ".env")
     try:
         return work(load_settings())
-    except (ChurnError, AirflowError, RunFailed) as error:
+    except (ChurnError, AirflowError, RunFailed, StackError) as error:
         logger.error("make %s: %s", target, error)
         return 1
 
@@ -50,20 +47,13 @@ def running_stack(settings: Settings) -> Layout:
 def run_dag(settings: Settings, dag_id: str, conf: dict[str, Any]) -> RunState:
     """Trigger a DAG on the stack that is up, and follow its run to a good end; else RunFailed."""
     places = running_stack(settings)
-    client = airflow.client(places)
-    try:
-        _check_dag(client, dag_id)
+    with closing(airflow.client(places)) as client:
+        dag = client.dag(dag_id)
+        if dag is None:
+            errors = client.import_errors() or ["it reads dags/ every few seconds: try again"]
+            raise RunFailed("\n".join([f"Airflow does not know {dag_id} yet:", *errors]))
+        if dag["is_paused"]:
+            raise RunFailed(f"{dag_id} is paused: switch it on in the UI")
         run_id = client.trigger(dag_id, conf)
         logger.info("%s run %s", dag_id, run_id)
         return follow(client, dag_id, run_id, logs=places.airflow_logs)
-    finally:
-        client.close()
-
-
-def _check_dag(client: AirflowClient, dag_id: str) -> None:
-    dag = client.dag(dag_id)
-    if dag is None:
-        errors = "\n".join(client.import_errors()) or "it reads dags/ every few seconds: try again"
-        raise RunFailed(f"Airflow does not know {dag_id} yet: {errors}")
-    if dag["is_paused"]:
-        raise RunFailed(f"{dag_id} is paused: switch it on in the UI")

@@ -93,7 +93,7 @@ def layout(settings: Settings) -> Layout:
     )
 
 
-def base_environment(places: Layout, inherited: Mapping[str, str]) -> dict[str, str]:
+def base_environment(places: Layout, inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
     """What every service gets: the caller's environment, the stack's addresses, and no tracking."""
     kept = {
         name: value
@@ -163,8 +163,3 @@ def dashboard_service(places: Layout, environment: Mapping[str, str]) -> Service
 def python_module(name: str, *arguments: str) -> tuple[str, ...]:
     """The command that runs a module with this Python."""
     return (sys.executable, "-m", "infra.airflow.launch", name, *arguments)
-
-
-def inherited_environment() -> dict[str, str]:
-    """The environment that the stack was called in."""
-    return dict(os.environ)

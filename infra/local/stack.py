@@ -6,10 +6,10 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from http.client import HTTPException
 from types import FrameType
 from typing import Any
-from urllib.request import ProxyHandler, build_opener
+
+import httpx
 
 from include.settings import PROJECT
 from infra.local import processes
@@ -160,7 +160,6 @@ class Stack:
 def answers(url: str) -> bool:
     """Whether a page of this machine answers 200."""
     try:
-        with build_opener(ProxyHandler({})).open(url, timeout=HEALTH_TIMEOUT_SECONDS) as answer:
-            return bool(answer.status == 200)
-    except (OSError, HTTPException):
+        return httpx.get(url, timeout=HEALTH_TIMEOUT_SECONDS, trust_env=False).is_success
+    except httpx.HTTPError:
         return False

@@ -36,6 +36,12 @@ def describe(
     places: Layout, settings: Settings, manifest: Manifest | None, *, failure: str | None
 ) -> dict[str, Any]:
     """stack.json: it is there exactly while the stack is up."""
+    keys = {"variable": "CHURN_API_KEYS"} if settings.api_keys else None
+    password = (
+        {"variable": "CHURN_DASHBOARD_PASSWORD"}
+        if settings.dashboard_password is not None
+        else keys
+    )
     return {
         "state": "failed" if failure else "ready" if manifest else "no champion",
         "failure": failure,
@@ -44,19 +50,13 @@ def describe(
         "urls": places.urls,
         "passwords": {
             "airflow": {"user": USER, "file": str(places.passwords)},
-            "api": {"variable": "CHURN_API_KEYS"} if settings.api_keys else None,
+            "api": keys,
             "mlflow": None,
-            "dashboard": _dashboard_password(settings),
+            "dashboard": password,
         },
         "champion": manifest and {"version": manifest.version, "metrics": manifest.metrics},
         "logs": str(places.log("*").parent),
     }
-
-
-def _dashboard_password(settings: Settings) -> dict[str, str] | None:
-    if settings.dashboard_password is not None:
-        return {"variable": "CHURN_DASHBOARD_PASSWORD"}
-    return {"variable": "CHURN_API_KEYS"} if settings.api_keys else None
 
 
 def summary(
@@ -78,14 +78,6 @@ def summary(
         "",
         "Ctrl-C stops everything.",
     ]
-
-
-def example_record(settings: Settings, manifest: Manifest) -> dict[str, Any]:
-    """A made-up customer that the champion answers: the first of its self-check rows."""
-    files = read_files(open_store(settings.resolved_store_uri), manifest, [SELF_CHECK_FILE])
-    check = SelfCheck.model_validate_json(files[SELF_CHECK_FILE])
-    row = zip(check.columns, check.rows[0], strict=True)
-    return {name: _as_sent(manifest, name, value) for name, value in row}
 
 
 def _news(
@@ -118,7 +110,11 @@ def figures(manifest: Manifest) -> str:
 
 def example_call(settings: Settings, manifest: Manifest, url: str) -> str:
     """A command line that asks the API for one prediction."""
-    record = shlex.quote(json.dumps(example_record(settings, manifest)))
+    # A made-up customer: the first of the champion's self-check rows.
+    files = read_files(open_store(settings.resolved_store_uri), manifest, [SELF_CHECK_FILE])
+    check = SelfCheck.model_validate_json(files[SELF_CHECK_FILE])
+    row = zip(check.columns, check.rows[0], strict=True)
+    record = shlex.quote(json.dumps({name: _as_sent(manifest, name, each) for name, each in row}))
     key = """ -H "X-API-Key: $KEY" """ if settings.api_keys else " "
     return f"curl -s {url}/predict -H 'Content-Type: application/json'{key}-d {record}"
 

@@ -18,6 +18,7 @@ from tests.ports import free_ports
 
 START_SECONDS = 240
 STOP_SECONDS = 30
+DEMO_SECONDS = 400
 
 
 @dataclass
@@ -100,3 +101,16 @@ def finish(started: Started) -> None:
     """Stop it as a service manager does, unless it has ended."""
     if started.process.poll() is None:
         started.stop(signal.SIGTERM)
+
+
+def ended(command: str, environment: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
+    """Run a command of `infra.local` that ends by itself."""
+    return subprocess.run(
+        [sys.executable, "-m", f"infra.local.{command}"],
+        cwd=PROJECT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=DEMO_SECONDS,
+        check=False,
+    )

@@ -6,10 +6,10 @@ import re
 import shlex
 import signal
 import sqlite3
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -19,14 +19,13 @@ import pytest
 
 from include.champion import versions
 from include.drift.findings import read_day
-from include.settings import PROJECT
 from include.store import LocalStore
+from infra.airflow.client import AirflowClient
 from infra.compose import heartbeat
-from infra.local import processes
+from infra.local import processes, stack
 from infra.local.processes import Leader
-from tests.e2e.stack import Started, environment_in, finish, start
+from tests.e2e.stack import DEMO_SECONDS, Started, ended, environment_in, finish, start
 
-DEMO_SECONDS = 400
 STAGES = [
     *("ingest_data", "validate_data", "transform_data"),
     *("train_model", "evaluate_model", "promote_model"),
@@ -78,15 +77,10 @@ def test_the_example_that_it_prints_is_answered(first: Started) -> None:
 def test_the_password_is_where_it_says(first: Started) -> None:
     login = first.stack["passwords"]["airflow"]
     password = json.loads(Path(login["file"]).read_text())[login["user"]]
-    body = {"username": login["user"], "password": password}
     url = first.stack["urls"]["airflow"]
-    token = httpx.post(f"{url}/auth/token", json=body, trust_env=False).json()["access_token"]
-    answer = httpx.get(
-        f"{url}/api/v2/dags/churn_training",
-        headers={"Authorization": f"Bearer {token}"},
-        trust_env=False,
-    )
-    assert answer.json()["is_paused"] is False
+    with closing(AirflowClient(url, user=login["user"], password=password)) as client:
+        dag = client.dag("churn_training")
+    assert dag is not None and dag["is_paused"] is False
 
 
 @pytest.mark.parametrize("part", ["scheduler", "dag_processor", "triggerer"])
@@ -104,15 +98,7 @@ def test_the_health_check_of_the_containers_finds_every_part_alive(
 def test_a_second_one_in_the_same_directory_is_refused(
     first: Started, environment: Mapping[str, str]
 ) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "infra.local.run"],
-        cwd=PROJECT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = ended("run", environment)
     assert done.returncode == 1
     assert "another `make run` uses" in done.stdout
     assert first.process.poll() is None
@@ -121,15 +107,7 @@ def test_a_second_one_in_the_same_directory_is_refused(
 def test_a_taken_port_is_named_and_nothing_is_started(
     first: Started, environment: Mapping[str, str], tmp_path: Path
 ) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "infra.local.run"],
-        cwd=PROJECT,
-        env={**environment, "CHURN_VAR_DIR": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = ended("run", {**environment, "CHURN_VAR_DIR": str(tmp_path)})
     assert done.returncode == 1
     for name in ("CHURN_API_PORT", "CHURN_AIRFLOW_PORT", "CHURN_MLFLOW_PORT"):
         assert f"port {environment[name]}" in done.stdout
@@ -145,22 +123,9 @@ def test_a_fallen_api_comes_back(first: Started) -> None:
     while [leader.pid for leader in first.leaders if leader.name == "api"] == [api.pid]:
         assert time.monotonic() < deadline, first.said
         time.sleep(0.1)
-    while not _is_ready(url):
+    while not stack.answers(url):
         assert time.monotonic() < deadline, first.said
         time.sleep(0.1)
-
-
-def demo(environment: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
-    """Run the demonstration."""
-    return subprocess.run(
-        [sys.executable, "-m", "infra.local.demo"],
-        cwd=PROJECT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=DEMO_SECONDS,
-        check=False,
-    )
 
 
 def assert_closed(store: LocalStore, said: str, *, old: str, new: str) -> None:
@@ -187,13 +152,13 @@ def assert_closed(store: LocalStore, said: str, *, old: str, new: str) -> None:
 def test_the_loop_closes_twice_in_a_row(first: Started, environment: Mapping[str, str]) -> None:
     store = LocalStore(first.var / "store")
     for old, new in (("1", "2"), ("2", "3")):
-        done = demo(environment)
+        done = ended("demo", environment)
         assert done.returncode == 0, done.stdout + done.stderr
         assert_closed(store, done.stdout, old=old, new=new)
 
 
 def test_without_a_stack_it_says_so(environment: Mapping[str, str], tmp_path: Path) -> None:
-    done = demo({**environment, "CHURN_VAR_DIR": str(tmp_path)})
+    done = ended("demo", {**environment, "CHURN_VAR_DIR": str(tmp_path)})
     assert done.returncode == 1 and "make run" in done.stdout
 
 
@@ -249,10 +214,3 @@ def test_a_failed_training_is_explained_and_the_stack_stays_up(hopeless: Started
     for url in hopeless.stack["urls"].values():
         assert httpx.get(url, trust_env=False, follow_redirects=True).status_code < 500
     assert hopeless.stop(signal.SIGTERM) == 1
-
-
-def _is_ready(url: str) -> bool:
-    try:
-        return httpx.get(url, trust_env=False).status_code == 200
-    except httpx.HTTPError:
-        return False

@@ -74,19 +74,15 @@ def settings(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
     return load_settings()
 
 
-def test_customers_are_made_up_where_there_is_no_file(settings: Settings) -> None:
-    bootstrap.load_customers(settings, Path("/dev/null"))
-    assert count_customers(settings.resolved_database_url) == SAMPLE_ROWS
-
-
-def test_customers_come_from_the_file_and_only_into_an_empty_table(
-    settings: Settings, tmp_path: Path
+@pytest.mark.parametrize("with_file", [True, False])
+def test_customers_come_from_a_file_or_are_made_up_and_only_into_an_empty_table(
+    with_file: bool, settings: Settings, tmp_path: Path
 ) -> None:
     csv = tmp_path / "customers.csv"
-    for rows in (50, 70):
-        sample_customers(rows, seed=1).to_csv(csv, index=False)
-        bootstrap.load_customers(settings, csv)
-    assert count_customers(settings.resolved_database_url) == 50
+    sample_customers(50, seed=1).to_csv(csv, index=False)
+    for file in (csv if with_file else Path("/dev/null"), csv):
+        bootstrap.load_customers(settings, file)
+    assert count_customers(settings.resolved_database_url) == (50 if with_file else SAMPLE_ROWS)
 
 
 def test_what_is_no_file_of_customers_is_refused(settings: Settings, tmp_path: Path) -> None:

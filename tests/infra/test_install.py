@@ -96,40 +96,26 @@ def test_without_any_index_the_message_says_what_to_set(tmp_path: Path) -> None:
         install.install(tmp_path, str(tmp_path / "bin" / "python"))
 
 
-def test_a_built_environment_is_not_built_again(
+HARMS: dict[str, Callable[[Path], object]] = {
+    "no python": lambda venv: (venv / "bin" / "python").unlink(),
+    "broken python": lambda venv: _make(venv, "#!/bin/sh\nexit 127\n"),
+    "another lock": lambda _: install.CONSTRAINTS.write_text("# nothing else\n"),
+    "moved": lambda venv: venv.rename(venv.parent / "moved"),
+}
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_what_makes_an_environment_void(harm: str, venv: Path) -> None:
+    assert install.is_current(venv, None)
+    HARMS[harm](venv)
+    assert not install.is_current(venv.parent / "moved" if harm == "moved" else venv, None)
+
+
+def test_it_is_not_built_again_unless_another_python_is_asked_for(
     venv: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(install, "install", lambda *_: pytest.fail("it was built again"))
     install.build(venv, exactly=True)
-
-
-def lose_python(venv: Path) -> Path:
-    (venv / "bin" / "python").unlink()
-    return venv
-
-
-def break_python(venv: Path) -> Path:
-    (venv / "bin" / "python").write_text("#!/bin/sh\nexit 127\n")
-    return venv
-
-
-def change_the_lock(venv: Path) -> Path:
-    install.CONSTRAINTS.write_text("# nothing else\n")
-    return venv
-
-
-def move(venv: Path) -> Path:
-    return venv.rename(venv.parent / "moved")
-
-
-@pytest.mark.parametrize("harm", [lose_python, break_python, change_the_lock, move])
-def test_what_makes_an_environment_void(harm: Callable[[Path], Path], venv: Path) -> None:
-    assert install.is_current(venv, None)
-    assert not install.is_current(harm(venv), None)
-
-
-def test_another_python_makes_it_void_only_when_asked_for(venv: Path) -> None:
-    assert install.is_current(venv, install.stamp_of(venv, sys.executable))
     assert not install.is_current(venv, "3.12 /elsewhere")
 
 

@@ -55,23 +55,18 @@ def begin(make_service: MakeService) -> Iterator[Begin]:
         process.wait()
 
 
-def test_children_and_orphans_end_with_their_service(begin: Begin) -> None:
-    leader = processes.leader("family", begin(FAMILY).pid)
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_children_and_orphans_end_with_their_service(is_gone: bool, begin: Begin) -> None:
+    process = begin(FAMILY)
+    leader = processes.leader("family", process.pid)
+    if is_gone:
+        process.kill()
+        process.wait()
     family = processes.members([leader])
-    assert len(family) >= 2
+    assert len(family) >= (1 if is_gone else 2)
     processes.stop([leader], term_seconds=0.2)
     assert processes.members([leader]) == []
     assert not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in family)
-
-
-def test_orphans_are_found_when_their_service_is_gone(begin: Begin) -> None:
-    process = begin(FAMILY)
-    leader = processes.leader("family", process.pid)
-    process.kill()
-    process.wait()
-    assert processes.members([leader])
-    processes.stop([leader], term_seconds=0.2)
-    assert processes.members([leader]) == []
 
 
 @pytest.mark.parametrize(

@@ -24,26 +24,16 @@ def test_the_users_settings_are_kept_and_another_installation_does_not_leak_in(
 ) -> None:
     theirs = {"AIRFLOW_CONN_CHURN_DB": "{}", "CHURN_STORE_URI": "s3://b", "HOME": "/home/a"}
     other = ("AIRFLOW_HOME", "AIRFLOW__CORE__EXECUTOR", "MLFLOW_REGISTRY_URI", "_AIRFLOW_X")
-    found = base_environment(places, theirs | dict.fromkeys(other, "theirs"))
+    proxies = {"NO_PROXY": "intra.net", "MLFLOW_TRACKING_URI": "http://elsewhere"}
+    found = base_environment(places, theirs | proxies | dict.fromkeys(other, "theirs"))
     assert found.items() >= theirs.items()
     assert not found.keys() & set(other)
+    assert found["MLFLOW_TRACKING_URI"] == places.mlflow.url
+    assert found["NO_PROXY"] == found["no_proxy"] == "intra.net,127.0.0.1,localhost"
+    for name in ("DO_NOT_TRACK", "ORT_DISABLE_TELEMETRY", "MLFLOW_DISABLE_TELEMETRY"):
+        assert found[name] in ("1", "true")
     connection = airflow.airflow_environment(places, found, database_url="sqlite:////a")
     assert connection["AIRFLOW_CONN_CHURN_DB"] == "{}"
-
-
-def test_nobody_is_told_anything_and_loopback_needs_no_proxy(places: Layout) -> None:
-    found = base_environment(places, {"NO_PROXY": "intra.net", "HTTP_PROXY": "http://proxy"})
-    assert found["NO_PROXY"] == found["no_proxy"] == "intra.net,127.0.0.1,localhost"
-    assert found["DO_NOT_TRACK"] == found["ORT_DISABLE_TELEMETRY"] == "1"
-    assert found["MLFLOW_DISABLE_TELEMETRY"] == "true"
-
-
-def test_services_find_each_other(places: Layout, of_airflow: Mapping[str, str]) -> None:
-    found = base_environment(places, {"MLFLOW_TRACKING_URI": "http://elsewhere"})
-    assert found["MLFLOW_TRACKING_URI"] == places.mlflow.url
-    assert found["CHURN_API_URL"] == places.api.url
-    server = of_airflow["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"]
-    assert server == f"{places.airflow.url}/execution/"
 
 
 def test_every_server_binds_loopback(places: Layout, of_airflow: Mapping[str, str]) -> None:

@@ -2,9 +2,7 @@
 
 import os
 import signal
-import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
@@ -15,12 +13,6 @@ from tests.infra.conftest import MakeService
 
 SLEEPER = "import time\ntime.sleep(100)"
 FALLING = "print('out of cheese')\nraise SystemExit(3)"
-SHORT_LIVED = """
-    import os, time
-    with open(os.environ["MARK"], "a") as mark:
-        mark.write("x")
-    time.sleep(0.2)
-"""
 
 
 def tick_for(running: Stack, seconds: float) -> None:
@@ -55,27 +47,16 @@ def test_a_service_that_ends_while_starting_is_named_with_its_log(
     assert "| out of cheese" in str(caught.value)
 
 
-def test_a_service_that_falls_later_is_restarted(
+def test_a_service_that_keeps_falling_is_restarted_and_then_ends_the_run(
     places: Layout, make_service: MakeService, caplog: pytest.LogCaptureFixture
-) -> None:
-    service = make_service("api", SHORT_LIVED)
-    mark = Path(service.environment["MARK"])
-    with Stack(places) as running:
-        running.restarting = True
-        running.start(service)
-        running.wait_until(lambda: mark.exists() and len(mark.read_text()) > 1, "api", seconds=20)
-        assert places.log("api").with_name("api.log.1").exists()
-    assert "restarting it" in caplog.text
-
-
-def test_a_service_that_keeps_falling_ends_the_run(
-    places: Layout, make_service: MakeService
 ) -> None:
     with Stack(places) as running:
         running.restarting = True
         running.start(make_service("api", FALLING))
         with pytest.raises(StackError, match="it fell 4 times: giving up"):
             tick_for(running, 30)
+    assert caplog.text.count("restarting it") == 3
+    assert places.log("api").with_name("api.log.1").exists()
 
 
 def test_a_job_may_end_and_a_failed_one_is_an_error(
@@ -107,16 +88,3 @@ def test_a_signal_ends_the_next_wait_and_means_later_what_it_meant(
         with pytest.raises(Interrupted):
             running.wait_until(lambda: False, "anything", seconds=5)
     assert signal.getsignal(number) == before
-
-
-def test_what_a_killed_run_left_is_stopped_by_the_next(
-    places: Layout, make_service: MakeService, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO")
-    process = subprocess.Popen(make_service("orphan", SLEEPER).command, start_new_session=True)
-    leader = processes.leader("orphan", process.pid)
-    processes.write_record(places.record, [leader])
-    with Stack(places):
-        assert process.wait(timeout=5) == -signal.SIGTERM
-        assert processes.members([leader]) == []
-    assert "stopping what an earlier run left behind" in caplog.text
