@@ -36,6 +36,7 @@ score: setup ## score every customer now, on the stack that is up, and print the
 	@exec $(BIN)/python -m infra.local.commands score $(ARGS)
 
 rollback: setup ## put an earlier version back into production (VERSION=2 REASON="why")
+	@test -n "$(VERSION)" -a -n "$(REASON)" || { echo 'make rollback: say which and why: make rollback VERSION=2 REASON="why"' >&2; exit 2; }
 	@exec $(BIN)/python -m infra.local.commands rollback "$(VERSION)" --reason "$(REASON)"
 
 promote: setup ## put an approved version into production, where promotion is manual (VERSION=2 REASON="why")

@@ -51,5 +51,8 @@ with DAG(
         task_id="summarise_scores",
         python_callable=summarise_scores,
         op_kwargs={"planned": plan.output, "scored": score.output},
+        # Whoever reads the old scores in a long transaction holds up the swap of tables.
+        retries=10,
+        retry_delay=timedelta(minutes=1),
     )
     plan >> score >> summarise

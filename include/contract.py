@@ -1,6 +1,7 @@
 """The data contract: one object that checks the customer table, CSV files and requests alike."""
 
 import math
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -94,12 +95,12 @@ class Column(_Frozen):
     @property
     def low(self) -> float:
         """The least that it may hold."""
-        return -math.inf if self.minimum is None else self.minimum
+        return -sys.float_info.max if self.minimum is None else self.minimum
 
     @property
     def high(self) -> float:
         """The most that it may hold."""
-        return math.inf if self.maximum is None else self.maximum
+        return sys.float_info.max if self.maximum is None else self.maximum
 
     @cached_property
     def number(self) -> "Callable[[object], float | None]":
@@ -138,7 +139,7 @@ class Column(_Frozen):
 
         def number(value: Any) -> float | None:
             kind = type(value)
-            # bool is neither. NaN fails both comparisons, an int beyond float's range one of them.
+            # bool is neither. NaN fails both comparisons, infinity and larger integers one of them.
             if (kind is float or kind is int) and low <= value <= high:
                 return None if whole and kind is float and not value.is_integer() else value
             return None

@@ -13,7 +13,7 @@ from typing import Any
 
 import gevent
 from gevent import events
-from gunicorn.http.errors import UnsupportedTransferCoding
+from gunicorn.http.errors import InvalidChunkExtension, UnsupportedTransferCoding
 from gunicorn.util import close_graceful
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -30,9 +30,12 @@ settings = load_settings()
 bind = host_and_port(settings.api_host, settings.api_port)
 workers = settings.api_workers or os.cpu_count() or 1
 worker_class = "gevent"
-http_parser = "fast"  # gunicorn_h1c: to start without it would be slower, and more lenient
+http_parser = "python"  # as fast here as the one in C, which only a compiler can install
 worker_connections = 1000
 limit_request_fields, limit_request_field_size = 60, 4094  # or half a head could hold a megabyte
+forwarder_headers = ""  # nobody's word about paths and schemes counts
+secure_scheme_headers: dict[str, str] = {}
+RECEIVED_MAX = 8 * settings.max_body_bytes  # a body in chunks of one byte is six times its size
 REQUEST_SECONDS = 60.0  # for the body to come, the answer to be computed, and the client to take it
 REQUESTS_PER_CONNECTION = 100  # clients that came at once are often all at the one awake worker
 LINGER_SECONDS = 2.0  # for a client to read an answer that came before it had sent everything
@@ -43,9 +46,11 @@ timeout = 60
 control_socket_disable = True
 logconfig_dict = logs.configuration(settings.log_level)
 
-# Where the workers count. A new directory for each master: a restart resets the counters.
-METRICS_DIRECTORY = tempfile.mkdtemp(prefix="churn-metrics-")
-os.environ["PROMETHEUS_MULTIPROC_DIR"] = METRICS_DIRECTORY
+# Where the workers count. A new directory for each master: a restart resets the counters, a reload,
+# which reads this file once more in the same process, does not.
+if os.environ.get("CHURN_METRICS_MASTER") != str(os.getpid()):
+    os.environ["CHURN_METRICS_MASTER"] = str(os.getpid())
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="churn-metrics-")
 
 
 def on_starting(server: Any) -> None:
@@ -79,7 +84,7 @@ def post_worker_init(worker: Any) -> None:
 def pre_request(worker: Any, req: Any) -> None:
     """Give the other clients their turn, and this one a time limit."""
     gevent.sleep(0)
-    req.unreader.chunk = partial(_receive, req.unreader)
+    req.unreader.chunk, req.received = partial(_receive, req), 0
     req.should_close = partial(_should_close, req)
     # With this number gunicorn takes it for a client that left, which is no line in the log.
     slow = TimeoutError(errno.ENOTCONN, f"not done within {REQUEST_SECONDS:g} s")
@@ -89,10 +94,13 @@ def pre_request(worker: Any, req: Any) -> None:
             raise UnsupportedTransferCoding(value)  # a proxy could see another end of the body
 
 
-def _receive(unreader: Any) -> bytes:
+def _receive(req: Any) -> bytes:
     """A client's next bytes, after the others' turn: it may send faster than they are read."""
     gevent.sleep(0)
-    received: bytes = type(unreader).chunk(unreader)
+    received: bytes = type(req.unreader).chunk(req.unreader)
+    req.received += len(received)
+    if req.received > RECEIVED_MAX:  # gunicorn bounds neither a chunk's extension nor trailers
+        raise InvalidChunkExtension(f"more than {RECEIVED_MAX} bytes")
     return received
 
 
@@ -113,11 +121,12 @@ def _unread(req: Any) -> bool:
 def post_request(worker: Any, req: Any, environ: Any, resp: Any) -> None:
     """End the time limit; let a client that still sends read its answer before it is cut off."""
     req.time_limit.close()
-    if resp is not None and _unread(req):
+    ends = req.req_number >= REQUESTS_PER_CONNECTION  # more requests may have come behind it
+    if resp is not None and (ends or _unread(req)):
         close_graceful(resp.sock, timeout=LINGER_SECONDS, max_drain=2 * settings.max_body_bytes)
 
 
 def on_exit(server: Any) -> None:
     """Ship what the last workers left: in a container nothing outlives this process."""
     shipper_process.drain()
-    shutil.rmtree(METRICS_DIRECTORY, ignore_errors=True)
+    shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)

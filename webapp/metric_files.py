@@ -92,18 +92,18 @@ class AllProcesses(Collector):
     def collect(self) -> Iterable[Metric]:
         """The metrics; a file that is empty or torn is left out."""
         folder = os.environ.get(DIRECTORY_VARIABLE)
-        paths = _living(Path(folder)) if folder else []
+        paths = list(Path(folder).glob("*.db")) if folder else []
         try:
+            paths = _living(paths)
             merged = _merge(paths)
         except DAMAGES:
             merged = _merge([path for path in paths if _is_whole(path)])
         return merged or self._own.collect()
 
 
-def _living(folder: Path) -> list[Path]:
+def _living(paths: list[Path]) -> list[Path]:
     """All files but the gauges of processes that are gone."""
-    paths = list(folder.glob("*.db"))
-    for path in folder.glob(f"{COUNTED[0]}_*.db"):
+    for path in [path for path in paths if path.name.startswith(COUNTED[0])]:
         if (lock := _lock(path, fcntl.LOCK_SH)) is not None:
             os.close(lock)
             gone = {path.with_name(path.name.replace(COUNTED[0], gauge)) for gauge in GAUGES}

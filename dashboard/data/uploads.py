@@ -83,7 +83,7 @@ def keep(var_dir: Path, upload: Upload) -> str:
     token = secrets.token_hex(16)
     folder = _folder(var_dir)
     _sweep(folder)
-    with (folder / f"{token}.jsonl").open("w", encoding="utf-8") as file:
+    with (folder / f"{token}.rows.jsonl").open("w", encoding="utf-8") as file:
         pairs = zip(upload.records, upload.rows, strict=True)
         file.writelines(json.dumps([record, row]) + "\n" for record, row in pairs)
     return token
@@ -111,7 +111,7 @@ def read_result(var_dir: Path, token: str) -> bytes | None:
     folder = _folder(var_dir)
     if not _TOKEN.fullmatch(token) or not (folder / f"{token}.scores").exists():
         return None
-    people = _read(folder / f"{token}.jsonl")
+    people = _read(folder / f"{token}.rows.jsonl")
     scores = _read(folder / f"{token}.scores")
     header = column_names(record for record, _ in people)
     rows = (
@@ -133,9 +133,9 @@ def count_leaving(var_dir: Path, token: str) -> int:
 
 
 def _lines(folder: Path, token: str, start: int) -> Iterator[Any]:
-    if not _TOKEN.fullmatch(token) or not (folder / f"{token}.jsonl").exists():
+    if not _TOKEN.fullmatch(token) or not (folder / f"{token}.rows.jsonl").exists():
         raise DataError("this upload is gone: upload the file again")
-    with (folder / f"{token}.jsonl").open(encoding="utf-8") as file:
+    with (folder / f"{token}.rows.jsonl").open(encoding="utf-8") as file:
         for place, line in enumerate(file):
             if start <= place < start + PART_ROWS:
                 yield json.loads(line)

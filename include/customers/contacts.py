@@ -107,10 +107,18 @@ def create_contacts(engine: sa.Engine) -> None:
         contacts_table().metadata.create_all(engine)
 
 
+def _is_there(engine: sa.Engine) -> bool:
+    """Whether the first scoring has made the table."""
+    with database_errors(engine, f"look for the table {TABLE}"):
+        return sa.inspect(engine).has_table(TABLE)
+
+
 def mark(engine: sa.Engine, marks: Sequence[Mark], *, now: datetime) -> None:
     """Write marks in one transaction; each becomes its customer's state."""
     if not marks:
         return
+    if not _is_there(engine):
+        raise DataError(f"{TABLE} is not there yet: the first scoring makes it (`make score`)")
     table = contacts_table()
     with database_errors(engine, f"write the table {TABLE}"), engine.begin() as connection:
         for start in range(0, len(marks), BATCH_ROWS):
@@ -128,6 +136,8 @@ def history(engine: sa.Engine, customer: int) -> list[dict[str, Any]]:
     """Everything that was noted of one customer, the latest first."""
     table = contacts_table()
     query = sa.select(table).where(table.c.customer == customer).order_by(table.c.id.desc())
+    if not _is_there(engine):
+        return []
     with reading(engine, TABLE) as connection:
         return [dict(row) for row in connection.execute(query).mappings()]
 
@@ -139,9 +149,8 @@ def compare_groups(engine: sa.Engine) -> tuple[Group, Group]:
     left when the label became known after the campaign began.
     """
     table = contacts_table()
-    with database_errors(engine, f"look for the table {TABLE}"):
-        if not sa.inspect(engine).has_table(TABLE):  # the first scoring makes it
-            return Group(0, 0), Group(0, 0)
+    if not _is_there(engine):
+        return Group(0, 0), Group(0, 0)
     kept_aside = sa.select(table.c.campaign).where(table.c.kind == "control").distinct()
     with reading(engine, TABLE) as connection:
         listed, control = (

@@ -4,6 +4,7 @@ A run writes into a table of its own, `churn_scores_<its moment>`, and puts it i
 `churn_scores` once everything is proved: who reads sees one whole night, never parts of two.
 """
 
+import logging
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -18,8 +19,10 @@ from include.customers.database import database_errors
 from include.customers.table import TABLE as CUSTOMERS
 from include.errors import DataError
 
+logger = logging.getLogger(__name__)
+
 TABLE = "churn_scores"
-REPLACED = f"{TABLE}_replaced"  # MySQL: last night's, until it is dropped
+REPLACED = "_replaced"  # MySQL: ends the name of last night's table, until it is dropped
 WORKLISTS = ("churn_worklist", "churn_worklist_a", "churn_worklist_b")  # of earlier releases
 WRITE_ROWS = 5000  # in one transaction, so that nobody waits long for SQLite's lock
 SWAP_SECONDS = 60  # MySQL: how long readers may hold up the swap, and others behind it
@@ -149,7 +152,9 @@ def publish(engine: sa.Engine, scored_at: datetime) -> int:
         with engine.connect() as connection:
             removed = int(connection.scalar(query) or 0)
         _swap(engine, own.name)
-        _drop(engine, [name for name in _tables(engine) if name in WORKLISTS])
+    for name in _tables(engine):
+        if name in WORKLISTS or name.endswith(REPLACED):
+            _drop_if_possible(engine, name)
     return removed
 
 
@@ -158,6 +163,7 @@ def _swap(engine: sa.Engine, name: str) -> None:
     if engine.dialect.name == "sqlite":
         statements: tuple[str, ...] = (
             "PRAGMA analysis_limit=2000",
+            "PRAGMA legacy_alter_table=ON",  # or renaming fails over any view of the bank's own
             "BEGIN IMMEDIATE",
             f"DROP TABLE {TABLE}",
             f"ALTER TABLE {name} RENAME TO {TABLE}",
@@ -165,15 +171,25 @@ def _swap(engine: sa.Engine, name: str) -> None:
         )
     else:
         statements = (
-            f"DROP TABLE IF EXISTS {REPLACED}",
             f"ANALYZE TABLE {name}",
             f"SET SESSION lock_wait_timeout = {SWAP_SECONDS}",
-            f"RENAME TABLE {TABLE} TO {REPLACED}, {name} TO {TABLE}",
-            f"DROP TABLE {REPLACED}",
+            f"RENAME TABLE {TABLE} TO {name}{REPLACED}, {name} TO {TABLE}",
         )
-    with engine.begin() as connection:
-        for statement in statements:
-            connection.exec_driver_sql(statement)
+    with engine.connect() as connection:
+        try:
+            for statement in statements:
+                connection.exec_driver_sql(statement)
+            connection.commit()
+        finally:
+            connection.invalidate()  # what was set is for the swap alone
+
+
+def _drop_if_possible(engine: sa.Engine, name: str) -> None:
+    """What is in nobody's way may stay where a foreign key of the bank's own holds it."""
+    try:
+        _drop(engine, [name])
+    except sa.exc.SQLAlchemyError as error:
+        logger.warning("could not drop %s, drop it by hand: %s", name, error)
 
 
 def _own_name(scored_at: datetime) -> str:

@@ -9,7 +9,8 @@ from contextlib import suppress
 import httpx
 import pytest
 
-from tests.webapp.champions import records
+from include.store import LocalStore
+from tests.webapp.champions import Version, publish, records
 from tests.webapp.conftest import Server, body
 
 
@@ -53,7 +54,7 @@ MALFORMED = {
     b"GET / HTTP/1.1\nHost: x\n\n": b"400",
     b"GET / HTTP/1.1\r\nA: b\r\n c\r\n\r\n": b"400",
     b"GET / HTTP/1.1\r\nA: " + b"a" * 9000 + b"\r\n\r\n": b"431",
-    b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n": b"400",
+    b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\n\r\n": b"400",
     start(b"/", b"Content-Length: -1"): b"400",
     start(b"/", b"Content-Length: 1", b"Content-Length: 2") + b"ab": b"400",
     start(b"/predict", b"Content-Length: " + b"9" * 18): b"413",
@@ -63,7 +64,7 @@ MALFORMED = {
     start(b"/", TWO, CHUNKED) + b"0\r\n\r\n": b"400",
     start(b"/", CHUNKED, CHUNKED) + b"0\r\n\r\n": b"400",
     start(b"/", b"Transfer-Encoding: gzip, chunked") + b"0\r\n\r\n": b"501",
-    start(b"/", b"Transfer-Encoding: cow") + b"0\r\n\r\n": b"400",
+    start(b"/", b"Transfer-Encoding: cow") + b"0\r\n\r\n": b"501",
     start(b"/", b"Transfer-Encoding: identity", TWO) + b"{}": b"501",
     start(b"/", b"Transfer-Encoding : chunked") + b"0\r\n\r\n": b"400",
     start(b"/predict", CHUNKED) + b"zz\r\n\r\n": b"400",
@@ -80,6 +81,29 @@ def test_malformed_http_is_refused_and_what_follows_is_no_request(
     answer = exchange(quiet, data + b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 " + MALFORMED[data]), answer[:200]
     assert b"HTTP/1.1 200" not in answer
+
+
+def test_an_ordinary_request_is_no_line_in_the_log(quiet: Server) -> None:
+    before = len(quiet.log)
+    assert quiet.http.get("/health?name=Jane+Doe").status_code == 200
+    assert "health" not in quiet.log[before:]
+
+
+def test_a_header_moves_no_path(quiet: Server) -> None:
+    headers = {"SCRIPT_NAME": "/foo", "X-Forwarded-Proto": "gopher", "X-Forwarded-Ssl": "on"}
+    assert quiet.http.get("/health", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("before", [b"1;", b"0\r\nX: "])
+def test_what_stands_beside_chunks_is_bounded_too(
+    server: Server, version_1: Version, before: bytes
+) -> None:
+    publish(LocalStore(server.var_dir / "store"), version_1)
+    server.environment["CHURN_MAX_BODY_BYTES"] = "10000"
+    server.start()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as sock:
+        sock.sendall(start(b"/predict", CHUNKED) + before + b"a" * 100_000)
+        assert b"HTTP/1.1 400 " in sock.recv(65536)
 
 
 def test_requests_in_one_packet_are_answered_in_their_order(quiet: Server) -> None:

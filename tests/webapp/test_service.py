@@ -101,6 +101,18 @@ def test_counts_stay_exact_over_kills_and_damaged_files(running: Server) -> None
     assert len(list(folder.glob("histogram_*.db"))) <= 4  # two workers, at most one slot more each
 
 
+def test_a_reload_goes_on_counting(server: Server, version_1: Version) -> None:
+    publish(LocalStore(server.var_dir / "store"), version_1)
+    server.start()
+    assert server.http.post("/predict", json=records(1)[0]).status_code == 200
+    before = server.workers()
+    assert server.process is not None
+    server.process.send_signal(signal.SIGHUP)
+    server.until(lambda: not set(before) & set(server.workers()) and server.is_whole())
+    assert server.metric("prediction_requests_total") == 1
+    assert len(list(server.var_dir.glob("churn-metrics-*"))) == 1
+
+
 @pytest.mark.slow
 def test_a_gentle_stop_answers_what_has_begun_and_ships_everything(
     server: Server, server_store: LocalStore, version_1: Version

@@ -18,6 +18,7 @@ from dashboard.data.list_view import ListView
 from include.customers import contacts, loading
 from include.customers.contacts import Mark
 from include.customers.database import open_engine
+from include.errors import DataError
 from include.scoring.table import score_table
 from tests.dashboard import bank
 
@@ -40,6 +41,13 @@ def scored(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         loading.load_customers(engine, bank.people(ROWS), now=datetime.now(UTC))
         bank.score_everybody(engine, bank.people(ROWS))
         yield engine
+
+
+def test_before_the_first_scoring_nobody_was_called(sqlite_url: str) -> None:
+    with closing_engine(sqlite_url) as engine:
+        assert contacts.history(engine, 1) == []
+        with pytest.raises(DataError, match="the first scoring makes it"):
+            contacts.mark(engine, [Mark(1, "called")], now=datetime.now(UTC))
 
 
 @contextmanager

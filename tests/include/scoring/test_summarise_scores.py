@@ -116,6 +116,18 @@ def test_tables_of_other_releases_and_of_unfinished_runs_make_way(night: Scoring
     ]
 
 
+def test_what_the_bank_made_of_the_scores_holds_up_no_night(night: ScoringRun) -> None:
+    whole_night(night)
+    sql(night.engine, "CREATE VIEW callers AS SELECT customer FROM churn_scores")
+    if night.engine.dialect.name != "sqlite":
+        reference = "FOREIGN KEY (customer) REFERENCES churn_scores (customer)"
+        sql(night.engine, f"CREATE TABLE notes (customer BIGINT, {reference})")
+    for _ in range(2):
+        assert whole_night(night).scored == PEOPLE
+    with night.engine.connect() as connection:
+        assert connection.scalar(sa.text("SELECT COUNT(*) FROM callers")) == PEOPLE
+
+
 def test_too_many_at_fault_fail_the_night_and_keep_yesterdays_scores(
     sqlite_night: ScoringRun,
 ) -> None:
