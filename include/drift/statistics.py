@@ -23,7 +23,7 @@ SCORE = "probability"  # the log's and the reference's name for the model's answ
 PSI_BINS = 10
 PSI_SMOOTHING = 0.5  # rows added to each bin, so that an empty one gives no infinity
 RADIX_MAX = np.iinfo(np.uint16).max
-RADIX_ROWS_MIN = 4096
+RADIX_ROWS_MIN, RADIX_SAMPLE = 4096, 1024
 EXPECTED_ROWS_MIN = 5.0  # of a category, below which the chi-squared approximation is poor
 
 
@@ -145,14 +145,31 @@ def day_drifted(verdicts: Sequence[Verdict], rules: DriftRules) -> bool:
 
 
 def _ordered(values: "NDArray[np.float64]") -> "NDArray[np.float64]":
-    """The values, ascending; small whole numbers by radix sort, in a tenth of the time."""
+    """The values, ascending; many of them by radix sort, which takes a fraction of the time."""
     if len(values) < RADIX_ROWS_MIN:
         return np.sort(values)
-    if 0 <= values.min() and values.max() <= RADIX_MAX:
+    lowest, highest = values.min(), values.max()
+    if 0 <= lowest and highest <= RADIX_MAX:
         small = values.astype(np.uint16)
         if (small == values).all():
             return np.sort(small, kind="stable").astype(np.float64)
-    return np.sort(values)
+    return np.sort(values) if np.isnan(lowest) else _radix_sorted(values)
+
+
+def _radix_sorted(values: "NDArray[np.float64]") -> "NDArray[np.float64]":
+    """Sorted by radix as far as 16 bits tell values apart, then by what is quick on such.
+
+    The bits divide the range of most values evenly; what lies outside takes a little longer.
+    """
+    sample = np.sort(values[:: len(values) // RADIX_SAMPLE])
+    tail = len(sample) // 100
+    low, high = float(sample[tail]), float(sample[-1 - tail])
+    scale = RADIX_MAX / (high - low) if high > low else 0.0
+    if not 0 < scale < np.inf:
+        return np.sort(values)
+    with np.errstate(over="ignore"):
+        rough = np.clip((values - low) * scale, 0, RADIX_MAX).astype(np.uint16)
+    return np.sort(values[np.argsort(rough, kind="stable")], kind="stable")
 
 
 def _test(comparison: Comparison) -> tuple[float, float]:

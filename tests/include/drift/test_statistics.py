@@ -56,16 +56,32 @@ def test_the_statistic_is_scipys(reference: Values, current: Values) -> None:
         assert p_value == pytest.approx(expected.pvalue, abs=1e-12)
 
 
-ROWS = 9000  # enough for a radix sort
+RANDOM, ROWS = np.random.default_rng(7), 9000  # enough for a radix sort
+COIN = RANDOM.random(ROWS) < 0.5
+SHAPES: dict[str, Values] = {  # that could upset it
+    "even": RANDOM.random(ROWS),
+    "decimals": np.round(RANDOM.normal(size=ROWS), 2),
+    "whole": RANDOM.integers(0, 65_536, ROWS).astype(np.float64),
+    "long tails": RANDOM.standard_cauchy(ROWS),
+    "orders of magnitude": 10 ** RANDOM.uniform(-300, 300, ROWS),
+    "two places far apart": np.where(COIN, 0.1, 1e15) + RANDOM.random(ROWS),
+    "infinite": np.where(COIN, np.inf, RANDOM.random(ROWS)),
+    "infinite both ways": np.where(COIN, np.inf, -np.inf),
+    "as large as can be": np.where(COIN, 1.7e308, -1.7e308),
+    "as small as can be": RANDOM.integers(-4, 5, ROWS) * 5e-324,
+    "nearly constant": np.where(np.arange(ROWS) % 900, 2.5, RANDOM.random(ROWS)),
+    "descending": -np.sort(RANDOM.random(ROWS)),
+}
 
 
-@pytest.mark.parametrize("highest", [65_536, 65_537])
-def test_many_whole_numbers_are_counted_like_few(highest: int) -> None:
-    values = np.random.default_rng(7).integers(0, highest, ROWS).astype(np.float64)
-    values[0] = highest - 1
+@pytest.mark.parametrize("values", SHAPES.values(), ids=SHAPES)
+def test_the_statistic_is_scipys_for_many_values_of_any_shape(values: Values) -> None:
     reference, current = values[:2000], values[2000:]
     found = statistics.ks_statistic(*counted(reference, current))
     assert found == pytest.approx(ks_2samp(reference, current).statistic, abs=1e-12)
+    shifted, places = np.append(current[500:], values[:500]), np.unique(reference)
+    expected = np.searchsorted(np.sort(shifted), places, "right")
+    assert (statistics.count(shifted, places).at_most == expected).all()
 
 
 @pytest.mark.parametrize("rows", [2, ROWS])
