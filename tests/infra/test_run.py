@@ -1,0 +1,110 @@
+"""`make run` and its customers: a file's never come to lie beside those that were there."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from include.customers.__main__ import main as customers
+from include.customers.first_customers import MADE_UP, look_at_customers, source_of
+from include.customers.sample import sample_customers
+from include.settings import Settings
+from infra.local.directory import alone, prepare
+from infra.local.run import StartUp
+from infra.local.services import Layout
+from infra.local.stack import Stack, StackError
+
+Begin = Callable[..., StartUp]
+
+
+@pytest.fixture
+def begin(settings: Settings, places: Layout, monkeypatch: pytest.MonkeyPatch) -> Iterator[Begin]:
+    """A start in a directory whose store says what was made of the customers before."""
+    monkeypatch.setenv("CHURN_DATABASE_URL", settings.resolved_database_url)
+    prepare(places)
+    with alone(places), Stack(places) as stack:
+
+        def begin(csv: Path | None, *, replace: bool = False, **changes: str) -> StartUp:
+            changed = settings.model_copy(update=changes)
+            return StartUp(changed, places, stack, csv=csv, replace=replace)
+
+        yield begin
+
+
+@pytest.fixture
+def made_up(begin: Begin, places: Layout) -> Path:
+    """50 made-up customers, and something that was made of them."""
+    assert customers(["sample", "--rows", "50"]) == 0
+    model = places.var / "store" / "champion"
+    model.mkdir(parents=True)
+    return model
+
+
+@pytest.fixture
+def real(tmp_path: Path) -> Path:
+    """A file of 40 customers, some of whose numbers are those of the made-up ones."""
+    path = tmp_path / "my customers.csv"
+    sample_customers(40, seed=2).to_csv(path, index=False)
+    return path
+
+
+def test_a_file_is_loaded_before_anything_starts_and_once(
+    begin: Begin, places: Layout, settings: Settings, real: Path
+) -> None:
+    first, second = begin(real), begin(real)
+    first._prepare()
+    assert look_at_customers(settings.resolved_database_url) == (40, source_of(real))
+    assert first.has_new_customers and not first.stack.leaders
+    log = places.log("customers").stat().st_mtime_ns
+    second._prepare()
+    assert not second.has_new_customers and places.log("customers").stat().st_mtime_ns == log
+
+
+def test_made_up_customers_give_way_to_a_file_by_a_deliberate_word_alone(
+    begin: Begin, made_up: Path, places: Layout, settings: Settings, real: Path
+) -> None:
+    with pytest.raises(StackError, match="holds 50 made-up customers.*CSV=… REPLACE=1"):
+        begin(real)._prepare()
+    assert made_up.exists()
+    assert look_at_customers(settings.resolved_database_url) == (50, MADE_UP)
+    start = begin(real, replace=True)
+    start._prepare()
+    assert look_at_customers(settings.resolved_database_url) == (40, source_of(real))
+    assert start.has_new_customers and not made_up.exists()
+    assert places.passwords.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({}, "nobody's customers"),
+        ({"store_uri": "s3://bucket/prefix"}, "also keeps data elsewhere: s3://bucket/prefix"),
+    ],
+)
+def test_nothing_gives_way_to_what_cannot_take_its_place(
+    changes: dict[str, str],
+    reason: str,
+    begin: Begin,
+    made_up: Path,
+    settings: Settings,
+    real: Path,
+) -> None:
+    if not changes:
+        real.write_text("nobody's customers,b\n1,2\n")
+    with pytest.raises(StackError, match=reason):
+        begin(real, replace=True, **changes)._prepare()
+    assert made_up.exists()
+    assert look_at_customers(settings.resolved_database_url) == (50, MADE_UP)
+
+
+def test_a_file_that_cannot_be_read_is_named_before_anything_starts(
+    begin: Begin, tmp_path: Path
+) -> None:
+    for path in (tmp_path / "none.csv", tmp_path):
+        with pytest.raises(StackError, match=f"there is no file {path} to load"):
+            begin(path)._refuse()
+    if os.geteuid() != 0:
+        (tmp_path / "hidden.csv").touch(mode=0)
+        with pytest.raises(StackError, match="you may not read"):
+            begin(tmp_path / "hidden.csv")._refuse()
