@@ -21,8 +21,8 @@ SHOWN_KEYS = 5
 SHOWN_DIGITS = 12
 WAY_OUT = (
     "Nothing was loaded. On this machine `make run CSV=… REPLACE=1` puts a file in the place of "
-    "made-up customers and trains anew, another CHURN_VAR_DIR keeps both, and `make clean-data` "
-    "deletes all that the stack holds, as `make down ARGS=--volumes` does in containers"
+    "customers that the stack made up, and trains anew; another CHURN_VAR_DIR keeps both; `make "
+    "clean-data` deletes all that the stack holds, as `make down ARGS=--volumes` does in containers"
 )
 
 
@@ -84,8 +84,9 @@ def refuse_mixing(engine: sa.Engine, customers: "pd.DataFrame", source: Source) 
         raise DataError(f"the table {TABLE} holds {rows:,} made-up customers. {WAY_OUT}")
     key = published_contract().key.name
     with database_errors(engine, f"read the table {TABLE}"), engine.connect() as connection:
-        stored = connection.scalars(sa.select(sa.column(key)).select_from(sa.table(TABLE))).all()
-    if others := sorted(set(stored).difference(customers[key].tolist())):
+        keys = connection.scalars(sa.select(sa.column(key)).select_from(sa.table(TABLE)))
+        stored: set[Any] = set(keys)
+    if others := sorted(stored.difference(customers[key].tolist())):
         was = f", which were loaded {known}," if known else ""
         shown = ", ".join(map(str, others[:SHOWN_KEYS]))
         raise DataError(
