@@ -84,8 +84,8 @@ def refuse_mixing(engine: sa.Engine, customers: "pd.DataFrame", source: Source) 
         raise DataError(f"the table {TABLE} holds {rows:,} made-up customers. {WAY_OUT}")
     key = published_contract().key.name
     with database_errors(engine, f"read the table {TABLE}"), engine.connect() as connection:
-        keys = connection.scalars(sa.select(sa.column(key)).select_from(sa.table(TABLE)))
-        stored: set[Any] = set(keys)
+        query = sa.select(sa.column(key)).select_from(sa.table(TABLE))
+        stored: set[Any] = set(connection.scalars(query))
     if others := sorted(stored.difference(customers[key].tolist())):
         was = f", which were loaded {known}," if known else ""
         shown = ", ".join(map(str, others[:SHOWN_KEYS]))
