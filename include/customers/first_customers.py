@@ -83,9 +83,9 @@ def refuse_mixing(engine: sa.Engine, customers: "pd.DataFrame", source: Source) 
     if rows and known == MADE_UP:
         raise DataError(f"the table {TABLE} holds {rows:,} made-up customers. {WAY_OUT}")
     key = published_contract().key.name
+    numbers: sa.ColumnClause[Any] = sa.column(key)
     with database_errors(engine, f"read the table {TABLE}"), engine.connect() as connection:
-        query = sa.select(sa.column(key)).select_from(sa.table(TABLE))
-        stored: set[Any] = set(connection.scalars(query))
+        stored = set(connection.scalars(sa.select(numbers).select_from(sa.table(TABLE))))
     if others := sorted(stored.difference(customers[key].tolist())):
         was = f", which were loaded {known}," if known else ""
         shown = ", ".join(map(str, others[:SHOWN_KEYS]))

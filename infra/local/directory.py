@@ -6,7 +6,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -96,15 +96,18 @@ def _close(path: Path) -> None:
 @contextmanager
 def alone(places: Layout) -> Iterator[None]:
     """Hold the directory's lock, which the system frees however this process ends."""
-    places.lock.parent.mkdir(exist_ok=True)
-    with places.lock.open("w") as lock:
+    with ExitStack() as held:
         try:
+            places.lock.parent.mkdir(exist_ok=True)
+            lock = held.enter_context(places.lock.open("w"))
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise StackError(
                 f"another `make run` uses {places.var}; {places.stack_file} says where it is. "
                 "Stop it, or give this one its own CHURN_VAR_DIR and ports"
             ) from error
+        except OSError as error:
+            raise unusable(places.var, str(error)) from error
         places.stack_file.unlink(missing_ok=True)  # of a start that was killed
         yield
 
@@ -118,6 +121,8 @@ def is_held(places: Layout) -> bool:
         return False
     except BlockingIOError:
         return True
+    except OSError as error:  # of another user perhaps
+        raise unusable(places.var, str(error)) from error
     return False
 
 

@@ -116,7 +116,7 @@ class StartUp:
 
     def _prepare(self) -> None:
         shutil.rmtree(self.places.scratch, ignore_errors=True)
-        self.places.scratch.mkdir(parents=True)
+        self.places.scratch.mkdir(exist_ok=True)
         self._load_file()
         airflow.prepare(self.places)
         self.of_airflow = airflow.airflow_environment(

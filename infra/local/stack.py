@@ -64,7 +64,8 @@ class Stack:
         leftovers = processes.read_record(self.places.record)
         if processes.members(leftovers):
             logger.info("stopping what an earlier run left behind")
-            processes.stop(leftovers)
+            # Nobody waits for what they did, and the next API waits for them to be gone.
+            processes.stop(leftovers, term_seconds=processes.AGAIN_SECONDS)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -98,6 +98,18 @@ def test_one_at_a_time_holds_it_and_others_can_tell(places: Layout) -> None:
     assert not directory.is_held(places)
 
 
+def test_what_cannot_be_held_is_named(places: Layout) -> None:
+    places.var.mkdir()
+    places.lock.parent.touch()  # a file where a directory should be
+    assert not directory.is_held(places)
+    with pytest.raises(StackError, match="for itself, found .*File exists"), alone(places):
+        pass
+    places.lock.parent.unlink()
+    places.lock.mkdir(parents=True)
+    with pytest.raises(StackError, match="for itself, found .*Is a directory"):
+        directory.is_held(places)
+
+
 def test_emptying_leaves_what_is_not_the_stacks(places: Layout) -> None:
     prepare(places)
     for name in ("store", "mlflow", "letters"):
