@@ -1,4 +1,4 @@
-"""`make run` and its customers: a file's never come to lie beside those that were there."""
+"""`make run`: a file's customers never come to lie beside others, and what serves goes on."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -10,10 +10,15 @@ from include.customers.__main__ import main as customers
 from include.customers.first_customers import MADE_UP, look_at_customers, source_of
 from include.customers.sample import sample_customers
 from include.settings import Settings
+from include.store import open_store
+from infra.airflow import training_run
+from infra.airflow.client import RunState
+from infra.local import airflow
 from infra.local.directory import alone, prepare
 from infra.local.run import StartUp
 from infra.local.services import Layout
 from infra.local.stack import Stack, StackError
+from tests.webapp.champions import make_version, publish
 
 Begin = Callable[..., StartUp]
 
@@ -108,3 +113,50 @@ def test_a_file_that_cannot_be_read_is_named_before_anything_starts(
         (tmp_path / "hidden.csv").touch(mode=0)
         with pytest.raises(StackError, match="you may not read"):
             begin(tmp_path / "hidden.csv")._refuse()
+
+
+@pytest.fixture
+def training(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Airflow trains and promotes nothing; the reasons that it was given."""
+    reasons: list[str] = []
+
+    def train(client: object, *, reason: str, **_: object) -> RunState:
+        reasons.append(reason)
+        return RunState("manual__1", "success", 7.0)
+
+    monkeypatch.setattr(training_run, "train", train)
+    return reasons
+
+
+def test_customers_that_came_beside_a_champion_are_trained_on(
+    begin: Begin,
+    places: Layout,
+    settings: Settings,
+    training: list[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    publish(open_store(settings.resolved_store_uri), make_version("1"))
+    airflow.prepare(places)
+    start = begin(None)
+    start._train_if_needed()
+    assert training == []
+    start.has_new_customers = True
+    start._train_if_needed()
+    assert training == ["new customers"]
+    assert "the champion stays, from before these customers: gate.json says why" in caplog.text
+
+
+def test_what_serves_goes_on_when_what_trains_cannot_start(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fall(_: StartUp) -> None:
+        raise StackError("mlflow ended with code 3")
+
+    monkeypatch.setattr(StartUp, "_start", fall)
+    start = begin(None)
+    with pytest.raises(StackError, match="mlflow ended with code 3"):
+        start._start_training()
+    start.stack.restarting = True  # as it is once a champion is served
+    start._start_training()
+    assert start.failure == "mlflow ended with code 3"
