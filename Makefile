@@ -20,7 +20,7 @@ help: ## list these targets
 setup: ## build .venv (PYTHON=python3.12 chooses another Python of 3.11 to 3.13)
 	@sh infra/local/setup.sh
 
-run: setup ## start everything here, train a first champion (CSV=path: your customers, REPLACE=1: not the made-up ones)
+run: setup ## start everything on this machine and train a first champion (CSV=path loads your customers, REPLACE=1 instead of made-up ones)
 	@exec $(BIN)/python -m infra.local.run $(if $(CSV),--csv "$(CSV)") $(if $(filter-out 0,$(REPLACE)),--replace)
 
 check: setup ## say whether a CSV file can be loaded, and list its faults (CSV=path; SCORING=1: whether it can be scored)

@@ -71,8 +71,8 @@ def prepare(places: Layout) -> None:
     var = places.var
     try:
         var.mkdir(parents=True, exist_ok=True, mode=0o700)
-        found = {each.name for each in var.iterdir()}
-        theirs = sorted(found.difference(ENTRIES))
+        found = {each.name for each in var.iterdir() if not each.name.startswith(".")}
+        theirs = sorted(found.difference({*ENTRIES, "lost+found"}))
         if theirs and not places.lock.exists():
             raise unusable(var, f"it holds {', '.join(theirs[:SHOWN_NAMES])}")
         for each in map(var.joinpath, found.intersection(ENTRIES)) if theirs else [var]:

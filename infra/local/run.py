@@ -46,6 +46,7 @@ from infra.local.stack import Interrupted, Stack, StackError, answers
 logger = logging.getLogger("run")
 
 IDLE_SECONDS = 0.5
+READY_SECONDS = 120  # for the API to notice a new champion, on a busy machine
 
 
 def main() -> int:
@@ -253,8 +254,12 @@ class StartUp:
         if not self.stack.restarting:
             self._serve()
         manifest = status.champion(self.settings)
-        if manifest:
-            self.stack.wait_until(lambda: answers(f"{self.places.api.url}/ready"), "the champion")
+        try:
+            if manifest:
+                page = f"{self.places.api.url}/ready"
+                self.stack.wait_until(lambda: answers(page), "the champion", seconds=READY_SECONDS)
+        except StackError as error:  # damaged perhaps: to roll back, or to train, a stack is needed
+            self.failure = self.failure or str(error)
         found = status.describe(self.places, self.settings, manifest, failure=self.failure)
         try:
             write_whole(self.places.stack_file, json.dumps(found, indent=2) + "\n")

@@ -18,6 +18,14 @@ from tests.ports import free_ports
 MakeService = Callable[..., Service]
 
 
+@pytest.fixture(autouse=True)
+def umask() -> Iterator[None]:
+    """What commands change for their own process."""
+    found = os.umask(0o022)
+    yield
+    os.umask(found)
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """Settings whose data and ports nobody else uses."""

@@ -1,5 +1,6 @@
 """`make run`: a file's customers never come to lie beside others, and what serves goes on."""
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,11 +14,12 @@ from include.settings import Settings
 from include.store import open_store
 from infra.airflow import training_run
 from infra.airflow.client import RunState
-from infra.local import airflow
+from infra.local import airflow, run
 from infra.local.directory import alone, prepare
 from infra.local.run import StartUp
 from infra.local.services import Layout
 from infra.local.stack import Stack, StackError
+from tests.infra.conftest import MakeService
 from tests.webapp.champions import make_version, publish
 
 Begin = Callable[..., StartUp]
@@ -160,3 +162,23 @@ def test_what_serves_goes_on_when_what_trains_cannot_start(
     start.stack.restarting = True  # as it is once a champion is served
     start._start_training()
     assert start.failure == "mlflow ended with code 3"
+
+
+def test_a_champion_that_no_api_serves_leaves_a_stack_to_roll_back_with(
+    begin: Begin,
+    places: Layout,
+    settings: Settings,
+    make_service: MakeService,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    publish(open_store(settings.resolved_store_uri), make_version("1"))
+    sleeper = make_service("triggerer", "import time\ntime.sleep(100)")
+    monkeypatch.setattr(airflow, "triggerer", lambda _: sleeper)
+    monkeypatch.setattr(run, "READY_SECONDS", 0.1)
+    start = begin(None)
+    start.of_airflow = {}
+    start.stack.restarting = True
+    start._open()
+    found = json.loads(places.stack_file.read_text())
+    assert found["state"] == "failed"
+    assert "the champion is not ready after 0.1 s: see" in found["failure"]

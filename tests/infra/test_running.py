@@ -1,5 +1,6 @@
 """Whoever needs a stack gets the one of this directory, whatever else the shell names."""
 
+import errno
 import json
 import os
 import sys
@@ -17,7 +18,7 @@ from include.settings import Settings
 from infra.airflow.dag_runs import RunFailed
 from infra.local import airflow, commands, demo, status
 from infra.local.directory import alone, prepare
-from infra.local.running import running_stack
+from infra.local.running import exit_code, running_stack
 from infra.local.services import Layout, layout
 
 PORTS = ("api_port", "airflow_port", "mlflow_port", "dashboard_port")
@@ -77,6 +78,22 @@ def tell(places: Layout, settings: Settings) -> None:
 def elsewhere(settings: Settings, number: int = 1) -> Settings:
     """The settings of a shell that names other ports."""
     return settings.model_copy(update=dict.fromkeys(PORTS, number))
+
+
+def test_a_full_disk_is_a_message_and_a_fault_of_ours_is_not(
+    places: Layout, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    in_a_shell(monkeypatch, places.var, port=1)
+
+    def fail(number: int) -> int:
+        (places.var.parent / "made").touch(0o666)
+        raise OSError(number, os.strerror(number), "/var/x")
+
+    assert exit_code("run", lambda _: fail(errno.ENOSPC)) == 1
+    assert "make run: [Errno 28] No space left on device: '/var/x'. Make room" in caplog.text
+    assert (places.var.parent / "made").stat().st_mode & 0o777 == 0o600
+    with pytest.raises(FileNotFoundError):
+        exit_code("run", lambda _: fail(errno.ENOENT))
 
 
 def test_the_ports_are_those_that_the_stack_has(settings: Settings, up: Layout) -> None:
