@@ -47,9 +47,12 @@ MADE_UP = Source("")
 
 
 def source_of(csv: Path) -> Source:
-    """A file's name and the hash of its content; OSError when it cannot be read."""
-    with csv.open("rb") as file:
-        return Source(csv.name, hashlib.file_digest(file, "sha256").hexdigest())
+    """A file's name and the hash of its content; DataError when it cannot be read."""
+    try:
+        with csv.open("rb") as file:
+            return Source(csv.name, hashlib.file_digest(file, "sha256").hexdigest())
+    except OSError as error:
+        raise DataError(f"cannot read {csv}: {error.strerror}. Check its owner and mode") from error
 
 
 def loading_arguments(csv: Path | None) -> list[str]:

@@ -66,7 +66,7 @@ def load_customers(settings: Settings, csv: Path) -> bool:
         logger.info("%s customers are in the table%s", f"{rows:,}", f", {known}" if known else "")
         return False
     if customers.main(loading_arguments(file)) != 0:
-        raise DataError("the customers of CHURN_CUSTOMERS_CSV could not be loaded, see above")
+        raise DataError("the customers could not be loaded, see above")
     return True
 
 

@@ -103,9 +103,7 @@ class Stack:
         try:
             processes.write_record(self.places.record, self.leaders)
         except OSError as error:
-            logger.warning(
-                "%s cannot be recorded, so look yourself if I am killed: %s", *(service.name, error)
-            )
+            logger.warning("%s cannot be recorded for the next start: %s", service.name, error)
 
     def _output(self, name: str) -> IO[bytes]:
         """A new log; on a full disk the service runs without one."""

@@ -95,7 +95,7 @@ def test_a_file_does_not_come_to_lie_beside_made_up_customers(
     csv = tmp_path / "customers.csv"
     sample_customers(50, seed=1).to_csv(csv, index=False)  # even where the numbers are the same
     assert bootstrap.load_customers(settings, NO_FILE) is True
-    with pytest.raises(DataError, match="CHURN_CUSTOMERS_CSV could not be loaded, see above"):
+    with pytest.raises(DataError, match="the customers could not be loaded, see above"):
         bootstrap.load_customers(settings, csv)
     assert "holds 10,000 made-up customers. Nothing was loaded." in capsys.readouterr().err
     assert look_at_customers(settings.resolved_database_url) == (SAMPLE_ROWS, MADE_UP)

@@ -14,6 +14,7 @@ from include.customers.first_customers import (
     source_of,
 )
 from include.customers.sample import sample_customers
+from include.errors import DataError
 
 PEOPLE = sample_customers(60, seed=1)
 OTHERS = sample_customers(60, seed=2, first_key=708_082_083)
@@ -97,6 +98,11 @@ def test_a_bad_file_and_a_killed_first_load_leave_the_table_to_any_other(
     assert look_at_customers(url) == (0, None)
     assert load_alone(jan) == 0
     assert look_at_customers(url) == (40, source_of(jan))
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=f"cannot read {tmp_path}: Is a directory. Check its owner"):
+        MADE_UP.holds(tmp_path)
 
 
 def test_who_may_not_make_tables_loads_all_the_same(
