@@ -24,7 +24,7 @@ def create_campaigns(sources: Sources) -> Component:
     """The comparison in a sentence, and the campaigns that it is made of."""
     days = sources.campaign_rules().outcome_days
     found = campaign_outcomes(sources.engine, outcome_days=days, now=datetime.now(UTC))
-    parts: list[Component] = [dmc.Text(campaigns_text(found, outcome_days=days))]
+    parts: list[Component] = [dmc.Text(campaigns_text(found, outcome_days=days), mb="xs")]
     if found:
         rows = [_row(each) for each in found[:SHOWN]]
         told = (
@@ -51,10 +51,9 @@ def campaigns_text(found: Sequence[CampaignOutcome], *, outcome_days: float) -> 
     )
     effect = common_effect([each.stratum for each in compared])
     if effect is None:
-        return f"{within}: everybody did the same, so that nothing can be compared yet."
-    return f"{within}: {_effect_text(effect)}." + (
-        f" Only the latest {LATEST} campaigns count." if len(found) == LATEST else ""
-    )
+        return f"{within}. Everybody did the same, so that nothing can be compared yet."
+    cut = f" Only the latest {LATEST} campaigns count." if len(found) == LATEST else ""
+    return f"{within}. {_effect_text(effect)}.{cut}"
 
 
 def _effect_text(effect: Effect) -> str:
@@ -66,8 +65,8 @@ def _effect_text(effect: Effect) -> str:
         else "too early to say whether the calls help"
     )
     return (
-        f"of the control groups {100 * effect.fewer:+.1f} points more left than of the lists (95 % "
-        f"interval {100 * effect.low:+.1f} to {100 * effect.high:+.1f}), {verdict}"
+        f"Of the control groups {100 * effect.fewer:+.1f} points more left than of the lists (95 % "
+        f"interval {100 * effect.low:+.1f} to {100 * effect.high:+.1f}): {verdict}"
     )
 
 

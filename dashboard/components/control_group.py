@@ -25,11 +25,12 @@ def create_note(found: CampaignSum, rules: CallRules, planned: CampaignRules) ->
         return dmc.Text("", id="control-note")
     control = control_size(found.calls, rules.control)
     plan = Plan(planned.leaving_share, found.calls - control, control)
-    is_enough = chance_to_show(plan, rules.success) >= POWER
+    is_enough = _is_enough(chance_to_show(plan, rules.success))
     return dmc.Text(
         control_text(plan, rules, planned),
         id="control-note",
         size="sm",
+        mt=6,
         className="" if is_enough else "warning",
     )
 
@@ -42,32 +43,38 @@ def control_text(plan: Plan, rules: CallRules, planned: CampaignRules) -> str:
             f"Control group: none of {total:,}. Nobody will be able to tell whether the calls "
             "helped: keep a share aside."
         )
-    chance, least = chance_to_show(plan, rules.success), least_cut(plan)
-    assumed = (
-        f"if {percent(plan.leaving_share)} of a list leave within {planned.outcome_days:g} days "
-        f"when nobody calls, and calls keep {percent(rules.success)} of these (success rate), the "
-        f"comparison shows it with a chance of {percent(chance)}"
+    chance = chance_to_show(plan, rules.success)
+    verdict = (
+        "is large enough"
+        if _is_enough(chance)
+        else "can show too little"
+        if chance >= HALF
+        else "can show next to nothing"
     )
-    reach = (
-        "not even calls that keep everybody would be shown in 4 of 5 campaigns"
-        if least is None
-        else f"in 4 of 5 campaigns it shows calls that keep {percent(least)} or more"
+    told = (
+        f"Control group: {plan.control:,} of {total:,} {verdict}. If {percent(plan.leaving_share)} "
+        f"would leave within {planned.outcome_days:g} days and calls keep {percent(rules.success)} "
+        f"of them, that shows with a chance of {percent(chance)}. {_reach(plan)}"
     )
-    if chance >= POWER:
-        return (
-            f"Control group: {plan.control:,} of {total:,}. It is large enough: {assumed}; {reach}."
-        )
-    return (
-        f"Control group: {plan.control:,} of {total:,}. It can show "
-        f"{'next to nothing' if chance < HALF else 'too little'}: {assumed}; {reach}. "
-        f"{_remedy(plan, rules)}"
-    )
+    return told if _is_enough(chance) else f"{told} {_remedy(plan, rules)}"
+
+
+def _reach(plan: Plan) -> str:
+    least = least_cut(plan)
+    if least is None:
+        return "Not even calls that keep everybody would show reliably."
+    return f"In 4 of 5 campaigns it shows calls that keep {percent(least)} or more."
+
+
+def _is_enough(chance: float) -> bool:
+    return round(chance, 2) >= POWER  # as shown
 
 
 def _remedy(plan: Plan, rules: CallRules) -> str:
     shares = {plan.control / (plan.listed + plan.control): "at this share", HALF: "by halves"}
     needed = (
-        f"{customers_needed(plan.leaving_share, rules.success, control_share=share):,} {how}"
+        f"{customers_needed(plan.leaving_share, rules.success, control_share=share):,} customers "
+        f"{how}"
         for share, how in shares.items()
     )
-    return f"It takes about {' or '.join(needed)}; campaigns are counted together."
+    return f"Enough are about {' or '.join(needed)}, in one campaign or several."

@@ -96,11 +96,16 @@ def begun_campaign(connection: sa.Connection, name: str) -> BegunCampaign | None
 def last_campaign(engine: sa.Engine) -> BegunCampaign | None:
     """The campaign that began last, whoever started it."""
     table = contacts_table()
-    latest = sa.select(table.c.campaign).where(table.c.kind.in_(SIDES)).order_by(table.c.id.desc())
+    latest = (
+        sa.select(table.c.campaign)
+        .where(table.c.kind.in_(SIDES), table.c.campaign != "")
+        .order_by(table.c.id.desc())
+        .limit(1)
+    )
     if not is_there(engine):
         return None
     with reading(engine, TABLE) as connection:
-        name = connection.scalar(latest.limit(1))
+        name = connection.scalar(latest)
         return None if name is None else begun_campaign(connection, name)
 
 

@@ -105,7 +105,7 @@ def test_the_last_campaign_is_the_one_that_began_last(engine: sa.Engine, sqlite_
     assert campaigns.last_campaign(engine) is None and outcomes(engine) == []
     begin(engine, "first", {1: "listed", 2: "control"})
     begin(engine, "last", {3: "listed", 4: "listed", 5: "control"}, day=1)
-    contacts.mark(engine, [Mark(9, "called")], now=BEGAN + timedelta(days=2))
+    contacts.mark(engine, [Mark(9, "called"), Mark(8, "listed")], now=BEGAN + timedelta(days=2))
     found = campaigns.last_campaign(engine)
     assert found is not None and (found.name, found.listed, found.control) == ("last", 2, 1)
     assert found.started_at == BEGAN + timedelta(days=1)
