@@ -10,6 +10,7 @@ from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_u
 from dash.development.base_component import Component
 
 from dashboard.components.control_group import create_note
+from dashboard.components.states import create_or_explain
 from dashboard.components.tables import create_figures
 from dashboard.data import campaign
 from dashboard.data.call_list import CallList, CampaignSum
@@ -97,8 +98,10 @@ def _number(name: str, label: str, value: float, **limits: Any) -> Component:
 
 
 def _create_prospect(sources: Sources, view: ListView) -> list[Component]:
-    found, planned = CallList(sources.engine, view).campaign_sum(), sources.campaign_rules()
-    return [create_promise(found, view.rules), create_note(found, view.rules, planned)]
+    found = CallList(sources.engine, view).campaign_sum()
+    # A params.yaml that cannot be read takes its note with it, and not the list of calls.
+    note = create_or_explain(lambda: create_note(found, view.rules, sources.campaign_rules()))
+    return [create_promise(found, view.rules), note]
 
 
 def _create_start(prospect: list[Component], started: Component | None) -> Component:

@@ -4,6 +4,7 @@ import csv
 import io
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +16,11 @@ from dashboard.components.control_group import create_note
 from dashboard.data.call_list import CampaignSum
 from dashboard.data.campaign import StartedCampaign
 from dashboard.data.rules import CALLS_MAX, CallRules
+from dashboard.data.sources import open_sources
+from dashboard.pages import customers
 from include.customers.contacts import Mark, mark
 from include.params import CampaignRules
+from include.settings import Settings
 
 CAMPAIGN = "2026-11-23 10:00 a+b&c"
 
@@ -89,3 +93,14 @@ def test_what_a_control_group_could_show_is_said_beforehand(
     note: Any = create_note(found, CallRules(**rules), CampaignRules())
     assert words in note.children
     assert ("warning" in note.className) == ("large enough" not in note.children)
+
+
+def test_parameters_that_cannot_be_read_leave_the_list_alone(
+    bank_settings: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "params.yaml").write_text("campaigns: 5")
+    broken = bank_settings.model_copy(update={"params_file": tmp_path / "params.yaml"})
+    sources = open_sources(broken)
+    page = str(customers.create_page(sources, {}))
+    sources.close()
+    assert "promise-text" in page and "params.yaml: " in page and "risk-grid" in page
