@@ -55,10 +55,11 @@ def running_stack(settings: Settings) -> Layout:
     except FileNotFoundError as error:
         raise RunFailed(f"the stack in {places.var} is not up yet: wait for it") from error
     for name, here in directory.data_of(settings).items():
-        if found["data"][name] != here:
+        there = found.get("data", {}).get(name, here)
+        if there != here:
             raise RunFailed(
-                f"the stack in {places.var} has its {name} in {found['data'][name]}, and this "
-                f"shell's settings name {here}: set CHURN_{name.upper()} as `make run` had it"
+                f"the stack in {places.var} has {there}, and this shell's settings name {here}: "
+                f"set CHURN_{name.upper()} as `make run` had it"
             )
     ports = {f"{name}_port": urlsplit(url).port for name, url in found["urls"].items()}
     return layout(settings.model_copy(update=ports))
