@@ -1,8 +1,8 @@
 """The first customers of any stack: where they come from, what they are, and that none mix."""
 
 import hashlib
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ class Source:
 
     name: str  # empty for made-up customers
     sha256: str = ""
+    loaded_at: datetime | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return (
@@ -112,8 +113,8 @@ def record_source(engine: sa.Engine, source: Source | None, now: datetime) -> No
 
 def _read_source(connection: sa.Connection) -> Source | None:
     table = _source_table()
-    row: Any = connection.execute(sa.select(table.c.name, table.c.sha256)).first()
-    return Source(row.name, row.sha256) if row else None
+    row: Any = connection.execute(sa.select(table)).first()
+    return Source(row.name, row.sha256, row.loaded_at.replace(tzinfo=UTC)) if row else None
 
 
 def _source_table() -> sa.Table:

@@ -241,9 +241,6 @@ class StartUp:
                 tick=self.stack.tick,
             )
         self._say(f"trained    in {run.seconds:.1f} s from trigger to success")
-        after = status.champion(self.settings)
-        if before and after and after.version == before.version:
-            logger.info("the champion stays, from before these customers: gate.json says why")
 
     def _open(self) -> None:
         """Say that the stack is there, with a champion or with what stood in its way."""
@@ -264,6 +261,13 @@ class StartUp:
             logger.warning("other commands will not find this stack: %s", error)
         for line in status.summary(self.places, self.settings, manifest, failure=self.failure):
             logger.info("%s", line)
+        known = self._customers()[1]
+        if manifest and known and known.loaded_at and manifest.snapshot_at < known.loaded_at:
+            logger.info(
+                "\nVersion %s is from before these customers were loaded: gate.json of a run since "
+                "then says why it stays, and `make train` trains on them once more",
+                manifest.version,
+            )
 
     def _say(self, line: str) -> None:
         logger.info("%5.1f s  %s", time.monotonic() - self.began, line)

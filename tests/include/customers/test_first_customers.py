@@ -115,7 +115,8 @@ def test_who_may_not_make_tables_loads_all_the_same(
     assert load_alone(jan) == 0
     with sqlite3.connect(sqlite_url.removeprefix("sqlite:///")) as database:
         database.execute("DROP TABLE churners_source")
-        database.execute("CREATE VIEW churners_source AS SELECT 1 AS name, 2 AS sha256")
+        moment = "'2026-01-01 00:00:00' AS loaded_at"
+        database.execute(f"CREATE VIEW churners_source AS SELECT 1 AS name, 2 AS sha256, {moment}")
     database.close()
     assert load_alone(jan) == 0
     assert "warning: what was loaded is not noted" in capsys.readouterr().err
