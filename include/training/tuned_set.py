@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -48,6 +49,22 @@ class TunedSet(Document):
         """Whether it beats the current set beyond the interval."""
         return self.gain_interval[0] > 0
 
+    def described(self) -> Iterator[str]:
+        """What a person wants to know of it, a line each."""
+        yield (
+            f"best of {self.trials} trials ({self.pruned} pruned): {self.family}, resampling "
+            f"{self.resampling}, class weight {self.class_weight}"
+        )
+        yield "  " + ", ".join(
+            f"{name} {value:.4g}" for name, value in self.hyperparameters.items()
+        )
+        low, high = self.gain_interval
+        yield (
+            f"  ROC-AUC in fresh folds {self.roc_auc:.5f}, of the set in params.yaml "
+            f"{self.current_roc_auc:.5f} ({self.gain:+.5f}, from {low:+.5f} to {high:+.5f}), of "
+            f"logistic regression {self.floor_roc_auc:.5f}"
+        )
+
     def applied_to(self, model: ModelParams) -> ModelParams:
         """The model's parameters with this set in the place of theirs."""
         merged: dict[str, Any] = model.model_dump()
@@ -70,6 +87,8 @@ def choose(store: Store, contract: Contract, model: ModelParams) -> tuple[ModelP
         return model, f"params.yaml: {error}"
     if best.contract_sha256 != contract_sha256(contract):
         return model, f"params.yaml: study {best.study} was made under another contract"
+    if best.applied_to(model) == model:
+        return model, f"params.yaml, which holds what study {best.study} found"
     if best.current_sha256 != model_sha256(model):
         return model, f"params.yaml: it was changed since study {best.study}"
     if not best.is_better:

@@ -55,11 +55,8 @@ def publish_best(run: TuningRun, share: Share) -> TunedSet:
         },
     )
     run.registry.finish(share.mlflow_run_id, succeeded=True)
-    logger.info(
-        "best of %s trials: %s; ROC-AUC %.5f, of the current set %.5f (%+.5f, from %+.5f to %+.5f)",
-        *(found.trials, found.family, found.roc_auc, found.current_roc_auc, found.gain),
-        *found.gain_interval,
-    )
+    for line in found.described():
+        logger.info("%s", line)
     return found
 
 

@@ -28,6 +28,7 @@ def open_study(storage: str, name: str) -> "Study":
     import optuna
     from optuna.storages import JournalStorage, RDBStorage
     from optuna.storages.journal import JournalFileBackend
+    from sqlalchemy.exc import SQLAlchemyError
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
@@ -41,10 +42,10 @@ def open_study(storage: str, name: str) -> "Study":
             load_if_exists=True,
             pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1),
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SQLAlchemyError) as error:
         raise ConfigurationError(
             "CHURN_TUNING_STORAGE names no place where a study can be kept: expected a file that "
-            f"can be written, or the SQLAlchemy URL of a database; found: {error}"
+            f"can be written, or the SQLAlchemy URL of a database that is there; found: {error}"
         ) from error
 
 
@@ -94,6 +95,23 @@ def _suggested(trial: "Trial", name: str, bounds: Bounds, *, whole: bool) -> flo
     else:
         found = trial.suggest_float(name, bounds.low, bounds.high, log=bounds.log)
     return found
+
+
+def described(study: "Study", number: int) -> str:
+    """A finished trial in a line, and how far the search is."""
+    trial = study.trials[number]
+    tried = f"{trial.params['family']}, {trial.params['resampling']}"
+    folds = len(trial.intermediate_values)
+    came = f"pruned after {folds} folds" if trial.value is None else f"ROC-AUC {trial.value:.5f}"
+    return f"{tried}: {came}; {progress(study)}"
+
+
+def progress(study: "Study") -> str:
+    """How many trials are finished, and the best score so far."""
+    done = finished(study)
+    values = [each.value for each in done if each.value is not None]
+    best = f", best ROC-AUC {max(values):.5f}" if values else ""
+    return f"{len(done)} trials{best}"
 
 
 def importances(study: "Study") -> Mapping[str, float]:

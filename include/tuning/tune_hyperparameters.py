@@ -34,7 +34,7 @@ def tune_hyperparameters(run: TuningRun, share: Share) -> int:
         trial = studies.ask(study, worker=share.worker, seed=run.params.tuning.seed)
         _try(run, study, trial, folds)
         keep_in_mlflow(run, share.mlflow_run_id, study.trials[trial.number])
-        logger.info("trial %s: %s", trial.number, described(study, trial.number))
+        logger.info("trial %s: %s", trial.number, studies.described(study, trial.number))
     return done
 
 
@@ -89,12 +89,3 @@ def _metrics(trial: "FrozenTrial") -> Iterator[tuple[str, float]]:
         yield "folds", len(trial.intermediate_values)
     if trial.duration:
         yield "seconds", trial.duration.total_seconds()
-
-
-def described(study: "Study", number: int) -> str:
-    """A trial in a line, and the best so far."""
-    trial = study.trials[number]
-    tried = f"{trial.params['family']}, {trial.params['resampling']}"
-    if trial.value is None:
-        return f"{tried}: pruned after {len(trial.intermediate_values)} folds"
-    return f"{tried}: ROC-AUC {trial.value:.5f}; best {study.best_value:.5f}"

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
+from pydantic import ValidationError
 
 from include.params import Params
 from include.training.tuned_set import TunedSet
@@ -16,10 +17,14 @@ MARK = "# by `make tune`: "
 def with_set(text: str, best: TunedSet) -> str:
     """The file's text with the set in it; ValueError when it is written in a way unknown here."""
     found = "\n".join(_lines(text, best)) + "\n"
-    before, after = (Params.model_validate(yaml.safe_load(each)) for each in (text, found))
-    if after.model != best.applied_to(before.model):
-        raise ValueError("its section model is not one value a line: take the set over by hand")
-    return found
+    wanted = Params.model_validate(yaml.safe_load(text))
+    wanted = wanted.model_copy(update={"model": best.applied_to(wanted.model)})
+    try:
+        if Params.model_validate(yaml.safe_load(found)) == wanted:
+            return found
+    except ValidationError:
+        pass
+    raise ValueError("its section `model` does not have one value a line: take it over by hand")
 
 
 def write_set(path: Path, best: TunedSet) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from include.errors import ConfigurationError
 from include.settings import PROJECT
 from include.tuning import study as studies
 from include.tuning.prepare_study import prepare_study
@@ -100,7 +101,10 @@ def test_each_trial_is_a_run_below_the_studys(make_search: MakeSearch) -> None:
         assert told.info.status == ("FAILED" if trial.value is None else "FINISHED")
 
 
-def test_a_storage_that_is_none_is_named(make_search: MakeSearch, tmp_path: Path) -> None:
-    run = make_search("nowhere", storage=str(tmp_path / "absent" / "studies.log"))
-    with pytest.raises(Exception, match="CHURN_TUNING_STORAGE names no place"):
+@pytest.mark.parametrize("storage", ["{}/absent/studies.log", "sqlite:///{}/absent/studies.db"])
+def test_a_storage_that_is_none_is_named(
+    make_search: MakeSearch, tmp_path: Path, storage: str
+) -> None:
+    run = make_search("nowhere", storage=storage.format(tmp_path))
+    with pytest.raises(ConfigurationError, match="CHURN_TUNING_STORAGE names no place"):
         prepare_study(run)
