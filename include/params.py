@@ -51,7 +51,7 @@ class ModelParams(_Rules):
     family: Family
     columns: Literal["all"] | Annotated[tuple[str, ...], Field(min_length=1)]
     resampling: Resampling
-    class_weight: ClassWeight
+    class_weight: ClassWeight = "none"
     threshold: float = Field(gt=0, lt=1)
     seed: int = Field(ge=0, lt=2**31)
     threads: int = Field(ge=1, le=64)
@@ -151,6 +151,24 @@ class DriftRules(_Rules):
     report_rows: int = Field(ge=100, description="rows behind the report's plots, on each side")
 
 
+class CampaignRules(_Rules):
+    """How campaigns are judged, and what a call does to its customer's label.
+
+    With defaults, because the params.yaml of an earlier release has no such section.
+    """
+
+    outcome_days: float = Field(default=90, gt=0, le=3650, description="a campaign's window")
+    leaving_share: float = Field(
+        default=0.2, gt=0, lt=1, description="of a list, in these days and without a call"
+    )
+    listed_customers: Literal["left_out", "used"] = "left_out"
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether labels that a call may have brought about are neither learnt nor judged by."""
+        return self.listed_customers == "left_out"
+
+
 class Band(_Rules):
     """A name for the probabilities from `begins` up to the next band."""
 
@@ -186,12 +204,13 @@ class Params(_Rules):
     gate: GateRules
     drift: DriftRules
     scoring: ScoringRules
-    tuning: TuningRules
+    campaigns: CampaignRules = CampaignRules()
+    tuning: TuningRules | None = None
     promotion: Literal["auto", "manual"]
 
     @model_validator(mode="after")
     def _search_what_can_be_trained(self) -> Self:
-        for family, space in self.tuning.families.items():
+        for family, space in self.tuning.families.items() if self.tuning else ():
             current = getattr(self.model, family)
             if unknown := sorted(space.keys() - current.model_dump().keys()):
                 raise ValueError(f"{family} has no hyperparameters {unknown}")

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from include.errors import ConfigurationError
 from include.tasks.adapter import Context, task
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def publish_best(*, prepared: list[dict[str, Any]], **context: Any) -> Any:
 
 
 def open_run(context: Context) -> "TuningRun":
-    """The run's connections and configuration; its parameters win over params.yaml's budget."""
+    """The run's connections and configuration; its budget wins over params.yaml's."""
     from include.champion.registry import PARAMS_TAG, Registry
     from include.contract import load_contract
     from include.params import load_params
@@ -38,9 +39,10 @@ def open_run(context: Context) -> "TuningRun":
 
     settings = load_settings()
     params = load_params(settings.params_file)
+    if params.tuning is None:
+        raise ConfigurationError(f"{settings.params_file} has no section tuning")
     given = {name: context["params"].get(name) for name in BUDGET}
-    rules = params.tuning.model_dump() | {k: v for k, v in given.items() if v is not None}
-    params = params.model_copy(update={"tuning": type(params.tuning).model_validate(rules)})
+    budget = {name: value for name, value in given.items() if value is not None}
     return TuningRun(
         dag_run_id=context["dag_run"].run_id,
         store=connections.task_store(settings),
@@ -48,6 +50,7 @@ def open_run(context: Context) -> "TuningRun":
         registry=Registry(settings.tracking_uri, experiment=EXPERIMENT),
         contract=load_contract(),
         params=params,
+        rules=params.tuning.model_copy(update=budget),
         storage=settings.resolved_tuning_storage,
         tags={PARAMS_TAG: params.sha256(), "git_commit": git_commit(settings.git_commit)},
     )

@@ -4,7 +4,9 @@ import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from include.customers import queries
+import pandas as pd
+
+from include.customers import queries, treatment
 from include.errors import DataError
 from include.handover import now
 from include.training import fit
@@ -31,12 +33,9 @@ class Share:
 
 
 def prepare_study(run: TuningRun) -> list[Share]:
-    """Read the labelled customers of the training side; nobody else is searched on."""
-    frame = queries.read_customers(run.engine, run.contract, labelled_only=True)
-    frame = frame[run.contract.check_frame(frame).valid].reset_index(drop=True)
-    frame = fit.with_split(frame, run.contract, run.params.split)
-    frame = frame[frame[SPLIT] == "training"].reset_index(drop=True)
-    rules = run.params.tuning
+    """Read whom a training would be trained on; nobody else is searched on."""
+    rules = run.rules
+    frame = _training_side(run)
     if len(frame) < run.params.validation.rows_min:
         raise DataError(
             f"{len(frame)} labelled customers of the training side keep the contract, a search "
@@ -72,3 +71,16 @@ def prepare_study(run: TuningRun) -> list[Share]:
         )
         for worker in range(workers)
     ]
+
+
+def _training_side(run: TuningRun) -> pd.DataFrame:
+    frame = queries.read_customers(run.engine, run.contract, labelled_only=True)
+    frame = frame[run.contract.check_frame(frame).valid].reset_index(drop=True)
+    campaigns = run.params.campaigns
+    if campaigns.leaves_out:
+        marks = treatment.read_marks(run.engine)
+        days = campaigns.outcome_days
+        why = treatment.shadows(frame, marks, run.contract, days=days, at=now())
+        frame = frame[why == ""].reset_index(drop=True)
+    frame = fit.with_split(frame, run.contract, run.params.split)
+    return frame[frame[SPLIT] == "training"].reset_index(drop=True)

@@ -34,7 +34,7 @@ def publish_best(run: TuningRun, share: Share) -> TunedSet:
     complete = [each for each in trials if each.value is not None]
     if not complete:
         raise DataError(
-            f"none of {len(trials)} trials was finished in {run.params.tuning.minutes:g} minutes "
+            f"none of {len(trials)} trials was finished in {run.rules.minutes:g} minutes "
             "(tuning.minutes): give the search more time"
         )
     for each in trials:  # what a worker that was killed had finished and not told
@@ -63,7 +63,7 @@ def publish_best(run: TuningRun, share: Share) -> TunedSet:
 def _confirmed(
     run: TuningRun, share: Share, chosen: ModelParams, *, trials: int, pruned: int
 ) -> TunedSet:
-    rules, current = run.params.tuning, run.params.model
+    rules, current = run.rules, run.params.model
     best, ours, floor = list[float](), list[float](), list[float]()
     for repeat in range(1, rules.repeats + 1):
         folds = folds_of(run, share, seed=rules.seed + repeat)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from include.champion.registry import Registry
 from include.contract import Contract
 from include.handover import Run
-from include.params import Params
+from include.params import Params, TuningRules
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -22,5 +22,6 @@ class TuningRun(Run):
     registry: Registry  # of the experiment churn-tuning
     contract: Contract
     params: Params
+    rules: TuningRules  # of the parameters, or of who started the run
     storage: str  # where Optuna keeps the study
     tags: dict[str, str]

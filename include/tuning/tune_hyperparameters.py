@@ -26,12 +26,12 @@ def tune_hyperparameters(run: TuningRun, share: Share) -> int:
     A worker that was killed goes on where it was: what it had finished is in the study.
     """
     study = studies.open_study(run.storage, share.study)
-    folds = folds_of(run, share, seed=run.params.tuning.seed)
+    folds = folds_of(run, share, seed=run.rules.seed)
     while (done := len(studies.finished(study, worker=share.worker))) < share.trials:
         if now() > share.deadline:
             logger.info("the time is over after %s of %s trials", done, share.trials)
             break
-        trial = studies.ask(study, worker=share.worker, seed=run.params.tuning.seed)
+        trial = studies.ask(study, worker=share.worker, seed=run.rules.seed)
         _try(run, study, trial, folds)
         keep_in_mlflow(run, share.mlflow_run_id, study.trials[trial.number])
         logger.info("trial %s: %s", trial.number, studies.described(study, trial.number))
@@ -44,7 +44,7 @@ def folds_of(run: TuningRun, share: Share, *, seed: int) -> CrossValidation:
     return CrossValidation(
         labelled_rows(run.read_frame(share.customers), run.contract, model),
         categorical=fit.categorical_places(run.contract, run.contract.chosen(model.columns)),
-        folds=run.params.tuning.folds,
+        folds=run.rules.folds,
         seed=seed,
     )
 
@@ -53,13 +53,13 @@ def _try(run: TuningRun, study: "Study", trial: "Trial", folds: CrossValidation)
     """Judge a trial fold by fold; one that lags behind the others' median is pruned."""
     from optuna.trial import TrialState
 
-    model = studies.suggested(trial, run.params.tuning, run.params.model)
+    model = studies.suggested(trial, run.rules, run.params.model)
     trial.set_user_attr(studies.PARAMS, model.model_dump(mode="json"))
     found: list[float] = []
     for place, auc in enumerate(folds.roc_aucs(model)):
         found.append(auc)
         trial.report(fmean(found), place)
-        if place < run.params.tuning.folds - 1 and trial.should_prune():
+        if place < run.rules.folds - 1 and trial.should_prune():
             study.tell(trial, state=TrialState.PRUNED)
             return
     trial.set_user_attr(studies.FOLDS, found)

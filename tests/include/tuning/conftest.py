@@ -30,6 +30,7 @@ def small_search(**rules: Any) -> Params:
     """The project's parameters, with small trees in params.yaml and smaller ones to try."""
     params = changed(load_params(Settings().params_file), {"n_estimators": 5, "max_depth": 2})
     given = {"trials": 6, "workers": 1, "folds": 3, "repeats": 2, "families": {"xgboost": SPACE}}
+    assert params.tuning is not None
     tuning = params.tuning.model_copy(update={"resampling": ("none", "smote"), **given, **rules})
     return params.model_copy(update={"tuning": tuning})
 
@@ -42,6 +43,7 @@ def search_in(home: Path, tracking_uri: str, name: str, **rules: Any) -> TuningR
         people = sample_customers(CUSTOMERS, seed=3)
         loading.load_customers(engine, people, now=datetime.now(UTC))
     params = small_search(**rules)
+    assert params.tuning is not None
     return TuningRun(
         dag_run_id=f"{name}__{home.name}",
         store=LocalStore(home / "store"),
@@ -49,6 +51,7 @@ def search_in(home: Path, tracking_uri: str, name: str, **rules: Any) -> TuningR
         registry=Registry(tracking_uri, experiment=EXPERIMENT),
         contract=load_contract(),
         params=params,
+        rules=params.tuning,
         storage=str(home / "studies.log"),
         tags={PARAMS_TAG: params.sha256()},
     )
