@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check train demo score rollback promote airflow clean-data test bench bench-api bench-training bench-scoring bench-model bench-drift bench-alarms bench-dashboard lint format mwaa lock clean env up down logs backup restore test-containers
+.PHONY: help setup run check train tune demo score rollback promote airflow clean-data test bench bench-api bench-training bench-scoring bench-model bench-drift bench-alarms bench-dashboard lint format mwaa lock clean env up down logs backup restore test-containers
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ check: setup ## say whether a CSV file can be loaded, and list its faults (CSV=p
 
 train: setup ## train once more on the stack that is up (REASON="why")
 	@exec $(BIN)/python -m infra.local.commands train $(if $(REASON),--reason "$(REASON)")
+
+tune: setup ## search hyperparameters on the stack that is up (ARGS="--trials 20 --minutes 10 --write")
+	@exec $(BIN)/python -m infra.local.commands tune $(ARGS)
 
 demo: setup ## let customers change on the stack that is up, and watch drift, retraining and promotion
 	@exec $(BIN)/python -m infra.local.demo

@@ -9,6 +9,7 @@ import pandas as pd
 from include.customers import loading, queries, treatment
 from include.errors import DataError
 from include.handover import now
+from include.training import tuned_set
 from include.training.run import TrainingRun
 
 logger = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class Called:
 
 def ingest_data(run: TrainingRun) -> Ingested:
     """Read the labelled customers and open the MLflow run."""
+    run, chosen_from = tuned_set.settle(run)
     snapshot_at = now()
     loading.stamp_labels(run.engine, snapshot_at)
     frame = queries.read_customers(run.engine, run.contract, labelled_only=True)
@@ -53,6 +55,7 @@ def ingest_data(run: TrainingRun) -> Ingested:
         params={
             "family": run.params.model.family,
             "resampling": run.params.model.resampling,
+            "class_weight": run.params.model.class_weight,
             "columns": len(run.contract.chosen(run.params.model.columns)),
             "threshold": run.params.model.threshold,
             "seed": run.params.model.seed,
@@ -65,6 +68,7 @@ def ingest_data(run: TrainingRun) -> Ingested:
             "customers_unlabelled": total - labelled,
             **{f"customers_called_{name}": count for name, count in vars(called).items()},
         },
+        tags={"hyperparameters_from": chosen_from},
     )
     key = run.write_frame("ingest_data", "customers.parquet", frame)
     logger.info("read %s labelled customers of %s", len(frame), total)

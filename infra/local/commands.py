@@ -1,4 +1,4 @@
-"""What a person asks of the stack that is up: make train, score, rollback, promote, airflow.
+"""What a person asks of the stack that is up: make train, tune, score, rollback, promote, airflow.
 
 And of one that is down: make clean-data.
 """
@@ -9,11 +9,13 @@ import os
 import sys
 from contextlib import closing
 from datetime import UTC, date, datetime
+from functools import partial
 
 from include.params import load_params
 from include.settings import Settings
 from include.store import open_store
 from infra.airflow import training_run
+from infra.airflow.dag_runs import Tick
 from infra.local import airflow, directory
 from infra.local.running import exit_code, run_dag, running_stack
 from infra.local.services import base_environment, layout
@@ -33,6 +35,12 @@ def main() -> int:
     score = commands.add_parser("score", help="score every customer now")
     score.add_argument("--date", type=date.fromisoformat, help="day to file the scores under")
     score.set_defaults(work=_score)
+    tune = commands.add_parser("tune", help="search hyperparameters")
+    tune.add_argument("--trials", type=int, help="sets to try; as in params.yaml when not given")
+    tune.add_argument("--minutes", type=float, help="after these no trial is begun; likewise")
+    tune.add_argument("--workers", type=int, help="tasks that search at once; likewise")
+    tune.add_argument("--write", action="store_true", help="put a better set into params.yaml")
+    tune.set_defaults(work=_tune)
     rollback = commands.add_parser("rollback", help="an earlier version into production again")
     rollback.add_argument("version", help="the version of prod.churn_model to return to")
     rollback.add_argument("--reason", required=True, help="why; it is kept with the version")
@@ -78,6 +86,48 @@ def _score(settings: Settings, arguments: argparse.Namespace) -> int:
     for line in described(summary, load_params(settings.params_file).scoring):
         logger.info("%s", line)
     return 0
+
+
+def _tune(settings: Settings, arguments: argparse.Namespace) -> int:
+    from include.documents import parse_document
+    from include.training.tuned_set import BEST_KEY, TunedSet
+    from infra.local import params_file
+
+    given = {name: getattr(arguments, name) for name in ("trials", "minutes", "workers")}
+    conf = {name: value for name, value in given.items() if value is not None}
+    run_dag(settings, "churn_tuning", conf, watch=partial(_trials, settings))
+    data = open_store(settings.resolved_store_uri).read(BEST_KEY).data
+    best = parse_document(TunedSet, data, BEST_KEY)
+    for line in best.described():
+        logger.info("%s", line)
+    if not arguments.write or not best.is_better:
+        kept = "takes it" if best.is_better else "stays with params.yaml: chance explains the rest"
+        logger.info("the next training %s", kept)
+        return 0
+    try:
+        params_file.write_set(settings.params_file, best)
+    except (OSError, ValueError) as error:
+        logger.error("make tune: %s was not changed: %s", settings.params_file, error)
+        return 1
+    logger.info("%s has it now", settings.params_file)
+    return 0
+
+
+def _trials(settings: Settings, run_id: str) -> Tick:
+    """Tells how far a search is, whenever it is further."""
+    from include.tuning import study as studies  # Optuna: likewise
+
+    study = studies.open_study(settings.resolved_tuning_storage, run_id)
+    told = 0
+
+    def tick() -> None:
+        nonlocal told
+        done = len(studies.finished(study))
+        if done > told:
+            told = done
+            logger.info("  %s", studies.progress(study))
+
+    return tick
 
 
 def _roll_back(settings: Settings, arguments: argparse.Namespace) -> int:

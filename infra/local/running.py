@@ -15,7 +15,7 @@ from dotenv import load_dotenv
 from include.errors import ChurnError
 from include.settings import PROJECT, Settings, load_settings
 from infra.airflow.client import AirflowError, RunState
-from infra.airflow.dag_runs import RunFailed, follow
+from infra.airflow.dag_runs import RunFailed, Tick, follow, nothing
 from infra.local import airflow, directory
 from infra.local.services import Layout, layout
 from infra.local.stack import StackError
@@ -65,8 +65,17 @@ def running_stack(settings: Settings) -> Layout:
     return layout(settings.model_copy(update=ports))
 
 
-def run_dag(settings: Settings, dag_id: str, conf: dict[str, Any]) -> RunState:
-    """Trigger a DAG on the stack that is up, and follow its run to a good end; else RunFailed."""
+def run_dag(
+    settings: Settings,
+    dag_id: str,
+    conf: dict[str, Any],
+    *,
+    watch: Callable[[str], Tick] = lambda run_id: nothing,
+) -> RunState:
+    """Trigger a DAG on the stack that is up, and follow its run to a good end; else RunFailed.
+
+    `watch` makes of the run's id what is called again and again meanwhile.
+    """
     places = running_stack(settings)
     with closing(airflow.client(places)) as client:
         dag = client.dag(dag_id)
@@ -77,4 +86,4 @@ def run_dag(settings: Settings, dag_id: str, conf: dict[str, Any]) -> RunState:
             raise RunFailed(f"{dag_id} is paused: switch it on in the UI")
         run_id = client.trigger(dag_id, conf)
         logger.info("%s run %s", dag_id, run_id)
-        return follow(client, dag_id, run_id, logs=places.airflow_logs)
+        return follow(client, dag_id, run_id, logs=places.airflow_logs, tick=watch(run_id))
