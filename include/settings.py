@@ -173,7 +173,8 @@ class Settings(BaseSettings):
     @cached_property
     def resolved_tuning_storage(self) -> str:
         """Where Optuna keeps its studies, with its default below `var_dir`."""
-        return self.tuning_storage.get_secret_value() or str(self.var_dir.resolve() / "tuning.log")
+        default = self.var_dir.resolve() / "tuning" / "studies.log"
+        return self.tuning_storage.get_secret_value() or str(default)
 
     @cached_property
     def resolved_champion_dir(self) -> Path:

@@ -143,8 +143,9 @@ class AirflowClient:
         answer = self._answer("POST", "/auth/token", {"json": self._login})
         if answer.is_error:
             raise AirflowError(
-                f"Airflow refuses its own password ({answer.status_code}): delete the airflow "
-                "directory below CHURN_VAR_DIR and start again"
+                f"Airflow at {self._http.base_url} refuses this stack's password "
+                f"({answer.status_code}): another Airflow may listen there, or the password was "
+                "changed while it ran; stop the stack and start it again"
             )
         self._http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
 

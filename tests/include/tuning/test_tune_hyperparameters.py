@@ -101,7 +101,7 @@ def test_each_trial_is_a_run_below_the_studys(make_search: MakeSearch) -> None:
         assert told.info.status == ("FAILED" if trial.value is None else "FINISHED")
 
 
-@pytest.mark.parametrize("storage", ["{}/absent/studies.log", "sqlite:///{}/absent/studies.db"])
+@pytest.mark.parametrize("storage", ["{}/churn.db/studies.log", "sqlite:///{}/absent/studies.db"])
 def test_a_storage_that_is_none_is_named(
     make_search: MakeSearch, tmp_path: Path, storage: str
 ) -> None:
