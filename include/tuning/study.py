@@ -8,7 +8,6 @@ one worker alone repeats a whole study.
 import math
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from include.errors import ConfigurationError
@@ -27,7 +26,7 @@ SEEDS_APART = 10_000  # of two workers: more than a study has trials
 def open_study(storage: str, name: str) -> "Study":
     """A study by its name, made at the first call: in a journal file, or in a database."""
     import optuna
-    from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+    from optuna.storages import JournalStorage, RDBStorage
     from optuna.storages.journal import JournalFileBackend
     from sqlalchemy.exc import SQLAlchemyError
 
