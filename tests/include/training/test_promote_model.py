@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from include.champion import promotion, versions
 from include.champion.onnx_scorer import Scorer
 from include.champion.registry import CHAMPION, PRODUCTION, Registry
+from include.customers import loading
 from include.errors import ChampionError, RegistryError, StoreUnavailable
 from include.params import Params
 from include.store import LocalStore
@@ -76,6 +77,40 @@ def test_a_run_that_was_cleared_after_its_table_changed_registers_what_it_serves
     )
     stored = run.store.read("champion/versions/1/model.onnx").data
     assert (Path(folder) / "model.onnx").read_bytes() == stored
+
+
+def test_a_run_that_is_cleared_after_its_data_was_corrected_promotes_what_then_wins(
+    make_run: MakeRun, registry: Registry, engine: Engine, people: pd.DataFrame
+) -> None:
+    run = make_run("first")
+    sql(engine, "UPDATE churners SET Total_Trans_Ct = 60, Total_Trans_Amt = 4000")
+    assert promote(run).version == "1"
+    loading.load_customers(engine, people, now=datetime.now(UTC))
+    lineage = lineage_of(run)
+    evaluated = evaluate(run, lineage)
+    assert evaluated.outcome == "accepted"
+    for _ in range(2):  # the second time as if it had been killed behind the pointer
+        promoted = promote_judged(run, lineage, evaluated)
+        assert (promoted.outcome, promoted.version, promoted.moved) == ("accepted", "2", True)
+        assert_whole(run.store, registry, "2")
+    found = versions.read_pointer(run.store)
+    assert found is not None and found[0].previous == "1"
+
+
+@pytest.mark.usefixtures("weak_champion")
+def test_a_decision_on_an_earlier_candidate_of_the_run_is_not_acted_on(
+    make_run: MakeRun, engine: Engine
+) -> None:
+    run = make_run("strong")
+    evaluated = evaluate(run, lineage_of(run))
+    sql(engine, "DELETE FROM churners WHERE CLIENTNUM % 10 = 0")
+    cleared = lineage_of(run)  # and what follows `train_model` was not cleared with it
+    candidate = cleared.trained.candidate
+    assert run.read_json(evaluated.gate)["challenger"] != candidate
+    promote_judged(run, cleared, evaluated)
+    assert run.read_json(evaluated.gate)["challenger"] == candidate
+    manifest = versions.read_production_manifest(run.store)
+    assert manifest is not None and manifest.candidate_version == candidate
 
 
 def test_a_run_that_was_cleared_after_its_parameters_changed_is_another_mlflow_run(
