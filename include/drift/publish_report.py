@@ -91,7 +91,9 @@ def draw(
         per_column_threshold={v.feature: v.effect_floor for v in group.verdicts},
         drift_share=_drift_share(group),
     )
-    facts = group.model_dump(include={"version", "status", "reference", "reference_rows"})
+    facts = group.model_dump(
+        include={"version", "status", "reference", "reference_rows", "repeated_rows"}
+    )
     facts["customers"] = group.rows
     made = Report([preset], metadata=facts, include_tests=True).run(*sides)
     return DriftReport(made.get_html_str(as_iframe=False).encode(), made.json().encode())

@@ -52,7 +52,7 @@ def group_of(reference: Reference, rows: pd.DataFrame) -> GroupDrift:
     counts = {n: statistics.count(rows[n].to_numpy(), p) for n, p in reference.places.items()}
     mix, verdicts = compare_group(reference, counts, RULES)
     drifted = statistics.day_drifted(verdicts, RULES)
-    group = CollectedGroup("1", len(rows), 0, 0, {}, None, None)
+    group = CollectedGroup("1", len(rows), 0, 0, 0, {}, None, None)
     tested = (reference, mix, verdicts)
     return _group_drift(group, "drifted" if drifted else "quiet", tested=tested)
 
