@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument
 from sqlalchemy import Engine
 
 from include.champion import promotion, versions
@@ -17,6 +18,7 @@ from include.customers import loading
 from include.errors import ChampionError, RegistryError, StoreUnavailable
 from include.params import Params
 from include.store import LocalStore
+from include.training.run import TrainingRun
 from tests.include.conftest import (
     Judged,
     MakeRun,
@@ -121,19 +123,45 @@ def test_a_run_that_was_cleared_after_its_parameters_changed_is_another_mlflow_r
     assert again.ingested.mlflow_run_id != first.ingested.mlflow_run_id
 
 
-def test_the_logged_model_answers_frames_as_the_graph_does(
-    champion: Judged, people: pd.DataFrame
-) -> None:
+@pytest.fixture
+def logged_model(champion: Judged) -> Any:
+    """The model in production, as people load it from MLflow."""
     import mlflow
 
-    run = champion.run
-    model = mlflow.pyfunc.load_model(f"models:/{PRODUCTION}@{CHAMPION}")
+    return mlflow.pyfunc.load_model(f"models:/{PRODUCTION}@{CHAMPION}")
+
+
+def frame_of(run: TrainingRun, people: pd.DataFrame) -> pd.DataFrame:
     columns = run.contract.feature_names
-    frame = pd.DataFrame(run.contract.matrix(people.head(50), columns), columns=list(columns))
-    served = Scorer(run.store.read("champion/versions/1/model.onnx").data)
-    assert model.predict(frame)["probability"].tolist() == pytest.approx(
-        served.score(frame.to_numpy()).tolist(), abs=1e-7
-    )
+    return pd.DataFrame(run.contract.matrix(people, columns), columns=list(columns))
+
+
+def test_the_logged_model_answers_frames_as_the_graph_does(
+    champion: Judged, logged_model: Any, people: pd.DataFrame
+) -> None:
+    frame = frame_of(champion.run, people.head(50)).assign(Credit_Limit=5000.0)
+    whole = {name: "int64" for name in frame if (frame[name] % 1 == 0).all()}
+    assert {"Customer_Age", "Credit_Limit", "Gender"} <= {*whole} < {*frame}
+    served = Scorer(champion.run.store.read("champion/versions/1/model.onnx").data)
+    expected = pytest.approx(served.score(frame.to_numpy()).tolist(), abs=1e-7)
+    for same in (frame, frame.astype(whole), frame.astype(dict.fromkeys(whole, "int32"))):
+        assert logged_model.predict(same[frame.columns[::-1]])["probability"].tolist() == expected
+
+
+def test_the_logged_model_refuses_what_is_no_number_in_any_column(
+    champion: Judged, logged_model: Any, people: pd.DataFrame
+) -> None:
+    from mlflow.exceptions import MlflowException
+
+    frame = frame_of(champion.run, people.head(3))
+    for name in frame:
+        for value in (float("nan"), float("inf"), None, "F"):
+            bad = frame.astype(object if isinstance(value, str) else "float64")
+            bad.loc[1, name] = value
+            with pytest.raises((InvalidArgument, Fail, RuntimeError, TypeError)):
+                logged_model.predict(bad)
+        with pytest.raises(MlflowException, match=f"missing inputs .'{name}'"):
+            logged_model.predict(frame.drop(columns=name))
 
 
 def test_manual_promotion_stops_before_the_pointer_and_says_how_to_go_on(
