@@ -36,7 +36,10 @@ with DAG(
     default_args={"retries": 2, "retry_delay": timedelta(seconds=10)},
     params={
         "date": Param(
-            None, type=["null", "string"], format="date", description="Which day; else yesterday"
+            None,
+            type=["null", "string"],
+            format="date",
+            description="Which day; else the one before the run's logical date, or before today",
         ),
         "cooldown_days": Param(
             None,

@@ -37,7 +37,7 @@ with DAG(
             None,
             type=["null", "string"],
             format="date",
-            description="Day to file the scores under (YYYY-MM-DD); the day of the run when empty",
+            description="Day to file the scores under; else the logical date's, or today",
         ),
     },
 ):

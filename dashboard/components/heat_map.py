@@ -115,7 +115,7 @@ def create_cell_detail(sources: Sources, day_text: str, feature: str) -> Compone
     if feature not in manifest.contract.feature_names:
         return dmc.Text(told)
     places, reference = sources.references.summary(manifest).bins.get(feature, ([], []))
-    logged = drift_days.read_logged(sources.store, day.date, feature, version=group.version)
+    logged = drift_days.read_logged(sources.store, day.date, feature, manifest=manifest)
     current: list[float] = []
     if logged is not None and places:
         current = drift_days.shares_like(logged, places, manifest=manifest, feature=feature)

@@ -1,6 +1,5 @@
 """The findings of the drift DAG, day by day, as far as the Drift page shows them."""
 
-import io
 import logging
 from collections.abc import Sequence
 from datetime import date
@@ -21,6 +20,8 @@ from include.drift.findings import (
     read_day_at,
 )
 from include.errors import ChurnError, ObjectNotFound
+from include.predictions import log as prediction_log
+from include.predictions.asked import CUSTOMER_KEY, KEYS, AskedCustomers, rows_by_version
 from include.store import Store
 
 logger = logging.getLogger(__name__)
@@ -63,24 +64,23 @@ def read_report(store: Store, day: str) -> bytes | None:
     return data if len(data) <= REPORT_BYTES_MAX else None
 
 
-def read_logged(store: Store, day: date, feature: str, *, version: str) -> Values | None:
-    """What customers' records held in one column on a day; None where the log has no such rows."""
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
+def read_logged(store: Store, day: date, feature: str, *, manifest: Manifest) -> Values | None:
+    """What a version's customers of a day had in one column, each once, as the drift run counts.
 
-    parts = []
-    for each in store.list(f"predictions/date={day.isoformat()}/"):
-        if not each.key.endswith(".parquet"):
-            continue
-        try:
-            data = io.BytesIO(store.read(each.key).data)
-            table = pq.read_table(data, columns=["source", "model_version", feature])
-        except (ChurnError, ValueError, OSError):
-            logger.warning("%s cannot be read", each.key, exc_info=True)
-            continue
-        asked = pc.equal(table["source"], "customer")
-        answered = pc.equal(table["model_version"], version)
-        parts.append(column_values(table.filter(pc.and_(asked, answered)), feature))
+    None where the log has no such rows.
+    """
+    import pyarrow as pa
+
+    columns, parts = manifest.contract.feature_names, []
+    customers = AskedCustomers(columns)
+    for batch in prediction_log.read_predictions(
+        store, day, columns=[*KEYS, *columns], hashed=[CUSTOMER_KEY], unreadable=[]
+    ):
+        asked = dict(rows_by_version(batch)).get(manifest.version)
+        if asked is not None:
+            rows = batch.take(asked)
+            first = customers.count(manifest.version, rows, np.ones(len(asked), dtype=bool)).first
+            parts.append(column_values(pa.Table.from_batches([rows.filter(first)]), feature))
     return present(np.concatenate(parts)) if parts else None
 
 

@@ -94,12 +94,18 @@ def create_consequences(days: Sequence[DriftDay]) -> Component:
             (
                 f"{day.date:%d %b %Y}",
                 STATUS_NAMES.get(day.status, day.status),
-                f"{day.rows:,}",
+                answers_text(day),
                 html.Div([sentence(outcome), html.Ul(guards, className="guards")]),
             )
         )
     names = ("Day", "Status", "Answers", "Training")
     return dmc.Paper(create_table(names, rows, "What followed each day"))
+
+
+def answers_text(day: DriftDay) -> str:
+    """How many answers a day's log has, and how many of them are of somebody who was counted."""
+    repeated = sum(group.repeated_rows for group in day.groups)
+    return f"{day.rows:,}" + (f", of them {repeated:,} repeats" if repeated else "")
 
 
 def create_report(days: Sequence[DriftDay], shown: DriftDay) -> Component:

@@ -58,14 +58,18 @@ def publish(store: Store, draft: Manifest, files: Mapping[str, bytes], *, versio
     """Write a version into the store, once; a repeated promotion finds its own earlier work."""
     if any(True for _ in store.list(versions.version_key(version, versions.MANIFEST_FILE))):
         stored, digest = versions.read_version(store, version)
-        if stored.run_id != draft.run_id:
+        if _origin(stored) != _origin(draft):
             raise ChampionError(
-                f"version {version} in {store.uri} was made by MLflow run {stored.run_id}, not by "
-                f"{draft.run_id}: does another MLflow server share this store?"
+                f"version {version} in {store.uri} is {_origin(stored)}, not {_origin(draft)}: "
+                "does another MLflow server share this store, or was the registry set back?"
             )
         return versions.pointer_to(stored, digest)
     manifest = draft.model_copy(update={"version": version})
     return versions.write_version(store, manifest, files)
+
+
+def _origin(manifest: Manifest) -> str:
+    return f"candidate {manifest.candidate_version} of MLflow run {manifest.run_id}"
 
 
 def read_whole_version(store: Store, version: str) -> tuple[Manifest, str]:

@@ -225,19 +225,22 @@ class Registry:
     def _log_model(self, run_id: str, model: bytes, example: "pd.DataFrame") -> "ModelInfo":
         import mlflow
         import onnx
-        from mlflow.models import infer_signature
+        from mlflow.models import ModelSignature
+        from mlflow.types.schema import AnyType, ColSpec, Schema
 
-        from include.champion.onnx_scorer import OUTPUT, Scorer
+        from include.champion.onnx_scorer import OUTPUT
 
-        answers = Scorer(model).score(example.to_numpy())
-        output = type(example)({OUTPUT: answers.astype("float32")})
+        # By MLflow's own types a column has whole numbers or others, never now these, now those.
+        number = AnyType()  # type: ignore[no-untyped-call]
+        columns = Schema([ColSpec(number, str(name)) for name in example.columns])
+        signature = ModelSignature(columns, Schema([ColSpec("float", OUTPUT)]))
         with mlflow.start_run(run_id=run_id):
             info: ModelInfo = mlflow.onnx.log_model(
                 onnx.load_model_from_string(model),
                 name=MODEL_NAME,
                 # Without a list MLflow imports half the environment to guess one.
                 pip_requirements=["onnx", "onnxruntime", "numpy", "pandas"],
-                signature=infer_signature(example, output),
+                signature=signature,
                 input_example=example,
                 onnx_execution_providers=["CPUExecutionProvider"],
                 save_as_external_data=False,

@@ -93,7 +93,7 @@ def _check_known(store: Store, version: str) -> None:
     found = {info.key.removeprefix(prefix).partition("/")[0] for info in store.list(prefix)}
     if version in found:
         return
-    newest = sorted(found, key=lambda name: (len(name), name))[-VERSIONS_NAMED:]
+    newest = sorted(found, key=versions.version_order)[-VERSIONS_NAMED:]
     raise ChampionError(
         f"version {version!r} is not in {store.uri}; the newest there are "
         f"{', '.join(newest) or 'none'}: choose one of them"

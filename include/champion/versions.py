@@ -261,6 +261,11 @@ def file_entries(files: Mapping[str, bytes]) -> dict[str, FileEntry]:
     return {n: FileEntry(sha256=sha256(data), size=len(data)) for n, data in sorted(files.items())}
 
 
+def version_order(version: str) -> tuple[int, str]:
+    """What sorts versions by their numbers: 10 comes after 9."""
+    return len(version), version
+
+
 def version_key(version: str, name: str) -> str:
     """Where a version keeps a file."""
     return f"{VERSIONS_PREFIX}/{version}/{name}"

@@ -22,6 +22,7 @@ class CollectedGroup:
     version: str
     rows: int
     repeated: int
+    repeated_anonymous: int
     at_fault: int
     faults: dict[str, int]
     counts: str | None
@@ -49,7 +50,8 @@ def collect_predictions(run: DriftRun) -> Collected:
     # Also the features of a champion that was trained under another contract.
     columns = tuple(dict.fromkeys((*run.contract.feature_names, *trained_on)))
     traffic = read_traffic(run.store, run.day, columns=columns, sample_rows=run.rules.report_rows)
-    groups = [_written(run, traffic.versions[version]) for version in sorted(traffic.versions)]
+    answered = sorted(traffic.versions, key=versions.version_order)
+    groups = [_written(run, traffic.versions[version]) for version in answered]
     logger.info("%s", _told(traffic))
     return Collected(
         champion=champion,
@@ -86,6 +88,7 @@ def _written(run: DriftRun, traffic: VersionTraffic) -> CollectedGroup:
         version=traffic.version,
         rows=traffic.rows,
         repeated=traffic.repeated,
+        repeated_anonymous=traffic.repeated_anonymous,
         at_fault=traffic.at_fault,
         faults=dict(traffic.faults),
         counts=keys["counts"],
@@ -95,8 +98,8 @@ def _written(run: DriftRun, traffic: VersionTraffic) -> CollectedGroup:
 
 def _told(traffic: Traffic) -> str:
     asked = ", ".join(
-        f"{each.rows:,} customers of version {each.version} ({each.repeated:,} repeated, "
-        f"{each.at_fault:,} rows at fault)"
+        f"{each.rows:,} customers of version {each.version} ({each.repeated:,} rows repeated, "
+        f"{each.repeated_anonymous:,} of them anonymous; {each.at_fault:,} at fault)"
         for each in traffic.versions.values()
     )
     return f"{traffic.day}: {traffic.rows:,} logged rows; {asked or 'no customers'}"

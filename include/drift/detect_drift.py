@@ -114,6 +114,7 @@ def _group_drift(
         status=status,
         rows=group.rows,
         repeated_rows=group.repeated,
+        repeated_anonymous_rows=group.repeated_anonymous,
         rows_at_fault=group.at_fault,
         faults=group.faults,
         reference=mix,

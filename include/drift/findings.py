@@ -46,8 +46,11 @@ class GroupDrift(Document):
 
     version: str
     status: GroupStatus
-    rows: int = Field(description="customers tested: each known one once, contract kept")
+    rows: int = Field(description="customers tested, each once; contract kept")
     repeated_rows: int = Field(description="further rows of the same customers, left out")
+    repeated_anonymous_rows: int = Field(
+        default=0, description="of those: rows without a customer and equal to an earlier such row"
+    )
     rows_at_fault: int = Field(description="rows that break the contract, left out")
     faults: dict[str, int] = Field(description="how many values of each column break it")
     reference: Mix | None = Field(description="which reference rows the tests used")
@@ -151,8 +154,12 @@ def _asked(group: GroupDrift) -> str:
     found = f"{group.rows:,} of version {group.version}"
     if group.status == "no_reference":
         return f"{found}, whose reference cannot be read"
-    at_fault = f"{group.rows_at_fault:,} more rows break the contract"
-    return f"{found} ({at_fault})" if group.rows_at_fault else found
+    notes = {
+        "more rows break the contract": group.rows_at_fault,
+        "more rows without a customer repeat earlier ones": group.repeated_anonymous_rows,
+    }
+    told = ", ".join(f"{rows:,} {note}" for note, rows in notes.items() if rows)
+    return f"{found} ({told})" if told else found
 
 
 def _features(group: GroupDrift) -> str:

@@ -17,13 +17,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import AwareDatetime, Field
 
+from include.champion.versions import version_order
 from include.customers import queries, treatment
 from include.documents import Document
 from include.drift import findings
 from include.drift.run import DriftRun
 from include.drift.statistics import SCORE
-from include.drift.traffic import CUSTOMER_KEY, KEYS, SCORE_COLUMN, numbers, rows_by_version, salted
+from include.drift.traffic import SCORE_COLUMN, numbers
 from include.predictions import log as prediction_log
+from include.predictions.asked import CUSTOMER_KEY, KEYS, rows_by_version, salted
 from include.predictions.log import SeenHashes, customer_key, hashes
 
 if TYPE_CHECKING:
@@ -262,7 +264,7 @@ class _Join:
         for batch in itertools.chain.from_iterable(map(self._read, days)):
             for version, answers, outcomes in self._rows(batch, seen):
                 parts.setdefault(version, []).append((answers, outcomes))
-        for version in sorted(parts):
+        for version in sorted(parts, key=version_order):
             answers, outcomes = (np.concatenate(each) for each in zip(*parts[version], strict=True))
             yield _version_week(version, week, answers, outcomes)
 

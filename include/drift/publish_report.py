@@ -15,7 +15,7 @@ from include.champion.versions import Manifest
 from include.drift import findings
 from include.drift.collect_predictions import Collected
 from include.drift.detect_drift import Detected
-from include.drift.findings import GroupDrift, Mix, Verdict
+from include.drift.findings import GroupDrift, Mix
 from include.drift.reference import Reference, read_reference
 from include.drift.run import DriftRun
 from include.params import DriftRules
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 TEST_NAME = "drift_json"
-TEST_TITLE = "difference, as a share of customers (drift.json)"
 SEED = 20  # the same day gives the same report
 
 
@@ -87,7 +86,7 @@ def draw(
     ]
     preset = DataDriftPreset(
         columns=[verdict.feature for verdict in group.verdicts],
-        method=_register(group.verdicts),
+        method=_register(group),
         per_column_threshold={v.feature: v.effect_floor for v in group.verdicts},
         drift_share=_drift_share(group),
     )
@@ -97,12 +96,13 @@ def draw(
     return DriftReport(made.get_html_str(as_iframe=False).encode(), made.json().encode())
 
 
-def _register(verdicts: tuple[Verdict, ...]) -> "StatTest":
+def _register(group: GroupDrift) -> "StatTest":
     """Teach Evidently a test that answers with these verdicts."""
     from evidently.legacy.calculations.stattests import StatTest, register_stattest
     from evidently.legacy.core import ColumnType
 
-    found = {verdict.feature: verdict for verdict in verdicts}
+    found = {verdict.feature: verdict for verdict in group.verdicts}
+    left_out = f", {group.repeated_rows:,} repeated rows left out" if group.repeated_rows else ""
 
     def answer(reference: Any, current: Any, kind: Any, threshold: float) -> tuple[float, bool]:
         verdict = found[str(current.name)]
@@ -110,7 +110,7 @@ def _register(verdicts: tuple[Verdict, ...]) -> "StatTest":
 
     test = StatTest(
         name=TEST_NAME,
-        display_name=TEST_TITLE,
+        display_name=f"difference, as a share of {group.rows:,} customers{left_out} (drift.json)",
         allowed_feature_types=[ColumnType.Numerical, ColumnType.Categorical],
     )
     register_stattest(test, default_impl=answer)

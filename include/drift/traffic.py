@@ -1,13 +1,13 @@
 """A day's logged predictions as counts by version: bounded memory, whatever the day was like.
 
-Only rows whose source is `customer` count, and of each known customer one row a day and version.
-Rows that break the contract are counted and never tested.
+Only rows whose source is `customer` count, and of each customer one row a day and version: of a
+known one the first, of anonymous rows with the same content one. Rows that break the contract are
+counted and never tested.
 """
 
 import logging
-import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ from include.drift.reference import Reference, read_reference
 from include.drift.statistics import SCORE, Counts
 from include.errors import ChampionError, StoreError, StoreForbidden, StoreUnavailable
 from include.predictions import log as prediction_log
-from include.predictions.log import SeenHashes
+from include.predictions.asked import CUSTOMER_KEY, KEYS, AskedCustomers, Counted, rows_by_version
 from include.store import Store
 
 if TYPE_CHECKING:
@@ -30,13 +30,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-CUSTOMER = "customer"
 CHUNK_ROWS = 2**16
 CHUNK_ROWS_MAX = 2**20  # for a reference of so many values, each of which every chunk looks up
 LARGEST = float(np.finfo(np.float64).max)
 SCORE_COLUMN = Column(name=SCORE, type="float", minimum=0, maximum=1, meaning="P(churn)")
-CUSTOMER_KEY = "customer_key"
-KEYS = ("model_version", "source", CUSTOMER_KEY)
 
 
 @dataclass
@@ -48,6 +45,7 @@ class VersionTraffic:
     sample_rows: int
     rows: int = 0  # tested, or to be tested if there were a reference
     repeated: int = 0
+    repeated_anonymous: int = 0  # of those repeated
     at_fault: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     counts: dict[str, Counts] = field(default_factory=dict)
@@ -76,9 +74,15 @@ class VersionTraffic:
         self.faults.update({name: count for name, count in counted if count})
         return valid
 
+    def count(self, found: Counted, kept: "NDArray[np.bool_]") -> None:
+        """Count customers, and rows that keep the contract and are none's first."""
+        repeats = kept & ~found.first
+        self.rows += int(found.first.sum())
+        self.repeated += int(repeats.sum())
+        self.repeated_anonymous += int((repeats & ~found.known).sum())
+
     def add(self, matrix: "NDArray[np.float64]", random: np.random.Generator) -> None:
-        """Take rows that keep the contract: rows × columns."""
-        self.rows += len(matrix)
+        """Take the rows to be tested: rows × columns."""
         self._pending.append(matrix)
         self._choose(matrix, random.random(len(matrix)))
         if sum(map(len, self._pending)) >= self._chunk_rows:
@@ -118,6 +122,7 @@ class Traffic:
 
     store: Store
     day: date
+    columns: Sequence[str]
     sample_rows: int
     versions: dict[str, VersionTraffic] = field(default_factory=dict)
     rows: int = 0  # each once
@@ -126,7 +131,7 @@ class Traffic:
     unreadable: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._customers = SeenHashes()
+        self._customers = AskedCustomers(self.columns)
         # Objects come in the order of their keys: the same log gives the same sample.
         self._random = np.random.default_rng(self.day.toordinal())
 
@@ -142,29 +147,16 @@ class Traffic:
                 self.without_version += len(rows)
 
     def _add(self, own: VersionTraffic, batch: "pa.RecordBatch", rows: "NDArray[np.intp]") -> None:
-        if own.reference is None:
-            own.rows += len(rows)
-            return
         chosen = batch if len(rows) == batch.num_rows else batch.take(rows)
         # By column, which is how it is filled, checked and counted.
         matrix = np.empty((len(rows), len(own.columns)), order="F")
         for place, column in enumerate(own.columns):
             matrix[:, place] = numbers(column, chosen.column(column.name))
         kept = own.check(matrix)
-        fresh = self._first(own.version, chosen.column(CUSTOMER_KEY), kept)
-        own.repeated += int((kept & ~fresh).sum())
-        kept &= fresh
-        own.add(matrix if kept.all() else matrix[kept], self._random)
-
-    def _first(
-        self, version: str, keys: "pa.Array", kept: "NDArray[np.bool_]"
-    ) -> "NDArray[np.bool_]":
-        """True for a customer's first row that is kept, and for each row of an unknown customer."""
-        known = keys.is_valid().to_numpy(zero_copy_only=False)
-        customers = salted(keys.fill_null(0).to_numpy()[known & kept], version)
-        fresh: NDArray[np.bool_] = ~known
-        fresh[known & kept] = self._customers.first_of(customers)
-        return fresh
+        found = self._customers.count(own.version, chosen, kept)
+        own.count(found, kept)
+        if own.reference is not None:
+            own.add(matrix if found.first.all() else matrix[found.first], self._random)
 
     def _of(self, version: str) -> VersionTraffic:
         if version not in self.versions:
@@ -178,7 +170,7 @@ def read_traffic(store: Store, day: date, *, columns: Sequence[str], sample_rows
 
     `columns` are the features of every version whose traffic is to be tested.
     """
-    traffic = Traffic(store, day, sample_rows)
+    traffic = Traffic(store, day, columns, sample_rows)
     for batch in prediction_log.read_predictions(
         store,
         day,
@@ -227,23 +219,6 @@ def numbers(column: Column, values: "pa.Array") -> "NDArray[np.float64]":
     if column.type == "integer" and not pa.types.is_integer(kind):
         right &= found == np.floor(found)
     return found if right.all() else np.where(right, found, np.nan)
-
-
-def rows_by_version(batch: "pa.RecordBatch") -> "Iterator[tuple[str, NDArray[np.intp]]]":
-    """Each version that answered customers, and their rows; no version is empty."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    asked = pc.equal(batch.column("source").cast(pa.string()), CUSTOMER).fill_null(False)
-    versions = batch.column("model_version").cast(pa.string()).fill_null("")
-    for version in sorted(pc.unique(versions.filter(asked)).to_pylist()):
-        own = pc.and_(asked, pc.equal(versions, version))
-        yield version, np.flatnonzero(own.to_numpy(zero_copy_only=False))
-
-
-def salted(customers: "NDArray[np.uint64]", version: str) -> "NDArray[np.uint64]":
-    """Hashes that tell one version's customers from another's."""
-    return np.asarray(customers ^ np.uint64(zlib.crc32(version.encode()) << 16))
 
 
 def _looked_up(column: Column, values: "pa.Array") -> "NDArray[np.float64]":

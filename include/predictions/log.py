@@ -115,8 +115,9 @@ class SeenHashes:
     """Which 64-bit hashes have been seen: ascending runs, each several times as long as the next.
 
     8 bytes for each hash, and as much again for a moment while runs are merged. Two of ten million
-    rows share a hash once in 370,000 days (n² / 2⁶⁵); one of them would then be left out. Nobody
-    chooses what is hashed: prediction ids are the server's, customer keys are HMACs.
+    rows share a hash once in 370,000 days (n² / 2⁶⁵); one of them would then be left out. Ids
+    are the server's and customer keys are HMACs; whoever chooses the values of anonymous rows so
+    that they share one loses no rows but such.
     """
 
     def __init__(self) -> None:
@@ -147,8 +148,13 @@ def hashes(texts: "pa.Array", salt: "NDArray[np.uint64]") -> "NDArray[np.uint64]
     """A 64-bit hash of each text with its salt; zero bytes at its end make no difference."""
     mixed = salt
     for word in _words(texts).T:
-        mixed = _mixed((mixed * np.uint64(0x9E3779B97F4A7C15)) ^ word)
+        mixed = combined(mixed, word)
     return mixed
+
+
+def combined(before: "NDArray[np.uint64]", words: "NDArray[np.uint64]") -> "NDArray[np.uint64]":
+    """Hashes of what was hashed before and one more word each."""
+    return _mixed((before * np.uint64(0x9E3779B97F4A7C15)) ^ words)
 
 
 def _readable(

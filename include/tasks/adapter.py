@@ -7,7 +7,7 @@ which is opened here; the others are what earlier tasks handed on, by the names 
 
 import inspect
 from collections.abc import Callable, Mapping
-from datetime import date, timedelta
+from datetime import UTC, date, timedelta
 from importlib import import_module
 from typing import Any
 
@@ -15,6 +15,7 @@ from include.errors import ConfigurationError
 from include.tasks.errors import reported
 
 Context = Mapping[str, Any]
+SCHEDULES = {"scheduled", "backfill"}  # the run types whose `run_after` is a schedule's moment
 
 
 def task(room: str, name: str, open_run: Callable[[Context], Any]) -> Callable[..., Any]:
@@ -51,11 +52,17 @@ def read_handed_on(function: Callable[..., Any], context: Context) -> dict[str, 
 
 
 def day_of(context: Context, *, before: timedelta = timedelta()) -> date:
-    """The run's parameter `date`; without one the day on which the run was due, less `before`."""
+    """The run's parameter `date`; without one the UTC day on which the run was due, less `before`.
+
+    A logical date that somebody gave, or a backfill, says when that was. A schedule's own logical
+    date may be the beginning of its interval; a run by hand has none unless one is given.
+    """
     given = context["params"].get("date")
     if not given:
-        due: date = context["dag_run"].run_after.date()
-        return due - before
+        run = context["dag_run"]
+        due = run.run_after if run.run_type in SCHEDULES else run.logical_date or run.run_after
+        found: date = due.astimezone(UTC).date()
+        return found - before
     try:
         return date.fromisoformat(given)
     except ValueError as error:

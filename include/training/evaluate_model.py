@@ -102,7 +102,10 @@ def _decide(
     frame: pd.DataFrame,
     everyone: "NDArray[np.float64]",
 ) -> Decision:
-    """Judge on rows that neither model was trained on, even where the split was changed since."""
+    """Judge on rows that neither model was trained on, even where the split was changed since.
+
+    Nor on customers whom the champion's own contract refuses, because it was changed since.
+    """
     judges = (frame[SPLIT] == "holdout").to_numpy(copy=True)
     rival = None
     if production.pointer is not None:
@@ -110,7 +113,9 @@ def _decide(
         if manifest.split != lineage.transformed.split:
             keys = frame[run.contract.key.name].tolist()
             judges &= manifest.split.sides(keys) == "holdout"
-        rival = _answers_of(run, manifest, frame[judges])
+        matrix = manifest.contract.matrix(frame, manifest.columns)
+        judges &= ~np.isnan(matrix).any(axis=1)
+        rival = _answers_of(run, manifest, matrix[judges])
     return gate.decide(
         _holdout(run, frame[judges]),
         gate.Contestant(lineage.trained.candidate, everyone[judges], run.params.model.threshold),
@@ -121,9 +126,10 @@ def _decide(
     )
 
 
-def _answers_of(run: TrainingRun, manifest: Manifest, frame: pd.DataFrame) -> gate.Contestant:
+def _answers_of(
+    run: TrainingRun, manifest: Manifest, matrix: "NDArray[np.float64]"
+) -> gate.Contestant:
     files = versions.read_files(run.store, manifest, [versions.MODEL_FILE])
-    matrix = manifest.contract.matrix(frame, manifest.columns)
     answers = Scorer(files[versions.MODEL_FILE]).score(matrix)
     return gate.Contestant(manifest.version, answers, manifest.threshold)
 

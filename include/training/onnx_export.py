@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 OPSET = 15  # the newest that onnxmltools 1.16 converts trees for
 ML_OPSET = 1
 IR_VERSION = 8
+REFUSAL = "NaN_and_infinity_are_refused"
 AGREEMENT = 1e-5  # largest allowed difference from the scikit-learn pipeline
 
 
@@ -43,7 +44,8 @@ def build_graph(fitted: Fitted) -> onnx.ModelProto:
     """Engineering and scaling in double precision, then the trees and Platt scaling in single.
 
     Scaling repeats StandardScaler's two operations in double: trees cut exactly at data values, so
-    that a last-bit difference would send rows down another branch.
+    that a last-bit difference would send rows down another branch. A row with NaN or infinity is
+    refused, as by the API: trees would take it for a value that is missing, and answer.
     """
     builder = _Builder()
     features = _engineer(builder, fitted.columns)
@@ -53,7 +55,7 @@ def build_graph(fitted: Fitted) -> onnx.ModelProto:
     margin = _trees(builder, fitted.trees, single, width=len(fitted.feature_names))
     slope, intercept = fitted.calibration.slope, fitted.calibration.intercept
     steeper = builder.add("Mul", margin, builder.constant(np.array([slope], np.float32)))
-    logit = builder.add("Add", steeper, builder.constant(np.array([intercept], np.float32)))
+    logit = builder.add("Add", steeper, _of_complete_rows(builder, np.float32(intercept)))
     builder.add("Sigmoid", logit, name=OUTPUT)
     return builder.model(width=len(fitted.columns))
 
@@ -72,7 +74,7 @@ class _Builder:
 
     def add(self, kind: str, *inputs: str, name: str | None = None, **attributes: Any) -> str:
         output = name or f"{kind.lower()}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, list(inputs), [output], **attributes))
+        self.nodes.append(helper.make_node(kind, list(inputs), [output], name=name, **attributes))
         return output
 
     def model(self, *, width: int) -> onnx.ModelProto:
@@ -87,6 +89,18 @@ class _Builder:
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
         onnx.checker.check_model(model)
         return model
+
+
+def _of_complete_rows(builder: _Builder, value: np.float32) -> str:
+    """The value for each row, looked up where it is: at place 0, unless a number is missing.
+
+    ONNX has no other way to refuse an input than a place outside of what is looked up in
+    (https://onnx.ai/onnx/operators/onnx__Gather.html); the error names the node.
+    """
+    total = builder.add("ReduceSum", INPUT, builder.constant(np.array([1])), keepdims=1)
+    missing = builder.add("IsNaN", builder.add("Sub", total, total))  # also of infinity
+    place = builder.add("Cast", missing, to=TensorProto.INT64)
+    return builder.add("Gather", builder.constant(np.array([value])), place, name=REFUSAL)
 
 
 def _engineer(builder: _Builder, columns: tuple[str, ...]) -> str:

@@ -3,7 +3,7 @@
 import logging
 from dataclasses import dataclass
 
-from include.champion import promotion
+from include.champion import promotion, versions
 from include.champion.gate_decision import Decision
 from include.champion.promotion import Production
 from include.champion.versions import Manifest
@@ -47,11 +47,12 @@ def promote_model(
     lineage = Lineage(ingested, validated, transformed, trained)
     for _ in range(PROMOTION_ATTEMPTS):
         production = promotion.read_production(run.store, run.registry)
-        if _mine(production, lineage):
+        if _mine(run, production, lineage):
             return _already(run, production, lineage)
         decision = parse_document(Decision, run.read(evaluated.gate), evaluated.gate)
-        if decision.champion != production.version:
-            logger.info("production is %s now: deciding again", production.version)
+        wanted = (trained.candidate, production.version)
+        if (decision.challenger, decision.champion) != wanted:
+            logger.info("it is candidate %s against version %s now: deciding again", *wanted)
             evaluated = judge(run, lineage, production)
             continue
         try:
@@ -100,9 +101,12 @@ def _act(
     return Promoted(decision.outcome, version, moved=True, message=f"champion is {version}")
 
 
-def _mine(production: Production, lineage: Lineage) -> bool:
-    pointer = production.pointer
-    return pointer is not None and pointer.run_id == lineage.ingested.mlflow_run_id
+def _mine(run: TrainingRun, production: Production, lineage: Lineage) -> bool:
+    """Whether this very candidate is in production: a run has several if its data was corrected."""
+    if production.pointer is None or production.pointer.run_id != lineage.ingested.mlflow_run_id:
+        return False
+    manifest = versions.read_manifest(run.store, production.pointer)
+    return manifest.candidate_version == lineage.trained.candidate
 
 
 def _already(run: TrainingRun, production: Production, lineage: Lineage) -> Promoted:

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from include.champion.versions import Manifest
+from include.champion.versions import Manifest, version_order
 from include.contract import load_contract
 from include.customers import loading
 from include.customers.database import open_engine
@@ -66,6 +66,7 @@ class Demo:
         self.api = Api(settings, self.places.api.url, self.contract)
         self.airflow = airflow.client(self.places)
         self.day = datetime.now(UTC).date()  # of the step's answers
+        self.asked: set[str] = set()  # as the log knows them
 
     def close(self) -> None:
         """Give the connections back."""
@@ -106,7 +107,10 @@ class Demo:
         found = self._drift()
         statuses = [group.status for group in found.groups if group.version == old.version]
         if statuses != ["quiet"] or self._has_started(old):
-            raise RunFailed(f"ordinary traffic must start nothing, found: {found.explanation}")
+            raise RunFailed(
+                f"ordinary traffic must start nothing, found: {found.explanation}"
+                f"{self._company(old)}"
+            )
         logger.info("   No drift, and no training run.\n")
 
     def _changed(self, old: Manifest, batch: int) -> tuple[pd.DataFrame, Answers]:
@@ -136,7 +140,10 @@ class Demo:
         found = self._drift()
         decision = found.retraining
         if not decision.triggered or decision.run_id != run_id_of(self.day, old.version):
-            raise RunFailed(f"drift must start a training run, found: {decision.explanation}")
+            raise RunFailed(
+                f"drift must start a training run, found: {decision.explanation}"
+                f"{self._company(old)}"
+            )
         logger.info("   %s.", found.explanation)
         logger.info("   Report: %s", found.report_uri)
         logger.info("   It has started %s.\n", decision.run_id)
@@ -190,7 +197,8 @@ class Demo:
 
     def _nothing_failed(self, answered_by: Counter[str], old: Manifest, new: Manifest) -> None:
         failed = sum(self.api.failures.values())
-        by = ", ".join(f"{n:,} by version {v}" for v, n in sorted(answered_by.items()))
+        ordered = sorted(answered_by, key=version_order)
+        by = ", ".join(f"{answered_by[version]:,} by version {version}" for version in ordered)
         logger.info("   Meanwhile %s single requests were answered: %s.", answered_by.total(), by)
         if failed or set(answered_by) - {old.version, new.version}:
             raise RunFailed(f"{failed} requests failed: {dict(self.api.failures)}")
@@ -211,8 +219,9 @@ class Demo:
             )
         id_key = self.settings.customer_id_key()
         wanted = {prediction_log.customer_key(k, id_key) for k in people[self.contract.key.name]}
+        self.asked |= wanted
         _until(
-            lambda: wanted <= demo_traffic.logged_keys(self.store, self.day, old.version),
+            lambda: wanted <= demo_traffic.logged_keys(self.store, self.day, old.version).keys(),
             f"the log of {self.day} must hold all answers",
         )
         return answers
@@ -221,6 +230,11 @@ class Demo:
         conf: dict[str, Any] = {"date": self.day.isoformat(), "cooldown_days": 0}
         run_dag(self.settings, DRIFT_DAG, conf)
         return read_day(self.store, self.day)
+
+    def _company(self, old: Manifest) -> str:
+        """What may stand in the way: other callers' customers of the day."""
+        logged = demo_traffic.logged_keys(self.store, self.day, old.version)
+        return demo_traffic.company(logged, self.asked)
 
     def _has_started(self, old: Manifest) -> bool:
         """Whether this day's drift has started a training run for this champion."""

@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -19,13 +19,14 @@ from include.contract import Contract
 from include.customers import queries
 from include.customers.sample import Drift, sample_customers
 from include.predictions import log as prediction_log
+from include.predictions.asked import CUSTOMER, KEYS
 from include.settings import Settings
 from include.store import Store
 
 BATCH_RECORDS = 1000
 TIMEOUT_SECONDS = 30
 TRICKLE_PAUSE_SECONDS = 0.05
-CUSTOMER, WHAT_IF = "customer", "what-if"
+WHAT_IF = "what-if"
 FIRST_DEMO_KEY = 900_000_001
 KEYS_PER_BATCH = 1_000_000
 NEW_CUSTOMERS = 4000
@@ -139,11 +140,22 @@ def changed_customers(batch: int) -> tuple[pd.DataFrame, Drift]:
     return frame, drift
 
 
-def logged_keys(store: Store, day: date, version: str) -> set[str]:
-    """The customers whom a version's log of the day knows."""
-    columns = ["model_version", "customer_key"]
-    found: set[str] = set()
-    for batch in prediction_log.read_predictions(store, day, columns=columns):
+def logged_keys(store: Store, day: date, version: str) -> Counter[str | None]:
+    """How many rows of each customer a version's log of the day has; None is an unknown one."""
+    found: Counter[str | None] = Counter()
+    for batch in prediction_log.read_predictions(store, day, columns=KEYS):
         rows = zip(*(column.to_pylist() for column in batch.columns), strict=True)
-        found.update(key for answered_by, key in rows if answered_by == version and key)
+        found.update(key for by, source, key in rows if (by, source) == (version, CUSTOMER))
     return found
+
+
+def company(logged: Counter[str | None], own: Set[str]) -> str:
+    """Who else was asked about on the day, where drift counts them too; empty where nobody was."""
+    others = len(logged.keys() - own - {None})
+    if not others and not logged[None]:
+        return ""
+    return (
+        f". Not all of the day's customers are the demonstration's: the log has {others:,} others "
+        f"and {logged[None]:,} rows without a customer, and drift is of a whole day. What is only "
+        "a test can say so (X-Churn-Source: test); run the demonstration again tomorrow (UTC)"
+    )

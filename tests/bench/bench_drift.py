@@ -43,6 +43,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--objects", type=int, default=2000)
+    parser.add_argument("--anonymous", action="store_true", help="rows of nobody, each different")
     parser.add_argument("--step", nargs=2, metavar=("NAME", "DIRECTORY"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.step:
@@ -55,9 +56,10 @@ def main() -> None:
 def compare(home: Path, arguments: argparse.Namespace) -> None:
     """Every step on the same rows."""
     rows, objects = arguments.rows, arguments.objects
-    write_day(home / "day", rows, objects)
-    write_day(home / "quarter", rows // 4, objects // 4)
-    write(f"{rows:,} logged predictions, {len(COLUMNS)} columns, {objects:,} objects")
+    write_day(home / "day", rows, objects, anonymous=arguments.anonymous)
+    write_day(home / "quarter", rows // 4, objects // 4, anonymous=arguments.anonymous)
+    whose = "anonymous" if arguments.anonymous else "logged"
+    write(f"{rows:,} {whose} predictions, {len(COLUMNS)} columns, {objects:,} objects")
     ours = row("store to drift.json", measured("whole", home / "day"), rows)
     reading = row("  of it reading", measured("reading", home / "day"), rows)
     write(f"  reading is {reading['cpu_seconds'] / ours['cpu_seconds']:.0%} of the CPU")
@@ -179,7 +181,7 @@ def reference_frame(store: LocalStore) -> pd.DataFrame:
     return frame.loc[frame["split"] == "training", COLUMNS]
 
 
-def write_day(home: Path, rows: int, objects: int) -> None:
+def write_day(home: Path, rows: int, objects: int, *, anonymous: bool = False) -> None:
     """A champion and a day's log: customers drawn again and again from a few thousand."""
     store = LocalStore(home)
     publish(store, people=people(REFERENCE_ROWS, seed=1))
@@ -193,6 +195,8 @@ def write_day(home: Path, rows: int, objects: int) -> None:
     folder.mkdir(parents=True)
     for place in range(objects):
         table = log_table(pool, schema, rows // objects, random)
+        if anonymous:
+            table = without_customers(table, random)
         (folder / f"{place:06}.parquet").write_bytes(encoded(table))
 
 
@@ -215,6 +219,14 @@ def log_table(
     }
     columns = {name: drawn[name] for name in drawn.column_names} | own
     return pa.table({name: columns[name] for name in schema.names}).cast(schema)
+
+
+def without_customers(table: pa.Table, random: np.random.Generator) -> pa.Table:
+    """The same answers to nobody: each has a credit limit of its own, by parts of a millionth."""
+    limits = table["Credit_Limit"].to_numpy() * (1 - random.random(table.num_rows) * 1e-6)
+    changed = {"customer_key": pa.nulls(table.num_rows, pa.string()), "Credit_Limit": limits}
+    columns = {name: changed.get(name, table[name]) for name in table.column_names}
+    return pa.table(columns, schema=table.schema)
 
 
 def hexadecimal(random: np.random.Generator, rows: int, width: int) -> pa.Array:

@@ -24,8 +24,8 @@ AFTER, QUIET = DAY + timedelta(1), DAY + timedelta(2)
 # In this order; the second time DAY's training run waits already.
 RUNS: list[dict[str, Any]] = [
     {},  # first, because `dag.test` hands a run's parameters on to the next
+    {"logical_date": f"{DAY}T00:30:00+00:00"},  # as of EMPTY's own scheduled run
     {"date": str(STOPPED)},
-    {"date": str(EMPTY)},
     {"date": str(DAY)},
     {"date": str(DAY)},
     {"date": str(AFTER), "cooldown_days": 0},
@@ -40,6 +40,7 @@ TRIGGER = """
 
 RUN = """
 import json
+from airflow.sdk.timezone import parse
 from airflow.dag_processing.bundles.manager import DagBundlesManager
 from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
 from airflow.models import DagRun
@@ -55,8 +56,9 @@ sync_bag_to_db(bag, "dags-folder", None)
 days = []
 for conf in {confs}:
     metrics.clear()
+    given = {{"logical_date": parse(conf.pop("logical_date"))}} if "logical_date" in conf else {{}}
     try:
-        run = bag.dags["churn_drift"].test(run_conf=conf)
+        run = bag.dags["churn_drift"].test(run_conf=conf, **given)
     except Exception as error:
         days.append({{"state": repr(error), "tasks": {{}}, "metrics": []}})
         continue
@@ -145,8 +147,8 @@ def test_the_same_day_again_starts_nothing_new(week: Week) -> None:
 @pytest.mark.parametrize(
     ("place", "day", "status", "reason"),
     [
-        (1, STOPPED, "drifted", "older_than_champion"),
-        (2, EMPTY, "no_predictions", "no_drift"),
+        (1, EMPTY, "no_predictions", "no_drift"),
+        (2, STOPPED, "drifted", "older_than_champion"),
         (5, AFTER, "drifted", "in_flight"),
         (6, QUIET, "quiet", "no_drift"),
     ],
@@ -166,7 +168,7 @@ def test_the_metrics_tell_of_success_features_and_guards(week: Week) -> None:
     for day in week.days[:-1]:
         assert {name for name, _ in day["metrics"]} >= {*names}
     guards = [[v for n, v in d["metrics"] if n == "churn_retrain_guard_total"] for d in week.days]
-    assert guards[1] == [{"reason": "older_than_champion"}] and guards[5] == [
+    assert guards[2] == [{"reason": "older_than_champion"}] and guards[5] == [
         {"reason": "in_flight"}
     ]
     assert guards[3] == guards[6] == []

@@ -23,6 +23,7 @@ from tests.infra.watched import Watched, watched_stack
 from tests.webapp.champions import make_version, publish, records
 
 GRAFANA = PROJECT / "infra" / "grafana"
+VERSIONS = (10, 1, 101, 9, 2)
 
 
 def test_names_are_found_in_an_expression() -> None:
@@ -135,6 +136,18 @@ def test_times_arrive_in_seconds(stack: Watched) -> None:
     (run,) = stack.query('airflow_dagrun_duration_seconds_sum{state="success"}')
     (task,) = stack.query("airflow_task_duration_seconds_sum")
     assert (float(run["value"][1]), float(task["value"][1])) == (12.0, 5.0)
+
+
+@pytest.mark.slow
+def test_versions_are_shown_in_the_order_of_their_numbers(stack: Watched) -> None:
+    """Of series over time, Prometheus sorts the labels as texts."""
+    (panel,) = (panel for _, panel in panels() if panel["title"] == "Version in production")
+    made_up = " or ".join(f'label_replace(vector(1), "version", "{n}", "", "")' for n in VERSIONS)
+    expression = panel["targets"][0]["expr"].replace("champion_info", made_up)
+    asked = {"query": expression, "start": 1, "end": 2, "step": 1}
+    answer = httpx.get(f"{stack.prometheus}/api/v1/query_range", params=asked).json()
+    found = [int(series["metric"]["version"]) for series in answer["data"]["result"]]
+    assert found == sorted(VERSIONS)
 
 
 def _own_labels(metric: dict[str, str]) -> str:

@@ -1,14 +1,16 @@
 """The days that the Drift page shows: those whose drift.json can be read."""
 
 import json
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 
-from dashboard.data.drift_days import main_group, read_days, verdict_of
+from dashboard.data.drift_days import main_group, read_days, read_logged, verdict_of
 from include.drift.findings import DRIFT_FILE, day_key
+from include.predictions.log import log_prefix
 from include.store import LocalStore
 from tests.dashboard import bank
+from tests.include.bank_days import DAY, log, people, publish
 
 
 def test_a_day_names_its_group_and_verdicts(local_store: LocalStore) -> None:
@@ -36,3 +38,18 @@ def test_a_document_that_is_none_is_left_out(local_store: LocalStore, data: byte
     local_store.write(day_key(date(2026, 11, 1), DRIFT_FILE), data)
     assert [day.date for day in read_days(local_store)][-1] == last
     assert len(read_days(local_store)) == 2
+
+
+def test_what_is_drawn_of_a_day_are_its_customers_each_once(local_store: LocalStore) -> None:
+    asked = people(30)
+    manifest = publish(local_store, people=people(200, seed=1))
+    for request in ("first", "again"):
+        log(local_store, asked, request=request)
+        log(local_store, people(20, seed=6), known=False, request=request)
+    log(local_store, people(5, seed=7), version="2")
+    log(local_store, people(5, seed=8), source="what-if")
+    local_store.write(f"{log_prefix(DAY)}0.parquet", b"no log")
+    found = read_logged(local_store, DAY, "Customer_Age", manifest=manifest)
+    expected = [*asked["Customer_Age"], *people(20, seed=6)["Customer_Age"]]
+    assert found is not None and sorted(found) == sorted(expected)
+    assert read_logged(local_store, DAY - timedelta(1), "Gender", manifest=manifest) is None

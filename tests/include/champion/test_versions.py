@@ -267,3 +267,7 @@ def test_self_check_rows_must_fit_their_answers(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         SelfCheck(columns=COLUMNS, rows=rows, probabilities=probabilities)
+
+
+def test_versions_are_ordered_by_their_numbers() -> None:
+    assert sorted(["10", "9", "100", "1"], key=versions.version_order) == ["1", "9", "10", "100"]

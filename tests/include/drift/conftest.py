@@ -9,11 +9,23 @@ from sqlalchemy import Engine
 
 from include.customers import loading
 from include.customers.database import open_engine
+from include.drift.collect_predictions import collect_predictions
+from include.drift.detect_drift import Detected, detect_drift
+from include.drift.findings import DriftDay, read_day
 from include.drift.run import DriftRun
 from include.store import LocalStore
 from tests.include.bank_days import SNAPSHOT, drift_run, people
+from tests.include.handing_on import handed_on
 
 MakeRun = Callable[..., DriftRun]
+
+
+def detect(run: DriftRun) -> tuple[DriftDay, Detected]:
+    """Both tasks, each answer on its way through JSON as in Airflow."""
+    collected = collect_predictions(run)
+    assert handed_on(collected) == collected
+    found = handed_on(detect_drift(run, collected))
+    return read_day(run.store, run.day), found
 
 
 @pytest.fixture(scope="session")

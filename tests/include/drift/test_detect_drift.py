@@ -12,9 +12,8 @@ from scipy import stats
 from include.champion import versions
 from include.drift import findings
 from include.drift.collect_predictions import collect_predictions
-from include.drift.detect_drift import Detected, detect_drift
+from include.drift.detect_drift import detect_drift
 from include.drift.findings import DriftDay, GroupDrift, day_key
-from include.drift.run import DriftRun
 from include.drift.statistics import SCORE
 from include.errors import ChampionError, ConfigurationError
 from include.params import DayRule
@@ -22,8 +21,7 @@ from include.predictions import log as prediction_log
 from include.store import LocalStore, S3Store
 from tests.include import bank_days
 from tests.include.bank_days import BUSY_SHIFT, CONTRACT, DAY, NOW, existing, log, people, publish
-from tests.include.drift.conftest import MakeRun
-from tests.include.handing_on import handed_on
+from tests.include.drift.conftest import MakeRun, detect
 
 TRAINED = people(10_000, seed=1)
 
@@ -41,14 +39,6 @@ def busy_day(local_store: LocalStore, champion: None) -> None:
 
 
 busy = pytest.mark.usefixtures("busy_day")
-
-
-def detect(run: DriftRun) -> tuple[DriftDay, Detected]:
-    """Both tasks, each answer on its way through JSON as in Airflow."""
-    collected = collect_predictions(run)
-    assert handed_on(collected) == collected
-    found = handed_on(detect_drift(run, collected))
-    return findings.read_day(run.store, run.day), found
 
 
 def only(day: DriftDay) -> GroupDrift:

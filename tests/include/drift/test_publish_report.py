@@ -52,7 +52,7 @@ def group_of(reference: Reference, rows: pd.DataFrame) -> GroupDrift:
     counts = {n: statistics.count(rows[n].to_numpy(), p) for n, p in reference.places.items()}
     mix, verdicts = compare_group(reference, counts, RULES)
     drifted = statistics.day_drifted(verdicts, RULES)
-    group = CollectedGroup("1", len(rows), 0, 0, {}, None, None)
+    group = CollectedGroup("1", len(rows), 40_000, 39_000, 0, {}, None, None)
     tested = (reference, mix, verdicts)
     return _group_drift(group, "drifted" if drifted else "quiet", tested=tested)
 
@@ -101,6 +101,10 @@ def test_the_scores_are_those_of_drift_json(case: Case) -> None:
         if "column" in metric["config"]
     }
     assert found == pytest.approx({v.feature: v.effect for v in case.group.verdicts})
+
+
+def test_the_page_says_of_how_many_customers_it_is(case: Case) -> None:
+    assert b"500 customers, 40,000 repeated rows left out (drift.json)" in case.made.page
 
 
 def test_the_page_needs_no_network(case: Case) -> None:

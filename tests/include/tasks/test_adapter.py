@@ -1,7 +1,7 @@
 """What Airflow carries between tasks becomes what their functions take, and back."""
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,9 +21,10 @@ def collect(run: None, parts: list[Part], at: Part | None) -> None:
     """A task's function."""
 
 
-def context(date: str | None) -> dict[str, Any]:
+def context(date: str | None, **run: Any) -> dict[str, Any]:
     due = datetime(2026, 12, 1, 0, 30, tzinfo=UTC)
-    return {"params": {"date": date}, "dag_run": SimpleNamespace(run_after=due)}
+    facts = {"run_after": due, "run_type": "manual", "logical_date": None, **run}
+    return {"params": {"date": date}, "dag_run": SimpleNamespace(**facts)}
 
 
 def test_dicts_become_what_the_annotations_say() -> None:
@@ -39,6 +40,32 @@ def test_what_an_earlier_release_handed_on_is_refused() -> None:
 def test_the_day_is_the_parameter_or_the_one_before_the_run_was_due() -> None:
     assert day_of(context("2026-02-28")) == date(2026, 2, 28)
     assert day_of(context(None), before=timedelta(days=1)) == date(2026, 11, 30)
+
+
+MAY = datetime(2026, 5, 5, 0, 30, tzinfo=UTC)
+EARLY = datetime(2026, 5, 5, 1, 30, tzinfo=timezone(timedelta(hours=2)))  # 4 May in UTC
+
+
+@pytest.mark.parametrize(
+    ("run", "day"),
+    [
+        ({"logical_date": MAY}, date(2026, 5, 4)),  # given by hand, today
+        ({"logical_date": MAY, "run_type": "operator_triggered"}, date(2026, 5, 4)),
+        ({"logical_date": EARLY}, date(2026, 5, 3)),
+        ({"run_type": "asset_triggered"}, date(2026, 11, 30)),
+        # A schedule of instants, and one of intervals, whose logical date is their beginning.
+        ({"run_type": "backfill", "logical_date": MAY, "run_after": MAY}, date(2026, 5, 4)),
+        (
+            {"run_type": "scheduled", "logical_date": MAY, "run_after": MAY + timedelta(days=1)},
+            date(2026, 5, 5),
+        ),
+    ],
+)
+def test_a_logical_date_given_by_hand_says_when_the_run_was_due(
+    run: dict[str, Any], day: date
+) -> None:
+    assert day_of(context(None, **run), before=timedelta(days=1)) == day
+    assert day_of(context(None, **run)) == day + timedelta(days=1)
 
 
 def test_a_day_that_is_none_is_named() -> None:

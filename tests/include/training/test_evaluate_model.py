@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 
 from include.champion import versions
 from include.champion.registry import Registry
+from include.contract import Contract
 from include.customers import contacts
 from include.customers.contacts import Mark
 from include.errors import NeedsPerson
@@ -85,6 +86,23 @@ def test_a_poisoned_table_asks_for_a_person(
     with pytest.raises(NeedsPerson, match=expected):
         promote(make_run("poisoned"))
     assert_whole(champion.run.store, registry, "1")
+
+
+@pytest.mark.usefixtures("weak_champion")
+def test_customers_whom_the_champions_contract_refuses_do_not_judge(
+    make_run: MakeRun, contract: Contract, params: Params, people: pd.DataFrame, engine: Engine
+) -> None:
+    column = contract.column("Customer_Age")
+    assert column.maximum is not None
+    sql(engine, f"UPDATE churners SET Customer_Age = {column.maximum + 1} WHERE CLIENTNUM % 4 = 0")
+    older = column.model_copy(update={"maximum": column.maximum + 1})
+    columns = tuple(older if each is column else each for each in contract.columns)
+    wider = Contract(version=2, attrited_share=contract.attrited_share, columns=columns)
+    run = make_run("strong", contract=wider)
+    evaluated = evaluate(run, lineage_of(run))
+    keys = people["CLIENTNUM"].to_numpy()
+    judges = (params.split.sides(keys.tolist()) == "holdout") & (keys % 4 != 0)
+    assert run.read_json(evaluated.gate)["holdout_rows"] == int(judges.sum())
 
 
 @pytest.mark.usefixtures("weak_champion")

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
 from include.champion.onnx_scorer import Scorer
 from include.contract import load_contract
@@ -116,6 +117,18 @@ def test_a_row_gets_the_same_answer_alone_and_in_company(
 
 def test_no_rows_get_no_answers(model: Fitted, scorer: Scorer) -> None:
     assert scorer.score(np.empty((0, len(model.columns)))).shape == (0,)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_row_without_a_number_is_refused_whichever_column_it_is(
+    small: Fitted, people: pd.DataFrame, value: float
+) -> None:
+    scorer = Scorer(onnx_export.build_graph(small).SerializeToString())
+    for place in range(len(small.columns)):
+        rows = rows_of(small, people[:3])
+        rows[1, place] = value
+        with pytest.raises(InvalidArgument, match="NaN_and_infinity_are_refused"):
+            scorer.score(rows)
 
 
 def test_the_graph_takes_raw_columns_and_gives_a_probability(small: Fitted) -> None:

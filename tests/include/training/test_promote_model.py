@@ -8,14 +8,17 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument
 from sqlalchemy import Engine
 
 from include.champion import promotion, versions
 from include.champion.onnx_scorer import Scorer
 from include.champion.registry import CHAMPION, PRODUCTION, Registry
+from include.customers import loading
 from include.errors import ChampionError, RegistryError, StoreUnavailable
 from include.params import Params
 from include.store import LocalStore
+from include.training.run import TrainingRun
 from tests.include.conftest import (
     Judged,
     MakeRun,
@@ -78,6 +81,40 @@ def test_a_run_that_was_cleared_after_its_table_changed_registers_what_it_serves
     assert (Path(folder) / "model.onnx").read_bytes() == stored
 
 
+def test_a_run_that_is_cleared_after_its_data_was_corrected_promotes_what_then_wins(
+    make_run: MakeRun, registry: Registry, engine: Engine, people: pd.DataFrame
+) -> None:
+    run = make_run("first")
+    sql(engine, "UPDATE churners SET Total_Trans_Ct = 60, Total_Trans_Amt = 4000")
+    assert promote(run).version == "1"
+    loading.load_customers(engine, people, now=datetime.now(UTC))
+    lineage = lineage_of(run)
+    evaluated = evaluate(run, lineage)
+    assert evaluated.outcome == "accepted"
+    for _ in range(2):  # the second time as if it had been killed behind the pointer
+        promoted = promote_judged(run, lineage, evaluated)
+        assert (promoted.outcome, promoted.version, promoted.moved) == ("accepted", "2", True)
+        assert_whole(run.store, registry, "2")
+    found = versions.read_pointer(run.store)
+    assert found is not None and found[0].previous == "1"
+
+
+@pytest.mark.usefixtures("weak_champion")
+def test_a_decision_on_an_earlier_candidate_of_the_run_is_not_acted_on(
+    make_run: MakeRun, engine: Engine
+) -> None:
+    run = make_run("strong")
+    evaluated = evaluate(run, lineage_of(run))
+    sql(engine, "DELETE FROM churners WHERE CLIENTNUM % 10 = 0")
+    cleared = lineage_of(run)  # and what follows `train_model` was not cleared with it
+    candidate = cleared.trained.candidate
+    assert run.read_json(evaluated.gate)["challenger"] != candidate
+    promote_judged(run, cleared, evaluated)
+    assert run.read_json(evaluated.gate)["challenger"] == candidate
+    manifest = versions.read_production_manifest(run.store)
+    assert manifest is not None and manifest.candidate_version == candidate
+
+
 def test_a_run_that_was_cleared_after_its_parameters_changed_is_another_mlflow_run(
     make_run: MakeRun, params: Params
 ) -> None:
@@ -86,19 +123,45 @@ def test_a_run_that_was_cleared_after_its_parameters_changed_is_another_mlflow_r
     assert again.ingested.mlflow_run_id != first.ingested.mlflow_run_id
 
 
-def test_the_logged_model_answers_frames_as_the_graph_does(
-    champion: Judged, people: pd.DataFrame
-) -> None:
+@pytest.fixture
+def logged_model(champion: Judged) -> Any:
+    """The model in production, as people load it from MLflow."""
     import mlflow
 
-    run = champion.run
-    model = mlflow.pyfunc.load_model(f"models:/{PRODUCTION}@{CHAMPION}")
+    return mlflow.pyfunc.load_model(f"models:/{PRODUCTION}@{CHAMPION}")
+
+
+def frame_of(run: TrainingRun, people: pd.DataFrame) -> pd.DataFrame:
     columns = run.contract.feature_names
-    frame = pd.DataFrame(run.contract.matrix(people.head(50), columns), columns=list(columns))
-    served = Scorer(run.store.read("champion/versions/1/model.onnx").data)
-    assert model.predict(frame)["probability"].tolist() == pytest.approx(
-        served.score(frame.to_numpy()).tolist(), abs=1e-7
-    )
+    return pd.DataFrame(run.contract.matrix(people, columns), columns=list(columns))
+
+
+def test_the_logged_model_answers_frames_as_the_graph_does(
+    champion: Judged, logged_model: Any, people: pd.DataFrame
+) -> None:
+    frame = frame_of(champion.run, people.head(50)).assign(Credit_Limit=5000.0)
+    whole = {name: "int64" for name in frame if (frame[name] % 1 == 0).all()}
+    assert {"Customer_Age", "Credit_Limit", "Gender"} <= {*whole} < {*frame}
+    served = Scorer(champion.run.store.read("champion/versions/1/model.onnx").data)
+    expected = pytest.approx(served.score(frame.to_numpy()).tolist(), abs=1e-7)
+    for same in (frame, frame.astype(whole), frame.astype(dict.fromkeys(whole, "int32"))):
+        assert logged_model.predict(same[frame.columns[::-1]])["probability"].tolist() == expected
+
+
+def test_the_logged_model_refuses_what_is_no_number_in_any_column(
+    champion: Judged, logged_model: Any, people: pd.DataFrame
+) -> None:
+    from mlflow.exceptions import MlflowException
+
+    frame = frame_of(champion.run, people.head(3))
+    for name in frame:
+        for value in (float("nan"), float("inf"), None, "F"):
+            bad = frame.astype(object if isinstance(value, str) else "float64")
+            bad.loc[1, name] = value
+            with pytest.raises((InvalidArgument, Fail, RuntimeError, TypeError)):
+                logged_model.predict(bad)
+        with pytest.raises(MlflowException, match=f"missing inputs .'{name}'"):
+            logged_model.predict(frame.drop(columns=name))
 
 
 def test_manual_promotion_stops_before_the_pointer_and_says_how_to_go_on(
