@@ -77,7 +77,7 @@ class TooLarge(Problem):
 
 
 class UnsupportedMedia(Problem):
-    """The body does not say that it is JSON."""
+    """The body is no JSON in UTF-8, or is compressed, or does not say what it is."""
 
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
 
@@ -130,7 +130,7 @@ class Unprocessable(Problem):
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY
 
-    def __init__(self, faults: Sequence[Fault], *, rows: Sequence[int] | None = None) -> None:
+    def __init__(self, faults: Sequence[Fault], *, rows: Sequence[int | None] = ()) -> None:
         self.faults = faults[:FAULTS_LISTED]
         self.rows = rows
         more = len(faults) > FAULTS_LISTED
@@ -145,8 +145,8 @@ class Unprocessable(Problem):
         errors: list[dict[str, Any]] = [
             {"field": f.field, "expected": f.expected, "found": f.found} for f in self.faults
         ]
-        if self.rows is not None:
-            for error, row in zip(errors, self.rows, strict=False):
+        for error, row in zip(errors, self.rows, strict=False):
+            if row is not None:
                 error["row"] = row
         return {"errors": errors}
 

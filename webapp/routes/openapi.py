@@ -14,6 +14,7 @@ from include.contract import (
     Contract,
 )
 from webapp import answers
+from webapp.json_body import JSON
 from webapp.problems import (
     MEDIA_TYPE,
     Misdirected,
@@ -30,7 +31,6 @@ from webapp.problems import (
 
 TITLE, VERSION = "Churn prediction", "1.0.0"
 SOURCES = ("customer", "what-if", "bulk", "test")
-JSON = "application/json"
 EXAMPLES: dict[str, Any] = {"integer": 3, "float": 1.5}
 DESCRIPTION = (
     "Answers whether a credit-card customer will leave. Every answer carries the version of the "
