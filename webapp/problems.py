@@ -180,19 +180,22 @@ def _answer_unexpected(error: Exception) -> Response:
 def _document(
     status: HTTPStatus, detail: str, members: dict[str, Any], headers: dict[str, str]
 ) -> Response:
-    document = {
+    request_id = request.environ.get(ENVIRON_REQUEST_ID)
+    body = document(status, detail, request_id=request_id, **members)
+    return Response(body, int(status), headers, content_type=MEDIA_TYPE)
+
+
+def document(status: HTTPStatus, detail: str, *, request_id: str | None, **members: Any) -> bytes:
+    """The body of a problem."""
+    found = {
         "type": "about:blank",
         "title": status.phrase,
         "status": int(status),
         "detail": detail,
-        "request_id": request.environ.get(ENVIRON_REQUEST_ID),
+        "request_id": request_id,
         **members,
     }
-    return Response(_json(document), int(status), headers, content_type=MEDIA_TYPE)
-
-
-def _json(document: dict[str, Any]) -> bytes:
     try:
-        return orjson.dumps(document)
+        return orjson.dumps(found)
     except TypeError:  # half a surrogate pair in a field's name, which is no UTF-8
-        return json.dumps(document).encode()
+        return json.dumps(found).encode()

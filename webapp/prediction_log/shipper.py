@@ -172,6 +172,7 @@ def main() -> None:
     """Ship, unless another shipper does it already."""
     settings = load_settings()
     logging.config.dictConfig(logs.configuration(settings.log_level))
+    sys.excepthook = logs.log_uncaught
     os.nice(NICENESS)
     directory = settings.resolved_spool_dir
     directory.mkdir(parents=True, exist_ok=True)
