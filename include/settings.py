@@ -215,15 +215,31 @@ def _variable(location: tuple[int | str, ...]) -> str:
 
 def _kept_secret(path: Path) -> bytes:
     """A secret that outlives the process; whoever comes first makes it."""
+    try:
+        if not path.exists():
+            _keep_secret(path)
+        found = path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot keep a secret in {path}: {error.strerror}; make room or let the service write "
+            f"there, or set CHURN_{path.name.replace('dashboard_key', 'dashboard_secret').upper()}"
+        ) from error
+    if not found:  # as a power cut may leave it
+        raise ConfigurationError(
+            f"{path} is empty, expected the secret that was kept there: restore it, or delete the "
+            "file to begin with a new one (customers in logs get other hashes then)"
+        )
+    return found
+
+
+def _keep_secret(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    if not path.exists():
+    try:
         draft.touch(mode=0o600)
         draft.write_text(secrets.token_hex(32))
-        try:
-            path.hardlink_to(draft)
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-    return path.read_bytes()
+        path.hardlink_to(draft)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink(missing_ok=True)

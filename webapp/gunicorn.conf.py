@@ -39,6 +39,8 @@ secure_scheme_headers: dict[str, str] = {}
 RECEIVED_MAX = 8 * settings.max_body_bytes  # a body in chunks of one byte is six times its size
 REQUEST_SECONDS = 60.0  # for the body to come, the answer to be computed, and the client to take it
 REQUESTS_PER_CONNECTION = 100  # clients that came at once are often all at the one awake worker
+# Each worker's sign of life is a file: on a disk that takes no more, the master would end with it.
+worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 preload_app = False  # each worker has its own threads, sessions and clients
 keepalive = 75  # longer than a load balancer's idle time, or it would meet closed connections
 graceful_timeout = 5  # a stop waits so long for clients that keep a connection and ask nothing
@@ -50,13 +52,18 @@ logconfig_dict = logs.configuration(settings.log_level)
 # which reads this file once more in the same process, does not.
 if os.environ.get("CHURN_METRICS_MASTER") != str(os.getpid()):
     os.environ["CHURN_METRICS_MASTER"] = str(os.getpid())
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="churn-metrics-")
+    try:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="churn-metrics-")
+    except OSError:  # then each worker counts in memory
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = ""
 
 
 def on_starting(server: Any) -> None:
     """Refuse to listen where others can ask without a key, however the address was set."""
     for address in server.cfg.address:
         refuse_open_door(settings, address if isinstance(address, str) else address[0])
+    if not os.environ["PROMETHEUS_MULTIPROC_DIR"]:
+        server.log.error("no room in TMPDIR: /metrics tells only of the worker that answers")
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each connection is an open file
 
@@ -135,4 +142,5 @@ def post_request(worker: Any, req: Any, environ: Any, resp: Any) -> None:
 def on_exit(server: Any) -> None:
     """Ship what the last workers left: in a container nothing outlives this process."""
     shipper_process.drain()
-    shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
+    if folder := os.environ["PROMETHEUS_MULTIPROC_DIR"]:
+        shutil.rmtree(folder, ignore_errors=True)
