@@ -104,8 +104,11 @@ def test_requests_are_logged_on_request(
     publish(var_store, version_1)
     client: FlaskClient = client_of(settings.model_copy(update={"access_log": log_all}))
     with caplog.at_level(logging.INFO):
-        client.post("/predict", json={**record, "customer_id": 708082083})
+        client.post("/predict", json={**record, "customer_id": CUSTOMER})
         client.post("/predict", json={**record, "Gender": "secret"})
+        client.open(f"/customers/{CUSTOMER}?id={CUSTOMER}", method=f"GET{CUSTOMER}")
+        client.post("/predict", json={**record, str(CUSTOMER): 1}, headers={"X-Api-Key": "secret"})
     lines = [r for r in caplog.records if r.name == "webapp.middleware"]
-    assert len(lines) == (2 if log_all else 0)
-    assert "708082083" not in caplog.text and "secret" not in caplog.text
+    assert len(lines) == (4 if log_all else 0)
+    told = "".join(map(JsonFormatter().format, caplog.records))
+    assert str(CUSTOMER) not in told and "secret" not in told
