@@ -72,15 +72,17 @@ def _require_own_name(app: Flask, others: tuple[str, ...]) -> None:
 
     @app.before_request
     def _check() -> None:
-        host = request.environ.get("HTTP_HOST")
+        environ = request.environ
+        host = environ.get("HTTP_HOST")
         if not host:
             raise BadRequest("the request names no host: expected Host: localhost or 127.0.0.1")
-        target = request.environ.get("RAW_URI", "/")  # may name a host itself, as for a proxy
         called = [host]
-        if not target.startswith(("/", "*")):
+        target = environ.get("RAW_URI", "/")
+        if not target.startswith(("/", "*")):  # it names a host itself, as for a proxy
             called.append((target.partition("://")[2] or target).split("/")[0])
-        if not all(is_own_name(each, others) for each in called):
-            raise Misdirected(called)
+        for each in called:
+            if not is_own_name(each, others):
+                raise Misdirected(called)
 
 
 def _limit(app: Flask, settings: Settings) -> None:

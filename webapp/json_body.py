@@ -27,9 +27,10 @@ COLON, MANY_BYTES = 0x3A, 10_000
 def check_media(request: Request) -> None:
     """UnsupportedMedia unless a request says that its body is JSON in UTF-8 as it is."""
     environ = request.environ
-    codings = {each.strip().lower() for each in environ.get("HTTP_CONTENT_ENCODING", "").split(",")}
-    if not codings <= {"", "identity"}:
-        raise _compressed(", ".join(sorted(codings)))
+    if "HTTP_CONTENT_ENCODING" in environ:
+        codings = {each.strip().lower() for each in environ["HTTP_CONTENT_ENCODING"].split(",")}
+        if not codings <= {"", "identity"}:
+            raise _compressed(", ".join(sorted(codings)))
     if environ.get("CONTENT_TYPE") == JSON:
         return
     charset = request.mimetype_params.get("charset", "utf-8")
