@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check train demo score rollback promote airflow test bench bench-api bench-training bench-scoring bench-model bench-drift bench-alarms bench-dashboard lint format mwaa lock clean env up down logs backup restore test-containers
+.PHONY: help setup run check train tune demo score rollback promote airflow clean-data test bench bench-api bench-training bench-scoring bench-model bench-drift bench-alarms bench-dashboard lint format mwaa lock clean env up down logs backup restore test-containers
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,14 +20,17 @@ help: ## list these targets
 setup: ## build .venv (PYTHON=python3.12 chooses another Python of 3.11 to 3.13)
 	@sh infra/local/setup.sh
 
-run: setup ## start everything on this machine and train a first champion (CSV=path loads your customers)
-	@exec $(BIN)/python -m infra.local.run $(if $(CSV),--csv "$(CSV)")
+run: setup ## start everything on this machine and train a first champion (CSV=path loads your customers, REPLACE=1 instead of made-up ones)
+	@exec $(BIN)/python -m infra.local.run $(if $(CSV),--csv "$(CSV)") $(if $(filter-out 0,$(REPLACE)),--replace)
 
 check: setup ## say whether a CSV file can be loaded, and list its faults (CSV=path; SCORING=1: whether it can be scored)
 	@exec $(BIN)/python -m include.customers check "$(or $(CSV),$(error name the file: make check CSV=path))" $(if $(filter-out 0,$(SCORING)),--scoring)
 
 train: setup ## train once more on the stack that is up (REASON="why")
 	@exec $(BIN)/python -m infra.local.commands train $(if $(REASON),--reason "$(REASON)")
+
+tune: setup ## search hyperparameters on the stack that is up (ARGS="--trials 20 --minutes 10 --write")
+	@exec $(BIN)/python -m infra.local.commands tune $(ARGS)
 
 demo: setup ## let customers change on the stack that is up, and watch drift, retraining and promotion
 	@exec $(BIN)/python -m infra.local.demo
@@ -40,10 +43,13 @@ rollback: setup ## put an earlier version back into production (VERSION=2 REASON
 	@exec $(BIN)/python -m infra.local.commands rollback "$(VERSION)" --reason "$(REASON)"
 
 promote: setup ## put an approved version into production, where promotion is manual (VERSION=2 REASON="why")
-	@exec $(BIN)/python -m infra.local.promote "$(VERSION)" --reason "$(REASON)"
+	@exec $(BIN)/python -m infra.local.commands promote "$(VERSION)" --reason "$(REASON)"
 
 airflow: setup ## Airflow's own command line for this stack (ARGS="dags list")
-	@exec $(BIN)/python -m infra.local.airflow_command $(ARGS)
+	@exec $(BIN)/python -m infra.local.commands airflow $(ARGS)
+
+clean-data: setup ## delete customers, models, logs: all that a stack that is down left below var/
+	@exec $(BIN)/python -m infra.local.commands clean-data
 
 test: setup ## run the tests, a process a core (ARGS="-m 'not slow'" is the short form, ARGS="tests/include -x")
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)

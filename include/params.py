@@ -1,8 +1,9 @@
 """params.yaml: how models are trained, judged, watched and used; each value checks itself."""
 
 import hashlib
+import json
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -39,12 +40,18 @@ class ForestParams(_Rules):
     reg_lambda: float = Field(ge=0)
 
 
+Family: TypeAlias = Literal["xgboost", "random_forest"]
+Resampling: TypeAlias = Literal["smote", "smotenc", "none"]
+ClassWeight: TypeAlias = Literal["balanced", "none"]  # balanced: the rarer class weighs as much
+
+
 class ModelParams(_Rules):
     """What is trained, and how."""
 
-    family: Literal["xgboost", "random_forest"]
+    family: Family
     columns: Literal["all"] | Annotated[tuple[str, ...], Field(min_length=1)]
-    resampling: Literal["smote", "smotenc", "none"]
+    resampling: Resampling
+    class_weight: ClassWeight = "none"
     threshold: float = Field(gt=0, lt=1)
     seed: int = Field(ge=0, lt=2**31)
     threads: int = Field(ge=1, le=64)
@@ -56,6 +63,35 @@ class ModelParams(_Rules):
         """Those of the configured family."""
         chosen = self.xgboost if self.family == "xgboost" else self.random_forest
         return chosen.model_dump()
+
+
+class Bounds(_Rules):
+    """From where to where a hyperparameter is searched, evenly or by its logarithm."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _ascend(self) -> Self:
+        if not self.low < self.high or (self.log and self.low <= 0):
+            raise ValueError("low is below high, and above 0 where log is true")
+        return self
+
+
+class TuningRules(_Rules):
+    """What the hyperparameter search tries, and for how long."""
+
+    trials: int = Field(ge=1, le=10_000, description="of all workers together")
+    minutes: float = Field(gt=0, description="after these no trial is begun")
+    workers: int = Field(ge=1, le=64, description="mapped tasks; one repeats a study exactly")
+    folds: int = Field(ge=2, le=20, description="of the stratified cross-validation")
+    repeats: int = Field(ge=1, le=20, description="fresh cross-validations that confirm the best")
+    confidence: float = Field(gt=0.5, lt=1, description="of the interval on what the best adds")
+    seed: int = Field(ge=0, lt=2**31)
+    resampling: tuple[Resampling, ...] = Field(min_length=1)
+    class_weight: tuple[ClassWeight, ...] = Field(min_length=1)
+    families: dict[Family, dict[str, Bounds]] = Field(min_length=1)
 
 
 class ValidationRules(_Rules):
@@ -115,6 +151,24 @@ class DriftRules(_Rules):
     report_rows: int = Field(ge=100, description="rows behind the report's plots, on each side")
 
 
+class CampaignRules(_Rules):
+    """How campaigns are judged, and what a call does to its customer's label.
+
+    With defaults, because the params.yaml of an earlier release has no such section.
+    """
+
+    outcome_days: float = Field(default=90, gt=0, le=3650, description="a campaign's window")
+    leaving_share: float = Field(
+        default=0.2, gt=0, lt=1, description="of a list, in these days and without a call"
+    )
+    listed_customers: Literal["left_out", "used"] = "left_out"
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether labels that a call may have brought about are neither learnt nor judged by."""
+        return self.listed_customers == "left_out"
+
+
 class Band(_Rules):
     """A name for the probabilities from `begins` up to the next band."""
 
@@ -150,11 +204,25 @@ class Params(_Rules):
     gate: GateRules
     drift: DriftRules
     scoring: ScoringRules
+    campaigns: CampaignRules = CampaignRules()
+    tuning: TuningRules | None = None
     promotion: Literal["auto", "manual"]
+
+    @model_validator(mode="after")
+    def _search_what_can_be_trained(self) -> Self:
+        for family, space in self.tuning.families.items() if self.tuning else ():
+            current = getattr(self.model, family)
+            if unknown := sorted(space.keys() - current.model_dump().keys()):
+                raise ValueError(f"{family} has no hyperparameters {unknown}")
+            for name, bounds in space.items():
+                for value in (bounds.low, bounds.high):
+                    type(current).model_validate(current.model_dump() | {name: value})
+        return self
 
     def sha256(self) -> str:
         """The hash that says under which parameters a model was made."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        values = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(values.encode()).hexdigest()
 
 
 def load_params(path: Path) -> Params:

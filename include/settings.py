@@ -136,6 +136,11 @@ class Settings(BaseSettings):
     scoring_schedule: str = Field(
         default="0 3 * * *", description="when all customers are scored (UTC); never when empty"
     )
+    tuning_storage: SecretStr = Field(
+        default=SecretStr(""),
+        description="where Optuna keeps its studies: a journal file (below var when empty), or the "
+        "SQLAlchemy URL of a database of their own",
+    )
     git_commit: str = Field(
         default="", description="commit of this code, where no git checkout is there to ask"
     )
@@ -177,6 +182,12 @@ class Settings(BaseSettings):
     def resolved_spool_dir(self) -> Path:
         """The prediction spool's directory, with its default below `var_dir`."""
         return self.spool_dir or self.var_dir.resolve() / "spool"
+
+    @cached_property
+    def resolved_tuning_storage(self) -> str:
+        """Where Optuna keeps its studies, with its default below `var_dir`."""
+        default = self.var_dir.resolve() / "tuning" / "studies.log"
+        return self.tuning_storage.get_secret_value() or str(default)
 
     @cached_property
     def resolved_champion_dir(self) -> Path:

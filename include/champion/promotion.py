@@ -1,19 +1,16 @@
 """What is in production, and how a version gets there: files first, then pointer, then alias."""
 
-import argparse
 import logging
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from include.champion import versions
 from include.champion.onnx_scorer import Scorer, check_answers
 from include.champion.registry import Registry
 from include.champion.versions import Manifest, Pointer
-from include.errors import ChampionError, ChurnError, RegistryError
-from include.settings import load_settings
-from include.store import Store, open_store
+from include.errors import ChampionError, RegistryError
+from include.store import Store
 
 logger = logging.getLogger(__name__)
 
@@ -109,32 +106,3 @@ def put_in_production(
     )
     registry.set_champion(version)
     return moved
-
-
-def main() -> int:
-    """`make promote VERSION=3 REASON="…"`: put an approved version into production by hand."""
-    parser = argparse.ArgumentParser(description="Put an approved version into production.")
-    parser.add_argument("version", help="a version of prod.churn_model that is in the store")
-    parser.add_argument("--reason", required=True, help="why; it is kept in the pointer")
-    arguments = parser.parse_args()
-    try:
-        settings = load_settings()
-        store = open_store(settings.resolved_store_uri)
-        registry = Registry(settings.tracking_uri)
-        moved = put_in_production(
-            store,
-            registry,
-            arguments.version,
-            production=read_production(store, registry),
-            reason=arguments.reason,
-            now=datetime.now(UTC),
-        )
-    except ChurnError as error:
-        sys.stderr.write(f"not promoted: {error}\n")
-        return 1
-    sys.stdout.write(f"champion is {moved.version}, before it was {moved.previous or 'none'}\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -36,9 +36,10 @@ ABSENT = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 class Registry:
     """The tracking server and the model registry behind one URI."""
 
-    def __init__(self, tracking_uri: str) -> None:
+    def __init__(self, tracking_uri: str, *, experiment: str = EXPERIMENT) -> None:
         import mlflow
 
+        self.experiment = experiment
         self.tracking_uri = tracking_uri
         # The fluent calls that log a model know no other way to be told.
         mlflow.set_tracking_uri(tracking_uri)
@@ -60,6 +61,30 @@ class Registry:
                 experiment, tags={DAG_RUN_TAG: dag_run_id, **tags}, run_name=dag_run_id
             )
             return str(made.info.run_id)
+
+    def ensure_nested_run(
+        self,
+        parent: str,
+        name: str,
+        *,
+        params: Mapping[str, Any],
+        metrics: Mapping[str, float],
+        succeeded: bool,
+    ) -> None:
+        """A finished run of that name below another, unless it is there and whole."""
+        marks = {"mlflow.parentRunId": parent, "mlflow.runName": name}
+        wanted = " and ".join(f"tags.`{key}` = '{value}'" for key, value in marks.items())
+        with self._errors():
+            experiment = self._experiment()
+            for run in self._client.search_runs([experiment], wanted, max_results=1):
+                if run.info.status != "RUNNING":
+                    return
+                run_id = run.info.run_id
+                break
+            else:
+                run_id = self._client.create_run(experiment, tags=marks).info.run_id
+        self.log(run_id, params=params, metrics=metrics)
+        self.finish(run_id, succeeded=succeeded)
 
     def log(
         self,
@@ -172,13 +197,13 @@ class Registry:
     def _experiment(self) -> str:
         from mlflow.exceptions import MlflowException
 
-        found = self._client.get_experiment_by_name(EXPERIMENT)
+        found = self._client.get_experiment_by_name(self.experiment)
         if found is not None:
             return str(found.experiment_id)
         try:
-            return str(self._client.create_experiment(EXPERIMENT))
+            return str(self._client.create_experiment(self.experiment))
         except MlflowException:  # somebody else made it a moment ago
-            made = self._client.get_experiment_by_name(EXPERIMENT)
+            made = self._client.get_experiment_by_name(self.experiment)
             if made is None:
                 raise
             return str(made.experiment_id)

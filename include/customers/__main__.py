@@ -15,9 +15,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
+import sqlalchemy as sa
 
 from include.customers.csv_file import SCORED_BYTES_MAX, read_csv, read_csv_customers
 from include.customers.database import open_engine, shown_url
+from include.customers.first_customers import (
+    MADE_UP,
+    Source,
+    known_customers,
+    record_source,
+    refuse_mixing,
+    source_of,
+)
 from include.customers.loading import create_table, load_customers
 from include.customers.table import published_contract
 from include.errors import ChurnError, ConfigurationError, DataError
@@ -32,9 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command == "check":
             return _check(options.csv, scoring=options.scoring)
         if options.command == "load":
-            return _load(read_csv_customers(options.csv, published_contract()))
+            customers = read_csv_customers(options.csv, published_contract())
+            return _load(customers, source_of(options.csv), alone=options.alone)
         customers = _sample(parser, options)
-        return _write(customers, options.out) if options.out else _load(customers)
+        return _write(customers, options.out) if options.out else _load(customers, MADE_UP)
     except ChurnError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return 1
@@ -47,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     load = commands.add_parser("load", help="load or update customers from a CSV file")
     load.add_argument("csv", type=Path, help="the published file, or the bank's own in its columns")
+    load.add_argument("--alone", action="store_true", help="refuse to load beside other customers")
     check = commands.add_parser("check", help="say what is wrong with a CSV file; change nothing")
     check.add_argument("csv", type=Path, help="the file")
     check.add_argument("--scoring", action="store_true", help="it is to be scored, not loaded")
@@ -103,15 +114,29 @@ def _write(customers: pd.DataFrame, out: str) -> int:
     return 0
 
 
-def _load(customers: pd.DataFrame) -> int:
+def _load(customers: pd.DataFrame, source: Source, *, alone: bool = False) -> int:
     engine = open_engine(load_settings().resolved_database_url)
+    now = datetime.now(UTC)
     try:
         create_table(engine)
-        summary = load_customers(engine, customers, now=datetime.now(UTC))
+        if alone:
+            refuse_mixing(engine, customers, source)
+        rows, known = known_customers(engine)
+        summary = load_customers(engine, customers, now=now)
+        is_all = alone or rows == 0 or known == source
+        _record(engine, source if is_all else None, now)
     finally:
         engine.dispose()
     print(f"{shown_url(engine)}: {summary}")  # noqa: T201
     return 0
+
+
+def _record(engine: sa.Engine, source: Source | None, now: datetime) -> None:
+    """A user who may not make tables has loaded all the same."""
+    try:
+        record_source(engine, source, now)
+    except DataError as error:
+        print(f"warning: what was loaded is not noted: {error}", file=sys.stderr)  # noqa: T201
 
 
 if __name__ == "__main__":

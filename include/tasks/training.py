@@ -17,7 +17,7 @@ OUTCOMES = "churn_training_total"
 
 def training_task(name: str) -> Callable[..., Any]:
     """What the operator of that name calls."""
-    return task("training", name, open_run)
+    return task("training", name, open_new_run if name == "ingest_data" else open_run)
 
 
 def promote_model(**context: Any) -> Any:
@@ -39,6 +39,13 @@ def close_failed_run(context: Context) -> None:
 
 
 def open_run(context: Context) -> "TrainingRun":
+    """The run with the hyperparameters that its first task chose."""
+    from include.training import tuned_set
+
+    return tuned_set.settled(open_new_run(context))
+
+
+def open_new_run(context: Context) -> "TrainingRun":
     """The run's connections and configuration."""
     from include.champion.registry import Registry
     from include.contract import load_contract

@@ -152,11 +152,13 @@ def fit_trees(rows: Rows, params: ModelParams) -> xgb.XGBClassifier:
     exported and calibrated like the boosted one.
     """
     kind = xgb.XGBRFClassifier if params.family == "random_forest" else xgb.XGBClassifier
+    stayers, leavers = np.bincount(rows.labels, minlength=2)
     trees = kind(
         tree_method="hist",
         base_score=0.5,
         random_state=params.seed,
         n_jobs=params.threads,
+        scale_pos_weight=stayers / leavers if params.class_weight == "balanced" else 1.0,
         **params.hyperparameters,
     )
     return trees.fit(rows.features, rows.labels)

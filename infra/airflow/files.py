@@ -10,9 +10,13 @@ def write_whole(path: Path, text: str, *, mode: int = 0o644) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(handle, "w") as output:
-        output.write(text)
-    draft.replace(path)
+    try:
+        with os.fdopen(handle, "w") as output:
+            output.write(text)
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
 
 
 def kept_secret(path: Path) -> str:

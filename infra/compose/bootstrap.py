@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from include.champion.versions import read_production_manifest
 from include.customers import __main__ as customers
-from include.customers.first_customers import count_customers, loading_arguments
+from include.customers.first_customers import loading_arguments, look_at_customers
 from include.errors import ChurnError, DataError
 from include.settings import Settings, load_settings
 from include.store import open_store
@@ -45,37 +45,45 @@ def main() -> int:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
         settings = load_settings()
-        load_customers(settings, CSV)
-        train_if_needed(settings, Place())
+        has_new = load_customers(settings, CSV)
+        train_if_needed(settings, Place(), has_new_customers=has_new)
     except (ChurnError, AirflowError, RunFailed) as error:
         logger.error("%s", error)
         return 1
     return 0
 
 
-def load_customers(settings: Settings, csv: Path) -> None:
-    """Fill an empty table from the CSV file, or with made-up customers where there is no file."""
-    if rows := count_customers(settings.resolved_database_url):
-        logger.info("%s customers are in the table", f"{rows:,}")
-        return
+def load_customers(settings: Settings, csv: Path) -> bool:
+    """Fill the table from the CSV file, or an empty one with made-up customers; whether it did.
+
+    A file whose customers would come to lie beside others is refused.
+    """
     if csv.is_dir():
         raise DataError("CHURN_CUSTOMERS_CSV names a directory: expected a CSV file")
-    if customers.main(loading_arguments(csv if csv.is_file() else None)) != 0:
+    file = csv if csv.is_file() else None
+    rows, known = look_at_customers(settings.resolved_database_url)
+    if rows and (file is None or (known and known.holds(file))):
+        logger.info("%s customers are in the table%s", f"{rows:,}", f", {known}" if known else "")
+        return False
+    if customers.main(loading_arguments(file)) != 0:
         raise DataError("the customers could not be loaded, see above")
+    return True
 
 
-def train_if_needed(settings: Settings, place: Place) -> None:
-    """Have Airflow train a first champion, unless there is one."""
+def train_if_needed(settings: Settings, place: Place, *, has_new_customers: bool) -> None:
+    """Have Airflow train, unless the champion that is there knows these customers."""
     store = open_store(settings.resolved_store_uri)
-    if manifest := read_production_manifest(store):
-        logger.info("champion %s is in production", manifest.version)
+    before = read_production_manifest(store)
+    if before and not has_new_customers:
+        logger.info("champion %s is in production", before.version)
         return
     client = AirflowClient(
         place.airflow_url, user=USER, password=place.airflow_password.get_secret_value()
     )
     try:
         _wait_for_login(client)
-        run = training_run.train(client, reason="first champion", logs=LOGS)
+        reason = "new customers" if before else "first champion"
+        run = training_run.train(client, reason=reason, logs=LOGS)
     finally:
         client.close()
     manifest = read_production_manifest(store)

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Runs once, on an empty data directory: a database and a user for Airflow, and for MLflow.
+# Runs once, on an empty data directory: a database and a user for Airflow, and for MLflow; and one for the studies of
+# churn_tuning, as Airflow's tasks.
 set -eu
 for name in airflow mlflow; do
     case "$name" in
@@ -11,3 +12,4 @@ CREATE ROLE $name LOGIN PASSWORD '$password';
 CREATE DATABASE $name OWNER $name;
 SQL
 done
+psql -v ON_ERROR_STOP=1 --username postgres -c "CREATE DATABASE tuning OWNER airflow"

@@ -1,18 +1,25 @@
-"""`make train`, `make score` and `make rollback`: what a person asks of the stack that is up."""
+"""What a person asks of the stack that is up: make train, tune, score, rollback, promote, airflow.
+
+And of one that is down: make clean-data.
+"""
 
 import argparse
 import logging
+import os
 import sys
 from contextlib import closing
 from datetime import UTC, date, datetime
+from functools import partial
 
 from include.params import load_params
-from include.scoring.summarise_scores import described, read_summary
 from include.settings import Settings
 from include.store import open_store
 from infra.airflow import training_run
-from infra.local import airflow
+from infra.airflow.dag_runs import Tick
+from infra.local import airflow, directory
 from infra.local.running import exit_code, run_dag, running_stack
+from infra.local.services import base_environment, layout
+from infra.local.stack import Stack, StackError
 from infra.local.status import champion, figures
 
 logger = logging.getLogger(__name__)
@@ -28,10 +35,26 @@ def main() -> int:
     score = commands.add_parser("score", help="score every customer now")
     score.add_argument("--date", type=date.fromisoformat, help="day to file the scores under")
     score.set_defaults(work=_score)
+    tune = commands.add_parser("tune", help="search hyperparameters")
+    tune.add_argument("--trials", type=int, help="sets to try; as in params.yaml when not given")
+    tune.add_argument("--minutes", type=float, help="after these no trial is begun; likewise")
+    tune.add_argument("--workers", type=int, help="tasks that search at once; likewise")
+    tune.add_argument("--write", action="store_true", help="put a better set into params.yaml")
+    tune.set_defaults(work=_tune)
     rollback = commands.add_parser("rollback", help="an earlier version into production again")
     rollback.add_argument("version", help="the version of prod.churn_model to return to")
     rollback.add_argument("--reason", required=True, help="why; it is kept with the version")
     rollback.set_defaults(work=_roll_back)
+    promote = commands.add_parser("promote", help="an approved version into production")
+    promote.add_argument("version", help="a version of prod.churn_model that is in the store")
+    promote.add_argument("--reason", required=True, help="why; it is kept in the pointer")
+    promote.set_defaults(work=_promote)
+    # Without a prefix for options all words are Airflow's own.
+    own = commands.add_parser("airflow", help="Airflow's own", prefix_chars="+", add_help=False)
+    own.add_argument("words", nargs="*")
+    own.set_defaults(work=_airflow)
+    clean = commands.add_parser("clean-data", help="delete the data of a stack that is down")
+    clean.set_defaults(work=_clean)
     arguments = parser.parse_args()
     return exit_code(arguments.name, lambda settings: arguments.work(settings, arguments))
 
@@ -54,6 +77,8 @@ def _score(settings: Settings, arguments: argparse.Namespace) -> int:
     filed = arguments.date or datetime.now(UTC).date()
     run = run_dag(settings, "churn_scoring", {"date": filed.isoformat()})
     logger.info("%.1f s from trigger to success", run.seconds or 0.0)
+    from include.scoring.summarise_scores import described, read_summary  # XGBoost: likewise
+
     summary = read_summary(open_store(settings.resolved_store_uri), filed)
     if summary is None:
         logger.info("nobody was scored: there is no champion yet, `make train` first")
@@ -61,6 +86,48 @@ def _score(settings: Settings, arguments: argparse.Namespace) -> int:
     for line in described(summary, load_params(settings.params_file).scoring):
         logger.info("%s", line)
     return 0
+
+
+def _tune(settings: Settings, arguments: argparse.Namespace) -> int:
+    from include.documents import parse_document
+    from include.training.tuned_set import BEST_KEY, TunedSet
+    from infra.local import params_file
+
+    given = {name: getattr(arguments, name) for name in ("trials", "minutes", "workers")}
+    conf = {name: value for name, value in given.items() if value is not None}
+    run_dag(settings, "churn_tuning", conf, watch=partial(_trials, settings))
+    data = open_store(settings.resolved_store_uri).read(BEST_KEY).data
+    best = parse_document(TunedSet, data, BEST_KEY)
+    for line in best.described():
+        logger.info("%s", line)
+    if not arguments.write or not best.is_better:
+        kept = "takes it" if best.is_better else "stays with params.yaml: chance explains the rest"
+        logger.info("the next training %s", kept)
+        return 0
+    try:
+        params_file.write_set(settings.params_file, best)
+    except (OSError, ValueError) as error:
+        logger.error("make tune: %s was not changed: %s", settings.params_file, error)
+        return 1
+    logger.info("%s has it now", settings.params_file)
+    return 0
+
+
+def _trials(settings: Settings, run_id: str) -> Tick:
+    """Tells how far a search is, whenever it is further."""
+    from include.tuning import study as studies  # Optuna: likewise
+
+    study = studies.open_study(settings.resolved_tuning_storage, run_id)
+    told = 0
+
+    def tick() -> None:
+        nonlocal told
+        done = len(studies.finished(study))
+        if done > told:
+            told = done
+            logger.info("  %s", studies.progress(study))
+
+    return tick
 
 
 def _roll_back(settings: Settings, arguments: argparse.Namespace) -> int:
@@ -78,6 +145,48 @@ def _roll_back(settings: Settings, arguments: argparse.Namespace) -> int:
         was = before.version if before else "none"
         logger.info("champion is version %s, it was %s: %s", after.version, was, figures(after))
     logger.info("workers follow within %g s", settings.champion_poll_seconds)
+    return 0
+
+
+def _promote(settings: Settings, arguments: argparse.Namespace) -> int:
+    from include.champion.promotion import put_in_production, read_production
+    from include.champion.registry import Registry  # MLflow: seconds that the others need not wait
+
+    registry = Registry(running_stack(settings).mlflow.url)
+    store = open_store(settings.resolved_store_uri)
+    moved = put_in_production(
+        store,
+        registry,
+        arguments.version,
+        production=read_production(store, registry),
+        reason=arguments.reason,
+        now=datetime.now(UTC),
+    )
+    logger.info("champion is %s, before it was %s", moved.version, moved.previous or "none")
+    return 0
+
+
+def _airflow(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Become `airflow` with these words."""
+    places = running_stack(settings)
+    environment = airflow.airflow_environment(
+        places, base_environment(places), database_url=settings.resolved_database_url
+    )
+    os.execve(sys.executable, [sys.executable, "-m", "airflow", *arguments.words], environment)
+
+
+def _clean(settings: Settings, arguments: argparse.Namespace) -> int:
+    places = layout(settings)
+    if directory.is_held(places):
+        raise StackError(f"a stack is up in {places.var}: stop it first, with Ctrl-C")
+    if not places.lock.exists():
+        logger.info("nothing is deleted: no stack was ever in %s", places.var)
+        return 0
+    with directory.alone(places), Stack(places):  # stops what a killed start left
+        deleted = directory.empty(places)
+    logger.info("deleted in %s: %s", places.var, ", ".join(deleted) or "nothing was left")
+    for place in directory.data_elsewhere(settings):
+        logger.info("stays, because it lies elsewhere: %s", place)
     return 0
 
 

@@ -1,29 +1,34 @@
 """`make run`: the whole system on this machine, without containers, until Ctrl-C.
 
-It starts MLflow, Airflow and the API on loopback, loads the sample customers where there are none,
-trains a first champion through Airflow where there is none, and keeps everything running.
+Where there is a champion, the API and the dashboard answer first. Then it starts MLflow and
+Airflow, all on loopback, loads the sample customers where there are none, trains a first champion
+through Airflow where there is none, and keeps everything running.
 """
 
 import argparse
-import fcntl
 import json
 import logging
 import shutil
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 
-from include.customers.first_customers import count_customers, loading_arguments
+from include.customers.first_customers import (
+    MADE_UP,
+    Source,
+    loading_arguments,
+    look_at_customers,
+)
 from include.customers.table import TABLE
 from include.settings import Settings
 from infra.airflow import training_run
 from infra.airflow.client import AirflowError
 from infra.airflow.dag_runs import RunFailed
 from infra.airflow.files import write_whole
-from infra.local import airflow, status
+from infra.local import airflow, directory, status
+from infra.local.directory import alone, prepare
 from infra.local.ports import port_faults
 from infra.local.running import exit_code
 from infra.local.services import (
@@ -40,45 +45,45 @@ from infra.local.stack import Interrupted, Stack, StackError, answers
 logger = logging.getLogger("run")
 
 IDLE_SECONDS = 0.5
+READY_SECONDS = 120  # for the API to notice a new champion, on a busy machine
 
 
 def main() -> int:
     """The command line; 0 when it was stopped, 1 when something failed."""
     parser = argparse.ArgumentParser(prog="python -m infra.local.run", description=__doc__)
     parser.add_argument("--csv", type=Path, help="load these customers instead of made-up ones")
+    parser.add_argument("--replace", action="store_true", help="even if made-up ones are there")
     arguments = parser.parse_args()
+    if arguments.replace and not arguments.csv:
+        parser.error("--replace (REPLACE=1) needs --csv (CSV=path): which customers instead?")
 
     def work(settings: Settings) -> int:
         places = layout(settings)
+        prepare(places)
         with alone(places), Stack(places) as stack:
-            return StartUp(settings, places, stack, csv=arguments.csv).run()
+            csv = arguments.csv and arguments.csv.expanduser()
+            return StartUp(settings, places, stack, csv=csv, replace=arguments.replace).run()
 
     return exit_code("run", work)
-
-
-@contextmanager
-def alone(places: Layout) -> Iterator[None]:
-    """Hold the directory's lock, which the system frees however this process ends."""
-    places.record.parent.mkdir(parents=True, exist_ok=True)
-    with (places.record.parent / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise StackError(
-                f"another `make run` uses {places.var}; {places.stack_file} says where it is. "
-                "Stop it, or give this one its own CHURN_VAR_DIR and ports"
-            ) from error
-        yield
 
 
 class StartUp:
     """One `make run`."""
 
     def __init__(
-        self, settings: Settings, places: Layout, stack: Stack, *, csv: Path | None
+        self,
+        settings: Settings,
+        places: Layout,
+        stack: Stack,
+        *,
+        csv: Path | None,
+        replace: bool = False,
     ) -> None:
-        self.settings, self.places, self.stack, self.csv = settings, places, stack, csv
+        self.settings, self.places, self.stack = settings, places, stack
+        self.csv, self.replace = csv, replace
         self.began = time.monotonic()
+        self.environment = base_environment(places)
+        self.has_new_customers = False
         self.failure: str | None = None
 
     def run(self) -> int:
@@ -86,8 +91,9 @@ class StartUp:
         self._refuse()
         try:
             self._prepare()
-            self._start()
-            self._train_if_needed()
+            if status.champion(self.settings):
+                self._serve()
+            self._start_training()
             self._open()
             while True:
                 self.stack.tick()
@@ -107,20 +113,74 @@ class StartUp:
             raise StackError("\n".join(faults))
 
     def _prepare(self) -> None:
-        self.places.stack_file.unlink(missing_ok=True)
         shutil.rmtree(self.places.scratch, ignore_errors=True)
-        self.places.scratch.mkdir(parents=True)
+        self.places.scratch.mkdir(exist_ok=True)
+        self._load_file()
         airflow.prepare(self.places)
-        self.environment = base_environment(self.places)
         self.of_airflow = airflow.airflow_environment(
             self.places, self.environment, database_url=self.settings.resolved_database_url
         )
         self.api = api_service(self.places, self.environment)
+        self.dashboard = dashboard_service(self.places, self.environment)
+
+    def _load_file(self) -> None:
+        """Load the CSV file before anything else starts: what is wrong with it ends the start."""
+        if self.csv is None:
+            return
+        known = look_at_customers(self.settings.resolved_database_url)[1]
+        if known and known.holds(self.csv):
+            return
+        if self.replace and known == MADE_UP:
+            self._customers_job("check", str(self.csv.resolve()))
+            self._clear()
+        self._customers_job(*loading_arguments(self.csv))
+        self.has_new_customers = True
+
+    def _clear(self) -> None:
+        """Begin anew: what was trained on made-up customers is no champion for others."""
+        elsewhere = directory.data_elsewhere(self.settings)
+        if elsewhere:
+            raise StackError(
+                f"REPLACE=1 empties {self.places.var}, and this stack also keeps data elsewhere: "
+                f"{', '.join(elsewhere)}. Name another database and another store for the file"
+            )
+        names = ", ".join(directory.empty(self.places))
+        logger.info("deleted the made-up customers and what was made of them: %s", names)
+
+    def _customers_job(self, *arguments: str) -> None:
+        job = self._customers_service(*arguments)
+        self.stack.start(job)
+        self.stack.finish(job)
+
+    def _customers_service(self, *arguments: str) -> Service:
+        command = (sys.executable, "-m", "include.customers", *arguments)
+        return Service("customers", command, self.environment, ends=True)
+
+    def _serve(self) -> None:
+        """Start what answers people; it needs neither MLflow nor Airflow."""
+        services = (self.api, self.dashboard)
+        for service in services:
+            if not self.stack.has_started(service):
+                self.stack.start(service)
+        for service in services:
+            self.stack.wait_for(service)
+            self._say(f"{service.name:10} {service.health_url.removesuffix('/health')}")
+        self.stack.restarting = True  # from now on who falls does not take along what answers
+
+    def _start_training(self) -> None:
+        """Start what trains, and train where that is due; what answers already goes on without."""
+        try:
+            self._start()
+            self._train_if_needed()
+        except StackError as error:
+            if not self.stack.restarting:
+                raise
+            self.failure = str(error)
+        except (RunFailed, AirflowError) as error:
+            self.failure = f"training failed: {error}"
 
     def _start(self) -> None:
-        """Start what a training needs; an API without a champion to serve can wait for it."""
-        if status.champion(self.settings):
-            self.stack.start(self.api)
+        """Start what a training needs."""
         mlflow = mlflow_service(self.places, self.environment)
         self.stack.start(mlflow)
         loading = self._start_loading()
@@ -136,25 +196,25 @@ class StartUp:
         self._say(f"airflow    {self.places.airflow.url}")
 
     def _start_loading(self) -> Service | None:
-        if not self.csv and self._customers():
+        if self._customers()[0]:
             return None
-        command = (sys.executable, "-m", "include.customers", *loading_arguments(self.csv))
-        job = Service("customers", command, self.environment, ends=True)
+        job = self._customers_service(*loading_arguments(None))
         self.stack.start(job)
+        self.has_new_customers = True
         return job
 
     def _finish_loading(self, job: Service | None) -> None:
         if job:
             self.stack.finish(job)
-        rows = self._customers()
+        rows, known = self._customers()
         if rows == 0:
             raise StackError(
                 f"the table {TABLE} is still empty: see {self.places.log('customers')}"
             )
-        self._say(f"customers  {rows:,} in the table")
+        self._say(f"customers  {rows:,} in the table{f', {known}' if known else ''}")
 
-    def _customers(self) -> int:
-        return count_customers(self.settings.resolved_database_url)
+    def _customers(self) -> tuple[int, Source | None]:
+        return look_at_customers(self.settings.resolved_database_url)
 
     def _migrate(self) -> None:
         """Make Airflow's database or bring it to the installed version, once: it takes seconds."""
@@ -168,38 +228,46 @@ class StartUp:
         write_whole(done, wanted)
 
     def _train_if_needed(self) -> None:
-        if status.champion(self.settings):
+        before = status.champion(self.settings)
+        if before and not self.has_new_customers:
             return
-        self.stack.start(self.api)
-        try:
-            with closing(airflow.client(self.places)) as client:
-                run = training_run.train(
-                    client,
-                    reason="first champion",
-                    logs=self.places.airflow_logs,
-                    tick=self.stack.tick,
-                )
-        except (RunFailed, AirflowError) as error:
-            self.failure = str(error)
-            return
+        if not before:
+            self.stack.start(self.api)
+        with closing(airflow.client(self.places)) as client:
+            run = training_run.train(
+                client,
+                reason="new customers" if before else "first champion",
+                logs=self.places.airflow_logs,
+                tick=self.stack.tick,
+            )
         self._say(f"trained    in {run.seconds:.1f} s from trigger to success")
 
     def _open(self) -> None:
         """Say that the stack is there, with a champion or with what stood in its way."""
         self.stack.start(airflow.triggerer(self.of_airflow))
-        dashboard = dashboard_service(self.places, self.environment)
-        self.stack.start(dashboard)
+        if not self.stack.restarting:
+            self._serve()
         manifest = status.champion(self.settings)
-        page = f"{self.places.api.url}/{'ready' if manifest else 'health'}"
-        self.stack.wait_until(lambda: answers(page), "api")
-        self._say(f"api        {self.places.api.url}")
-        self.stack.wait_for(dashboard)
-        self._say(f"dashboard  {self.places.dashboard.url}")
-        self.stack.restarting = True
+        try:
+            if manifest:
+                page = f"{self.places.api.url}/ready"
+                self.stack.wait_until(lambda: answers(page), "the champion", seconds=READY_SECONDS)
+        except StackError as error:  # damaged perhaps: to roll back, or to train, a stack is needed
+            self.failure = self.failure or str(error)
         found = status.describe(self.places, self.settings, manifest, failure=self.failure)
-        write_whole(self.places.stack_file, json.dumps(found, indent=2) + "\n")
+        try:
+            write_whole(self.places.stack_file, json.dumps(found, indent=2) + "\n")
+        except OSError as error:
+            logger.warning("other commands will not find this stack: %s", error)
         for line in status.summary(self.places, self.settings, manifest, failure=self.failure):
             logger.info("%s", line)
+        known = self._customers()[1]
+        if manifest and known and known.loaded_at and manifest.snapshot_at < known.loaded_at:
+            logger.info(
+                "\nVersion %s is from before these customers were loaded: gate.json of a run since "
+                "then says why it stays, and `make train` trains on them once more",
+                manifest.version,
+            )
 
     def _say(self, line: str) -> None:
         logger.info("%5.1f s  %s", time.monotonic() - self.began, line)

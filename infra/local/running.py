@@ -1,7 +1,9 @@
 """The stack that is up, as the commands see it that need one: train, score, rollback, demo."""
 
+import errno
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable
 from contextlib import closing
@@ -13,12 +15,14 @@ from dotenv import load_dotenv
 from include.errors import ChurnError
 from include.settings import PROJECT, Settings, load_settings
 from infra.airflow.client import AirflowError, RunState
-from infra.airflow.dag_runs import RunFailed, follow
-from infra.local import airflow
+from infra.airflow.dag_runs import RunFailed, Tick, follow, nothing
+from infra.local import airflow, directory
 from infra.local.services import Layout, layout
 from infra.local.stack import StackError
 
 logger = logging.getLogger(__name__)
+
+DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 def exit_code(target: str, work: Callable[[Settings], int]) -> int:
@@ -26,26 +30,52 @@ def exit_code(target: str, work: Callable[[Settings], int]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     load_dotenv(PROJECT / ".env")
+    os.umask(directory.OWNER_ALONE)
     try:
-        return work(load_settings())
+        return work(directory.settled(load_settings()))
     except (ChurnError, AirflowError, RunFailed, StackError) as error:
         logger.error("make %s: %s", target, error)
-        return 1
+    except OSError as error:
+        if error.errno not in DISK_FAULTS:
+            raise
+        logger.error("make %s: %s. Make room, or name another CHURN_VAR_DIR", target, error)
+    return 1
 
 
 def running_stack(settings: Settings) -> Layout:
-    """Where the stack lies that is up, on the ports that it says it has; RunFailed when none is."""
-    stack_file = layout(settings).stack_file
+    """The stack that is up here, on the ports and with the data that it says it has, or RunFailed.
+
+    Whatever ports this shell's environment names: another's Airflow may listen there.
+    """
+    places = layout(settings)
+    if not directory.is_held(places):
+        raise RunFailed(f"no stack is up in {places.var}: `make run` first")
     try:
-        urls = json.loads(stack_file.read_text())["urls"]
+        found = json.loads(places.stack_file.read_text())
     except FileNotFoundError as error:
-        raise RunFailed(f"no stack is up here ({stack_file}): `make run` first") from error
-    ports = {f"{name}_port": urlsplit(url).port for name, url in urls.items()}
+        raise RunFailed(f"the stack in {places.var} is not up yet: wait for it") from error
+    for name, here in directory.data_of(settings).items():
+        there = found.get("data", {}).get(name, here)
+        if there != here:
+            raise RunFailed(
+                f"the stack in {places.var} has {there}, and this shell's settings name {here}: "
+                f"set CHURN_{name.upper()} as `make run` had it"
+            )
+    ports = {f"{name}_port": urlsplit(url).port for name, url in found["urls"].items()}
     return layout(settings.model_copy(update=ports))
 
 
-def run_dag(settings: Settings, dag_id: str, conf: dict[str, Any]) -> RunState:
-    """Trigger a DAG on the stack that is up, and follow its run to a good end; else RunFailed."""
+def run_dag(
+    settings: Settings,
+    dag_id: str,
+    conf: dict[str, Any],
+    *,
+    watch: Callable[[str], Tick] = lambda run_id: nothing,
+) -> RunState:
+    """Trigger a DAG on the stack that is up, and follow its run to a good end; else RunFailed.
+
+    `watch` makes of the run's id what is called again and again meanwhile.
+    """
     places = running_stack(settings)
     with closing(airflow.client(places)) as client:
         dag = client.dag(dag_id)
@@ -56,4 +86,4 @@ def run_dag(settings: Settings, dag_id: str, conf: dict[str, Any]) -> RunState:
             raise RunFailed(f"{dag_id} is paused: switch it on in the UI")
         run_id = client.trigger(dag_id, conf)
         logger.info("%s run %s", dag_id, run_id)
-        return follow(client, dag_id, run_id, logs=places.airflow_logs)
+        return follow(client, dag_id, run_id, logs=places.airflow_logs, tick=watch(run_id))

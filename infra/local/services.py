@@ -73,6 +73,11 @@ class Layout:
         return self.var / "run" / "processes.json"
 
     @property
+    def lock(self) -> Path:
+        """What a `make run` holds while it lives."""
+        return self.record.with_name("lock")
+
+    @property
     def scratch(self) -> Path:
         """Files of one run only; emptied at the next start."""
         return self.var / "tmp"

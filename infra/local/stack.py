@@ -1,13 +1,15 @@
 """The services while they run: started, waited for, restarted when they fall, stopped for good."""
 
 import logging
+import os
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import IO, Any
 
 import httpx
 
@@ -43,6 +45,7 @@ class Running:
     process: "subprocess.Popen[bytes]"
     leader: Leader
     falls: list[float]
+    is_left: bool = False  # down, until its falls are long enough ago
 
 
 class Stack:
@@ -61,7 +64,8 @@ class Stack:
         leftovers = processes.read_record(self.places.record)
         if processes.members(leftovers):
             logger.info("stopping what an earlier run left behind")
-            processes.stop(leftovers)
+            # Nobody waits for what they did, and the next API waits for them to be gone.
+            processes.stop(leftovers, term_seconds=processes.AGAIN_SECONDS)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -78,13 +82,13 @@ class Stack:
         """The process that leads each service."""
         return [each.leader for each in self._running.values()]
 
+    def has_started(self, service: Service) -> bool:
+        """Whether it was started before, and is looked after."""
+        return service.name in self._running
+
     def start(self, service: Service, *, falls: Sequence[float] = ()) -> None:
         """Start a service in a session of its own; the log of the start before stays beside it."""
-        log = self.places.log(service.name)
-        log.parent.mkdir(parents=True, exist_ok=True)
-        if log.exists():
-            log.replace(log.with_name(f"{log.name}.1"))
-        with log.open("wb") as output:
+        with self._output(service.name) as output:
             process = subprocess.Popen(
                 service.command,
                 stdin=subprocess.DEVNULL,
@@ -96,7 +100,22 @@ class Stack:
             )
         leader = processes.leader(service.name, process.pid)
         self._running[service.name] = Running(service, process, leader, [*falls])
-        processes.write_record(self.places.record, self.leaders)
+        try:
+            processes.write_record(self.places.record, self.leaders)
+        except OSError as error:
+            logger.warning("%s cannot be recorded for the next start: %s", service.name, error)
+
+    def _output(self, name: str) -> IO[bytes]:
+        """A new log; on a full disk the service runs without one."""
+        log = self.places.log(name)
+        try:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            if log.exists():
+                log.replace(log.with_name(f"{log.name}.1"))
+            return log.open("wb")
+        except OSError as error:
+            logger.warning("%s has no log: %s", name, error)
+            return Path(os.devnull).open("wb")
 
     def tick(self) -> None:
         """Look after the services; called again and again while anybody waits for anything."""
@@ -134,21 +153,31 @@ class Stack:
             return
         if each.service.ends and each.process.returncode == 0:
             return
-        if not self.restarting:
+        if each.service.ends:
+            del self._running[each.service.name]
+        if each.service.ends or not self.restarting:
             raise StackError(self._exit_report(each))
         now = time.monotonic()
         falls = [at for at in each.falls if now - at < RESTART_WINDOW_SECONDS]
         if len(falls) >= RESTARTS_MAX:
-            raise StackError(
-                f"{self._exit_report(each)}\nit fell {RESTARTS_MAX + 1} times: giving up"
-            )
+            self._leave(each)
+            return
         logger.warning("%s\nrestarting it", self._exit_report(each))
         processes.stop([each.leader], term_seconds=0)  # what it left of its session
         self.start(each.service, falls=[*falls, now])
 
+    def _leave(self, each: Running) -> None:
+        """Let a service lie that falls again and again: the others go on without it."""
+        if not each.is_left:
+            each.is_left = True
+            logger.error(
+                "%s\nit fell %d times: the others go on, and it is tried again within %g minutes",
+                *(self._exit_report(each), RESTARTS_MAX + 1, RESTART_WINDOW_SECONDS / 60),
+            )
+
     def _exit_report(self, fallen: Running) -> str:
         log = self.places.log(fallen.service.name)
-        last = log.read_text(errors="replace").splitlines()[-TAIL_LINES:]
+        last = log.read_text(errors="replace").splitlines()[-TAIL_LINES:] if log.exists() else []
         lines = "".join(f"\n  | {line}" for line in last)
         code = fallen.process.returncode
         return f"{fallen.service.name} ended with code {code}; its log is {log}{lines}"

@@ -16,6 +16,7 @@ from include.champion.versions import (
 from include.settings import Settings
 from include.store import open_store
 from infra.airflow.login import USER
+from infra.local.directory import data_of
 from infra.local.services import Layout
 
 FIGURES = {
@@ -56,6 +57,7 @@ def describe(
         },
         "champion": manifest and {"version": manifest.version, "metrics": manifest.metrics},
         "logs": str(places.log("*").parent),
+        "data": data_of(settings),
     }
 
 
@@ -84,7 +86,7 @@ def _news(
     places: Layout, settings: Settings, manifest: Manifest | None, failure: str | None
 ) -> list[str]:
     if failure:
-        return ["training failed: " + failure, "the stack stays up, so that you can look"]
+        return [failure, "the stack stays up, so that you can look"]
     if manifest is None:
         return [
             "there is no champion: the training run promoted none. gate.json under runs/ in the "

@@ -84,3 +84,13 @@ def test_our_processes_are_not_root_and_cannot_become_it(stack: RunningStack, se
     assert fields["Uid"].split()[1] != "0"
     assert int(fields["CapEff"], 16) == 0
     assert fields["NoNewPrivs"] == "1"
+
+
+def test_a_search_has_a_database_of_its_own(stack: RunningStack) -> None:
+    script = (
+        "from include.settings import load_settings\n"
+        "from include.tuning.study import open_study, progress\n"
+        "print(progress(open_study(load_settings().resolved_tuning_storage, 'a test')))"
+    )
+    told = stack.compose.run("exec", "-T", "airflow-scheduler", "python", "-c", script)
+    assert told.decode().splitlines()[-1] == "0 trials"

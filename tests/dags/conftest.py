@@ -60,7 +60,7 @@ def shape_of(dag: str, *, more: str = "") -> str:
     return SHAPE.format(dag=dag, more=more)
 
 
-def run_of(dag: str, **conf: str) -> str:
+def run_of(dag: str, **conf: str | int) -> str:
     """A script that runs a DAG and prints how its tasks ended."""
     return RUN.format(dag=dag, conf=conf)
 

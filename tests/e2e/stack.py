@@ -103,10 +103,12 @@ def finish(started: Started) -> None:
         started.stop(signal.SIGTERM)
 
 
-def ended(command: str, environment: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
+def ended(
+    command: str, environment: Mapping[str, str], *words: str
+) -> "subprocess.CompletedProcess[str]":
     """Run a command of `infra.local` that ends by itself."""
     return subprocess.run(
-        [sys.executable, "-m", f"infra.local.{command}"],
+        [sys.executable, "-m", f"infra.local.{command}", *words],
         cwd=PROJECT,
         env=environment,
         capture_output=True,

@@ -6,6 +6,7 @@ import re
 import shlex
 import signal
 import sqlite3
+import stat
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -18,11 +19,12 @@ import httpx
 import pytest
 
 from include.champion import versions
+from include.customers.sample import sample_customers
 from include.drift.findings import read_day
 from include.store import LocalStore
 from infra.airflow.client import AirflowClient
 from infra.compose import heartbeat
-from infra.local import processes, stack
+from infra.local import directory, processes, stack
 from infra.local.processes import Leader
 from tests.e2e.stack import DEMO_SECONDS, Started, ended, environment_in, finish, start
 
@@ -63,6 +65,7 @@ def test_the_first_start_trains_and_tells(first: Started) -> None:
     assert [name for name in shown if name in STAGES] == STAGES
     assert "from trigger to success" in first.said
     assert first.stack["champion"]["metrics"]["roc_auc"] > 0.95
+    assert "customers  10,000 in the table, made up\n" in first.said
 
 
 def test_the_example_that_it_prints_is_answered(first: Started) -> None:
@@ -170,6 +173,22 @@ def test_ctrl_c_stops_every_process(first: Started) -> None:
     assert not (first.var / "stack.json").exists()
 
 
+def test_all_that_it_leaves_is_known_and_nobody_elses_to_read(first: Started) -> None:
+    assert stat.S_IMODE(first.var.stat().st_mode) == 0o700
+    assert {each.name for each in first.var.iterdir()} <= set(directory.ENTRIES)
+
+
+def test_other_customers_are_refused_before_anything_starts(
+    first: Started, environment: Mapping[str, str], tmp_path: Path
+) -> None:
+    csv = tmp_path / "others.csv"
+    sample_customers(20, seed=3, first_key=800_000_001).to_csv(csv, index=False)
+    done = ended("run", environment, "--csv", str(csv))
+    assert done.returncode == 1
+    assert "made-up customers. Nothing was loaded." in done.stdout and "REPLACE=1" in done.stdout
+    assert "api  " not in done.stdout and "champion" not in done.stdout
+
+
 @pytest.fixture(scope="module")
 def killed(first: Started, environment: Mapping[str, str]) -> Iterator[Killed]:
     """A second start that was killed so that nobody stopped its services."""
@@ -185,6 +204,17 @@ def killed(first: Started, environment: Mapping[str, str]) -> Iterator[Killed]:
 def test_a_second_start_does_not_train(killed: Killed) -> None:
     assert "champion  version 3" in killed.said
     assert "training run" not in killed.said
+
+
+def test_what_serves_starts_first(killed: Killed) -> None:
+    shown = [line.split()[2] for line in killed.said.splitlines() if " s  " in line]
+    assert shown == ["api", "dashboard", "customers", "mlflow", "airflow"]
+
+
+def test_a_killed_stack_is_none(killed: Killed, environment: Mapping[str, str]) -> None:
+    assert (killed.var / "stack.json").exists()
+    done = ended("commands", environment, "train")
+    assert done.returncode == 1 and "no stack is up in" in done.stdout
 
 
 @pytest.fixture(scope="module")

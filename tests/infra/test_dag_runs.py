@@ -1,19 +1,14 @@
 """A run's progress, against an Airflow that answers from a script."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from include.settings import Settings
 from infra.airflow import client as airflow_client
 from infra.airflow import dag_runs
 from infra.airflow.client import AirflowClient, AirflowError
 from infra.airflow.dag_runs import RunFailed
-from infra.airflow.files import write_whole
-from infra.local.running import run_dag, running_stack
-from infra.local.services import Layout
 from tests.infra.scripted_airflow import (
     DAG,
     RUN,
@@ -88,19 +83,6 @@ def test_of_a_mapped_task_is_told_how_many_are_done(
     ]
 
 
-def test_without_a_stack_nothing_is_run(settings: Settings) -> None:
-    with pytest.raises(RunFailed, match="no stack is up here .* `make run` first"):
-        run_dag(settings, DAG_ID, {})
-
-
-def test_the_stack_is_where_it_says_whatever_the_shell_names(
-    settings: Settings, places: Layout
-) -> None:
-    write_whole(places.stack_file, json.dumps({"urls": places.urls}))
-    other = settings.model_copy(update={"api_port": 1, "airflow_port": 2})
-    assert running_stack(other) == places
-
-
 def test_the_services_are_looked_after_meanwhile(tmp_path: Path) -> None:
     class Fallen(Exception):
         pass
@@ -125,3 +107,17 @@ def test_a_silent_airflow_is_an_error(
     with pytest.raises(AirflowError, match="no answer from Airflow to GET"):
         call(client, "churn_training")
     client.close()
+
+
+def test_a_locked_database_is_asked_again_and_one_run_is_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(airflow_client, "PAUSE_SECONDS", 0.01)
+    # The first answer was lost after the run was made, so the second finds it.
+    with airflow_answering({f"POST {DAG}/dagRuns": [500, 409]}) as client:
+        assert client.trigger(DAG_ID, {}).startswith("manual__")
+    with (
+        airflow_answering({f"POST {DAG}/dagRuns": [500]}) as client,
+        pytest.raises(AirflowError, match="Airflow answers 500 to POST"),
+    ):
+        client.trigger(DAG_ID, {})

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from include.customers.first_customers import SAMPLE_ROWS, count_customers
+from include.customers.first_customers import MADE_UP, SAMPLE_ROWS, look_at_customers, source_of
 from include.customers.sample import sample_customers
 from include.errors import DataError, StoreError, StoreUnavailable
 from include.settings import PROJECT, Settings, load_settings
@@ -74,15 +74,31 @@ def settings(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
     return load_settings()
 
 
-@pytest.mark.parametrize("with_file", [True, False])
-def test_customers_come_from_a_file_or_are_made_up_and_only_into_an_empty_table(
-    with_file: bool, settings: Settings, tmp_path: Path
+NO_FILE = Path("/dev/null")  # what compose mounts where none is named
+
+
+def test_customers_come_from_a_file_and_more_of_them_from_a_longer_one(
+    settings: Settings, tmp_path: Path
+) -> None:
+    csv, people = tmp_path / "customers.csv", sample_customers(50, seed=1)
+    for rows, is_new in ((40, True), (40, False), (50, True)):
+        people.head(rows).to_csv(csv, index=False)
+        assert bootstrap.load_customers(settings, csv) is is_new
+        found = look_at_customers(settings.resolved_database_url)
+        assert found == (rows, source_of(csv))
+    assert bootstrap.load_customers(settings, NO_FILE) is False
+
+
+def test_a_file_does_not_come_to_lie_beside_made_up_customers(
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     csv = tmp_path / "customers.csv"
-    sample_customers(50, seed=1).to_csv(csv, index=False)
-    for file in (csv if with_file else Path("/dev/null"), csv):
-        bootstrap.load_customers(settings, file)
-    assert count_customers(settings.resolved_database_url) == (50 if with_file else SAMPLE_ROWS)
+    sample_customers(50, seed=1).to_csv(csv, index=False)  # even where the numbers are the same
+    assert bootstrap.load_customers(settings, NO_FILE) is True
+    with pytest.raises(DataError, match="the customers could not be loaded, see above"):
+        bootstrap.load_customers(settings, csv)
+    assert "holds 10,000 made-up customers. Nothing was loaded." in capsys.readouterr().err
+    assert look_at_customers(settings.resolved_database_url) == (SAMPLE_ROWS, MADE_UP)
 
 
 def test_what_is_no_file_of_customers_is_refused(settings: Settings, tmp_path: Path) -> None:

@@ -3,22 +3,26 @@
 import os
 import signal
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from include.settings import Settings
 from infra.local import processes, stack
-from infra.local.services import Layout
+from infra.local.services import Layout, layout
 from infra.local.stack import Interrupted, Stack, StackError
-from tests.infra.conftest import MakeService
+from tests.infra.conftest import MakeService, fill
 
 SLEEPER = "import time\ntime.sleep(100)"
 FALLING = "print('out of cheese')\nraise SystemExit(3)"
 
 
-def tick_for(running: Stack, seconds: float) -> None:
-    """Look after the services for a while."""
+def tick_until(running: Stack, condition: Callable[[], bool], *, seconds: float = 30) -> None:
+    """Look after the services until something is so."""
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    while not condition():
+        assert time.monotonic() < deadline
         running.tick()
         time.sleep(0.02)
 
@@ -41,22 +45,50 @@ def test_a_service_that_ends_while_starting_is_named_with_its_log(
     with Stack(places) as running:
         running.start(make_service("mlflow", source))
         with pytest.raises(StackError) as caught:
-            tick_for(running, 20)
+            tick_until(running, lambda: False)
     assert f"mlflow ended with code {code}" in str(caught.value)
     assert str(places.log("mlflow")) in str(caught.value)
     assert "| out of cheese" in str(caught.value)
 
 
-def test_a_service_that_keeps_falling_is_restarted_and_then_ends_the_run(
-    places: Layout, make_service: MakeService, caplog: pytest.LogCaptureFixture
+def test_a_service_that_keeps_falling_is_left_and_tried_again_while_the_others_go_on(
+    places: Layout,
+    make_service: MakeService,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with Stack(places) as running:
         running.restarting = True
-        running.start(make_service("api", FALLING))
-        with pytest.raises(StackError, match="it fell 4 times: giving up"):
-            tick_for(running, 30)
-    assert caplog.text.count("restarting it") == 3
-    assert places.log("api").with_name("api.log.1").exists()
+        running.start(make_service("api", SLEEPER))
+        running.start(make_service("mlflow", FALLING))
+        tick_until(running, lambda: "it fell 4 times: the others go on" in caplog.text)
+        assert caplog.text.count("restarting it") == 3
+        assert places.log("mlflow").with_name("mlflow.log.1").exists()
+        running.tick()
+        assert caplog.text.count("it fell 4 times") == 1
+        assert [each.name for each in running.leaders if processes.members([each])] == ["api"]
+        monkeypatch.setattr(stack, "RESTART_WINDOW_SECONDS", 0)  # as if that were long ago
+        tick_until(running, lambda: caplog.text.count("restarting it") == 4)
+
+
+def test_on_a_full_disk_services_go_on_and_come_back_without_a_log(
+    small_disk: Path,
+    settings: Settings,
+    make_service: MakeService,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    places = layout(settings.model_copy(update={"var_dir": small_disk / "var"}))
+    with Stack(places) as running:
+        running.restarting = True
+        running.start(make_service("api", SLEEPER))
+        fill(small_disk)
+        (api,) = running.leaders
+        os.kill(api.pid, signal.SIGKILL)
+        tick_until(running, lambda: "restarting it" in caplog.text)
+        running.start(make_service("dashboard", SLEEPER))
+        assert len(processes.members(running.leaders)) == 2
+    assert "No space left on device" in caplog.text
+    assert "api cannot be recorded" in caplog.text and "dashboard has no log" in caplog.text
 
 
 def test_a_job_may_end_and_a_failed_one_is_an_error(

@@ -227,3 +227,14 @@ def test_the_native_trees_give_the_margins(prepared: Prepared, params: Params) -
     found = booster.inplace_predict(prepared.calibration.features, predict_type="margin")
     expected = model.trees.predict(prepared.calibration.features, output_margin=True)
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(("weight", "told"), [("none", 0.25), ("balanced", 0.5)])
+def test_a_class_weight_moves_what_the_trees_take_for_even(
+    params: Params, weight: str, told: float
+) -> None:
+    # One constant feature: all that the trees can learn is how many leave.
+    rows = Rows(np.zeros((400, 1)), (np.arange(400) % 4 == 0).astype(np.int64))
+    chosen = with_model(params, class_weight=weight)
+    found = fit.fit_trees(rows, chosen.model).predict_proba(rows.features)[:, 1]
+    assert found == pytest.approx(told, abs=0.02)

@@ -1,0 +1,63 @@
+"""
+### Searches hyperparameters, and keeps the best set for the next training
+
+`prepare_study` reads the labelled customers of the training side and cuts up the search →
+`tune_hyperparameters`, mapped over the workers, lets Optuna's TPE sampler propose sets and judges
+each by stratified cross-validation; bad ones are pruned after a fold or two → `publish_best` lets
+the best set meet the one in `params.yaml` on fresh folds and writes `tuning/best.json`.
+
+The next training takes that set when the data contract is still the same and the set was better
+beyond chance; its log and its MLflow run say which was used and why. The experiment `churn-tuning`
+in MLflow has a run for each study with a nested one for each trial. A worker that is killed goes on
+where it was. What is searched, and for how long, is `tuning` in `params.yaml`.
+"""
+
+from datetime import timedelta
+
+from airflow.providers.standard.operators.python import PythonOperator
+from airflow.sdk import DAG, Param
+
+from include.tasks.tuning import prepare_study, publish_best, tuning_task
+
+with DAG(
+    dag_id="churn_tuning",
+    description="Hyperparameters → searched by several workers → confirmed → tuning/best.json",
+    doc_md=__doc__,
+    schedule=None,
+    catchup=False,
+    max_active_runs=1,
+    is_paused_upon_creation=False,
+    tags=["churn"],
+    default_args={"retries": 2, "retry_delay": timedelta(seconds=10)},
+    params={
+        "trials": Param(
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            description="Sets to try, of all workers together; as in params.yaml when empty",
+        ),
+        "minutes": Param(
+            None,
+            type=["null", "number"],
+            exclusiveMinimum=0,
+            description="After these no trial is begun; as in params.yaml when empty",
+        ),
+        "workers": Param(
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            maximum=64,
+            description="Tasks that search at once; as in params.yaml when empty",
+        ),
+    },
+):
+    prepare = PythonOperator(task_id="prepare_study", python_callable=prepare_study)
+    tune = PythonOperator.partial(
+        task_id="tune_hyperparameters",
+        python_callable=tuning_task("tune_hyperparameters"),
+        map_index_template="worker {{ task.op_kwargs['share']['worker'] }}",
+    ).expand(op_kwargs=prepare.output)
+    publish = PythonOperator(
+        task_id="publish_best", python_callable=publish_best, op_kwargs={"prepared": prepare.output}
+    )
+    prepare >> tune >> publish

@@ -1,0 +1,177 @@
+"""`make run`: a file's customers never come to lie beside others, and what serves goes on."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from include.customers.__main__ import main as customers
+from include.customers.first_customers import MADE_UP, look_at_customers, source_of
+from include.customers.sample import sample_customers
+from include.settings import Settings
+from include.store import open_store
+from infra.airflow import training_run
+from infra.airflow.client import RunState
+from infra.local import airflow, run
+from infra.local.directory import alone, prepare
+from infra.local.run import StartUp
+from infra.local.services import Layout
+from infra.local.stack import Stack, StackError
+from tests.infra.conftest import MakeService
+from tests.webapp.champions import make_version, publish
+
+Begin = Callable[..., StartUp]
+
+
+@pytest.fixture
+def begin(settings: Settings, places: Layout, monkeypatch: pytest.MonkeyPatch) -> Iterator[Begin]:
+    """A start in a directory whose store says what was made of the customers before."""
+    monkeypatch.setenv("CHURN_DATABASE_URL", settings.resolved_database_url)
+    prepare(places)
+    with alone(places), Stack(places) as stack:
+
+        def begin(csv: Path | None, *, replace: bool = False, **changes: str) -> StartUp:
+            changed = settings.model_copy(update=changes)
+            return StartUp(changed, places, stack, csv=csv, replace=replace)
+
+        yield begin
+
+
+@pytest.fixture
+def made_up(begin: Begin, places: Layout) -> Path:
+    """50 made-up customers, and something that was made of them."""
+    assert customers(["sample", "--rows", "50"]) == 0
+    model = places.var / "store" / "champion"
+    model.mkdir(parents=True)
+    return model
+
+
+@pytest.fixture
+def real(tmp_path: Path) -> Path:
+    """A file of 40 customers, some of whose numbers are those of the made-up ones."""
+    path = tmp_path / "my customers.csv"
+    sample_customers(40, seed=2).to_csv(path, index=False)
+    return path
+
+
+def test_a_file_is_loaded_before_anything_starts_and_once(
+    begin: Begin, places: Layout, settings: Settings, real: Path
+) -> None:
+    first, second = begin(real), begin(real)
+    first._prepare()
+    assert look_at_customers(settings.resolved_database_url) == (40, source_of(real))
+    assert first.has_new_customers and not first.stack.leaders
+    log = places.log("customers").stat().st_mtime_ns
+    second._prepare()
+    assert not second.has_new_customers and places.log("customers").stat().st_mtime_ns == log
+
+
+def test_made_up_customers_give_way_to_a_file_by_a_deliberate_word_alone(
+    begin: Begin, made_up: Path, places: Layout, settings: Settings, real: Path
+) -> None:
+    with pytest.raises(StackError, match="holds 50 made-up customers.*CSV=… REPLACE=1"):
+        begin(real)._prepare()
+    assert made_up.exists()
+    assert look_at_customers(settings.resolved_database_url) == (50, MADE_UP)
+    start = begin(real, replace=True)
+    start._prepare()
+    assert look_at_customers(settings.resolved_database_url) == (40, source_of(real))
+    assert start.has_new_customers and not made_up.exists()
+    assert places.passwords.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({}, "nobody's customers"),
+        ({"store_uri": "s3://bucket/prefix"}, "also keeps data elsewhere: s3://bucket/prefix"),
+    ],
+)
+def test_nothing_gives_way_to_what_cannot_take_its_place(
+    changes: dict[str, str],
+    reason: str,
+    begin: Begin,
+    made_up: Path,
+    settings: Settings,
+    real: Path,
+) -> None:
+    if not changes:
+        real.write_text("nobody's customers,b\n1,2\n")
+    with pytest.raises(StackError, match=reason):
+        begin(real, replace=True, **changes)._prepare()
+    assert made_up.exists()
+    assert look_at_customers(settings.resolved_database_url) == (50, MADE_UP)
+
+
+def test_a_file_that_cannot_be_read_is_named_before_anything_starts(
+    begin: Begin, tmp_path: Path
+) -> None:
+    for path in (tmp_path / "none.csv", tmp_path):
+        with pytest.raises(StackError, match=f"there is no file {path} to load"):
+            begin(path)._refuse()
+
+
+@pytest.fixture
+def training(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Airflow trains and promotes nothing; the reasons that it was given."""
+    reasons: list[str] = []
+
+    def train(client: object, *, reason: str, **_: object) -> RunState:
+        reasons.append(reason)
+        return RunState("manual__1", "success", 7.0)
+
+    monkeypatch.setattr(training_run, "train", train)
+    return reasons
+
+
+def test_customers_that_came_beside_a_champion_are_trained_on(
+    begin: Begin, places: Layout, settings: Settings, training: list[str]
+) -> None:
+    publish(open_store(settings.resolved_store_uri), make_version("1"))
+    airflow.prepare(places)
+    start = begin(None)
+    start._train_if_needed()
+    assert training == []
+    start.has_new_customers = True
+    start._train_if_needed()
+    assert training == ["new customers"]
+
+
+def test_what_serves_goes_on_when_what_trains_cannot_start(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fall(_: StartUp) -> None:
+        raise StackError("mlflow ended with code 3")
+
+    monkeypatch.setattr(StartUp, "_start", fall)
+    start = begin(None)
+    with pytest.raises(StackError, match="mlflow ended with code 3"):
+        start._start_training()
+    start.stack.restarting = True  # as it is once a champion is served
+    start._start_training()
+    assert start.failure == "mlflow ended with code 3"
+
+
+def test_a_champion_that_no_api_serves_leaves_a_stack_to_roll_back_with(
+    begin: Begin,
+    places: Layout,
+    settings: Settings,
+    make_service: MakeService,
+    made_up: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    publish(open_store(settings.resolved_store_uri), make_version("1"))
+    sleeper = make_service("triggerer", "import time\ntime.sleep(100)")
+    monkeypatch.setattr(airflow, "triggerer", lambda _: sleeper)
+    monkeypatch.setattr(run, "READY_SECONDS", 0.1)
+    start = begin(None)
+    start.of_airflow = {}
+    start.stack.restarting = True
+    start._open()
+    found = json.loads(places.stack_file.read_text())
+    assert found["state"] == "failed"
+    assert "the champion is not ready after 0.1 s: see" in found["failure"]
+    assert "Version 1 is from before these customers were loaded" in caplog.text

@@ -1,0 +1,224 @@
+"""Whoever needs a stack gets the one of this directory, whatever else the shell names."""
+
+import errno
+import json
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import MagicMock
+
+import pytest
+
+from include.errors import RegistryError
+from include.settings import Settings
+from infra.airflow.dag_runs import RunFailed
+from infra.local import airflow, commands, demo, status
+from infra.local.directory import alone, prepare
+from infra.local.running import exit_code, running_stack
+from infra.local.services import Layout, layout
+
+PORTS = ("api_port", "airflow_port", "mlflow_port", "dashboard_port")
+WHY = ["--reason", "why"]
+
+
+class Guarded(ThreadingHTTPServer):
+    """Counts who asks it, and answers nobody."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Refusing)
+        self.asked = 0
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """403 to everything."""
+
+    def do_GET(self) -> None:
+        assert isinstance(self.server, Guarded)
+        self.server.asked += 1
+        self.send_response(403)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_POST = do_GET
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def two_servers() -> Iterator[tuple[Guarded, Guarded]]:
+    """This stack's, and somebody else's."""
+    with Guarded() as ours, Guarded() as theirs:
+        for each in (ours, theirs):
+            threading.Thread(target=each.serve_forever, args=(0.02,), daemon=True).start()
+        yield ours, theirs
+        for each in (ours, theirs):
+            each.shutdown()
+
+
+@pytest.fixture
+def up(settings: Settings, places: Layout) -> Iterator[Layout]:
+    """A stack that is up as far as others can tell."""
+    prepare(places)
+    airflow.prepare(places)
+    with alone(places):
+        tell(places, settings)
+        yield places
+
+
+def tell(places: Layout, settings: Settings) -> None:
+    found = status.describe(places, settings, None, failure=None)
+    places.stack_file.write_text(json.dumps(found))
+
+
+def elsewhere(settings: Settings, number: int = 1) -> Settings:
+    """The settings of a shell that names other ports."""
+    return settings.model_copy(update=dict.fromkeys(PORTS, number))
+
+
+def test_a_full_disk_is_a_message_and_a_fault_of_ours_is_not(
+    places: Layout, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    in_a_shell(monkeypatch, places.var, port=1)
+
+    def fail(number: int) -> int:
+        (places.var.parent / "made").touch(0o666)
+        raise OSError(number, os.strerror(number), "/var/x")
+
+    assert exit_code("run", lambda _: fail(errno.ENOSPC)) == 1
+    assert "make run: [Errno 28] No space left on device: '/var/x'. Make room" in caplog.text
+    assert (places.var.parent / "made").stat().st_mode & 0o777 == 0o600
+    with pytest.raises(FileNotFoundError):
+        exit_code("run", lambda _: fail(errno.ENOENT))
+
+
+def test_the_ports_are_those_that_the_stack_has(settings: Settings, up: Layout) -> None:
+    assert running_stack(elsewhere(settings)) == up
+    story = demo.Demo(elsewhere(settings))
+    assert story.places == up
+    story.close()
+
+
+def test_what_a_killed_stack_left_is_no_stack(settings: Settings, places: Layout) -> None:
+    with pytest.raises(RunFailed, match=f"no stack is up in {places.var}: `make run` first"):
+        running_stack(settings)
+    prepare(places)
+    with alone(places):
+        tell(places, settings)  # with the pid of a process that lives: this one
+        assert json.loads(places.stack_file.read_text())["pid"] == os.getpid()
+    with pytest.raises(RunFailed, match="no stack is up in"):
+        running_stack(settings)
+    with alone(places), pytest.raises(RunFailed, match="is not up yet: wait for it"):
+        running_stack(settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [("database_url", "mysql+pymysql://me:hush@db/bank"), ("store_uri", "s3://other/place")],
+)
+def test_a_shell_that_names_other_data_is_refused(
+    name: str, other: str, places: Layout, up: Layout
+) -> None:
+    shell = Settings(var_dir=places.var, _env_file=None, **{name: other})  # type: ignore[arg-type]
+    with pytest.raises(RunFailed, match=f"set CHURN_{name.upper()} as `make run` had it") as caught:
+        running_stack(shell)
+    assert other.replace("hush", "***") in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["train"], ["score"], ["rollback", "2", *WHY]],
+    ids=lambda words: str(words[0]),
+)
+def test_no_command_talks_to_somebody_elses_servers(
+    words: list[str],
+    settings: Settings,
+    up: Layout,
+    two_servers: tuple[Guarded, Guarded],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ours, theirs = two_servers
+    tell(layout(elsewhere(settings, ours.server_port)), settings)
+    in_a_shell(monkeypatch, up.var, port=theirs.server_port)
+    monkeypatch.setattr(sys, "argv", ["commands", *words])
+    assert commands.main() == 1
+    assert ours.asked > 0 and theirs.asked == 0
+
+
+def test_a_promotion_asks_this_stacks_registry(
+    up: Layout, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def asked(url: str) -> None:
+        raise RegistryError(f"asked {url}")
+
+    in_a_shell(monkeypatch, up.var, port=1)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    registry = SimpleNamespace(Registry=asked)  # the real one imports MLflow, for seconds
+    monkeypatch.setitem(sys.modules, "include.champion.registry", registry)
+    monkeypatch.setitem(sys.modules, "include.champion.promotion", MagicMock())
+    monkeypatch.setattr(sys, "argv", ["commands", "promote", "2", *WHY])
+    assert commands.main() == 1
+    assert f"make promote: asked {up.mlflow.url}" in caplog.text
+
+
+@pytest.mark.parametrize("words", [["dags", "list", "--output", "json"], ["--help"], []])
+def test_airflows_own_words_reach_it_with_this_stacks_ports(
+    words: list[str], up: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_a_shell(monkeypatch, up.var, port=1)
+    became: list[tuple[list[str], dict[str, str]]] = []
+    monkeypatch.setattr(
+        os, "execve", lambda _, command, environment: became.append((command, environment))
+    )
+    monkeypatch.setattr(sys, "argv", ["commands", "airflow", *words])
+    commands.main()
+    ((command, environment),) = became
+    assert command[1:] == ["-m", "airflow", *words]
+    assert environment["AIRFLOW__API__PORT"] == str(up.airflow.number)
+
+
+def in_a_shell(monkeypatch: pytest.MonkeyPatch, var: Path, *, port: int) -> None:
+    """Name other ports than the stack has."""
+    monkeypatch.setenv("CHURN_VAR_DIR", str(var))
+    for name in PORTS:
+        monkeypatch.setenv(f"CHURN_{name.upper()}", str(port))
+
+
+def test_data_is_deleted_when_the_stack_is_down_and_not_before(
+    settings: Settings,
+    places: Layout,
+    up: Layout,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    in_a_shell(monkeypatch, up.var, port=1)
+    monkeypatch.setattr(sys, "argv", ["commands", "clean-data"])
+    assert commands.main() == 1
+    assert f"a stack is up in {up.var}: stop it first" in caplog.text
+    assert up.passwords.exists()
+
+
+def test_what_is_deleted_and_what_stays_is_said(
+    places: Layout, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    in_a_shell(monkeypatch, places.var, port=1)
+    monkeypatch.setenv("CHURN_STORE_URI", "s3://bucket/prefix")
+    monkeypatch.setattr(sys, "argv", ["commands", "clean-data"])
+    assert commands.main() == 0
+    assert f"nothing is deleted: no stack was ever in {places.var}" in caplog.text
+    assert not places.var.exists()
+    prepare(places)
+    with alone(places):
+        airflow.prepare(places)
+        (places.var / "churn.db").touch()
+    assert commands.main() == 0
+    assert f"deleted in {places.var}: airflow, churn.db" in caplog.text
+    assert "stays, because it lies elsewhere: s3://bucket/prefix" in caplog.text
+    assert not places.airflow_home.exists()
