@@ -15,6 +15,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from include.addresses import bare_host
 from include.errors import ConfigurationError
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -88,6 +89,11 @@ class Settings(BaseSettings):
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         default=(), description="comma-separated API keys; list two while rotating"
     )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="comma-separated names, beside loopback's own, by which services that ask for "
+        "no key or password may be called",
+    )
     id_key: SecretStr | None = Field(
         default=None, description="keys the HMAC that stands for a customer's id in logs"
     )
@@ -139,12 +145,19 @@ class Settings(BaseSettings):
         default="", description="commit of this code, where no git checkout is there to ask"
     )
 
-    @field_validator("api_keys", mode="before")
+    @field_validator("api_keys", "allowed_hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _bare(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(map(bare_host, names)):
+            raise ValueError("each must be a host's name such as churn.example.org")
+        return tuple(map(bare_host, names))
 
     @field_validator(
         *("var_dir", "spool_dir", "champion_dir", "tracking_uri", "id_key", "dashboard_secret"),
@@ -213,15 +226,31 @@ def _variable(location: tuple[int | str, ...]) -> str:
 
 def _kept_secret(path: Path) -> bytes:
     """A secret that outlives the process; whoever comes first makes it."""
+    try:
+        if not path.exists():
+            _keep_secret(path)
+        found = path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot keep a secret in {path}: {error.strerror}; make room or let the service write "
+            f"there, or set CHURN_{path.name.replace('dashboard_key', 'dashboard_secret').upper()}"
+        ) from error
+    if not found:  # as a power cut may leave it
+        raise ConfigurationError(
+            f"{path} is empty, expected the secret that was kept there: restore it, or delete the "
+            "file to begin with a new one (customers in logs get other hashes then)"
+        )
+    return found
+
+
+def _keep_secret(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    if not path.exists():
+    try:
         draft.touch(mode=0o600)
         draft.write_text(secrets.token_hex(32))
-        try:
-            path.hardlink_to(draft)
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-    return path.read_bytes()
+        path.hardlink_to(draft)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink(missing_ok=True)

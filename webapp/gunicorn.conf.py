@@ -24,12 +24,13 @@ from include.settings import load_settings  # noqa: E402
 from webapp import logs  # noqa: E402
 from webapp.access import refuse_open_door  # noqa: E402
 from webapp.prediction_log import shipper_process  # noqa: E402
+from webapp.worker import LINGER_SECONDS, Worker  # noqa: E402
 
 settings = load_settings()
 
 bind = host_and_port(settings.api_host, settings.api_port)
 workers = settings.api_workers or os.cpu_count() or 1
-worker_class = "gevent"
+worker_class = Worker
 http_parser = "python"  # as fast here as the one in C, which only a compiler can install
 worker_connections = 1000
 limit_request_fields, limit_request_field_size = 60, 4094  # or half a head could hold a megabyte
@@ -38,7 +39,8 @@ secure_scheme_headers: dict[str, str] = {}
 RECEIVED_MAX = 8 * settings.max_body_bytes  # a body in chunks of one byte is six times its size
 REQUEST_SECONDS = 60.0  # for the body to come, the answer to be computed, and the client to take it
 REQUESTS_PER_CONNECTION = 100  # clients that came at once are often all at the one awake worker
-LINGER_SECONDS = 2.0  # for a client to read an answer that came before it had sent everything
+# Each worker's sign of life is a file: on a disk that takes no more, the master would end with it.
+worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 preload_app = False  # each worker has its own threads, sessions and clients
 keepalive = 75  # longer than a load balancer's idle time, or it would meet closed connections
 graceful_timeout = 5  # a stop waits so long for clients that keep a connection and ask nothing
@@ -50,13 +52,18 @@ logconfig_dict = logs.configuration(settings.log_level)
 # which reads this file once more in the same process, does not.
 if os.environ.get("CHURN_METRICS_MASTER") != str(os.getpid()):
     os.environ["CHURN_METRICS_MASTER"] = str(os.getpid())
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="churn-metrics-")
+    try:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="churn-metrics-")
+    except OSError:  # then each worker counts in memory
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = ""
 
 
 def on_starting(server: Any) -> None:
     """Refuse to listen where others can ask without a key, however the address was set."""
     for address in server.cfg.address:
         refuse_open_door(settings, address if isinstance(address, str) else address[0])
+    if not os.environ["PROMETHEUS_MULTIPROC_DIR"]:
+        server.log.error("no room in TMPDIR: /metrics tells only of the worker that answers")
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each connection is an open file
 
@@ -86,6 +93,8 @@ def pre_request(worker: Any, req: Any) -> None:
     gevent.sleep(0)
     req.unreader.chunk, req.received = partial(_receive, req), 0
     req.should_close = partial(_should_close, req)
+    # gunicorn would answer this now, before it is known whether anybody wants the body.
+    req.expects_continue, req._expected_100_continue = req._expected_100_continue, False
     # With this number gunicorn takes it for a client that left, which is no line in the log.
     slow = TimeoutError(errno.ENOTCONN, f"not done within {REQUEST_SECONDS:g} s")
     req.time_limit = gevent.Timeout.start_new(REQUEST_SECONDS, slow)
@@ -97,6 +106,9 @@ def pre_request(worker: Any, req: Any) -> None:
 def _receive(req: Any) -> bytes:
     """A client's next bytes, after the others' turn: it may send faster than they are read."""
     gevent.sleep(0)
+    if req.expects_continue:
+        req.expects_continue = False
+        req.unreader.sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
     received: bytes = type(req.unreader).chunk(req.unreader)
     req.received += len(received)
     if req.received > RECEIVED_MAX:  # gunicorn bounds neither a chunk's extension nor trailers
@@ -121,6 +133,7 @@ def _unread(req: Any) -> bool:
 def post_request(worker: Any, req: Any, environ: Any, resp: Any) -> None:
     """End the time limit; let a client that still sends read its answer before it is cut off."""
     req.time_limit.close()
+    req.expects_continue = False
     ends = req.req_number >= REQUESTS_PER_CONNECTION  # more requests may have come behind it
     if resp is not None and (ends or _unread(req)):
         close_graceful(resp.sock, timeout=LINGER_SECONDS, max_drain=2 * settings.max_body_bytes)
@@ -129,4 +142,5 @@ def post_request(worker: Any, req: Any, environ: Any, resp: Any) -> None:
 def on_exit(server: Any) -> None:
     """Ship what the last workers left: in a container nothing outlives this process."""
     shipper_process.drain()
-    shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
+    if folder := os.environ["PROMETHEUS_MULTIPROC_DIR"]:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -75,8 +75,8 @@ class Metrics:
             self._negatives.inc(rows - positives)
 
     def requested(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count a request of any kind; methods that clients made up share one series."""
-        self._requests.labels(method if method in METHODS else "other", route, status).inc()
+        """Count a request of any kind."""
+        self._requests.labels(method, route, status).inc()
         self._durations.labels(route).observe(seconds)
 
     def reloaded(self, outcome: str, champion: ServedChampion | None) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask
 
 from webapp import logs
-from webapp.metrics import Metrics
+from webapp.metrics import METHODS, Metrics
 from webapp.problems import ENVIRON_REQUEST_ID
 
 if TYPE_CHECKING:
@@ -81,6 +81,8 @@ class RequestMiddleware:
         path = environ.get("PATH_INFO", "")
         route = path if path in self._routes else UNMATCHED
         method = environ["REQUEST_METHOD"]
+        if method not in METHODS:  # what a client made up is neither a series nor in the log
+            method = "other"
         self._metrics.requested(method, route, status, seconds)
         if self._log_all or seconds >= SLOW_SECONDS:
             members = {

@@ -112,12 +112,16 @@ class PredictionService:
     def _keep_spool(self) -> None:
         while True:
             time.sleep(SYNC_SECONDS)
-            try:
-                self.spool.tick()
-                self.shipper.ensure()
-                self.metrics.usage.measure({os.getpid(), self.shipper.process_id or os.getpid()})
-            except Exception:  # without this thread nothing would reach the store any more
-                logger.exception("keeping the prediction spool failed")
+            for step in (self.spool.tick, self.shipper.ensure, self._measure):
+                try:
+                    step()
+                except OSError as error:
+                    self.spool.log_rarely("the prediction spool could not be kept", error)
+                except Exception:  # without this thread nothing would reach the store any more
+                    logger.exception("keeping the prediction spool failed")
+
+    def _measure(self) -> None:
+        self.metrics.usage.measure({os.getpid(), self.shipper.process_id or os.getpid()})
 
 
 def utc_now() -> str:

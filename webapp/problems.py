@@ -6,6 +6,7 @@ Problem
 ├── Unauthorized         401
 ├── TooLarge             413
 ├── UnsupportedMedia     415
+├── Misdirected          421
 ├── Unprocessable        422  lists every fault
 ├── TooManyRequests      429
 ├── Unexplained          501
@@ -23,7 +24,7 @@ import orjson
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from include.contract import Fault
+from include.contract import Fault, describe
 
 logger = logging.getLogger(__name__)
 
@@ -76,9 +77,21 @@ class TooLarge(Problem):
 
 
 class UnsupportedMedia(Problem):
-    """The body does not say that it is JSON."""
+    """The body is no JSON in UTF-8, or is compressed, or does not say what it is."""
 
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+
+
+class Misdirected(Problem):
+    """A request for another host than this one, where no key is asked for."""
+
+    status = HTTPStatus.MISDIRECTED_REQUEST
+
+    def __init__(self, called: Sequence[str]) -> None:
+        super().__init__(
+            "without CHURN_API_KEYS the service answers to localhost, to loopback addresses and to "
+            f"the names in CHURN_ALLOWED_HOSTS, found {' and '.join(map(describe, called))}"
+        )
 
 
 class TooManyRequests(Problem):
@@ -117,7 +130,7 @@ class Unprocessable(Problem):
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY
 
-    def __init__(self, faults: Sequence[Fault], *, rows: Sequence[int] | None = None) -> None:
+    def __init__(self, faults: Sequence[Fault], *, rows: Sequence[int | None] = ()) -> None:
         self.faults = faults[:FAULTS_LISTED]
         self.rows = rows
         more = len(faults) > FAULTS_LISTED
@@ -132,8 +145,8 @@ class Unprocessable(Problem):
         errors: list[dict[str, Any]] = [
             {"field": f.field, "expected": f.expected, "found": f.found} for f in self.faults
         ]
-        if self.rows is not None:
-            for error, row in zip(errors, self.rows, strict=False):
+        for error, row in zip(errors, self.rows, strict=False):
+            if row is not None:
                 error["row"] = row
         return {"errors": errors}
 
@@ -167,19 +180,22 @@ def _answer_unexpected(error: Exception) -> Response:
 def _document(
     status: HTTPStatus, detail: str, members: dict[str, Any], headers: dict[str, str]
 ) -> Response:
-    document = {
+    request_id = request.environ.get(ENVIRON_REQUEST_ID)
+    body = document(status, detail, request_id=request_id, **members)
+    return Response(body, int(status), headers, content_type=MEDIA_TYPE)
+
+
+def document(status: HTTPStatus, detail: str, *, request_id: str | None, **members: Any) -> bytes:
+    """The body of a problem."""
+    found = {
         "type": "about:blank",
         "title": status.phrase,
         "status": int(status),
         "detail": detail,
-        "request_id": request.environ.get(ENVIRON_REQUEST_ID),
+        "request_id": request_id,
         **members,
     }
-    return Response(_json(document), int(status), headers, content_type=MEDIA_TYPE)
-
-
-def _json(document: dict[str, Any]) -> bytes:
     try:
-        return orjson.dumps(document)
+        return orjson.dumps(found)
     except TypeError:  # half a surrogate pair in a field's name, which is no UTF-8
-        return json.dumps(document).encode()
+        return json.dumps(found).encode()

@@ -1,12 +1,10 @@
-"""Request bodies: JSON in, the model's numbers out, or every fault found on the way."""
+"""Records: a request's JSON in, the model's numbers out, or every fault found on the way."""
 
-import json
 from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import orjson
 
 from include.contract import (
     CUSTOMER_ID,
@@ -16,7 +14,7 @@ from include.contract import (
     Fault,
     describe,
 )
-from webapp.problems import FAULTS_LISTED, NotJson, Unprocessable
+from webapp.problems import FAULTS_LISTED, Unprocessable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,27 +30,6 @@ class Accepted(NamedTuple):
     matrix: "NDArray[np.float64]"  # rows × the champion's columns
     records: list[dict[str, Any]]
     customer_ids: list[int | str | None]
-
-
-def parse(body: bytes) -> Any:
-    """The JSON in a body; NotJson says where it stops being JSON.
-
-    NaN and the infinities are not JSON, but common writers emit them: they pass here, so that the
-    record's check can name their fields.
-    """
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        if b"NaN" in body or b"Infinity" in body or "infinity" in error.msg:
-            return _parse_leniently(body)
-        raise NotJson(f"the body is not JSON: {error}") from error
-
-
-def _parse_leniently(body: bytes) -> Any:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise NotJson(f"the body is not JSON: {str(error)[:200]}") from error
 
 
 class RecordReader:

@@ -1,3 +1,4 @@
+import errno
 import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
@@ -123,3 +124,32 @@ def test_whoever_comes_at_once_gets_the_same_key(tmp_path: Path) -> None:
     with ThreadPoolExecutor(16) as pool:
         keys = set(pool.map(lambda _: Settings(var_dir=tmp_path).customer_id_key(), range(64)))
     assert len(keys) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [("ID_KEY", "customer_id_key"), ("DASHBOARD_SECRET", "dashboard_cookie_key")],
+)
+def test_a_full_disk_leaves_no_half_of_a_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, method: str
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_text", full)
+    told = f"cannot keep a secret in .*No space left on device; make room .* set CHURN_{name}"
+    with pytest.raises(ConfigurationError, match=told):
+        getattr(Settings(var_dir=tmp_path), method)()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_key_is_no_key(tmp_path: Path) -> None:
+    (tmp_path / "id_key").touch()
+    with pytest.raises(ConfigurationError, match="id_key is empty, expected the secret that was"):
+        Settings(var_dir=tmp_path).customer_id_key()
+
+
+def test_a_var_directory_that_cannot_be_is_named(tmp_path: Path) -> None:
+    (tmp_path / "var").touch()
+    with pytest.raises(ConfigurationError, match="var/id_key: (Not a directory|File exists)"):
+        Settings(var_dir=tmp_path / "var").customer_id_key()

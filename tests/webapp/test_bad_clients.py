@@ -5,7 +5,8 @@ import statistics
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -17,8 +18,9 @@ from tests.webapp.champions import Version, publish, records
 from tests.webapp.conftest import GUNICORN, Server, body, loopback_port
 
 REQUEST_SECONDS = 2.0
-PREDICT = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+PREDICT = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 KEY = b"X-API-Key: k\r\n"
+EXPECT = b"Expect: 100-continue\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
 MIB_15 = 15 * 2**20
 
@@ -32,6 +34,7 @@ def _locked_server(
     ours = Path("webapp/gunicorn.conf.py").resolve().read_text()
     hasty.write_text(f"{ours}\nREQUEST_SECONDS = {REQUEST_SECONDS}\n")
     environment = {"CHURN_API_WORKERS": "1", "CHURN_API_KEYS": "k", "PYTHONPATH": "."}
+    environment["CHURN_LOG_LEVEL"] = "DEBUG"
     command = ("gunicorn", "-c", str(hasty), GUNICORN[-1])
     found = Server(loopback_port(), home, environment, command=command)
     publish(LocalStore(found.var_dir / "store"), version_1)
@@ -92,7 +95,7 @@ def test_bodies_without_a_key_take_no_memory(locked: Server) -> None:
     with ExitStack() as stack:
         clients = connect(locked, stack, 40)
         for sock in clients:
-            sock.sendall(PREDICT + b"Content-Length: %d\r\n\r\n" % MIB_15)
+            sock.sendall(PREDICT + EXPECT + b"Content-Length: %d\r\n\r\n" % MIB_15)
         for sock in clients:  # the answer comes before any of the body
             answer = sock.recv(4096)
             assert answer.startswith(b"HTTP/1.1 401") and b"Connection: close" in answer
@@ -104,47 +107,83 @@ def test_bodies_without_a_key_take_no_memory(locked: Server) -> None:
     assert statistics.median(seconds_of_others(locked)) < 0.2
 
 
+BYTES = b"1\r\n \r\n" * 10_000
+
+
 @pytest.mark.parametrize(
-    ("unending", "reads"),
+    ("head", "unending"),
     [
-        (b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n" * 1000, True),
-        (PREDICT + CHUNKED + b"1\r\n \r\n" * 10_000, False),
-        (PREDICT + KEY + CHUNKED + b"1\r\n \r\n" * 10_000, False),
-        (PREDICT + KEY + b"Content-Length: %d\r\n\r\n" % MIB_15 + b" " * 100_000, False),
+        (CHUNKED, BYTES),
+        (KEY + CHUNKED, BYTES),
+        (KEY + b"Content-Length: %d\r\n\r\n" % MIB_15, b" " * 100_000),
     ],
-    ids=["pipelined", "chunks of a byte without a key", "with one", "a large body"],
+    ids=["chunks of a byte without a key", "with one", "a large body"],
 )
 def test_two_clients_that_never_stop_do_not_starve_a_third(
-    locked: Server, unending: bytes, *, reads: bool
+    locked: Server, head: bytes, unending: bytes
 ) -> None:
-    stopped = threading.Event()
+    with two_clients_that_send(locked, PREDICT + head, unending):
+        found = seconds_of_others(locked, 8)
+    assert statistics.median(found) < 2 and max(found) < 5  # without turns one waits for minutes
+
+
+@pytest.mark.parametrize("path", [b"/health", b"/metrics"])
+def test_requests_that_come_at_once_are_answered_by_turns(locked: Server, path: bytes) -> None:
+    many = b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n" % path * 1000
+    with two_clients_that_send(locked, b"", many) as received:
+        seconds_of_others(locked, 3)
+        before = received.count
+        seconds_of_others(locked, 12)
+        meanwhile = received.count - before
+    # Measured: 29 to 43 while one of ours is answered, without turns whole connections of 100.
+    assert meanwhile < 12 * 70
+
+
+@dataclass
+class Received:
+    """How many answers two clients have got."""
+
+    count: int = 0
+
+
+@contextmanager
+def two_clients_that_send(server: Server, first: bytes, unending: bytes) -> Iterator[Received]:
+    """They come again when they are cut off."""
+    stopped, received = threading.Event(), Received()
 
     def send() -> None:
         while not stopped.is_set():
-            with socket.create_connection(("127.0.0.1", locked.port), timeout=10) as sock:
-                if reads:
-                    threading.Thread(target=_read_all, args=(sock,), daemon=True).start()
+            with socket.create_connection(("127.0.0.1", server.port), timeout=10) as sock:
+                threading.Thread(target=receive, args=(sock,), daemon=True).start()
                 with suppress(OSError):
+                    sock.sendall(first)
                     while not stopped.is_set():
                         sock.sendall(unending)
+
+    def receive(sock: socket.socket) -> None:
+        with suppress(OSError):
+            while data := sock.recv(2**16):
+                received.count += data.count(b"HTTP/1.1 200")
 
     threads = [threading.Thread(target=send) for _ in range(2)]
     for thread in threads:
         thread.start()
     try:
         time.sleep(0.3)
-        found = seconds_of_others(locked)
+        yield received
     finally:
         stopped.set()
         for thread in threads:
             thread.join()
-    assert statistics.median(found) < 0.3 and max(found) < 2
 
 
-def _read_all(sock: socket.socket) -> None:
-    with suppress(OSError):
-        while sock.recv(2**16):
-            pass
+def test_half_a_request_is_not_told_in_detail_either(locked: Server) -> None:
+    with ExitStack() as stack:
+        for sock in connect(locked, stack, 3):
+            sock.sendall(b"GET /customers/708082083 HTTP/1.1\r\nX-API-Key: 708082083\r\n")
+            sock.shutdown(socket.SHUT_WR)
+            assert sock.recv(1) == b""
+    assert '"level":"info"' in locked.log and "708082083" not in locked.log
 
 
 @pytest.mark.parametrize("framing", [b"Content-Length: 99\r\n\r\n{", CHUNKED + b"5\r\n{"])

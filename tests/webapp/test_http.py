@@ -1,6 +1,7 @@
 """HTTP over real sockets: malformed requests, and bodies however they come."""
 
 import itertools
+import json
 import random
 import socket
 from collections.abc import Iterator
@@ -40,7 +41,12 @@ def request_of(data: bytes, *headers: bytes) -> bytes:
 
 
 def start(path: bytes, *headers: bytes) -> bytes:
-    lines = [b"POST %s HTTP/1.1" % path, b"Host: x", b"Content-Type: application/json", *headers]
+    lines = [
+        b"POST %s HTTP/1.1" % path,
+        b"Host: localhost",
+        b"Content-Type: application/json",
+        *headers,
+    ]
     return b"\r\n".join(lines) + b"\r\n\r\n"
 
 
@@ -50,11 +56,15 @@ MALFORMED = {
     b"\x16\x03\x01\x00\xff" * 20 + b"\r\n\r\n": b"400",
     b"GET / HTTP/9.9\r\n\r\n": b"400",
     b"GET / HTTP/1.1\r\nHost x\r\n\r\n": b"400",
-    b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n": b"400",
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: y\r\n\r\n": b"400",
     b"GET / HTTP/1.1\nHost: x\n\n": b"400",
+    b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n": b"400",
+    b"GET / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n": b"421",
+    b"GET http://evil.example/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n": b"421",
+    b"CONNECT evil.example:443 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n": b"421",
     b"GET / HTTP/1.1\r\nA: b\r\n c\r\n\r\n": b"400",
     b"GET / HTTP/1.1\r\nA: " + b"a" * 9000 + b"\r\n\r\n": b"431",
-    b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\n\r\n": b"400",
+    b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\n\r\n": b"414",
     start(b"/", b"Content-Length: -1"): b"400",
     start(b"/", b"Content-Length: 1", b"Content-Length: 2") + b"ab": b"400",
     start(b"/predict", b"Content-Length: " + b"9" * 18): b"413",
@@ -70,7 +80,7 @@ MALFORMED = {
     start(b"/predict", CHUNKED) + b"zz\r\n\r\n": b"400",
     start(b"/predict", CHUNKED) + b"5\r\nhelloworld\r\n": b"400",
     start(b"/predict", b"Content-Length: 99") + b"{}": b"400",
-    b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n": b"415",
+    b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n\r\n": b"415",
 }
 
 
@@ -78,9 +88,45 @@ MALFORMED = {
 def test_malformed_http_is_refused_and_what_follows_is_no_request(
     quiet: Server, data: bytes
 ) -> None:
-    answer = exchange(quiet, data + b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+    answer = exchange(quiet, data + b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 " + MALFORMED[data]), answer[:200]
     assert b"HTTP/1.1 200" not in answer
+    head, _, content = answer.partition(b"\r\n\r\n")
+    assert b"Content-Type: application/problem+json" in head
+    found = json.loads(content)
+    assert answer.split()[1] == b"%d" % found["status"] and found["detail"]
+    assert f"X-Request-ID: {found['request_id']}".encode() in head
+
+
+SECRET = b"708082083"
+UNREADABLE = [
+    b"GET /predict?customer=%s\r\n\r\n",
+    b"get%s / HTTP/1.1\r\n\r\n",
+    b"GET / HTTP/1.1\r\nAuthorization Bearer %s\r\n\r\n",
+    b"GET / HTTP/1.1\r\nX-API-Key\xff: %s\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nExpect: %s\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: %s\r\n\r\n",
+    b"GET /customers/%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nX-API-Key: %s",
+]
+
+
+def test_the_log_repeats_nothing_of_what_could_not_be_read(running: Server) -> None:
+    before = len(running.log)
+    for data in UNREADABLE:
+        exchange(running, data % SECRET)
+    news = running.log[before:]
+    assert news.count("refused what is no HTTP/1.1") == 6 and '"kind":"InvalidHeader"' in news
+    assert SECRET.decode() not in news
+
+
+def test_the_fault_of_what_could_not_be_read_is_named(running: Server) -> None:
+    for line, told in {
+        b"GET": "HTTP/1.1 only (RFC 9112): Invalid HTTP request line: 'GET'",
+        b"GET /" + b"a" * 5000 + b" HTTP/1.1": "the request line must have at most 4094 bytes",
+        b"GET / HTTP/1.1\r\nA: " + b"a" * 5000: "at most 60 header fields, each of at most 4094",
+    }.items():
+        assert told in exchange(running, line + b"\r\n\r\n").decode()
 
 
 def test_an_ordinary_request_is_no_line_in_the_log(quiet: Server) -> None:
@@ -113,14 +159,35 @@ def test_requests_in_one_packet_are_answered_in_their_order(quiet: Server) -> No
     assert 0 < answer.find(b'"request_id":"one"') < answer.find(b'"request_id":"two"')
 
 
-def test_a_client_that_expects_100_continue_gets_it(quiet: Server) -> None:
+def test_a_client_that_expects_100_continue_gets_it_once(quiet: Server) -> None:
     data = request_of(body(records(1)[0]), b"Expect: 100-continue")
     head, _, rest = data.partition(b"\r\n\r\n")
     with socket.create_connection(("127.0.0.1", quiet.port), timeout=10) as sock:
-        sock.sendall(head + b"\r\n\r\n")
-        assert sock.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
-        sock.sendall(rest)
-        assert sock.recv(15) == b"HTTP/1.1 200 OK"
+        for _ in range(2):
+            sock.sendall(head + b"\r\n\r\n")
+            assert sock.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+            sock.sendall(rest[:9])
+            sock.sendall(rest[9:])
+            answer = b""
+            while not answer.endswith(b"}"):
+                answer += sock.recv(4096)
+            assert answer.startswith(b"HTTP/1.1 200 OK")
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        (b"/predict", b"Content-Length: 99999999", b"413"),
+        (b"/predict", b"Content-Length: 9\r\nContent-Encoding: gzip", b"415"),
+        (b"/nowhere", b"Content-Length: 9", b"404"),
+        (b"/health", b"Content-Length: 0", b"405"),
+    ],
+)
+def test_a_body_that_nobody_wants_is_not_asked_for(
+    quiet: Server, path: bytes, headers: bytes, status: bytes
+) -> None:
+    answer = exchange(quiet, start(path, b"Expect: 100-continue", headers))
+    assert answer.startswith(b"HTTP/1.1 " + status) and b"100 Continue" not in answer
 
 
 def test_a_body_that_is_not_read_ends_the_connection(quiet: Server) -> None:
@@ -156,4 +223,4 @@ def test_no_body_makes_the_server_fail_or_hang(quiet: Server) -> None:
             path = chance.choice(["/predict", "/predict_batch", "/explain"])
             headers = {"Content-Type": "application/json"}
             statuses.add(client.post(path, content=bytes(data), headers=headers).status_code)
-    assert statuses <= {200, 400, 422} and len(statuses) >= 2
+    assert statuses <= {200, 400, 415, 422} and len(statuses) >= 2

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from include.contract import Contract, load_contract
 from tests.include.records import EIGHT_COLUMNS
 from tests.webapp.champions import records
-from webapp.problems import FAULTS_LISTED, NotJson, Unprocessable
-from webapp.records import RecordReader, parse
+from webapp.problems import FAULTS_LISTED, Unprocessable
+from webapp.records import RecordReader
 
 CONTRACT = load_contract()
 READER = RecordReader(CONTRACT, CONTRACT.feature_names)
@@ -110,17 +110,3 @@ def test_the_fast_way_agrees_with_the_contract(changes: dict[str, Any]) -> None:
                 read()
         else:
             assert read().tolist() == [numbers[name] for name in CONTRACT.feature_names]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [b"", b"{", b"\xff", b"{'a':1}", b"[" * 5000, b'{"a": NaN', b"[NaN" * 3000, b'"\\ud800"'],
-)
-def test_what_is_no_json_is_refused(text: bytes) -> None:
-    with pytest.raises(NotJson, match="the body is not JSON"):
-        parse(text)
-
-
-@pytest.mark.parametrize("text", [b"NaN", b"[-Infinity]", b"1e999", b"-1e999", b"9" * 400])
-def test_numbers_beyond_json_pass_so_that_their_fields_can_be_named(text: bytes) -> None:
-    parse(text)

@@ -29,7 +29,7 @@ from include.settings import load_settings
 from include.store import Store
 from webapp import logs
 from webapp.prediction_log.segments import OPEN, SEALED, rows_in, sealed_path, segment_id, segments
-from webapp.prediction_log.shipper_process import LOCK
+from webapp.prediction_log.shipper_process import locked
 from webapp.store_timeouts import open_store_with_short_timeouts
 
 if TYPE_CHECKING:
@@ -194,19 +194,17 @@ def main() -> None:
     """Ship, unless another shipper does it already."""
     settings = load_settings()
     logging.config.dictConfig(logs.configuration(settings.log_level))
+    sys.excepthook = logs.log_uncaught
     os.nice(NICENESS)
     directory = settings.resolved_spool_dir
     directory.mkdir(parents=True, exist_ok=True)
     uri = settings.resolved_store_uri
     shipper = Shipper(directory, lambda: open_store_with_short_timeouts(uri), _count_lost)
-    with (directory / LOCK).open("w") as lock:
-        # When the workers are gone, this waits for the shipper before: `drain` sees to the end.
-        waits = 0 if _input_closed(0) else fcntl.LOCK_NB
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | waits)
-        except BlockingIOError:
-            return
-        shipper.run()
+    # When the workers are gone, this waits for the shipper before: `drain` sees to the end.
+    waits = 0 if _input_closed(0) else fcntl.LOCK_NB
+    with locked(directory, fcntl.LOCK_EX | waits) as free:
+        if free:
+            shipper.run()
 
 
 def _count_lost(rows: int) -> None:

@@ -5,13 +5,14 @@ import logging
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from webapp.prediction_log.segments import segments
 
 logger = logging.getLogger(__name__)
 
-LOCK = "shipper.lock"  # held by the shipper for as long as it lives
 PROJECT = Path(__file__).resolve().parent.parent.parent
 DRAIN_SECONDS = 10.0
 
@@ -39,12 +40,25 @@ class ShipperProcess:
             self._process = _start(stdin=subprocess.PIPE)
 
     def _running(self) -> bool:
-        with (self._directory / LOCK).open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-        return False
+        with locked(self._directory, fcntl.LOCK_SH | fcntl.LOCK_NB) as free:
+            return not free
+
+
+@contextmanager
+def locked(directory: Path, how: int) -> Iterator[bool]:
+    """Whether the lock could be had that a shipper holds for as long as it lives.
+
+    It is the directory's own: a full disk would have no room for another file.
+    """
+    descriptor = os.open(directory, os.O_RDONLY)
+    taken = False
+    try:
+        with suppress(BlockingIOError):
+            fcntl.flock(descriptor, how)
+            taken = True
+        yield taken
+    finally:
+        os.close(descriptor)
 
 
 def drain() -> None:

@@ -62,7 +62,7 @@ class Spool:
         self._segment: _OpenSegment | None = None
         self._full: list[_OpenSegment] = []
         self._room = max_bytes  # bytes that may still be written, as of the last tick
-        self._warned_at = -WARN_AGAIN_SECONDS
+        self._warned_at: dict[str, float] = {}
 
     def append(self, line: bytes, *, rows: int, columns: Columns) -> None:
         """Write one line, an answered request of so many rows; what cannot be kept is lost."""
@@ -71,7 +71,7 @@ class Spool:
                 self._append(line, rows, columns)
             except OSError as error:
                 self._lost(rows)
-                self._log_rarely(
+                self.log_rarely(
                     "answers are given but not logged, see prediction_log_lost_rows_total", error
                 )
 
@@ -126,7 +126,7 @@ class Spool:
             except OSError as error:
                 with self._lock:
                     self._full.append(segment)
-                self._log_rarely("a segment of the spool could not be sealed yet", error)
+                self.log_rarely("a segment of the spool could not be sealed yet", error)
                 continue
             os.close(segment.handle)
 
@@ -134,10 +134,11 @@ class Spool:
         """Rows that are not in the store yet, of all workers, the dead ones included."""
         return sum(rows_in(path) for path in segments(self.directory))
 
-    def _log_rarely(self, trouble: str, error: OSError) -> None:
+    def log_rarely(self, trouble: str, error: OSError) -> None:
+        """Tell of a trouble that lasts, each minute once."""
         now = time.monotonic()
-        if now - self._warned_at >= WARN_AGAIN_SECONDS:
-            self._warned_at = now
+        if now - self._warned_at.get(trouble, -WARN_AGAIN_SECONDS) >= WARN_AGAIN_SECONDS:
+            self._warned_at[trouble] = now
             logger.error("%s: %s", trouble, error)
 
 

@@ -7,8 +7,9 @@ import orjson
 from flask import Blueprint, Response, current_app, render_template, send_from_directory
 
 from include.contract import load_contract
+from webapp.json_body import JSON
 from webapp.prediction_service import PredictionService
-from webapp.routes.openapi import JSON, TITLE, document
+from webapp.routes.openapi import TITLE, document
 
 SWAGGER_UI = str(files("flask_swagger_ui") / "dist")
 

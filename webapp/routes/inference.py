@@ -10,6 +10,7 @@ from include.champion.native_trees import Explanation
 from include.contract import Fault, describe
 from webapp.answers import Contribution, Explained
 from webapp.champion.served_champion import ServedChampion
+from webapp.json_body import JSON, check_media, parse
 from webapp.prediction_service import PredictionService, utc_now
 from webapp.problems import (
     ENVIRON_REQUEST_ID,
@@ -17,10 +18,9 @@ from webapp.problems import (
     Unexplained,
     Unprocessable,
     Unreadable,
-    UnsupportedMedia,
 )
-from webapp.records import Accepted, parse
-from webapp.routes.openapi import JSON, SOURCES
+from webapp.records import Accepted
+from webapp.routes.openapi import SOURCES
 
 SOURCE_HEADER = "X-Churn-Source"
 
@@ -104,10 +104,7 @@ def _source() -> str:
 
 
 def _body(most: int) -> Any:
-    if request.environ.get("CONTENT_TYPE") != JSON and not request.is_json:
-        raise UnsupportedMedia(
-            f"the body must be JSON with Content-Type: {JSON}, found {request.mimetype or 'none'!r}"
-        )
+    check_media(request)
     return parse(_bytes(most))
 
 

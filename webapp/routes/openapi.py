@@ -14,8 +14,10 @@ from include.contract import (
     Contract,
 )
 from webapp import answers
+from webapp.json_body import JSON
 from webapp.problems import (
     MEDIA_TYPE,
+    Misdirected,
     NoChampion,
     NotJson,
     Problem,
@@ -29,7 +31,6 @@ from webapp.problems import (
 
 TITLE, VERSION = "Churn prediction", "1.0.0"
 SOURCES = ("customer", "what-if", "bulk", "test")
-JSON = "application/json"
 EXAMPLES: dict[str, Any] = {"integer": 3, "float": 1.5}
 DESCRIPTION = (
     "Answers whether a credit-card customer will leave. Every answer carries the version of the "
@@ -128,6 +129,7 @@ def _method(rule: Any) -> str:
 def _operation(app: Flask, endpoint: str, schemas: Any) -> dict[str, Any]:
     route = ROUTES[endpoint]
     words = (app.view_functions[endpoint].__doc__ or "").strip()
+    kinds: tuple[type[Problem], ...] = (*route.problems, Misdirected)
     problem = _content(MEDIA_TYPE, schemas["problem", "serialization"])
     media_type = "text/plain" if route.answer is str else JSON
     found: dict[str, Any] = {
@@ -142,7 +144,7 @@ def _operation(app: Flask, endpoint: str, schemas: Any) -> dict[str, Any]:
             },
             **{
                 str(int(kind.status)): {"description": kind.__doc__, **problem}
-                for kind in sorted(route.problems, key=lambda kind: kind.status)
+                for kind in sorted(kinds, key=lambda kind: kind.status)
             },
         },
     }

@@ -4,9 +4,10 @@ import orjson
 from flask import Blueprint, Response
 
 from webapp.answers import Health, Index, Ready
+from webapp.json_body import JSON
 from webapp.prediction_service import PredictionService
 from webapp.problems import NoChampion
-from webapp.routes.openapi import JSON, VERSION
+from webapp.routes.openapi import VERSION
 
 EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 NAME = "churn"

@@ -83,6 +83,7 @@ def test_a_champion_on_eight_columns_asks_for_eight(
         (b"{", JSON, 400, "not JSON"),
         (b"{}", {"Content-Type": "text/plain"}, 415, "found 'text/plain'"),
         (b"{}", {}, 415, "Content-Type: application/json"),
+        (b'{"Credit_Limit": 1, "Credit_Limit": 2}', JSON, 422, '"expected":"each key once"'),
         (b"[]", JSON, 422, "a JSON object"),
         (b'"x"', JSON, 422, "a JSON object"),
         (b'{"Credit_Limit": NaN}', JSON, 422, '"found":"nan"'),

@@ -1,0 +1,123 @@
+"""A disk that is full or takes no more files: answers go on, and what is not kept is counted."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from include.store import LocalStore
+from tests.webapp.champions import Version, publish, records
+from tests.webapp.conftest import PROJECT, Server
+from tests.webapp.load import logged_rows
+
+NO_ROOM = "answers are given but not logged"
+
+
+def fill(folder: Path) -> list[Path]:
+    """Take all room for data, then all room for files."""
+    found = [folder / "data"]
+    with pytest.raises(OSError, match="No space"), found[0].open("wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+    with pytest.raises(OSError, match="No space"):
+        for number in range(10_000):
+            found.append(folder / f"file-{number}")
+            found[-1].touch()
+    return found[:-1]
+
+
+def answered(server: Server, version: str) -> bool:
+    answer = server.http.post("/predict", json=records(1)[0], headers={"X-Churn-Source": "test"})
+    assert answer.status_code == 200
+    found: str = answer.json()["model_version"]
+    return found == version
+
+
+@pytest.mark.parametrize("small_disk", ["size=8m,nr_inodes=300"], indirect=True)
+def test_the_api_lives_with_a_disk_that_takes_nothing_more(
+    small_disk: Path,
+    server: Server,
+    server_store: LocalStore,
+    version_1: Version,
+    version_2: Version,
+) -> None:
+    names = {"TMPDIR": "tmp", "CHURN_SPOOL_DIR": "spool", "CHURN_CHAMPION_DIR": "champion"}
+    for variable, name in names.items():
+        (small_disk / name).mkdir()
+        server.environment[variable] = str(small_disk / name)
+    publish(server_store, version_1)
+    server.start()
+    assert answered(server, "1")
+    filler = fill(small_disk)
+
+    assert server.process is not None
+    server.process.send_signal(signal.SIGTTIN)  # one worker more
+    server.environment["CHURN_API_WORKERS"] = "3"
+    server.until(lambda: server.log.count("counts in memory") == 1)
+    os.kill(server.workers()[0], signal.SIGKILL)
+    server.until(server.is_whole)
+    publish(server_store, version_2)
+    server.until(lambda: answered(server, "2"))
+    server.until(lambda: answered(server, "2") and server.log.count(NO_ROOM) >= 2)
+    assert "could not keep a local copy of version 2" in server.log
+    assert server.metric("prediction_log_lost_rows_total") > 0
+    assert "keeping the prediction spool failed" not in server.log
+    server.until(lambda: "1" in {row["model_version"] for row in logged_rows(server_store)})
+
+    for path in filler:
+        path.unlink()
+    rows = len(logged_rows(server_store))
+    server.until(lambda: answered(server, "2") and len(logged_rows(server_store)) > rows)
+
+
+START_WITHOUT_ROOM = """
+import logging, os, runpy, tempfile
+from types import SimpleNamespace
+
+def full(**_):
+    raise OSError(28, "No space left on device")
+
+tempfile.mkdtemp = full
+conf = runpy.run_path("webapp/gunicorn.conf.py")
+server = SimpleNamespace(cfg=SimpleNamespace(address=[("127.0.0.1", 1)]), log=logging.getLogger())
+conf["on_starting"](server)
+from webapp.metrics import Metrics
+metrics = Metrics()
+metrics.answered(rows=5, positives=1, seconds=0.003)
+print(metrics.exposition(0).decode())
+"""
+LOG_WITHOUT_ROOM = """
+import logging.config
+from webapp import logs
+
+logging.config.dictConfig(logs.configuration("INFO"))
+for _ in range(1000):
+    logging.getLogger().error("x" * 1000)
+print("alive")
+"""
+
+
+def alone(code: str, errors: int) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        text=True,
+        check=False,
+    )
+
+
+def test_it_starts_where_no_directory_for_metrics_can_be_made() -> None:
+    done = alone(START_WITHOUT_ROOM, subprocess.PIPE)
+    assert "prediction_requests_total 5.0" in done.stdout, done.stderr
+    assert "no room in TMPDIR: /metrics tells only of the worker that answers" in done.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_a_log_that_takes_no_more_stops_nobody() -> None:
+    with open("/dev/full", "w") as full:
+        assert alone(LOG_WITHOUT_ROOM, full.fileno()).stdout == "alive\n"
