@@ -15,6 +15,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from include.addresses import bare_host
 from include.errors import ConfigurationError
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -88,6 +89,11 @@ class Settings(BaseSettings):
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         default=(), description="comma-separated API keys; list two while rotating"
     )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="comma-separated names, beside loopback's own, by which services that ask for "
+        "no key or password may be called",
+    )
     id_key: SecretStr | None = Field(
         default=None, description="keys the HMAC that stands for a customer's id in logs"
     )
@@ -134,12 +140,19 @@ class Settings(BaseSettings):
         default="", description="commit of this code, where no git checkout is there to ask"
     )
 
-    @field_validator("api_keys", mode="before")
+    @field_validator("api_keys", "allowed_hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _bare(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(map(bare_host, names)):
+            raise ValueError("each must be a host's name such as churn.example.org")
+        return tuple(map(bare_host, names))
 
     @field_validator(
         *("var_dir", "spool_dir", "champion_dir", "tracking_uri", "id_key", "dashboard_secret"),

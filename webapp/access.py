@@ -1,4 +1,4 @@
-"""Who may ask, and how often: API keys and the rate limit."""
+"""Who may ask, and how often: API keys, the names that requests call, and the rate limit."""
 
 import hashlib
 import hmac
@@ -10,11 +10,12 @@ from urllib.parse import urlsplit
 
 from flask import Flask, Request, Response, request
 from pydantic import SecretStr
+from werkzeug.exceptions import BadRequest
 
-from include.addresses import is_loopback
+from include.addresses import is_loopback, is_own_name
 from include.errors import ConfigurationError
 from include.settings import Settings
-from webapp.problems import TooManyRequests, Unauthorized, answer_problem
+from webapp.problems import Misdirected, TooManyRequests, Unauthorized, answer_problem
 
 STORAGES = ("memory", "redis", "rediss")
 STORAGE_SECONDS = 0.5  # to wait for Redis: an answer waits with it
@@ -22,10 +23,12 @@ OPEN_ENDPOINTS = frozenset({"status.health", "status.ready", "status.metrics"})
 
 
 def register(app: Flask, settings: Settings) -> None:
-    """Check each request's key, and count it against the rate limit."""
+    """Check each request's key or the host it calls, and count it against the rate limit."""
     refuse_open_door(settings, settings.api_host)
     if settings.api_keys:
         _require_key(app, settings.api_keys)
+    else:
+        _require_own_name(app, settings.allowed_hosts)
     if settings.rate_limit:
         _limit(app, settings)
 
@@ -62,6 +65,22 @@ def _require_key(app: Flask, keys: Sequence[SecretStr]) -> None:
                 "this route wants an API key: Authorization: Bearer <key>, or X-API-Key: <key>",
                 WWW_Authenticate="Bearer",
             )
+
+
+def _require_own_name(app: Flask, others: tuple[str, ...]) -> None:
+    """Refuse what calls another host; probes, too, for they come from this machine by its name."""
+
+    @app.before_request
+    def _check() -> None:
+        host = request.environ.get("HTTP_HOST")
+        if not host:
+            raise BadRequest("the request names no host: expected Host: localhost or 127.0.0.1")
+        target = request.environ.get("RAW_URI", "/")  # may name a host itself, as for a proxy
+        called = [host]
+        if not target.startswith(("/", "*")):
+            called.append((target.partition("://")[2] or target).split("/")[0])
+        if not all(is_own_name(each, others) for each in called):
+            raise Misdirected(called)
 
 
 def _limit(app: Flask, settings: Settings) -> None:

@@ -6,6 +6,7 @@ Problem
 ├── Unauthorized         401
 ├── TooLarge             413
 ├── UnsupportedMedia     415
+├── Misdirected          421
 ├── Unprocessable        422  lists every fault
 ├── TooManyRequests      429
 ├── Unexplained          501
@@ -23,7 +24,7 @@ import orjson
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from include.contract import Fault
+from include.contract import Fault, describe
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +80,18 @@ class UnsupportedMedia(Problem):
     """The body does not say that it is JSON."""
 
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+
+
+class Misdirected(Problem):
+    """A request for another host than this one, where no key is asked for."""
+
+    status = HTTPStatus.MISDIRECTED_REQUEST
+
+    def __init__(self, called: Sequence[str]) -> None:
+        super().__init__(
+            "without CHURN_API_KEYS the service answers to localhost, to loopback addresses and to "
+            f"the names in CHURN_ALLOWED_HOSTS, found {' and '.join(map(describe, called))}"
+        )
 
 
 class TooManyRequests(Problem):

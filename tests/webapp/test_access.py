@@ -10,7 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from include.errors import ConfigurationError
-from include.settings import Settings
+from include.settings import Settings, load_settings
 from include.store import LocalStore
 from tests.ports import free_ports
 from tests.webapp.champions import Version, publish
@@ -83,6 +83,76 @@ def test_any_other_address_does(address: str) -> None:
     with pytest.raises(ConfigurationError, match="CHURN_API_KEYS is empty"):
         refuse_open_door(Settings(), address)
     refuse_open_door(Settings(api_keys=("k",)), address)
+
+
+OWN = ["localhost", "LOCALHOST:8000", "localhost.", "app.localhost", "127.0.0.1:9", "127.9.9.9"]
+OWN += ["[::1]", "[::1]:8000", "[0:0:0:0:0:0:0:1]", "churn.example.org", "Churn.Example.org.:443"]
+FOREIGN = ["evil.example", "evil.example:8000", "localhost.evil.example", "127.0.0.1.evil.example"]
+FOREIGN += [
+    "xlocalhost",
+    "10.0.0.1",
+    "0.0.0.0",
+    "[::]",
+    "[::2]",
+    "::1",
+    "localhost:80:80",
+    "[::1]x",
+]
+FOREIGN += ["localhost@evil.example", "localhost,evil.example", "evil.example, localhost", "a b"]
+FOREIGN += ["localhost..", "localhost:x", "localhost/", "http://localhost", ".", "\xb9\xb27.0.0.1"]
+
+
+@pytest.fixture
+def open_to_all(settings: Settings, version_1: Version) -> FlaskClient:
+    return guarded(settings, version_1, allowed_hosts="churn.example.org")
+
+
+def test_without_keys_it_answers_to_its_own_names(
+    open_to_all: FlaskClient, record: dict[str, Any]
+) -> None:
+    for host in OWN:
+        answer = open_to_all.post("/predict", json=record, headers={"Host": host})
+        assert answer.status_code == 200, host
+
+
+@pytest.mark.parametrize("path", ["/predict", "/health", "/metrics", "/nowhere"])
+def test_and_to_no_other(open_to_all: FlaskClient, path: str) -> None:
+    for host in FOREIGN:
+        answer = open_to_all.open(path, environ_overrides={"HTTP_HOST": host})
+        assert answer.status_code == 421 and answer.content_type == "application/problem+json"
+        detail = answer.get_json(force=True)["detail"]
+        assert "CHURN_ALLOWED_HOSTS" in detail and detail.endswith(f"found {host!r}")
+
+
+@pytest.mark.parametrize(
+    ("host", "target", "status"),
+    [
+        ("localhost", "http://localhost:8000/health", 200),
+        ("localhost", "http://evil.example/health", 421),
+        ("evil.example", "http://localhost/health", 421),
+        ("localhost", "evil.example:443", 421),
+        ("localhost", "*", 200),
+        ("localhost", "//evil.example/", 200),  # a path
+        ("", "/health", 400),
+    ],
+)
+def test_a_host_in_the_request_line_is_called_too(
+    open_to_all: FlaskClient, host: str, target: str, status: int
+) -> None:
+    environ = {"HTTP_HOST": host, "RAW_URI": target}
+    assert open_to_all.get("/health", environ_overrides=environ).status_code == status
+
+
+def test_where_a_key_is_asked_for_any_name_will_do(locked: FlaskClient) -> None:
+    headers = {"Host": "evil.example", "X-API-Key": "new"}
+    assert locked.get("/model", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["http://churn.example.org", "a b", "*", "churn.example.org/x"])
+def test_an_allowed_host_is_a_name(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("CHURN_ALLOWED_HOSTS", f"localhost,{name}")
+    with pytest.raises(ConfigurationError, match="CHURN_ALLOWED_HOSTS: .*a host's name such as"):
+        load_settings()
 
 
 def test_each_key_has_its_own_limit(

@@ -17,7 +17,7 @@ from tests.webapp.champions import Version, publish, records
 from tests.webapp.conftest import GUNICORN, Server, body, loopback_port
 
 REQUEST_SECONDS = 2.0
-PREDICT = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+PREDICT = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 KEY = b"X-API-Key: k\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
 MIB_15 = 15 * 2**20
@@ -107,7 +107,7 @@ def test_bodies_without_a_key_take_no_memory(locked: Server) -> None:
 @pytest.mark.parametrize(
     ("unending", "reads"),
     [
-        (b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n" * 1000, True),
+        (b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n" * 1000, True),
         (PREDICT + CHUNKED + b"1\r\n \r\n" * 10_000, False),
         (PREDICT + KEY + CHUNKED + b"1\r\n \r\n" * 10_000, False),
         (PREDICT + KEY + b"Content-Length: %d\r\n\r\n" % MIB_15 + b" " * 100_000, False),

@@ -40,7 +40,12 @@ def request_of(data: bytes, *headers: bytes) -> bytes:
 
 
 def start(path: bytes, *headers: bytes) -> bytes:
-    lines = [b"POST %s HTTP/1.1" % path, b"Host: x", b"Content-Type: application/json", *headers]
+    lines = [
+        b"POST %s HTTP/1.1" % path,
+        b"Host: localhost",
+        b"Content-Type: application/json",
+        *headers,
+    ]
     return b"\r\n".join(lines) + b"\r\n\r\n"
 
 
@@ -50,8 +55,12 @@ MALFORMED = {
     b"\x16\x03\x01\x00\xff" * 20 + b"\r\n\r\n": b"400",
     b"GET / HTTP/9.9\r\n\r\n": b"400",
     b"GET / HTTP/1.1\r\nHost x\r\n\r\n": b"400",
-    b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n": b"400",
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: y\r\n\r\n": b"400",
     b"GET / HTTP/1.1\nHost: x\n\n": b"400",
+    b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n": b"400",
+    b"GET / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n": b"421",
+    b"GET http://evil.example/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n": b"421",
+    b"CONNECT evil.example:443 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n": b"421",
     b"GET / HTTP/1.1\r\nA: b\r\n c\r\n\r\n": b"400",
     b"GET / HTTP/1.1\r\nA: " + b"a" * 9000 + b"\r\n\r\n": b"431",
     b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\n\r\n": b"400",
@@ -70,7 +79,7 @@ MALFORMED = {
     start(b"/predict", CHUNKED) + b"zz\r\n\r\n": b"400",
     start(b"/predict", CHUNKED) + b"5\r\nhelloworld\r\n": b"400",
     start(b"/predict", b"Content-Length: 99") + b"{}": b"400",
-    b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n": b"415",
+    b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n\r\n": b"415",
 }
 
 
@@ -78,7 +87,7 @@ MALFORMED = {
 def test_malformed_http_is_refused_and_what_follows_is_no_request(
     quiet: Server, data: bytes
 ) -> None:
-    answer = exchange(quiet, data + b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+    answer = exchange(quiet, data + b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 " + MALFORMED[data]), answer[:200]
     assert b"HTTP/1.1 200" not in answer
 

@@ -16,6 +16,7 @@ from include.contract import (
 from webapp import answers
 from webapp.problems import (
     MEDIA_TYPE,
+    Misdirected,
     NoChampion,
     NotJson,
     Problem,
@@ -128,6 +129,7 @@ def _method(rule: Any) -> str:
 def _operation(app: Flask, endpoint: str, schemas: Any) -> dict[str, Any]:
     route = ROUTES[endpoint]
     words = (app.view_functions[endpoint].__doc__ or "").strip()
+    kinds: tuple[type[Problem], ...] = (*route.problems, Misdirected)
     problem = _content(MEDIA_TYPE, schemas["problem", "serialization"])
     media_type = "text/plain" if route.answer is str else JSON
     found: dict[str, Any] = {
@@ -142,7 +144,7 @@ def _operation(app: Flask, endpoint: str, schemas: Any) -> dict[str, Any]:
             },
             **{
                 str(int(kind.status)): {"description": kind.__doc__, **problem}
-                for kind in sorted(route.problems, key=lambda kind: kind.status)
+                for kind in sorted(kinds, key=lambda kind: kind.status)
             },
         },
     }
