@@ -117,9 +117,13 @@
     },
 
     /* One part after the other: the answer to one is what asks for the next. */
-    nextPart(progress) {
-      if (!progress || progress.done >= progress.total || progress.fault) return;
-      window.dash_clientside.set_props("upload-step", { data: progress });
+    nextPart(progress, current) {
+      if (!progress) return;
+      if (!current || progress.token !== current.token) {  // another file has come since
+        window.dash_clientside.set_props("upload-progress", { children: "" });
+      } else if (!progress.fault && progress.done < progress.total) {
+        window.dash_clientside.set_props("upload-step", { data: progress });
+      }
     },
 
     /* A page whose whole state is one small object keeps it in the URL. */
@@ -153,6 +157,30 @@
     },
   };
   window.dash_clientside = Object.assign({}, window.dash_clientside, { churn });
+
+  /* A file over the limit never leaves the browser: Dash drops it without a word. */
+  const tellSize = (event) => {
+    const room = event.target.closest && event.target.closest("#upload-room");
+    const [file] = (room && (event.dataTransfer || event.target).files) || [];
+    if (!file || file.size <= Number(room.dataset.bytesMax)) return;
+    const [found, most] = [file.size, Number(room.dataset.bytesMax)].map((n) => n.toLocaleString("en-US"));
+    const told = `${file.name} has ${found} bytes, at most ${most} are read: split it.`;
+    window.dash_clientside.set_props("upload-preview", { children: {
+      namespace: "dash_mantine_components", type: "Alert",
+      props: { children: told, color: "orange", variant: "light" },
+    } });
+    window.dash_clientside.set_props("upload-state", { data: null });
+    window.dash_clientside.set_props("upload-progress", { children: "" });
+  };
+  document.addEventListener("change", tellSize, true);
+  document.addEventListener("drop", tellSize, true);
+
+  /* Where the session has ended, the page does so too. */
+  const ask = window.fetch;
+  window.fetch = (...given) => ask(...given).then((answer) => {
+    if (answer.status === 401) window.location.reload();
+    return answer;
+  });
 
   /* The upload's own input has no name that a screen reader could say. */
   new MutationObserver(() => {
