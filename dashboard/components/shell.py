@@ -148,7 +148,10 @@ def _asked_for() -> dict[str, str]:
 
     Who knows it can send page and frame together: one question less until the first rows are there.
     """
-    split = urlsplit(request.referrer or "")
+    try:
+        split = urlsplit(request.referrer or "")
+    except ValueError:  # no address at all
+        return {}
     if split.netloc != request.host:
         return {}
     return {"pathname": split.path, "search": f"?{split.query}" if split.query else ""}

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dash_mantine_components as dmc
-from dash import ALL, Dash, Input, Output, State, dcc, html, no_update
+from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
 from dash.development.base_component import Component
+from pydantic import FiniteFloat
 
 from dashboard.components.states import error_text
 from dashboard.data.champions import TypicalValue
@@ -161,22 +162,21 @@ def register(app: Dash, sources: Sources) -> None:
     @app.callback(
         Output("what-if-answer", "children"),
         Input({"type": "what-if", "name": ALL}, "value"),
-        State({"type": "what-if", "name": ALL}, "id"),
         State("what-if-record", "data"),
         State("what-if-integers", "data"),
         State("now-probability", "data"),
         prevent_initial_call=True,
     )
     def answer(
-        values: Sequence[Any],
-        names: Sequence[Mapping[str, str]],
+        values: Sequence[FiniteFloat | None],
         record: dict[str, Any] | None,
         integers: Sequence[str] | None,
-        before: float | None,
+        before: FiniteFloat | None,
     ) -> Any:
         if not values or record is None:
             return no_update
-        changes = {each["name"]: value for each, value in zip(names, values, strict=True)}
+        moved = zip(ctx.inputs_list[0], values, strict=True)  # each value beside its own name
+        changes = {slider["id"]["name"]: value for slider, value in moved}
         asked = changed_record(record, changes, integers or ())
         try:
             found = sources.api.predict(asked, source="what-if")
