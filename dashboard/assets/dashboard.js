@@ -158,28 +158,33 @@
   };
   window.dash_clientside = Object.assign({}, window.dash_clientside, { churn });
 
-  /* A file over the limit never leaves the browser: Dash drops it without a word. */
-  const tellSize = (event) => {
+  /* The upload as somebody hands it a file: what the last one left goes, and a file over the limit,
+     which Dash drops without a word, is told of. */
+  const beginUpload = (event) => {
     const room = event.target.closest && event.target.closest("#upload-room");
     const [file] = (room && (event.dataTransfer || event.target).files) || [];
-    if (!file || file.size <= Number(room.dataset.bytesMax)) return;
-    const [found, most] = [file.size, Number(room.dataset.bytesMax)].map((n) => n.toLocaleString("en-US"));
-    const told = `${file.name} has ${found} bytes, at most ${most} are read: split it.`;
-    window.dash_clientside.set_props("upload-preview", { children: {
-      namespace: "dash_mantine_components", type: "Alert",
-      props: { children: told, color: "orange", variant: "light" },
-    } });
-    window.dash_clientside.set_props("upload-state", { data: null });
-    window.dash_clientside.set_props("upload-progress", { children: "" });
+    if (!file) return;
+    const most = Number(room.dataset.bytesMax);
+    const numbers = [file.size, most].map((bytes) => bytes.toLocaleString("en-US"));
+    const told = file.size <= most ? { children: "Reading the file …", color: "gray" } : {
+      children: `${file.name} has ${numbers[0]} bytes, at most ${numbers[1]} are read: split it.`,
+      color: "orange",
+    };
+    const alert = { namespace: "dash_mantine_components", type: "Alert", props: { ...told, variant: "light" } };
+    Object.entries({ "upload-preview": { children: alert }, "upload-state": { data: null },
+      "upload-progress": { children: "" } }).forEach(([id, props]) => window.dash_clientside.set_props(id, props));
+    // Or the same file, chosen again, would be no change.
+    if (event.type === "change") setTimeout(() => { event.target.value = ""; });
   };
-  document.addEventListener("change", tellSize, true);
-  document.addEventListener("drop", tellSize, true);
+  document.addEventListener("change", beginUpload, true);
+  document.addEventListener("drop", beginUpload, true);
 
   /* Where the session has ended, the page does so too. */
   const ask = window.fetch;
   window.fetch = (...given) => ask(...given).then((answer) => {
-    if (answer.status === 401) window.location.reload();
-    return answer;
+    if (answer.status !== 401) return answer;
+    window.location.reload();
+    return new Promise(() => {});  // nobody waits for what the page that goes asked for
   });
 
   /* The upload's own input has no name that a screen reader could say. */
