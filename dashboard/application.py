@@ -54,6 +54,9 @@ def create_application(settings: Settings | None = None) -> LeanDash:
     headers.register(server, app.csp_hashes())
     browser_files.register(server)
 
+    with server.test_request_context():
+        app.index()  # Dash knows no script before, and another worker may send the page
+
     @server.get("/health")
     def health() -> dict[str, str]:
         """That the process lives."""
