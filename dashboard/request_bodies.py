@@ -105,7 +105,7 @@ def _check(body: CallbackBody, callbacks: Mapping[str, Any]) -> None:
         if len(given) != len(expected) or not all(map(_fits, given, expected)):
             raise BadRequest(f"the {name} are not those of {body.output[:200]!r}: {ADVICE}")
     names = {f"{_text(each.id)}.{each.property}" for each in _each(body.inputs)}
-    if not names.issuperset(body.changedPropIds):
+    if not names.issuperset(map(_without_spaces, body.changedPropIds)):
         raise BadRequest(f"changedPropIds names what is no input: {ADVICE}")
 
 
@@ -131,7 +131,15 @@ def _each(given: Sequence[Property | list[Property]]) -> Iterator[Property]:
 
 
 def _text(name: str | dict[str, str]) -> str:
-    """An id as Dash writes it in a property's name."""
-    return (
-        name if isinstance(name, str) else json.dumps(name, separators=(",", ":"), sort_keys=True)
-    )
+    """An id as it stands in a property's name."""
+    if isinstance(name, str):
+        return name
+    return json.dumps(name, separators=(",", ":"), sort_keys=True)
+
+
+def _without_spaces(changed: str) -> str:
+    name, _, property_name = changed.rpartition(".")
+    try:
+        return f"{_text(json.loads(name))}.{property_name}"
+    except (ValueError, RecursionError):  # no pattern's
+        return changed

@@ -158,20 +158,24 @@
   };
   window.dash_clientside = Object.assign({}, window.dash_clientside, { churn });
 
-  /* The upload as somebody hands it a file: what the last one left goes, and a file over the limit,
-     which Dash drops without a word, is told of. */
+  /* The upload as somebody hands it a file: what the last one left goes, and a file over the limit
+     goes no further, for Dash would read the whole of it. */
   const beginUpload = (event) => {
-    const room = event.target.closest && event.target.closest("#upload-room");
+    const room = event.target.closest && event.target.closest("#upload");
     const [file] = (room && (event.dataTransfer || event.target).files) || [];
     if (!file) return;
-    const most = Number(room.dataset.bytesMax);
+    const most = Number(room.querySelector("[data-bytes-max]").dataset.bytesMax);
     const numbers = [file.size, most].map((bytes) => bytes.toLocaleString("en-US"));
-    const told = file.size <= most ? { children: "Reading the file …", color: "gray" } : {
-      children: `${file.name} has ${numbers[0]} bytes, at most ${numbers[1]} are read: split it.`,
-      color: "orange",
-    };
-    const alert = { namespace: "dash_mantine_components", type: "Alert", props: { ...told, variant: "light" } };
-    Object.entries({ "upload-preview": { children: alert }, "upload-state": { data: null },
+    let told = "";
+    if (file.size > most) {
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      told = { namespace: "dash_mantine_components", type: "Alert", props: {
+        children: `${file.name} has ${numbers[0]} bytes, at most ${numbers[1]} are read: split it.`,
+        color: "orange", variant: "light",
+      } };
+    }
+    Object.entries({ "upload-preview": { children: told }, "upload-state": { data: null },
       "upload-progress": { children: "" } }).forEach(([id, props]) => window.dash_clientside.set_props(id, props));
     // Or the same file, chosen again, would be no change.
     if (event.type === "change") setTimeout(() => { event.target.value = ""; });

@@ -34,10 +34,11 @@ def create_upload() -> Component:
             [
                 html.Strong("Drop a CSV file here, or press to choose one"),
                 dmc.Text(LIMITS, size="sm", c="dimmed"),
-            ]
+            ],
+            **{"data-bytes-max": SCORED_BYTES_MAX},
         ),
         id="upload",
-        max_size=SCORED_BYTES_MAX,  # Dash drops a longer file in silence: dashboard.js says why
+        max_size=-1,  # what Dash refuses it drops in silence: dashboard.js says why instead
         className="upload",
         className_active="upload",
     )
@@ -51,7 +52,8 @@ def create_upload() -> Component:
                     size="sm",
                     w="fit-content",
                 ),
-                html.Div(drop, id="upload-room", **{"data-bytes-max": SCORED_BYTES_MAX}),
+                drop,
+                html.Div(id="upload-reading", **{"aria-live": "polite"}),
                 html.Div(id="upload-preview", **{"aria-live": "polite"}),
                 html.Div(id="upload-progress", **{"aria-live": "polite"}),
                 dcc.Store(id="upload-state"),
@@ -70,8 +72,9 @@ def create_preview(name: str, upload: Upload, token: str | None) -> Component:
         else None
     )
     count = len(upload.records)
+    told = f"{count:,} rows, the first {min(count, PREVIEW_ROWS)}:" if count else "no whole row"
     parts = [
-        dmc.Text(f"{name}: {count:,} rows, the first {min(count, PREVIEW_ROWS)}:", fw=600),
+        dmc.Text(f"{name}: {told}", fw=600, style={"overflowWrap": "anywhere"}),
         ignored,
         _create_table(upload.records[:PREVIEW_ROWS]) if count else None,
     ]
@@ -89,11 +92,13 @@ def create_faults(upload: Upload) -> Component:
         for fault in faults[:FAULTS_SHOWN]
     ]
     rows = len({fault.row for fault in faults})
-    within = f"{rows:,} rows" if len(faults) == count else f"more than {rows:,} rows"
+    within = "1 row" if rows == 1 else f"{rows:,} rows"
+    within = within if len(faults) == count else f"more than {within}"
     more = f" The first {FAULTS_SHOWN} are shown." if count > FAULTS_SHOWN else ""
     told = (
-        f"{count:,} values in {within} are not right, so nothing was scored. Correct them and "
-        f"upload the file again.{more}"
+        f"{'1 value' if count == 1 else f'{count:,} values'} in {within} "
+        f"{'is' if count == 1 else 'are'} not right, so nothing was scored. Correct the file and "
+        f"upload it again.{more}"
     )
     names = ("Row", "Column", "Expected", "Found")
     table = create_table(names, shown, "Faults", id="upload-faults")
@@ -156,6 +161,7 @@ def _register_reading(app: Dash, sources: Sources) -> None:
         Input("upload", "contents"),
         State("upload", "filename"),
         prevent_initial_call=True,
+        running=[(Output("upload-reading", "children"), "Reading the file …", "")],
     )
     def read_file(contents: str | None, name: str | None) -> Any:
         if contents is None:
@@ -164,7 +170,7 @@ def _register_reading(app: Dash, sources: Sources) -> None:
             upload = uploads.read_upload(uploads.decode(contents), sources.serving_contract())
             token = None if upload.faults else uploads.keep(var_dir, upload)
         except ChurnError as error:
-            return create_failure(error), None, "", None
+            return create_failure(error, title="This file was not taken"), None, "", None
         state = {"token": token, "done": 0, "total": len(upload.records)}
         return create_preview(name or "the file", upload, token), state, "", None
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dash_mantine_components as dmc
-from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
+from dash import ALL, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
-from pydantic import FiniteFloat
+from pydantic import BaseModel, FiniteFloat
 
 from dashboard.components.states import error_text
 from dashboard.data.champions import TypicalValue
@@ -26,6 +26,12 @@ CHANGEABLE = (
     "Credit_Limit",
 )
 STEPS = 100
+
+
+class SliderName(BaseModel):
+    """Which feature a slider moves."""
+
+    name: str
 
 
 def create_what_if(
@@ -162,6 +168,7 @@ def register(app: Dash, sources: Sources) -> None:
     @app.callback(
         Output("what-if-answer", "children"),
         Input({"type": "what-if", "name": ALL}, "value"),
+        State({"type": "what-if", "name": ALL}, "id"),
         State("what-if-record", "data"),
         State("what-if-integers", "data"),
         State("now-probability", "data"),
@@ -169,14 +176,14 @@ def register(app: Dash, sources: Sources) -> None:
     )
     def answer(
         values: Sequence[FiniteFloat | None],
+        names: Sequence[SliderName],
         record: dict[str, Any] | None,
         integers: Sequence[str] | None,
         before: FiniteFloat | None,
     ) -> Any:
-        if not values or record is None:
+        if record is None or not len(values) == len(names) > 0:
             return no_update
-        moved = zip(ctx.inputs_list[0], values, strict=True)  # each value beside its own name
-        changes = {slider["id"]["name"]: value for slider, value in moved}
+        changes = {each.name: value for each, value in zip(names, values, strict=True)}
         asked = changed_record(record, changes, integers or ())
         try:
             found = sources.api.predict(asked, source="what-if")

@@ -168,6 +168,7 @@ def test_a_refusal_says_what_to_do(app: Dash, client: FlaskClient) -> None:
         ("/_dash-component-suites/dash/../../etc/passwd", 404),
         ("/_dash-component-suites/dash_ag_grid/none.js", 404),
         ("/assets/none.css", 404),
+        ("/_reload-hash", 200),
         ("/assets/%00", 404),
         ("/drift/report/%00", 404),
         ("/score/result/..csv", 404),
