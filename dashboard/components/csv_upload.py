@@ -88,7 +88,7 @@ def create_faults(upload: Upload) -> Component:
     """Every fault by its row in the file."""
     faults, count = upload.faults, upload.faults_found
     shown = [
-        (f"{fault.row:,}", fault.column, fault.expected, fault.found)
+        (f"{fault.row:,}", fault.column or "the whole row", fault.expected, fault.found)
         for fault in faults[:FAULTS_SHOWN]
     ]
     rows = len({fault.row for fault in faults})
