@@ -4,14 +4,17 @@ import gzip
 import json
 import os
 import tarfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from infra.compose.backup import DUMPS, FORMAT, _save, sha256_of, write_tar
 from infra.compose.command import ENVIRONMENT, Compose, ComposeError
 from infra.compose.restore import LOAD, _load, check, unpacked
-from infra.compose.up import state
+from infra.compose.up import has_champion, state
 
 
 @pytest.fixture
@@ -141,3 +144,17 @@ def test_half_a_dump_is_an_error(
     _, script = DUMPS["customers.sql.gz"]
     with pytest.raises(ComposeError, match="ended with code 3"):
         _save(compose, tmp_path / "dump.gz", "exec", "-T", "mysql", "bash", "-c", script)
+
+
+@pytest.mark.parametrize(("loaded", "told"), [("1.0", True), ("0.0", False)])
+def test_ready_means_that_every_worker_has_a_champion(
+    loaded: str, told: bool, compose: Compose, tmp_path: Path
+) -> None:
+    (tmp_path / "metrics").write_text(f"# TYPE model_loaded gauge\nmodel_loaded {loaded}\n")
+    handler = partial(SimpleHTTPRequestHandler, directory=tmp_path)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        compose.env_file.write_text(f"CHURN_API_PORT={server.server_port}\n")
+        assert has_champion(compose) is told
+        server.shutdown()
+    assert not has_champion(compose)
