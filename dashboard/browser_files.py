@@ -10,7 +10,8 @@ from dash import Dash
 from dash.fingerprint import build_fingerprint, check_fingerprint
 from flask import Flask, Response, request
 from flask_compress import Compress
-from pydantic import validate_call
+
+from dashboard.request_bodies import checked
 
 SUITES, ASSETS = "/_dash-component-suites/", "/assets/"
 # Dash always sends its old table along; no page has one.
@@ -35,7 +36,7 @@ class LeanDash(Dash):  # type: ignore[misc]
     def callback(self, *outputs_and_inputs: Any, **more: Any) -> Callable[[Any], Any]:
         """As Dash's, for a function whose annotations say what a browser may send it."""
         register: Callable[[Any], Any] = super().callback(*outputs_and_inputs, **more)
-        return lambda function: register(validate_call(function))
+        return lambda function: register(checked(function))
 
     def interpolate_index(self, scripts: str = "", **parts: Any) -> str:
         """The page that loads everything else."""

@@ -2,13 +2,14 @@
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import wraps
 from typing import Any
 
 from dash import Dash
 from dash.exceptions import DependencyException
 from flask import Flask, Response, request
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, validate_call
 from werkzeug.exceptions import BadRequest, LengthRequired, RequestEntityTooLarge
 
 from include.customers.csv_file import SCORED_BYTES_MAX
@@ -59,8 +60,7 @@ class CallbackBody(BaseModel):
 def refuse_odd_bodies(app: Dash) -> None:
     """Answer 400 to what no page of this dashboard sends, and 404 for files that it does not have.
 
-    Dash itself would fail over them. What a callback is given is checked by its annotations:
-    LeanDash.callback.
+    Dash itself would fail over them.
     """
     server: Flask = app.server
 
@@ -69,22 +69,41 @@ def refuse_odd_bodies(app: Dash) -> None:
         if request.path == CALLBACKS and request.method == "POST":
             _check(_read_body(), app.callback_map)
 
-    @server.errorhandler(ValidationError)
-    def _odd_values(error: ValidationError) -> Response:
-        faults = error.errors(include_url=False, include_input=False, include_context=False)
-        told = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in faults[:5])
-        told = f"{error.title.rpartition('.')[2]} got {told}".encode(errors="replace").decode()
-        logger.warning("a callback was given what no page sends: %s", told)
-        return Response(f"{told}: {ADVICE}", 400, content_type=PLAIN)
-
     @server.errorhandler(DependencyException)
     def _unknown_file(_error: DependencyException) -> Response:
         return Response("there is no such file", 404, content_type=PLAIN)
 
 
+def checked(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A callback that answers 400 to values which its annotations exclude."""
+    guarded = validate_call(function)
+
+    @wraps(function)
+    def call(*given: Any) -> Any:
+        try:
+            return guarded(*given)
+        except ValidationError as error:
+            if error.title != function.__qualname__:  # a fault of what the callback does
+                raise
+            raise _odd(error, function.__name__) from error
+
+    return call
+
+
+def _odd(error: ValidationError, name: str) -> BadRequest:
+    """What was wrong, without the values, which may be a customer's."""
+    faults = error.errors(include_url=False, include_input=False, include_context=False)[:5]
+    told = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in faults)
+    told = f"{name} got {told}".encode(errors="replace").decode()
+    logger.warning("a callback was given what no page sends: %s", told)
+    return BadRequest(f"{told}: {ADVICE}")
+
+
 def _read_body() -> CallbackBody:
     try:
         return CallbackBody.model_validate(request.get_json())
+    except ValidationError as error:
+        raise _odd(error, "Dash") from error
     except RecursionError as error:
         raise BadRequest("the body is nested too deeply") from error
 

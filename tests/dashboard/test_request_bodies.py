@@ -10,8 +10,10 @@ import pytest
 import sqlalchemy as sa
 from dash import Dash
 from flask.testing import FlaskClient
+from pydantic import ValidationError
+from werkzeug.exceptions import BadRequest
 
-from dashboard.request_bodies import CALLBACKS
+from dashboard.request_bodies import CALLBACKS, CallbackBody, checked
 
 ODD = (None, True, -1, 10**30, 1.5, "", "x", [], [None], [[]], {}, {"a": {"b": []}}, "\ud800")
 # What looks right from afar: to the grid, the list's state, an upload, the figures of a minute.
@@ -159,6 +161,17 @@ def test_a_refusal_says_what_to_do(app: Dash, client: FlaskClient) -> None:
     text = client.post(CALLBACKS, json=body).text
     assert "show_page got 0: Input should be a valid string" in text
     assert "load the page again and repeat what you did" in text
+
+
+def test_a_fault_of_our_own_is_none_of_the_body() -> None:
+    @checked
+    def read_state(_state: str) -> None:
+        CallbackBody.model_validate({})
+
+    with pytest.raises(ValidationError, match="CallbackBody"):
+        read_state("x")
+    with pytest.raises(BadRequest, match="read_state got 0: Input should be a valid string"):
+        read_state(7)
 
 
 @pytest.mark.parametrize(
