@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dashboard import browser_files, downloads, headers, sign_in
+from dashboard import browser_files, downloads, headers, request_bodies, sign_in
 from dashboard.browser_files import LeanDash
 from dashboard.components import shell
 from dashboard.data.sources import open_sources
@@ -38,7 +38,9 @@ def create_application(settings: Settings | None = None) -> LeanDash:
     server: Flask = app.server
     server.extensions["churn"] = sources
     server.template_folder = str(FOLDER / "templates")
+    request_bodies.limit_size(server)
     sign_in.register(server, settings)
+    request_bodies.refuse_odd_bodies(app)
     downloads.register(server, sources)
     pages = (customers, score, model, drift, service)
     shell.register(
@@ -51,6 +53,9 @@ def create_application(settings: Settings | None = None) -> LeanDash:
         page.register(app, sources)
     headers.register(server, app.csp_hashes())
     browser_files.register(server)
+
+    with server.test_request_context():
+        app.index()  # Dash knows no script before, and another worker may send the page
 
     @server.get("/health")
     def health() -> dict[str, str]:

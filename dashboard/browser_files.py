@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Callable
 from typing import Any
 
 import dash_ag_grid
@@ -9,6 +10,8 @@ from dash import Dash
 from dash.fingerprint import build_fingerprint, check_fingerprint
 from flask import Flask, Response, request
 from flask_compress import Compress
+
+from dashboard.request_bodies import checked
 
 SUITES, ASSETS = "/_dash-component-suites/", "/assets/"
 # Dash always sends its old table along; no page has one.
@@ -28,7 +31,12 @@ YEAR_SECONDS = 365 * 24 * 3600
 
 
 class LeanDash(Dash):  # type: ignore[misc]
-    """Dash, with the scripts that these pages use."""
+    """Dash, with the scripts that these pages use, and callbacks that check what they get."""
+
+    def callback(self, *outputs_and_inputs: Any, **more: Any) -> Callable[[Any], Any]:
+        """As Dash's, for a function whose annotations say what a browser may send it."""
+        register: Callable[[Any], Any] = super().callback(*outputs_and_inputs, **more)
+        return lambda function: register(checked(function))
 
     def interpolate_index(self, scripts: str = "", **parts: Any) -> str:
         """The page that loads everything else."""

@@ -10,6 +10,7 @@ from dashboard.data.call_list import CallList
 from dashboard.data.campaign import campaign_csv
 from dashboard.data.list_view import ListView
 from dashboard.data.sources import Sources
+from dashboard.data.uploads import UploadGone
 from dashboard.headers import REPORT_POLICY
 from include.errors import ChurnError
 
@@ -42,8 +43,9 @@ def register(server: Flask, sources: Sources) -> None:
     @server.get("/score/result/<token>.csv")
     def result_file(token: str) -> Response:
         """The scored rows of an upload."""
-        found = uploads.read_result(sources.settings.var_dir, token)
-        if found is None:
+        try:
+            found = uploads.read_result(sources.settings.var_dir, token)
+        except UploadGone:
             abort(404, "this result is gone: results are kept for a day")
         return _attachment(found, "scored-customers.csv")
 

@@ -1,48 +1,41 @@
-"""Who may look: a password or an API key, once for each browser; the API key itself stays here."""
+"""Who may look: a password, or an API key where no password is set, once for each browser."""
 
-import hashlib
-import hmac
-import time
-from collections import deque
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-from flask import Flask, Response, redirect, render_template, request, session
+from flask import Flask, Response, redirect, render_template, request
+from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wrappers import Response as AnyResponse
 
-from include.addresses import is_loopback
+from dashboard.guesses import BrowserCookie, Guesses, TooManyGuesses
+from dashboard.kept_files import DiskError
+from dashboard.sessions import Sessions
+from include.addresses import is_loopback, is_own_name
 from include.errors import ConfigurationError
 from include.settings import Settings
 
 OPEN_PATHS = frozenset({"/sign-in", "/health", "/assets/sign-in.css"})
-LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-SIGNED_IN = "signed_in"
-ATTEMPTS_MAX, ATTEMPTS_SECONDS = 10, 60.0
-SESSION_SECONDS = 12 * 3600
 
 
 def register(server: Flask, settings: Settings) -> None:
     """Ask everybody to sign in, where a password or a key is set; else answer this machine only."""
-    server.secret_key = settings.dashboard_cookie_key()
-    server.config.update(
-        SESSION_COOKIE_NAME="churn_dashboard",
-        SESSION_COOKIE_HTTPONLY=True,
-        SESSION_COOKIE_SAMESITE="Lax",
-        PERMANENT_SESSION_LIFETIME=SESSION_SECONDS,
-    )
-    secrets = accepted_secrets(settings)
-    if secrets:
-        _require_sign_in(server, secrets)
+    if settings.dashboard_proxies:
+        trusted = settings.dashboard_proxies
+        server.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            server.wsgi_app, x_for=trusted, x_proto=trusted
+        )
+    if accepted_secrets(settings):
+        _require_sign_in(server, settings)
         return
     refuse_open_door(settings, settings.dashboard_host)
-    _answer_loopback_names(server)
+    _answer_own_names(server, settings)
 
 
-def accepted_secrets(settings: Settings) -> list[bytes]:
-    """Digests of everything that signs somebody in."""
-    given = [*settings.api_keys]
-    if settings.dashboard_password is not None:
-        given.append(settings.dashboard_password)
-    return [_digest(each.get_secret_value()) for each in given if each.get_secret_value()]
+def accepted_secrets(settings: Settings) -> list[str]:
+    """What signs somebody in: the password; the API keys, which are programs', only without one."""
+    password = settings.dashboard_password
+    if password is not None and password.get_secret_value():
+        return [password.get_secret_value()]
+    return [key.get_secret_value() for key in settings.api_keys if key.get_secret_value()]
 
 
 def refuse_open_door(settings: Settings, address: str) -> None:
@@ -55,50 +48,69 @@ def refuse_open_door(settings: Settings, address: str) -> None:
         )
 
 
-def _answer_loopback_names(server: Flask) -> None:
+def _answer_own_names(server: Flask, settings: Settings) -> None:
     @server.before_request
     def _check_host() -> AnyResponse | None:
         """Without a sign-in a foreign page must not reach this one through a name of its own."""
-        if urlsplit(f"//{request.host}").hostname in LOOPBACK_NAMES:
+        if is_own_name(request.headers.get("Host", ""), settings.allowed_hosts):
             return None
-        return Response("This dashboard answers to localhost only.", 403)
+        return Response(
+            "Without a sign-in this dashboard answers to localhost only: ask for it by that name, "
+            "or list this one in CHURN_ALLOWED_HOSTS.",
+            421,
+            content_type="text/plain; charset=utf-8",
+        )
 
 
-def _require_sign_in(server: Flask, secrets: list[bytes]) -> None:
-    failures: deque[float] = deque(maxlen=ATTEMPTS_MAX)
+def _require_sign_in(server: Flask, settings: Settings) -> None:
+    sessions = Sessions(server, settings, accepted_secrets(settings))
 
     @server.before_request
     def _check() -> AnyResponse | None:
-        if request.path in OPEN_PATHS or session.get(SIGNED_IN):
+        if request.path in OPEN_PATHS or sessions.is_open():
             return None
         if request.method == "GET" and "text/html" in request.headers.get("Accept", ""):
             return redirect("/sign-in?next=" + quote(request.full_path.rstrip("?")))
         return Response("sign in first", 401)
 
+    @server.post("/sign-out")
+    def sign_out() -> AnyResponse:
+        """End the session."""
+        sessions.end()
+        return redirect("/sign-in")
+
+    _register_page(server, settings, sessions)
+
+
+def _register_page(server: Flask, settings: Settings, sessions: Sessions) -> None:
+    guesses = Guesses(settings.var_dir)
+    known = BrowserCookie(settings.dashboard_cookie_key())
+    wanted = "password" if settings.dashboard_password else "API key"
+
+    def page(fault: str, status: int) -> tuple[str, int]:
+        return render_template("sign_in.html", wanted=wanted, fault=fault), status
+
     @server.get("/sign-in")
-    def sign_in_page() -> str:
+    def sign_in_page() -> tuple[str, int]:
         """The page that asks for the password."""
-        return render_template("sign_in.html", fault="")
+        return page("", 200)
 
     @server.post("/sign-in")
     def sign_in() -> AnyResponse | tuple[str, int]:
         """Check what was typed; slowly, for whoever guesses."""
-        if _too_many(failures):
-            fault = "Too many wrong passwords: wait a minute."
-            return render_template("sign_in.html", fault=fault), 429
-        given = _digest(request.form.get("password", ""))
-        if not any([hmac.compare_digest(given, each) for each in secrets]):
-            failures.append(time.monotonic())
-            return render_template("sign_in.html", fault="That password is not right."), 401
-        session.permanent = True
-        session[SIGNED_IN] = True
-        return redirect(safe_path(request.args.get("next")))
-
-    @server.post("/sign-out")
-    def sign_out() -> AnyResponse:
-        """Forget this browser."""
-        session.clear()
-        return redirect("/sign-in")
+        browser = known.read()
+        try:
+            guesses.check(browser)
+            if not sessions.begin(request.form.get("password", "")):
+                guesses.count(browser)
+                return page(f"That {wanted} is not right.", 401)
+        except TooManyGuesses as error:
+            return page(str(error), 429)
+        except DiskError as error:
+            return page(str(error), 503)
+        answer = redirect(safe_path(request.args.get("next")))
+        known.give(answer, secure=server.session_interface.get_cookie_secure(server))
+        return answer
 
 
 def safe_path(wanted: str | None) -> str:
@@ -106,11 +118,3 @@ def safe_path(wanted: str | None) -> str:
     if not wanted or not wanted.startswith("/") or wanted.startswith(("//", "/\\")):
         return "/"
     return "/" if any(ord(character) < 32 for character in wanted) else wanted
-
-
-def _too_many(failures: "deque[float]") -> bool:
-    return len(failures) == ATTEMPTS_MAX and time.monotonic() - failures[0] < ATTEMPTS_SECONDS
-
-
-def _digest(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()

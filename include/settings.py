@@ -64,13 +64,22 @@ class Settings(BaseSettings):
         default=1, ge=1, le=64, description="processes of the dashboard, eight threads each"
     )
     dashboard_password: SecretStr | None = Field(
-        default=None, description="signs analysts in to the dashboard, as any API key does"
+        default=None,
+        description="signs analysts in to the dashboard; without one, any API key does",
     )
     dashboard_secret: SecretStr | None = Field(
         default=None, description="signs the dashboard's cookies; made and kept in var when empty"
     )
     dashboard_public_url: str = Field(
-        default="", description="the dashboard as a browser reaches it, for links to it"
+        default="",
+        description="the dashboard as a browser reaches it: for links, and https:// keeps its "
+        "cookies to TLS",
+    )
+    dashboard_proxies: int = Field(
+        default=0,
+        ge=0,
+        description="proxies in front of the dashboard that set X-Forwarded-For and -Proto: 1 "
+        "behind Caddy",
     )
     airflow_public_url: str = Field(
         default="", description="Airflow as a browser reaches it, for the dashboard's links"

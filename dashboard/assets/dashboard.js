@@ -117,9 +117,13 @@
     },
 
     /* One part after the other: the answer to one is what asks for the next. */
-    nextPart(progress) {
-      if (!progress || progress.done >= progress.total || progress.fault) return;
-      window.dash_clientside.set_props("upload-step", { data: progress });
+    nextPart(progress, current) {
+      if (!progress) return;
+      if (!current || progress.token !== current.token) {  // another file has come since
+        window.dash_clientside.set_props("upload-progress", { children: "" });
+      } else if (!progress.fault && progress.done < progress.total) {
+        window.dash_clientside.set_props("upload-step", { data: progress });
+      }
     },
 
     /* A page whose whole state is one small object keeps it in the URL. */
@@ -153,6 +157,39 @@
     },
   };
   window.dash_clientside = Object.assign({}, window.dash_clientside, { churn });
+
+  /* The upload as somebody hands it a file: what the last one left goes, and a file over the limit
+     goes no further, for Dash would read the whole of it. */
+  const beginUpload = (event) => {
+    const room = event.target.closest && event.target.closest("#upload");
+    const [file] = (room && (event.dataTransfer || event.target).files) || [];
+    if (!file) return;
+    const most = Number(room.querySelector("[data-bytes-max]").dataset.bytesMax);
+    const numbers = [file.size, most].map((bytes) => bytes.toLocaleString("en-US"));
+    let told = "";
+    if (file.size > most) {
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      told = { namespace: "dash_mantine_components", type: "Alert", props: {
+        children: `${file.name} has ${numbers[0]} bytes, at most ${numbers[1]} are read: split it.`,
+        color: "orange", variant: "light",
+      } };
+    }
+    Object.entries({ "upload-preview": { children: told }, "upload-state": { data: null },
+      "upload-progress": { children: "" } }).forEach(([id, props]) => window.dash_clientside.set_props(id, props));
+    // Or the same file, chosen again, would be no change.
+    if (event.type === "change") setTimeout(() => { event.target.value = ""; });
+  };
+  document.addEventListener("change", beginUpload, true);
+  document.addEventListener("drop", beginUpload, true);
+
+  /* Where the session has ended, the page does so too. */
+  const ask = window.fetch;
+  window.fetch = (...given) => ask(...given).then((answer) => {
+    if (answer.status !== 401) return answer;
+    window.location.reload();
+    return new Promise(() => {});  // nobody waits for what the page that goes asked for
+  });
 
   /* The upload's own input has no name that a screen reader could say. */
   new MutationObserver(() => {

@@ -7,7 +7,9 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
 from dash.development.base_component import Component
+from pydantic import BaseModel
 
+from dashboard.data.customer import CustomerNumber
 from dashboard.data.sources import Sources
 from include.customers import contacts
 from include.customers.contacts import Mark
@@ -27,6 +29,12 @@ KIND_NAMES = {
     "snoozed": "snoozed",
     "reopened": "put back on the list",
 }
+
+
+class Selected(BaseModel):
+    """A row of the grid that somebody ticked."""
+
+    customer: CustomerNumber
 
 
 def create_notes(sources: Sources, customer: int) -> Component:
@@ -115,7 +123,9 @@ def register(app: Dash, sources: Sources) -> None:
         State("snooze-days", "value"),
         prevent_initial_call=True,
     )
-    def mark_one(clicks: Sequence[int | None], customer: int, note: str | None, days: Any) -> Any:
+    def mark_one(
+        clicks: Sequence[int | None], customer: CustomerNumber, note: str | None, days: Any
+    ) -> Any:
         if not any(clicks) or not ctx.triggered_id:
             return no_update, no_update, no_update
         now = datetime.now(UTC)
@@ -135,12 +145,12 @@ def register(app: Dash, sources: Sources) -> None:
         State("risk-grid", "selectedRows"),
         prevent_initial_call=True,
     )
-    def mark_selected(clicks: Sequence[int | None], selected: list[dict[str, Any]] | None) -> Any:
+    def mark_selected(clicks: Sequence[int | None], selected: list[Selected] | None) -> Any:
         if not any(clicks) or not ctx.triggered_id or not selected:
             return no_update, no_update, no_update
         what, now = ctx.triggered_id["what"], datetime.now(UTC)
         try:
-            marks = [mark_of(int(row["customer"]), what) for row in selected[:MARKS_MAX]]
+            marks = [mark_of(row.customer, what) for row in selected[:MARKS_MAX]]
             contacts.mark(sources.engine, marks, now=now)
         except ChurnError as error:
             return no_update, no_update, [_notice(str(error), color="orange")]

@@ -1,17 +1,20 @@
 """A CSV file of customers: checked as a whole, scored in parts through the API, given back."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
+from dash.exceptions import PreventUpdate
+from pydantic import BaseModel
 
 from dashboard.components.states import create_failure, error_text
 from dashboard.components.tables import create_scroll, create_table
 from dashboard.data import uploads
 from dashboard.data.sources import Sources
-from dashboard.data.uploads import Upload
+from dashboard.data.uploads import Upload, UploadGone
 from dashboard.labels import percent
 from include.customers.csv_file import SCORED_BYTES_MAX, SCORED_ROWS_MAX
 from include.errors import ChurnError
@@ -31,10 +34,11 @@ def create_upload() -> Component:
             [
                 html.Strong("Drop a CSV file here, or press to choose one"),
                 dmc.Text(LIMITS, size="sm", c="dimmed"),
-            ]
+            ],
+            **{"data-bytes-max": SCORED_BYTES_MAX},
         ),
         id="upload",
-        max_size=-1,  # what Dash refuses it drops in silence: uploads.decode says why instead
+        max_size=-1,  # what Dash refuses it drops in silence: dashboard.js says why instead
         className="upload",
         className_active="upload",
     )
@@ -49,6 +53,7 @@ def create_upload() -> Component:
                     w="fit-content",
                 ),
                 drop,
+                html.Div(id="upload-reading", **{"aria-live": "polite"}),
                 html.Div(id="upload-preview", **{"aria-live": "polite"}),
                 html.Div(id="upload-progress", **{"aria-live": "polite"}),
                 dcc.Store(id="upload-state"),
@@ -67,8 +72,9 @@ def create_preview(name: str, upload: Upload, token: str | None) -> Component:
         else None
     )
     count = len(upload.records)
+    told = f"{count:,} rows, the first {min(count, PREVIEW_ROWS)}:" if count else "no whole row"
     parts = [
-        dmc.Text(f"{name}: {count:,} rows, the first {min(count, PREVIEW_ROWS)}:", fw=600),
+        dmc.Text(f"{name}: {told}", fw=600, style={"overflowWrap": "anywhere"}),
         ignored,
         _create_table(upload.records[:PREVIEW_ROWS]) if count else None,
     ]
@@ -82,15 +88,17 @@ def create_faults(upload: Upload) -> Component:
     """Every fault by its row in the file."""
     faults, count = upload.faults, upload.faults_found
     shown = [
-        (f"{fault.row:,}", fault.column, fault.expected, fault.found)
+        (f"{fault.row:,}", fault.column or "the whole row", fault.expected, fault.found)
         for fault in faults[:FAULTS_SHOWN]
     ]
     rows = len({fault.row for fault in faults})
-    within = f"{rows:,} rows" if len(faults) == count else f"more than {rows:,} rows"
+    within = "1 row" if rows == 1 else f"{rows:,} rows"
+    within = within if len(faults) == count else f"more than {within}"
     more = f" The first {FAULTS_SHOWN} are shown." if count > FAULTS_SHOWN else ""
     told = (
-        f"{count:,} values in {within} are not right, so nothing was scored. Correct them and "
-        f"upload the file again.{more}"
+        f"{'1 value' if count == 1 else f'{count:,} values'} in {within} "
+        f"{'is' if count == 1 else 'are'} not right, so nothing was scored. Correct the file and "
+        f"upload it again.{more}"
     )
     names = ("Row", "Column", "Expected", "Found")
     table = create_table(names, shown, "Faults", id="upload-faults")
@@ -107,12 +115,12 @@ def _create_table(records: Sequence[dict[str, Any]]) -> Component:
 
 def create_progress(state: dict[str, Any]) -> Component:
     """How far it is; at the end the figures and the file."""
+    if state.get("fault"):
+        return dmc.Alert(state["fault"], color="orange", variant="light")
     done, total = state["done"], state["total"]
     bar = dmc.Progress(
         value=100 * done / total, size="lg", **{"aria-label": f"{done} of {total} rows scored"}
     )
-    if state.get("fault"):
-        return dmc.Stack([bar, dmc.Alert(state["fault"], color="orange", variant="light")])
     if done < total:
         return dmc.Stack([dmc.Text(f"{done:,} of {total:,} rows scored …", size="sm"), bar])
     told = (
@@ -129,6 +137,12 @@ def create_progress(state: dict[str, Any]) -> Component:
     return dmc.Stack([dmc.Text(told, id="upload-done"), bar, link], gap="sm")
 
 
+class UploadState(BaseModel):
+    """What the browser keeps of an upload; how far it is scored is known here alone."""
+
+    token: str | None
+
+
 def register(app: Dash, sources: Sources) -> None:
     """Read and check a file when it comes, score it part by part when asked."""
     _register_reading(app, sources)
@@ -142,34 +156,36 @@ def _register_reading(app: Dash, sources: Sources) -> None:
         Output("upload-preview", "children"),
         Output("upload-state", "data"),
         Output("upload-progress", "children"),
+        # Or the same file, corrected elsewhere and chosen again, would change nothing here.
+        Output("upload", "contents"),
         Input("upload", "contents"),
         State("upload", "filename"),
         prevent_initial_call=True,
+        running=[(Output("upload-reading", "children"), "Reading the file …", "")],
     )
     def read_file(contents: str | None, name: str | None) -> Any:
         if contents is None:
-            return no_update, no_update, no_update
+            raise PreventUpdate
         try:
             upload = uploads.read_upload(uploads.decode(contents), sources.serving_contract())
             token = None if upload.faults else uploads.keep(var_dir, upload)
         except ChurnError as error:
-            return create_failure(error), None, ""
+            return create_failure(error, title="This file was not taken"), None, "", None
         state = {"token": token, "done": 0, "total": len(upload.records)}
-        return create_preview(name or "the file", upload, token), state, ""
+        return create_preview(name or "the file", upload, token), state, "", None
 
 
 def _register_scoring(app: Dash, sources: Sources) -> None:
     @app.callback(
         Output("upload-step", "data"),
-        Output("score-file", "disabled"),
         Input("score-file", "n_clicks"),
         State("upload-state", "data"),
         prevent_initial_call=True,
     )
-    def begin(clicks: int | None, state: dict[str, Any] | None) -> Any:
-        if not clicks or not state or not state["token"]:
-            return no_update, no_update
-        return state, True
+    def begin(clicks: int | None, state: UploadState | None) -> Any:
+        if not clicks or not state or not state.token:
+            return no_update
+        return state.model_dump()
 
     @app.callback(
         Output("upload-progress", "children", allow_duplicate=True),
@@ -177,27 +193,30 @@ def _register_scoring(app: Dash, sources: Sources) -> None:
         Input("upload-step", "data"),
         prevent_initial_call=True,
     )
-    def score_part(state: dict[str, Any] | None) -> Any:
-        if not state:
+    def score_part(state: UploadState | None) -> Any:
+        if not state or not state.token:
             return no_update, no_update
-        found = next_state(sources, state)
+        found = next_state(sources, state.token)
         return create_progress(found), found
 
     app.clientside_callback(
         ClientsideFunction("churn", "nextPart"),
         Input("upload-next", "data"),
+        State("upload-state", "data"),
         prevent_initial_call=True,
     )
 
 
-def next_state(sources: Sources, state: dict[str, Any]) -> dict[str, Any]:
+def next_state(sources: Sources, token: str) -> dict[str, Any]:
     """The state after one more part; with a fault where the API refused or did not answer."""
-    var_dir, token = sources.settings.var_dir, state["token"]
+    var_dir = sources.settings.var_dir
     try:
-        done = uploads.score_part(var_dir, token, int(state["done"]), sources.api)
+        found = asdict(uploads.score_next(var_dir, token, sources.api))
+        if found["done"] == found["total"]:
+            found["leaving"] = uploads.count_leaving(var_dir, token)
     except ChurnError as error:
-        return {**state, "fault": error_text(error)}
-    found = {"token": token, "done": done, "total": state["total"]}
-    if done >= state["total"]:
-        found["leaving"] = uploads.count_leaving(var_dir, token)
+        told = error_text(error)
+        if not isinstance(error, UploadGone):
+            told += " Press the button to go on from there."
+        return {"token": token, "fault": told}
     return found

@@ -11,7 +11,7 @@ from dashboard.components import contact_notes, reason_bars, what_if
 from dashboard.components.states import create_failure, create_or_explain
 from dashboard.components.tables import create_head
 from dashboard.data.champions import TypicalValue
-from dashboard.data.customer import read_record, read_score
+from dashboard.data.customer import CustomerNumber, read_record, read_score
 from dashboard.data.sources import Sources
 from dashboard.labels import feature_label, percent, value_text
 from include.contract import Contract
@@ -140,10 +140,10 @@ def register(app: Dash, sources: Sources) -> None:
         Input("wanted-customer", "data"),
         prevent_initial_call=True,
     )
-    def show_customer(customer: int | None) -> Any:
+    def show_customer(customer: CustomerNumber | None) -> Any:
         if customer is None:
             return no_update
-        return create_or_explain(create_customer, sources, int(customer))
+        return create_or_explain(create_customer, sources, customer)
 
     what_if.register(app, sources)
     contact_notes.register(app, sources)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dash_mantine_components as dmc
-from dash import ALL, Dash, Input, Output, State, html, no_update
+from dash import ALL, Dash, Input, Output, State, ctx, html, no_update
 from dash.development.base_component import Component
 
 from dashboard.components import reason_bars
@@ -132,13 +132,14 @@ def register(app: Dash, sources: Sources) -> None:
         Output("score-query", "data"),
         Input("score-one", "n_clicks"),
         State({"type": "field", "name": ALL}, "value"),
-        State({"type": "field", "name": ALL}, "id"),
         prevent_initial_call=True,
         running=[(Output("score-one", "loading"), True, False)],
     )
-    def score_one(_clicks: int | None, values: Sequence[Any], ids: Sequence[Any]) -> Any:
-        names = [each["name"] for each in ids]
-        given = dict(zip(names, values, strict=True))
+    def score_one(_clicks: int | None, values: Sequence[Any]) -> Any:
+        # Each value and each fault beside its own name.
+        fields = zip(ctx.states_list[0], values, strict=True)
+        given = {field["id"]["name"]: value for field, value in fields}
+        names = [each["id"]["name"] for each in ctx.outputs_list[1]]
         record = record_of(given, sources.serving_contract())
         clean: list[str | None] = [None] * len(names)
         try:

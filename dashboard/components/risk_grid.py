@@ -8,6 +8,7 @@ import dash_ag_grid as dag
 import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
+from pydantic import BaseModel, Field
 
 from dashboard.data.call_list import CallList
 from dashboard.data.campaign import reasons_text, rounded
@@ -25,8 +26,25 @@ ACTIONS = {
     "not_reached": "Not reached",
     "reopened": "Put back",
 }
+ROW_MAX = 2**53
 NOBODY = "No customer fits this view: widen the filters."
 DOLLARS = {"function": "churnMoney(params.value)"}
+
+
+class SortedBy(BaseModel):
+    """A column of the grid, and which way it is sorted."""
+
+    colId: str
+    sort: str
+
+
+class RowsRequest(BaseModel):
+    """What the grid asks for when somebody scrolls, sorts or filters."""
+
+    startRow: int = Field(ge=0, le=ROW_MAX)
+    endRow: int = Field(ge=0, le=ROW_MAX)
+    sortModel: list[SortedBy] | None = None
+    filterModel: dict[str, Any] | None = None
 
 
 def create_grid(view: ListView) -> Component:
@@ -195,9 +213,10 @@ def _register_rows(app: Dash, sources: Sources) -> None:
         State("risk-view", "data"),
         prevent_initial_call=True,
     )
-    def answer_rows(request: dict[str, Any] | None, view: dict[str, str] | None) -> Any:
-        if request is None:
+    def answer_rows(asked: RowsRequest | None, view: dict[str, str] | None) -> Any:
+        if asked is None:
             return no_update, no_update
+        request = asked.model_dump()
         try:
             calls = CallList(sources.engine, request_view(view or {}, request))
             found = rows_answer(calls, request)

@@ -1,13 +1,13 @@
 """The frame around every page: header, navigation, and the router."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
 from dash.development.base_component import Component
-from flask import request
+from flask import Flask, Response, request
 
 from dashboard.components.states import create_empty, create_loading, create_or_explain
 from dashboard.data.rules import query_values
@@ -22,6 +22,7 @@ PAGES = {
     "/service": "Service",
 }
 SIGNS = {"/": "☎", "/score": "✎", "/model": "◔", "/drift": "▦", "/service": "♥"}
+ANY_PATH = "/<path:path>"  # what Dash answers with its frame, whatever it is
 
 CreatePage = Callable[[Sources, Mapping[str, str]], Component]
 
@@ -110,7 +111,7 @@ def register(
     """Show the page that the URL names: the first one with the frame, later ones alone."""
 
     def page_at(path: str | None, search: str | None) -> Component:
-        create_page = pages.get((path or "/").rstrip("/") or "/")
+        create_page = pages.get(_page_path(path))
         if create_page is None:
             return create_empty("There is no such page", "Choose one from the menu.")
         return create_or_explain(create_page, sources, query_values(search))
@@ -122,6 +123,7 @@ def register(
         return create_shell(location, page, signed_in=signed_in)
 
     app.layout = create_layout
+    answer_unknown_pages(app.server, pages)
 
     # Not called at first where the location is known already: the layout brings that page along.
     @app.callback(
@@ -143,12 +145,31 @@ def register(
     )
 
 
+def answer_unknown_pages(server: Flask, known: Collection[str]) -> None:
+    """Give every path that is no page the status 404, with the frame that leads to the pages."""
+
+    @server.after_request
+    def _set_status(answer: Response) -> Response:
+        rule = request.url_rule
+        everything_else = rule is not None and rule.rule == ANY_PATH
+        if everything_else and answer.status_code == 200 and _page_path(request.path) not in known:
+            answer.status_code = 404
+        return answer
+
+
+def _page_path(path: str | None) -> str:
+    return (path or "/").rstrip("/") or "/"
+
+
 def _asked_for() -> dict[str, str]:
     """Which page asks for its layout, where the browser says so; {} where it does not.
 
     Who knows it can send page and frame together: one question less until the first rows are there.
     """
-    split = urlsplit(request.referrer or "")
+    try:
+        split = urlsplit(request.referrer or "")
+    except ValueError:  # no address at all
+        return {}
     if split.netloc != request.host:
         return {}
     return {"pathname": split.path, "search": f"?{split.query}" if split.query else ""}

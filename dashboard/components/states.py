@@ -25,11 +25,11 @@ def create_empty(title: str, advice: str) -> Component:
     )
 
 
-def create_failure(error: ChurnError) -> Component:
+def create_failure(error: ChurnError, *, title: str | None = None) -> Component:
     """What went wrong, and what to do, in the error's own words."""
     return dmc.Alert(
         dmc.Text(error_text(error), size="sm"),
-        title=error_title(error),
+        title=title or error_title(error),
         color="orange",
         variant="light",
         className="failure",

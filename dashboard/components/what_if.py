@@ -6,6 +6,7 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import ALL, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
+from pydantic import BaseModel, FiniteFloat
 
 from dashboard.components.states import error_text
 from dashboard.data.champions import TypicalValue
@@ -25,6 +26,12 @@ CHANGEABLE = (
     "Credit_Limit",
 )
 STEPS = 100
+
+
+class SliderName(BaseModel):
+    """Which feature a slider moves."""
+
+    name: str
 
 
 def create_what_if(
@@ -168,15 +175,15 @@ def register(app: Dash, sources: Sources) -> None:
         prevent_initial_call=True,
     )
     def answer(
-        values: Sequence[Any],
-        names: Sequence[Mapping[str, str]],
+        values: Sequence[FiniteFloat | None],
+        names: Sequence[SliderName],
         record: dict[str, Any] | None,
         integers: Sequence[str] | None,
-        before: float | None,
+        before: FiniteFloat | None,
     ) -> Any:
-        if not values or record is None:
+        if record is None or not len(values) == len(names) > 0:
             return no_update
-        changes = {each["name"]: value for each, value in zip(names, values, strict=True)}
+        changes = {each.name: value for each, value in zip(names, values, strict=True)}
         asked = changed_record(record, changes, integers or ())
         try:
             found = sources.api.predict(asked, source="what-if")

@@ -67,10 +67,10 @@ def parse_exposition(text: str) -> dict[str, float]:
 
 
 def live_from_counters(
-    now: Mapping[str, float], before: Mapping[str, float], *, seconds: float
+    now: Mapping[str, float], before: Mapping[str, float | None], *, seconds: float
 ) -> LiveFigures:
     """Figures of the time between two readings of /metrics."""
-    grown = {name: value - before.get(name, 0.0) for name, value in now.items()}
+    grown = {name: value - (before.get(name) or 0.0) for name, value in now.items()}
     if any(v < 0 for n, v in grown.items() if n.endswith("_total")):  # the API was restarted
         grown = dict(now)
     asked = grown.get("http_requests_total", 0.0)

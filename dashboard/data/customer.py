@@ -1,15 +1,19 @@
 """One customer's record, as the customer table holds it today."""
 
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 import sqlalchemy as sa
+from pydantic import Field
 
-from include.contract import Contract
+from include.contract import LARGEST_INTEGER, Contract
 from include.customers.database import database_errors
 from include.customers.table import TABLE
 from include.errors import DataError
 from include.scoring.table import score_table
+
+# Larger ones a browser cannot say, nor SQLite be asked for.
+CustomerNumber: TypeAlias = Annotated[int, Field(ge=0, le=LARGEST_INTEGER)]
 
 
 def read_record(engine: sa.Engine, contract: Contract, customer: int) -> dict[str, Any]:

@@ -5,18 +5,19 @@ import binascii
 import json
 import re
 import secrets
-import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dashboard.data.api_client import ChurnApi
 from dashboard.data.spreadsheet import spreadsheet
+from dashboard.kept_files import disk_errors, open_folder
 from include.contract import CUSTOMER_ID, LARGEST_INTEGER, Column, Contract
 from include.customers.csv_file import SCORED_BYTES_MAX, RowFault, read_csv
 from include.errors import DataError
 
+FOLDER = "uploads"
 PART_ROWS = 1000
 KEPT_SECONDS = 24 * 3600
 RESULT_COLUMNS = ("risk_of_leaving_percent", "will_leave", "model_version", "row_in_file")
@@ -33,6 +34,19 @@ class Upload:
     faults: list[RowFault]  # the first of them
     faults_found: int
     ignored: list[str]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How many rows of an upload are scored."""
+
+    token: str
+    done: int
+    total: int
+
+
+class UploadGone(DataError):
+    """There is no such upload, or no longer."""
 
 
 def template(contract: Contract) -> bytes:
@@ -79,41 +93,58 @@ def column_names(records: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def keep(var_dir: Path, upload: Upload) -> str:
-    """Keep the records on disk until they are scored; the token that names them."""
-    token = secrets.token_hex(16)
-    folder = _folder(var_dir)
-    _sweep(folder)
-    with (folder / f"{token}.rows.jsonl").open("w", encoding="utf-8") as file:
-        pairs = zip(upload.records, upload.rows, strict=True)
-        file.writelines(json.dumps([record, row]) + "\n" for record, row in pairs)
+    """Keep the records on disk until they are scored, part by part; the token that names them."""
+    folder, token = var_dir / FOLDER, secrets.token_hex(16)
+    with disk_errors(folder):
+        open_folder(folder, kept_seconds=KEPT_SECONDS)
+        try:
+            for start in range(0, len(upload.records), PART_ROWS):
+                part = slice(start, start + PART_ROWS)
+                people = list(zip(upload.rows[part], upload.records[part], strict=True))
+                _write(folder / f"{token}-{start:06}.rows", people)
+        except OSError:
+            for path in folder.glob(f"{token}-*"):
+                path.unlink(missing_ok=True)  # what is left would only fill the disk further
+            raise
     return token
 
 
-def score_part(var_dir: Path, token: str, start: int, api: ChurnApi) -> int:
-    """Score the next rows through the API and append the answers; how many rows are done."""
-    folder = _folder(var_dir)
-    part = [_as_sent(record) for record, _ in _lines(folder, token, start)]
-    if not part:
-        return start
-    answer = api.predict_batch(part, source="bulk")
-    version = answer["model_version"]
-    answers = [
-        {"p": p, "label": label, "version": version}
-        for p, label in zip(answer["probabilities"], answer["predictions"], strict=True)
+def score_next(var_dir: Path, token: str, api: ChurnApi) -> Progress:
+    """Score the first part that has no answers yet.
+
+    What is done is known by what lies on disk, so a question that comes twice, late or out of order
+    finds another part to score, or one that it scores to the same end.
+    """
+    parts = _parts(var_dir, token)
+    waiting = next((each for each in parts if not _scores_of(each).exists()), None)
+    if waiting is not None:
+        answers = _score(_read(waiting), api)
+        with disk_errors(waiting.parent):
+            _write(_scores_of(waiting), answers)
+    scored = sum(_scores_of(each).exists() for each in parts)
+    total = (len(parts) - 1) * PART_ROWS + len(_read(parts[-1]))
+    return Progress(token, done=min(scored * PART_ROWS, total), total=total)
+
+
+def _score(people: Sequence[tuple[int, dict[str, Any]]], api: ChurnApi) -> list[dict[str, Any]]:
+    """The answers with the row in the file of each; DataError unless there is one for every row."""
+    answer = api.predict_batch([_as_sent(record) for _, record in people], source="bulk")
+    shares, labels = answer["probabilities"], answer["predictions"]
+    if not len(shares) == len(labels) == len(people):
+        raise DataError(
+            f"the API was asked about {len(people):,} rows and answered {len(shares):,}: nothing "
+            "was taken over, so that no row gets another one's answer. Score the file again"
+        )
+    return [
+        {"row": row, "p": share, "label": label, "version": answer["model_version"]}
+        for (row, _), share, label in zip(people, shares, labels, strict=True)
     ]
-    with (folder / f"{token}.scores").open("a", encoding="utf-8") as file:
-        file.writelines(json.dumps(each) + "\n" for each in answers)
-    return start + len(part)
 
 
-def read_result(var_dir: Path, token: str) -> bytes | None:
-    """The scored rows as a file for a spreadsheet; None where there are none."""
-    folder = _folder(var_dir)
-    if not _TOKEN.fullmatch(token) or not (folder / f"{token}.scores").exists():
-        return None
-    people = _read(folder / f"{token}.rows.jsonl")
-    scores = _read(folder / f"{token}.scores")
-    header = column_names(record for record, _ in people)
+def read_result(var_dir: Path, token: str) -> bytes:
+    """The scored rows as a file for a spreadsheet; DataError where they are gone or incomplete."""
+    people, scores = _people_and_scores(var_dir, token)
+    header = column_names(record for _, record in people)
     rows = (
         [
             *(record.get(name, "") for name in header),
@@ -122,42 +153,57 @@ def read_result(var_dir: Path, token: str) -> bytes | None:
             score["version"],
             row,
         ]
-        for (record, row), score in zip(people, scores, strict=False)
+        for (row, record), score in zip(people, scores, strict=True)
     )
     return spreadsheet([*header, *RESULT_COLUMNS], rows)
 
 
 def count_leaving(var_dir: Path, token: str) -> int:
     """How many of the scored rows count as leaving."""
-    return sum(score["label"] for score in _read(_folder(var_dir) / f"{token}.scores"))
+    return sum(score["label"] for score in _people_and_scores(var_dir, token)[1])
 
 
-def _lines(folder: Path, token: str, start: int) -> Iterator[Any]:
-    if not _TOKEN.fullmatch(token) or not (folder / f"{token}.rows.jsonl").exists():
-        raise DataError("this upload is gone: upload the file again")
-    with (folder / f"{token}.rows.jsonl").open(encoding="utf-8") as file:
-        for place, line in enumerate(file):
-            if start <= place < start + PART_ROWS:
-                yield json.loads(line)
+def _people_and_scores(var_dir: Path, token: str) -> tuple[list[Any], list[Any]]:
+    """All rows with the answers to them, in the file's order."""
+    parts = _parts(var_dir, token)
+    waiting = sum(not _scores_of(each).exists() for each in parts)
+    if waiting:
+        raise DataError(f"{waiting} of {len(parts)} parts are not scored yet: score the file first")
+    people = [row for each in parts for row in _read(each)]
+    scores = [score for each in parts for score in _read(_scores_of(each))]
+    if [row for row, _ in people] != [score["row"] for score in scores]:
+        raise DataError("answers and rows do not belong together: upload the file again")
+    return people, scores
 
 
-def _read(path: Path) -> list[Any]:
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+def _parts(var_dir: Path, token: str) -> list[Path]:
+    """An upload's rows, in their order."""
+    known = _TOKEN.fullmatch(token)
+    parts = sorted((var_dir / FOLDER).glob(f"{token}-*.rows")) if known else []
+    if not parts:
+        raise UploadGone("this upload is gone: upload the file again")
+    return parts
 
 
-def _folder(var_dir: Path) -> Path:
-    folder = var_dir / "uploads"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return folder
+def _scores_of(part: Path) -> Path:
+    return part.with_suffix(".scores")
 
 
-def _sweep(folder: Path) -> None:
-    for path in folder.iterdir():
-        try:
-            if time.time() - path.stat().st_mtime > KEPT_SECONDS:
-                path.unlink()
-        except FileNotFoundError:
-            continue
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError as error:  # swept since it was listed
+        raise UploadGone("this upload is gone: upload the file again") from error
+
+
+def _write(path: Path, document: Any) -> None:
+    """Write a whole file or none, whoever else writes the same one now."""
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    try:
+        draft.write_bytes(json.dumps(document).encode())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _example(column: Column) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, dcc, html
 from dash.development.base_component import Component
+from pydantic import BaseModel, FiniteFloat
 
 from dashboard.components.shell import create_heading
 from dashboard.components.states import create_failure, create_loading
@@ -23,6 +24,13 @@ from include.errors import ChurnError
 PATH = "/service"
 REFRESH_MILLISECONDS = 5000
 WINDOW_SECONDS = 60.0
+
+
+class Reading(BaseModel):
+    """The service's counters at a moment, as the browser keeps them for the next question."""
+
+    at: FiniteFloat
+    counters: dict[str, float | None]  # JSON has no NaN
 
 
 def create_page(sources: Sources, query: Mapping[str, str]) -> Component:
@@ -104,10 +112,10 @@ def register(app: Dash, sources: Sources) -> None:
         Input("service-tick", "n_intervals"),
         State("service-before", "data"),
     )
-    def refresh(_ticks: int | None, before: list[dict[str, Any]] | None) -> Any:
+    def refresh(_ticks: int | None, before: list[Reading] | None) -> Any:
         try:
             health = sources.api.health()
-            live, reading = read_live(sources, before)
+            live, reading = read_live(sources, [each.model_dump() for each in before or ()])
         except ChurnError as error:
             return create_failure(error), None
         return create_figures(health, live), reading

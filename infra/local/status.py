@@ -66,8 +66,9 @@ def summary(
 ) -> list[str]:
     """The last lines of a start: where everything is, who the champion is, what to try."""
     keys = "one of CHURN_API_KEYS" if settings.api_keys else "no key needed"
-    guarded = settings.dashboard_password or settings.api_keys
-    sign_in = "with CHURN_DASHBOARD_PASSWORD or an API key" if guarded else "no login"
+    sign_in = "with an API key" if settings.api_keys else "no login"
+    if settings.dashboard_password:
+        sign_in = "with CHURN_DASHBOARD_PASSWORD"
     return [
         "",
         f"API       {places.api.url}  ({keys}; {places.api.url}/docs explains it)",

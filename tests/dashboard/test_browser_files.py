@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 from flask.testing import FlaskClient
 
+from dashboard import create_server
+from dashboard.browser_files import SUITES
+from include.settings import Settings
 from tests.dashboard.conftest import Dashboard, OpenPage
 
 if TYPE_CHECKING:
@@ -96,3 +99,13 @@ def test_a_browser_that_keeps_its_url_to_itself_is_served_too(
 def _answer_without_referrers(route: "Route") -> None:
     answer = route.fetch()
     route.fulfill(response=answer, headers={**answer.headers, "referrer-policy": "no-referrer"})
+
+
+def test_a_worker_has_the_scripts_of_a_page_that_another_sent(
+    client: FlaskClient, bank_settings: Settings
+) -> None:
+    fresh = create_server(bank_settings)
+    files = [*scripts(client), f"{SUITES}dash/dcc/async-upload.js"]
+    found = [fresh.test_client().get(path, buffered=True).status_code for path in files]
+    fresh.extensions["churn"].close()
+    assert found == [200] * len(files)

@@ -2,8 +2,11 @@
 
 import base64
 import csv
+import errno
 import io
 import json
+import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +14,16 @@ import pytest
 
 from dashboard.components import csv_upload
 from dashboard.data import uploads
-from dashboard.data.api_client import ChurnApi
-from dashboard.data.uploads import Upload
+from dashboard.data.api_client import ApiDown, ChurnApi
+from dashboard.data.uploads import Upload, UploadGone
+from dashboard.kept_files import DiskError
 from include.contract import load_contract
 from include.errors import DataError
 from tests.webapp.champions import records
 from webapp.records import RecordReader
 
 CONTRACT = load_contract()
+CASES = Path(__file__).resolve().parents[4] / "shared" / "cases"
 
 
 def file_of(*customers: str, name: str = "customer_id") -> bytes:
@@ -60,7 +65,7 @@ def test_customer_ids_are_sent_as_the_api_takes_them(
     text: str, expected: int | str, tmp_path: Path
 ) -> None:
     api = Answering()
-    uploads.score_part(tmp_path, uploads.keep(tmp_path, read(text)), 0, api)
+    uploads.score_next(tmp_path, uploads.keep(tmp_path, read(text)), api)
     accepted = RecordReader(CONTRACT, CONTRACT.feature_names).read_all(api.asked)
     assert accepted.customer_ids == [expected]
 
@@ -73,25 +78,200 @@ def test_a_long_customer_id_is_a_fault(text: str) -> None:
 
 
 class Answering(ChurnApi):
-    """An API that gives everybody the same."""
+    """An API whose answer to a customer says who that is."""
 
     def __init__(self) -> None:
         self.asked: list[Any] = []
 
     def predict_batch(self, part: list[Any], *, source: str) -> dict[str, Any]:
-        """One answer for each record."""
+        """One answer for each record: a customer's number in ten thousands."""
         self.asked += part
-        count = len(part)
-        return {"probabilities": [0.5] * count, "predictions": [1] * count, "model_version": "1"}
+        numbers = [each.get("customer_id") for each in part]
+        shares = [n / 10_000 if isinstance(n, int) and n < 10_000 else 0.5 for n in numbers]
+        labels = [round(share) for share in shares]
+        return {"probabilities": shares, "predictions": labels, "model_version": "1"}
+
+
+def result(var_dir: Path, token: str) -> list[dict[str, str]]:
+    """The file that comes back, as rows."""
+    text = uploads.read_result(var_dir, token).decode("utf-8-sig")
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The token of an upload of eight customers in three parts."""
+    monkeypatch.setattr(uploads, "PART_ROWS", 3)
+    return uploads.keep(tmp_path, read(*(str(number) for number in range(9001, 9009))))
+
+
+def assert_everybody_has_their_own(var_dir: Path, token: str) -> None:
+    """Each customer has the answer that was given to that customer."""
+    rows = result(var_dir, token)
+    assert [row["customer_id"] for row in rows] == [str(n) for n in range(9001, 9009)]
+    assert [row["row_in_file"] for row in rows] == [str(n) for n in range(2, 10)]
+    for row in rows:
+        assert float(row["risk_of_leaving_percent"]) == int(row["customer_id"]) / 100
+
+
+def test_parts_are_scored_one_after_the_other(kept: str, tmp_path: Path) -> None:
+    found = [uploads.score_next(tmp_path, kept, Answering()) for _ in range(3)]
+    assert [(each.done, each.total) for each in found] == [(3, 8), (6, 8), (8, 8)]
+    assert_everybody_has_their_own(tmp_path, kept)
+    assert uploads.count_leaving(tmp_path, kept) == 8
+
+
+def test_a_repeated_question_shifts_nobody(kept: str, tmp_path: Path) -> None:
+    api = Answering()
+    for _ in range(5):
+        uploads.score_next(tmp_path, kept, api)
+    assert len(api.asked) == 8  # nobody was asked about twice
+    assert_everybody_has_their_own(tmp_path, kept)
+
+
+def test_questions_that_cross_shift_nobody(kept: str, tmp_path: Path) -> None:
+    class Crossing(Answering):
+        """While it answers, another browser's question comes and goes."""
+
+        def predict_batch(self, part: list[Any], *, source: str) -> dict[str, Any]:
+            uploads.score_next(tmp_path, kept, Answering())
+            return super().predict_batch(part, source=source)
+
+    done = [uploads.score_next(tmp_path, kept, Crossing()).done for _ in range(3)]
+    assert done == [3, 6, 8]
+    assert_everybody_has_their_own(tmp_path, kept)
+
+
+def test_after_a_failure_it_goes_on_where_it_stopped(kept: str, tmp_path: Path) -> None:
+    class Down(ChurnApi):
+        """It does not answer."""
+
+        def __init__(self) -> None: ...
+
+        def predict_batch(self, *_: Any, **__: Any) -> dict[str, Any]:
+            raise ApiDown("the API did not answer")
+
+    uploads.score_next(tmp_path, kept, Answering())
+    with pytest.raises(ApiDown):
+        uploads.score_next(tmp_path, kept, Down())
+    with pytest.raises(DataError, match="2 of 3 parts are not scored yet: score the file first"):
+        uploads.read_result(tmp_path, kept)
+    assert [uploads.score_next(tmp_path, kept, Answering()).done for _ in range(2)] == [6, 8]
+    assert_everybody_has_their_own(tmp_path, kept)
+
+
+@pytest.mark.parametrize(("shares", "labels"), [(2, 2), (4, 4), (3, 2), (0, 0)])
+def test_an_answer_of_another_length_is_not_taken(
+    shares: int, labels: int, kept: str, tmp_path: Path
+) -> None:
+    class Miscounting(Answering):
+        """It answers for more or fewer than it was asked about."""
+
+        def predict_batch(self, part: list[Any], *, source: str) -> dict[str, Any]:
+            return {
+                "probabilities": [0.5] * shares,
+                "predictions": [1] * labels,
+                "model_version": "1",
+            }
+
+    with pytest.raises(DataError, match=f"asked about 3 rows and answered {shares}"):
+        uploads.score_next(tmp_path, kept, Miscounting())
+    assert uploads.score_next(tmp_path, kept, Answering()).done == 3
+
+
+def test_answers_to_other_rows_are_not_given_out(kept: str, tmp_path: Path) -> None:
+    for _ in range(3):
+        uploads.score_next(tmp_path, kept, Answering())
+    first, second, _ = sorted((tmp_path / "uploads").glob("*.scores"))
+    first.write_bytes(second.read_bytes())
+    with pytest.raises(DataError, match="answers and rows do not belong together"):
+        uploads.read_result(tmp_path, kept)
+
+
+@pytest.mark.parametrize("token", ["", "x", "../../etc", "0" * 32])
+def test_an_unknown_upload_is_gone(token: str, tmp_path: Path) -> None:
+    with pytest.raises(UploadGone, match="this upload is gone: upload the file again"):
+        uploads.score_next(tmp_path, token, Answering())
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_said_and_left_as_it_was(
+    number: int, kept: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "uploads"
+    before = sorted(folder.iterdir())
+    written: list[Path] = []
+
+    def write(path: Path, _data: bytes) -> None:
+        path.touch()
+        written.append(path)
+        if len(written) > 1:
+            raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "write_bytes", write)
+    told = f"cannot write to {folder}: the disk is full. Free some space there"
+    with pytest.raises(DiskError, match=re.escape(told)):
+        uploads.keep(tmp_path, read(*"123456"))
+    assert sorted(folder.iterdir()) == before
+    with pytest.raises(DiskError, match=re.escape(told)):
+        uploads.score_next(tmp_path, kept, Answering())
+    assert sorted(folder.iterdir()) == before
+
+
+def test_a_disk_that_is_really_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads.secrets, "token_hex", lambda _: "0" * 32)
+    monkeypatch.setattr(uploads, "open_folder", lambda *_, **__: None)
+    (tmp_path / "uploads").mkdir()
+    draft = tmp_path / "uploads" / f"{'0' * 32}-000000.rows.{'0' * 32}"
+    draft.symlink_to("/dev/full")
+    with pytest.raises(DiskError, match="the disk is full"):
+        uploads.keep(tmp_path, read("1"))
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "uploads").touch()
+    with pytest.raises(DiskError, match="cannot write to .*uploads: file exists. Free some space"):
+        uploads.keep(tmp_path, read("1"))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("40_upload_unquoted_thousands.csv", "row 2: expected 20 fields, found 21"),
+        ("41_upload_duplicate_column.csv", "repeated: "),
+    ],
+)
+def test_shapes_that_shift_values_are_refused(name: str, expected: str) -> None:
+    if not (CASES / name).exists():
+        pytest.skip("the shared cases are not on this machine")
+    try:
+        found = [str(each) for each in uploads.read_upload(case(name), CONTRACT).faults]
+    except DataError as error:
+        found = [str(error)]
+    assert expected in found[0]
+
+
+def case(name: str) -> bytes:
+    """A file as it circulates."""
+    return (CASES / name).read_bytes()
+
+
+def test_numbers_that_begin_with_noughts_come_back_so(tmp_path: Path) -> None:
+    if not CASES.exists():
+        pytest.skip("the shared cases are not on this machine")
+    token = uploads.keep(
+        tmp_path, uploads.read_upload(case("43_upload_leading_zeros.csv"), CONTRACT)
+    )
+    uploads.score_next(tmp_path, token, Answering())
+    assert result(tmp_path, token)[0]["customer_id"] == "000123"
 
 
 @pytest.mark.parametrize("name", ["customer_id", "CLIENTNUM"])
 def test_answers_carry_the_customer_as_written_and_the_row(name: str, tmp_path: Path) -> None:
     data = file_of(*[""] * 150, "000123", name=name).replace(b"\n", b"\n\n", 1)
     token = uploads.keep(tmp_path, uploads.read_upload(data, CONTRACT))
-    uploads.score_part(tmp_path, token, 0, Answering())
-    text = (uploads.read_result(tmp_path, token) or b"").decode("utf-8-sig")
-    rows = list(csv.DictReader(io.StringIO(text)))
+    uploads.score_next(tmp_path, token, Answering())
+    rows = result(tmp_path, token)
     assert [row["customer_id"] for row in rows] == [*[""] * 150, "000123"]
     assert [row["row_in_file"] for row in rows] == [str(n) for n in range(3, 154)]
 

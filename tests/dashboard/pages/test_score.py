@@ -4,13 +4,15 @@ import csv
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pyarrow.parquet as pq
 import pytest
 
+from dashboard.data.api_client import ApiDown, ChurnApi
 from include.contract import load_contract
+from include.customers.csv_file import SCORED_BYTES_MAX
 from include.settings import Settings
 from include.store import Store, open_store
 from tests.dashboard import bank
@@ -111,6 +113,61 @@ def test_what_was_uploaded_comes_back_without_formulas(file_tab: "Page", tmp_pat
     assert [line["customer_id"] for line in lines] == ['\'=HYPERLINK("http://127.0.0.1")', "1001"]
 
 
+def test_the_same_file_can_be_uploaded_again(file_tab: "Page", tmp_path: Path) -> None:
+    page, file = file_tab, csv_file(tmp_path / "same.csv", people(2))
+    for _ in range(2):
+        page.locator("#upload input").set_input_files(file)
+        assert page.locator("#upload-done").count() == 0  # it is read anew
+        page.get_by_role("button", name="Score 2 customers").click()
+        page.get_by_text("2 rows scored").wait_for()
+
+
+def test_a_failed_scoring_goes_on_where_it_stopped(
+    bank_settings: Settings,
+    api: Server,
+    open_page: OpenPage,
+    serve: Serve,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[int] = []
+    really_ask = ChurnApi.predict_batch
+
+    def fail_once(api: ChurnApi, part: list[Any], *, source: Any) -> dict[str, Any]:
+        asked.append(part[0]["customer_id"])
+        if len(asked) == 2:
+            raise ApiDown("the API did not answer")
+        return really_ask(api, part, source=source)
+
+    monkeypatch.setattr(ChurnApi, "predict_batch", fail_once)
+    page = open_page(
+        serve(bank_settings.model_copy(update={"api_url": api.url})) + "/score?tab=file"
+    )
+    page.locator("#upload input").set_input_files(csv_file(tmp_path / "p.csv", people(2100)))
+    button = page.get_by_role("button", name="Score 2,100 customers")
+    button.click()
+    page.get_by_text("Press the button to go on from there.").wait_for()
+    button.click()
+    page.locator("#upload-done").wait_for()
+    assert asked == [1000, 2000, 2000, 3000]
+
+
+def test_a_file_over_the_limit_stays_in_the_browser(file_tab: "Page", tmp_path: Path) -> None:
+    page, small = file_tab, csv_file(tmp_path / "small.csv", people(2))
+    page.locator("#upload input").set_input_files(small)
+    page.get_by_role("button", name="Score 2 customers").wait_for()
+    large = tmp_path / "large.csv"
+    large.write_bytes(b"a" * (SCORED_BYTES_MAX + 1))
+    sent: list[int] = []
+    page.on("request", lambda request: sent.append(len(request.post_data or "")))
+    page.locator("#upload input").set_input_files(large)
+    page.get_by_text("large.csv has 31,457,281 bytes, at most 31,457,280 are read").wait_for()
+    page.locator("#score-file").wait_for(state="detached")
+    assert max(sent, default=0) < 10_000
+    page.locator("#upload input").set_input_files(small)
+    page.get_by_role("button", name="Score 2 customers").wait_for()
+
+
 def test_a_workbook_is_refused_with_a_reason(file_tab: "Page", tmp_path: Path) -> None:
     workbook = tmp_path / "people.xlsx"
     workbook.write_bytes(b"PK\x03\x04\xff\xfe")
@@ -155,10 +212,10 @@ def test_empty_states_and_sign_in(open_page: OpenPage, serve: Serve, tmp_path: P
     secrets = {"dashboard_password": "sesame", "api_keys": ("k1",)}
     url = serve(Settings(var_dir=tmp_path, api_url="http://127.0.0.1:9", **secrets))
     page = open_page(url + "/model")
-    page.get_by_label("Password or API key").fill("wrong")
+    page.get_by_label("Password").fill("wrong")
     page.get_by_role("button", name="Sign in").click()
     page.get_by_text("That password is not right.").wait_for()
-    page.get_by_label("Password or API key").fill("sesame")
+    page.get_by_label("Password").fill("sesame")
     page.get_by_role("button", name="Sign in").click()
     page.get_by_text("No champion yet").wait_for()
     page.get_by_role("link", name="Drift").click()

@@ -1,0 +1,48 @@
+"""The frame around the pages: unknown paths, and a session that ends while a page is open."""
+
+from pathlib import Path
+
+import httpx
+import pytest
+from flask.testing import FlaskClient
+
+from include.settings import Settings
+from tests.dashboard.conftest import Dashboard, OpenPage, Serve
+
+
+@pytest.mark.parametrize("path", ["/", "/score", "/score/", "/model", "/drift", "/service"])
+def test_pages_are_found(client: FlaskClient, path: str) -> None:
+    assert client.get(path).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["/nowhere", "/score/x", "/scores", "/robots.txt", "/wp-login.php"]
+)
+def test_other_paths_are_not_but_lead_on(client: FlaskClient, path: str) -> None:
+    answer = client.get(path)
+    assert answer.status_code == 404
+    assert "dash_renderer" in answer.text
+
+
+def test_an_unknown_page_leads_to_the_known_ones(dashboard: Dashboard, open_page: OpenPage) -> None:
+    page = open_page("about:blank")
+    found = page.goto(dashboard.url + "/nowhere")
+    assert found is not None and found.status == 404
+    page.get_by_text("There is no such page").wait_for()
+    page.get_by_role("link", name="Score").click()
+    page.get_by_role("button", name="Score this customer").wait_for()
+
+
+def test_an_open_page_asks_again_when_its_session_has_ended(
+    open_page: OpenPage, serve: Serve, tmp_path: Path
+) -> None:
+    url = serve(Settings(var_dir=tmp_path, api_url="http://127.0.0.1:9", dashboard_password="x"))
+    page = open_page(url + "/model")
+    page.get_by_label("Password").fill("x")
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_text("No champion yet").wait_for()
+    cookies = {each["name"]: each["value"] for each in page.context.cookies(url)}
+    assert httpx.post(url + "/sign-out", cookies=cookies).status_code == 302
+    page.get_by_role("link", name="Drift").click()
+    page.get_by_role("button", name="Sign in").wait_for()
+    assert page.url == url + "/sign-in?next=/drift"
