@@ -12,11 +12,14 @@ from include.customers.first_customers import SAMPLE_ROWS, count_customers
 from include.customers.sample import sample_customers
 from include.errors import DataError, StoreError, StoreUnavailable
 from include.settings import PROJECT, Settings, load_settings
-from include.store import LocalStore, S3Store, Store, open_store, s3_config
+from include.store import LocalStore, S3Store, Store, open_store
 from infra.airflow import login
-from infra.compose import bootstrap
+from infra.compose import bootstrap, store_init
 from infra.compose.store_init import check_conditions, make_bucket
-from tests.conftest import AWS_DUMMY
+from tests.conftest import s3_client_of
+from tests.s3_answers import Answer, answering
+
+EMPTY_LIST = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
 
 
 class Forgetful(LocalStore):
@@ -53,18 +56,52 @@ def test_the_bucket_is_made_once() -> None:
 
 
 def test_a_store_that_never_answers_is_named(free_port: int) -> None:
-    import boto3
-
-    client = boto3.client(
-        "s3",
-        endpoint_url=f"http://127.0.0.1:{free_port}",
-        region_name="us-east-1",
-        aws_access_key_id=AWS_DUMMY["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=AWS_DUMMY["AWS_SECRET_ACCESS_KEY"],
-        config=s3_config(),
-    )
-    with pytest.raises(StoreUnavailable, match="can be neither used nor made"):
+    client = s3_client_of(f"http://127.0.0.1:{free_port}", attempts=1)
+    with pytest.raises(StoreUnavailable, match="no answer from s3://churn for the bucket"):
         make_bucket(S3Store(client, "churn"), wait_seconds=0)
+
+
+@pytest.mark.parametrize(
+    ("answers", "told"),
+    [
+        ([Answer(403, "AccessDenied")], "must allow s3:ListBucket"),
+        ([Answer(400, "ExpiredToken")], "session token has expired"),
+        (
+            [Answer(404, "NoSuchBucket"), Answer(403, "AccessDenied")],
+            "must allow s3:CreateBucket",
+        ),
+        (
+            [
+                Answer(404, "NoSuchBucket"),
+                Answer(
+                    400,
+                    "IllegalLocationConstraintException",
+                    {"Message": "The eu-central-1 location constraint is incompatible for the"},
+                ),
+            ],
+            "Set AWS_DEFAULT_REGION=eu-central-1",
+        ),
+        (
+            [Answer(404, "NoSuchBucket"), Answer(409, "BucketAlreadyExists")],
+            "another account has the bucket 'churn': choose another name in CHURN_STORE_URI",
+        ),
+        ([Answer(200, body=EMPTY_LIST), Answer(501, "NotImplemented")], "write on a condition"),
+    ],
+    ids=["may not list", "expired", "may not make", "elsewhere", "taken", "no conditions"],
+)
+def test_the_first_start_ends_with_one_message(
+    answers: list[Answer],
+    told: str,
+    s3_environment: None,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("CHURN_STORE_URI", "s3://churn")
+    with answering(*answers) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+        assert store_init.main() == 1
+    (record,) = [each for each in caplog.records if each.name == "store-init"]
+    assert told in record.getMessage() and not record.exc_info
 
 
 @pytest.fixture
