@@ -16,8 +16,10 @@ from contextlib import closing, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
+from include.champion.versions import Manifest
 from include.customers.first_customers import count_customers, loading_arguments
 from include.customers.table import TABLE
+from include.errors import ChampionError
 from include.settings import Settings
 from infra.airflow import training_run
 from infra.airflow.client import AirflowError
@@ -119,7 +121,7 @@ class StartUp:
 
     def _start(self) -> None:
         """Start what a training needs; an API without a champion to serve can wait for it."""
-        if status.champion(self.settings):
+        if self._champion():
             self.stack.start(self.api)
         mlflow = mlflow_service(self.places, self.environment)
         self.stack.start(mlflow)
@@ -168,9 +170,11 @@ class StartUp:
         write_whole(done, wanted)
 
     def _train_if_needed(self) -> None:
-        if status.champion(self.settings):
+        if self._champion():
             return
         self.stack.start(self.api)
+        if self.failure:
+            return
         try:
             with closing(airflow.client(self.places)) as client:
                 run = training_run.train(
@@ -180,16 +184,24 @@ class StartUp:
                     tick=self.stack.tick,
                 )
         except (RunFailed, AirflowError) as error:
-            self.failure = str(error)
+            self.failure = f"training failed: {error}"
             return
         self._say(f"trained    in {run.seconds:.1f} s from trigger to success")
+
+    def _champion(self) -> Manifest | None:
+        """The champion, if any; one that cannot be read is no end: a rollback needs the stack."""
+        try:
+            return status.champion(self.settings)
+        except ChampionError as error:
+            self.failure = f"the champion cannot be read: {error}"
+            return None
 
     def _open(self) -> None:
         """Say that the stack is there, with a champion or with what stood in its way."""
         self.stack.start(airflow.triggerer(self.of_airflow))
         dashboard = dashboard_service(self.places, self.environment)
         self.stack.start(dashboard)
-        manifest = status.champion(self.settings)
+        manifest = self._champion()
         page = f"{self.places.api.url}/{'ready' if manifest else 'health'}"
         self.stack.wait_until(lambda: answers(page), "api")
         self._say(f"api        {self.places.api.url}")
