@@ -113,8 +113,12 @@ class LocalStore:
                 if key.startswith(prefix) and is_key(key):
                     yield key
 
+    def full_key(self, key: str) -> str:
+        """The key as a path below the root; StoreError when it cannot be one."""
+        return checked(key)
+
     def _path(self, key: str) -> Path:
-        return self.root / checked(key)
+        return self.root / self.full_key(key)
 
     def _etag(self, key: str) -> str | None:
         try:

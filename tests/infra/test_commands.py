@@ -1,4 +1,4 @@
-"""`make rollback` and what leads there, with the DAG's work on the pointer in the place of Airflow."""
+"""`make rollback` and what leads there; in the place of Airflow, what its DAG does."""
 
 from argparse import Namespace
 from datetime import UTC, datetime

@@ -1,9 +1,6 @@
 """What the containers' jobs do, without containers: the store's check, customers, the login."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +8,7 @@ import pytest
 from include.customers.first_customers import SAMPLE_ROWS, count_customers
 from include.customers.sample import sample_customers
 from include.errors import DataError, StoreError, StoreUnavailable
-from include.settings import PROJECT, Settings, load_settings
+from include.settings import Settings, load_settings
 from include.store import LocalStore, S3Store, Store, open_store
 from infra.airflow import login
 from infra.compose import bootstrap, store_init
@@ -139,29 +136,3 @@ def test_the_login_is_written_for_its_owner_alone(
     login.main()
     assert json.loads(path.read_text()) == {"admin": "hush"}
     assert path.stat().st_mode & 0o777 == 0o600
-
-
-def test_a_store_packs_and_unpacks_whole(tmp_path: Path) -> None:
-    full, empty = LocalStore(tmp_path / "full"), LocalStore(tmp_path / "empty")
-    kept = {"champion/current.json": b"{}", "a/b.bin": bytes(range(256)) * 5000, "a.txt": b""}
-    for key, data in kept.items():
-        full.write(key, data)
-    archive = _objects(full, "pack")
-    _objects(empty, "unpack", given=archive)
-    assert {each.key: empty.read(each.key).data for each in empty.list("")} == kept
-    assert _objects(empty, "count") == b"3\n"
-    _objects(empty, "clear")
-    assert list(empty.list("")) == []
-
-
-def _objects(store: LocalStore, command: str, given: bytes = b"") -> bytes:
-    done = subprocess.run(
-        [sys.executable, "-m", "infra.compose.objects", command],
-        cwd=PROJECT,
-        env={**os.environ, "CHURN_STORE_URI": store.uri},
-        input=given,
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout

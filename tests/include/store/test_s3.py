@@ -32,6 +32,29 @@ def test_a_prefixed_store_sees_only_its_own(s3_store: S3Store) -> None:
     assert s3_store.read("team/key").data == b"one"
 
 
+@pytest.mark.parametrize("prefix", ["", "team"])
+def test_folders_and_foreign_names_are_not_listed_and_what_is_can_be_read(
+    s3_store: S3Store, prefix: str
+) -> None:
+    store = S3Store(s3_store.client, s3_store.bucket, prefix)
+    foreign = ("", "day/", "day/a/", "day//x", "/lead", "../up", "day/back\\slash", ".scratch/x")
+    for key in foreign if prefix else foreign[1:]:
+        store.client.put_object(Bucket=store.bucket, Key=store.prefix + key, Body=b"")
+    store.client.put_object(Bucket=store.bucket, Key=f"{store.prefix}day/full/", Body=b"data")
+    kept = ["day/a", "day/a/é漢", "day/" + "x" * 1000]
+    for key in kept:
+        store.write(key, b"")
+    assert [each.key for each in store.list("")] == sorted(kept, key=str.encode)
+    assert [each.key for each in store.list("day/")] == sorted(kept, key=str.encode)
+    assert all(store.read(each.key).data == b"" for each in store.list("day/"))
+
+
+def test_a_key_that_s3_cannot_hold_is_refused_with_its_length(s3_store: S3Store) -> None:
+    store = S3Store(s3_store.client, s3_store.bucket, "team")
+    with pytest.raises(StoreError, match="at most 1024 bytes, found 1025: .*CHURN_STORE_URI"):
+        store.write("é" * 510, b"")
+
+
 def test_a_missing_bucket_is_named(s3_store: S3Store) -> None:
     absent = S3Store(s3_store.client, "no-such-bucket-here")
     for use in (
