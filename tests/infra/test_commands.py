@@ -10,10 +10,12 @@ from include.champion import versions
 from include.settings import Settings
 from include.store import Store, open_store
 from infra.airflow.client import RunState
-from infra.local import commands
+from infra.local import commands, status
 from infra.local.run import StartUp
+from infra.local.running import exit_code
 from infra.local.services import Layout
 from infra.local.stack import Stack
+from tests.s3_answers import Answer, answering
 from tests.webapp.champions import make_version, publish
 
 
@@ -76,3 +78,26 @@ def test_a_start_with_a_torn_pointer_goes_on_so_that_a_rollback_has_a_stack(
     start = StartUp(settings, places, Stack(places), csv=None)
     assert start._champion() is None
     assert start.failure is not None and "make rollback VERSION=" in start.failure
+
+
+@pytest.mark.parametrize(
+    ("trouble", "told"),
+    [
+        (Answer(400, "ExpiredToken"), "make run: s3://bucket refuses these credentials"),
+        (Answer(404, "NoSuchBucket"), "make run: bucket 'bucket' does not exist"),
+        (
+            Answer(400, "AuthorizationHeaderMalformed", {"Region": "eu-central-1"}),
+            "make run: bucket 'bucket' is not in the region us-east-1",
+        ),
+    ],
+    ids=lambda value: value.code if isinstance(value, Answer) else "",
+)
+def test_a_store_that_refuses_ends_a_start_with_one_message(
+    aws_settings: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, trouble: Answer, told: str
+) -> None:
+    aws_settings.setenv("CHURN_STORE_URI", "s3://bucket")
+    with answering(trouble) as server:
+        aws_settings.setenv("AWS_ENDPOINT_URL", server.url)
+        assert exit_code("run", lambda settings: len([status.champion(settings)])) == 1
+    (record,) = [each for each in caplog.records if each.levelname == "ERROR"]
+    assert record.getMessage().startswith(told) and not record.exc_info

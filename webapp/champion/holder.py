@@ -2,6 +2,7 @@
 
 import logging
 import random
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -47,7 +48,7 @@ class ChampionHolder:
         self._refused: str | None = None  # the etag of a pointer that was not followed
         self._refused_until = 0.0  # of time.monotonic(); then it is tried again
         self._told_until = 0.0  # of time.monotonic(); then a missing pointer is told of again
-        self._reported_failure: str | None = None
+        self._reported_troubles: set[str] = set()
         self._swapping = threading.Lock()
         self._polled = threading.Event()
         self._settled = threading.Event()
@@ -171,14 +172,16 @@ class ChampionHolder:
         )
 
     def _store_failed(self, error: ChurnError) -> None:
-        # Once for each kind of trouble: an outage of hours is one line, not thousands.
-        if type(error).__name__ != self._reported_failure:
-            self._reported_failure = type(error).__name__
-            self._record("unreachable", None)
-            serving = "serving goes on" if self.champion else "nothing is served yet"
-            logger.warning("cannot look at the champion pointer, %s: %s", serving, error)
+        # Once for each trouble whatever its figures: an outage of hours is no thousand lines.
+        trouble = re.sub(r"\d+", "", str(error))
+        if trouble in self._reported_troubles:
+            return
+        self._reported_troubles.add(trouble)
+        self._record("unreachable", None)
+        serving = "serving goes on" if self.champion else "nothing is served yet"
+        logger.warning("cannot look at the champion pointer, %s: %s", serving, error)
 
     def _store_answered(self) -> None:
-        if self._reported_failure is not None:
+        if self._reported_troubles:
             logger.info("the champion pointer can be read again")
-            self._reported_failure = None
+            self._reported_troubles.clear()
