@@ -59,7 +59,9 @@ CREDENTIALS = (
 )
 ENDPOINT = "AWS_ENDPOINT_URL must be a URL such as http://127.0.0.1:9000"
 CA_BUNDLE = "AWS_CA_BUNDLE (or REQUESTS_CA_BUNDLE, or ca_bundle in ~/.aws/config)"
-NO_BUNDLE = ("[Errno ", "NO_CERTIFICATE_OR_CRL_FOUND", "[X509", "PEM")
+NO_BUNDLE = re.compile(
+    r"\[Errno (2|13|21)\]|\[X509|\bPEM\b"
+)  # absent, not ours, a directory; empty
 # In an endpoint, or in a sentence such as "the region 'us-east-1' is wrong; expecting 'eu-west-1'".
 REGION = re.compile(r"(?:s3[.-]|expecting '|The )([a-z]{2}(?:-[a-z]+)+-\d+)\b")
 
@@ -131,9 +133,9 @@ def _of_settings(error: Exception) -> str:
         return f"the credentials cannot be had: {error}. Sign in anew, or correct the AWS profile"
     if isinstance(error, aws.InvalidRegionError | aws.NoRegionError):
         return f"AWS_DEFAULT_REGION must be a region such as eu-central-1: {error}"
-    if isinstance(error, aws.BotoCoreError):
-        return f"the AWS settings (AWS_ variables, ~/.aws/config) cannot work: {error}"
-    return f"{ENDPOINT}: {error}"
+    if re.search("endpoint|URL", str(error)):
+        return f"{ENDPOINT}: {error}"
+    return f"the AWS settings (AWS_ variables, ~/.aws/config) cannot work: {error}"
 
 
 def _of_request(error: Exception, asked: Asked) -> ChurnError:
@@ -153,7 +155,7 @@ def _of_request(error: Exception, asked: Asked) -> ChurnError:
     if isinstance(error, aws.EndpointProviderError):
         return ConfigurationError(f"{ENDPOINT}: {error}")
     if isinstance(error, aws.SSLError):
-        return _of_certificates(error)
+        return _of_tls(error, asked)
     return _of_connection(error, asked)
 
 
@@ -167,19 +169,21 @@ def _of_connection(error: Exception, asked: Asked) -> ChurnError:
     )
 
 
-def _of_certificates(error: Exception) -> ChurnError:
+def _of_tls(error: Exception, asked: Asked) -> ChurnError:
     found = str(error)
     if "WRONG_VERSION_NUMBER" in found or "RECORD_LAYER_FAILURE" in found:
         return ConfigurationError(
             f"AWS_ENDPOINT_URL says https://, and the server does not speak TLS: {found}. Write "
             "http://, or name its TLS port"
         )
-    if any(mark in found for mark in NO_BUNDLE):
+    if NO_BUNDLE.search(found):
         return ConfigurationError(
             f"{CA_BUNDLE} must name a file of PEM certificates, found none that can be read: "
             f"{found}. Correct the path or fill the file, or unset it to trust the usual "
             "authorities"
         )
+    if "certificate" not in found.lower():
+        return _of_connection(error, asked)  # it broke off, which may pass
     return ConfigurationError(
         f"the server's certificate is not trusted: {found}. Name a file with its authority's "
         f"certificate in {CA_BUNDLE}, and the server in AWS_ENDPOINT_URL as the certificate does"

@@ -64,13 +64,16 @@ def unpacked(backup: Path, scratch: Path) -> Path:
         return backup
     if not backup.is_file():
         raise ComposeError(f"there is no backup {backup}")
-    with tarfile.open(backup) as archive:
-        for entry in archive:
-            content = archive.extractfile(entry)
-            if content is None or "/" in entry.name or entry.name.startswith("."):
-                raise ComposeError(f"{backup} is no backup: it holds {entry.name!r}")
-            with (scratch / entry.name).open("wb") as file:
-                shutil.copyfileobj(content, file, CHUNK_BYTES)
+    try:
+        with tarfile.open(backup) as archive:
+            for entry in archive:
+                content = archive.extractfile(entry)
+                if content is None or "/" in entry.name or entry.name.startswith("."):
+                    raise ComposeError(f"{backup} is no backup: it holds {entry.name!r}")
+                with (scratch / entry.name).open("wb") as file:
+                    shutil.copyfileobj(content, file, CHUNK_BYTES)
+    except (tarfile.TarError, EOFError) as error:
+        raise ComposeError(f"{backup} is no whole tar of a backup: {error}") from error
     return scratch
 
 

@@ -73,6 +73,14 @@ def test_a_tar_cannot_write_elsewhere(backup: Path, tmp_path: Path, name: str) -
     assert list(scratch.iterdir()) == []
 
 
+@pytest.mark.parametrize("data", [b"", b"junk" * 500], ids=["empty", "junk"])
+def test_what_is_no_tar_is_named(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "backup.tar"
+    path.write_bytes(data)
+    with pytest.raises(ComposeError, match=r"backup\.tar is no whole tar of a backup"):
+        unpacked(path, tmp_path)
+
+
 def test_without_an_environment_it_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(ComposeError, match="`make env` writes one"):
         Compose(env_file=tmp_path / ".env")
