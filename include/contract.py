@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 SCHEMA_FILE = Path(__file__).parent / "config" / "schema.yaml"
 FOUND_CHARACTERS = 80  # how much of a wrong value an error message repeats
 
-RESERVED = ("split", "probability")  # columns that training adds to the customers' own
+# Columns that training adds to the customers' own.
+RESERVED = ("split", "probability", "campaign", "campaign_side", "campaign_at")
 
 CUSTOMER_ID = "customer_id"  # what a record may carry beside the features; no model sees it
 CUSTOMER_ID_CHARACTERS = 128

@@ -115,6 +115,24 @@ class DriftRules(_Rules):
     report_rows: int = Field(ge=100, description="rows behind the report's plots, on each side")
 
 
+class CampaignRules(_Rules):
+    """How campaigns are judged, and what a call does to its customer's label.
+
+    With defaults, because the params.yaml of an earlier release has no such section.
+    """
+
+    outcome_days: float = Field(default=90, gt=0, le=3650, description="a campaign's window")
+    leaving_share: float = Field(
+        default=0.2, gt=0, lt=1, description="of a list, in these days and without a call"
+    )
+    listed_customers: Literal["left_out", "used"] = "left_out"
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether labels that a call may have brought about are neither learnt nor judged by."""
+        return self.listed_customers == "left_out"
+
+
 class Band(_Rules):
     """A name for the probabilities from `begins` up to the next band."""
 
@@ -150,6 +168,7 @@ class Params(_Rules):
     gate: GateRules
     drift: DriftRules
     scoring: ScoringRules
+    campaigns: CampaignRules = CampaignRules()
     promotion: Literal["auto", "manual"]
 
     def sha256(self) -> str:

@@ -6,9 +6,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 import dash_mantine_components as dmc
-from dash import ClientsideFunction, Dash, Input, Output, State, html, no_update
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
+from dashboard.components.control_group import create_note
+from dashboard.components.states import create_or_explain
 from dashboard.components.tables import create_figures
 from dashboard.data import campaign
 from dashboard.data.call_list import CallList, CampaignSum
@@ -17,24 +19,30 @@ from dashboard.data.list_view import ListView
 from dashboard.data.rules import CallRules
 from dashboard.data.sources import Sources
 from dashboard.labels import money
+from include.customers.campaigns import BegunCampaign, last_campaign
 from include.errors import ChurnError
 
 BUDGET_SHOWN_MAX = 20_000
 BUDGET_MARKS = range(0, BUDGET_SHOWN_MAX + 1, 5000)
+NOBODY = "There is nobody to call under these rules."
 EXPLAINED = (
     "Value of a call = risk of leaving × yearly revenue × years kept × success rate − cost. "
     "Yearly revenue is estimated from spend and balance."
 )
 
 
-def create_panel(calls: CallList, rules: CallRules) -> Component:
+def create_panel(sources: Sources, view: ListView) -> Component:
     """Budget and rules on one side, what they promise on the other."""
-    promise = create_promise(calls.campaign_sum(), rules)
+    last = last_campaign(sources.engine)
+    started = create_last(last, view.rules) if last else None
     return dmc.Paper(
         dmc.Grid(
             [
-                dmc.GridCol(_create_budget(rules), span={"base": 12, "md": 5}),
-                dmc.GridCol(_create_start(promise), span={"base": 12, "md": 7}),
+                dmc.GridCol(_create_budget(view.rules), span={"base": 12, "md": 5}),
+                dmc.GridCol(
+                    _create_start(_create_prospect(sources, view), started),
+                    span={"base": 12, "md": 7},
+                ),
             ],
             gutter="xl",
         ),
@@ -89,7 +97,14 @@ def _number(name: str, label: str, value: float, **limits: Any) -> Component:
     )
 
 
-def _create_start(promise: Component) -> Component:
+def _create_prospect(sources: Sources, view: ListView) -> list[Component]:
+    found = CallList(sources.engine, view).campaign_sum()
+    # A params.yaml that cannot be read takes its note with it, and not the list of calls.
+    note = create_or_explain(lambda: create_note(found, view.rules, sources.campaign_rules()))
+    return [create_promise(found, view.rules), note]
+
+
+def _create_start(prospect: list[Component], started: Component | None) -> Component:
     buttons = dmc.Group(
         [
             dmc.Button("Start campaign", id="start-campaign", size="sm"),
@@ -106,9 +121,10 @@ def _create_start(promise: Component) -> Component:
     )
     return dmc.Stack(
         [
-            html.Div(promise, id="promise", **{"aria-live": "polite"}),
+            html.Div(prospect, id="promise", **{"aria-live": "polite"}),
             buttons,
-            html.Div(id="started", **{"aria-live": "polite"}),
+            dcc.Store(id="campaign-attempt", data=campaign.new_name(datetime.now(UTC))),
+            html.Div(started, id="started", **{"aria-live": "polite"}),
             dmc.Text(EXPLAINED, size="xs", c="dimmed"),
         ],
         gap="sm",
@@ -147,17 +163,48 @@ def _limit(found: CampaignSum, rules: CallRules) -> str:
 
 def create_started(started: StartedCampaign, rules: CallRules) -> Component:
     """That a campaign began, and where its list is, reckoned by the rules that chose it."""
+    sizes = f"{started.listed:,} customers to call, {started.control:,} drawn at random and kept "
+    told = f"Campaign started: {sizes}as the control group. "
+    if started.began_before:
+        told = (
+            f"This page has started its campaign already: {sizes}as the control group. Load the "
+            "page again to start another one by the same rules. "
+        )
+    if not started.listed + started.control + started.taken:
+        return dmc.Text(NOBODY)
+    if not started.listed + started.control:
+        return dmc.Alert(
+            f"No campaign was started: all {started.taken:,} customers of this list were put on "
+            "another list or marked in the meantime. Load the page again to see who is left.",
+            color="orange",
+            mt="xs",
+        )
+    if started.taken:
+        told += (
+            f"{started.taken:,} more are left out: they were put on another list or marked in the "
+            "meantime. "
+        )
+    link = _create_list_link(started.name, rules)
+    return dmc.Alert([told, link], color="brand", variant="light", mt="xs")
+
+
+def create_last(last: BegunCampaign, rules: CallRules) -> Component:
+    """Which campaign began last: whoever is not sure whether theirs did sees it here."""
     told = (
-        f"Campaign started: {started.listed:,} customers to call, {started.control:,} drawn at "
-        "random and kept as the control group. "
+        f"Last campaign: {last.started_at:%d %b %Y %H:%M} UTC, {last.listed:,} customers to call, "
+        f"{last.control:,} in the control group. "
     )
-    link = dmc.Anchor(
+    return dmc.Text([told, _create_list_link(last.name, rules)], size="sm", c="dimmed")
+
+
+def _create_list_link(name: str, rules: CallRules) -> Component:
+    return dmc.Anchor(
         "Download its list (CSV)",
-        href="/campaign.csv?" + urlencode({"campaign": started.name, **asdict(rules)}),
+        href="/campaign.csv?" + urlencode({"campaign": name, **asdict(rules)}),
         refresh=True,
+        size="sm",
         **{"data-download": "started"},
     )
-    return dmc.Alert([told, link], color="brand", variant="light", mt="xs")
 
 
 def register(app: Dash, sources: Sources) -> None:
@@ -179,11 +226,9 @@ def register(app: Dash, sources: Sources) -> None:
     )
     def promise(query: dict[str, str] | None, _marked: Any) -> Any:
         try:
-            view = ListView.from_values(query or {})
-            found = CallList(sources.engine, view).campaign_sum()
+            return _create_prospect(sources, ListView.from_values(query or {}))
         except ChurnError as error:
             return dmc.Text(str(error), className="warning")
-        return create_promise(found, view.rules)
 
     _register_start(app, sources)
 
@@ -194,22 +239,27 @@ def _register_start(app: Dash, sources: Sources) -> None:
         Output("marked", "data", allow_duplicate=True),
         Input("start-campaign", "n_clicks"),
         State("risk-query", "data"),
+        State("campaign-attempt", "data"),
         prevent_initial_call=True,
         running=[(Output("start-campaign", "loading"), True, False)],
     )
-    def start_campaign(_clicks: int | None, query: dict[str, str] | None) -> Any:
+    def start_campaign(
+        _clicks: int | None, query: dict[str, str] | None, attempt: str | None
+    ) -> Any:
         now = datetime.now(UTC)
         view = ListView.from_values(query or {})
         try:
             night, rows = sources.nights.latest(), CallList(sources.engine, view).campaign_rows()
-            if not rows or night is None:
-                return "There is nobody to call under these rules.", no_update
+            if night is None:
+                return NOBODY, no_update
             started = campaign.start(
                 sources.engine,
                 rows,
                 control_share=view.rules.control,
                 model_version=night.model_version,
                 now=now,
+                name=campaign.name_of(attempt, view, now=now),
+                outcome_days=sources.campaign_rules().outcome_days,
             )
         except ChurnError as error:
             return dmc.Alert(str(error), color="orange"), no_update

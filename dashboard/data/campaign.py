@@ -1,17 +1,24 @@
 """A campaign: started with a random control group kept aside, and exported as a CSV file."""
 
+import hashlib
+import json
+import math
 import random
+import re
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
+from dashboard.data.list_view import ListView
 from dashboard.data.spreadsheet import spreadsheet
 from dashboard.labels import short_label
-from include.customers.contacts import Mark, mark
+from include.customers import contacts
+from include.customers.campaigns import begun_campaign
+from include.customers.contacts import Mark
 
 CSV_COLUMNS = {
     "customer": "Customer",
@@ -27,6 +34,7 @@ CSV_COLUMNS = {
     "transactions": "Transactions, 12 months",
     "reasons": "Why",
 }
+ATTEMPT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d [0-9a-f]{6}")
 DECIMALS = {"risk": 1, "call_value": 2, "value": 2, "spend": 2, "balance": 2, "credit_limit": 2}
 
 
@@ -37,6 +45,27 @@ class StartedCampaign:
     name: str
     listed: int
     control: int
+    taken: int = 0  # of the list, whom somebody else had listed or marked in the meantime
+    began_before: bool = False  # a click, or a request, that came twice
+
+
+def control_size(customers: int, control_share: float) -> int:
+    """How many of a list's customers are kept aside."""
+    return round(customers * control_share)
+
+
+def new_name(now: datetime) -> str:
+    """A name that no other campaign has."""
+    return f"{now:%Y-%m-%d %H:%M} {secrets.token_hex(3)}"
+
+
+def name_of(attempt: Any, view: ListView, *, now: datetime) -> str:
+    """The campaign that a page starts, the same for every click while its view is the same."""
+    if not isinstance(attempt, str) or not ATTEMPT.fullmatch(attempt):
+        return new_name(now)
+    chosen = (asdict(view.rules), view.bands, view.with_left, view.find, dict(view.filters))
+    text = json.dumps(chosen, sort_keys=True, default=str)
+    return f"{attempt} {hashlib.sha256(text.encode()).hexdigest()[:6]}"
 
 
 def start(
@@ -46,23 +75,54 @@ def start(
     control_share: float,
     model_version: str,
     now: datetime,
+    name: str = "",
+    outcome_days: float = contacts.REST_DAYS,
 ) -> StartedCampaign:
-    """Mark the customers of a list; a share of them, drawn at random, becomes the control group."""
-    name = f"{now:%Y-%m-%d %H:%M} {secrets.token_hex(3)}"
+    """Mark the customers of a list; a share of them, drawn at random, becomes the control group.
+
+    Nobody else marks customers meanwhile: who was marked since the list was read is left to whoever
+    did that, and a campaign of the same `name` is not started again.
+    """
+    name = name or new_name(now)
     customers = [row["customer"] for row in rows]
-    control = set(random.SystemRandom().sample(customers, round(len(rows) * control_share)))
-    marks = [
+    with contacts.marking(engine) as connection:
+        begun = begun_campaign(connection, name)
+        if begun is not None:
+            return StartedCampaign(name, begun.listed, begun.control, began_before=True)
+        taken = contacts.hidden(connection, customers, now=now)
+        free = [row for row in rows if row["customer"] not in taken]
+        marks = _marks(free, name, control_share, model_version, _days_alone(outcome_days))
+        contacts.write(connection, marks, now=now)
+    control = control_size(len(free), control_share)
+    return StartedCampaign(name, len(free) - control, control, taken=len(taken))
+
+
+def _marks(
+    rows: Sequence[Mapping[str, Any]],
+    name: str,
+    control_share: float,
+    model_version: str,
+    days_alone: int,
+) -> list[Mark]:
+    customers = [row["customer"] for row in rows]
+    size = control_size(len(rows), control_share)
+    control = set(random.SystemRandom().sample(customers, size))
+    return [
         Mark(
             customer=row["customer"],
             kind="control" if row["customer"] in control else "listed",
+            days=days_alone if row["customer"] in control else None,
             campaign=name,
             probability=row["probability"],
             model_version=model_version,
         )
         for row in rows
     ]
-    mark(engine, marks, now=now)
-    return StartedCampaign(name, len(rows) - len(control), len(control))
+
+
+def _days_alone(outcome_days: float) -> int:
+    """How long a control group is not to be called: its outcome window, or the usual rest."""
+    return max(math.ceil(outcome_days), contacts.REST_DAYS)
 
 
 def campaign_csv(rows: Iterable[Mapping[str, Any]]) -> bytes:

@@ -11,6 +11,7 @@ from dashboard.data.champions import Champion, ReferenceReader, TypicalValue, re
 from include.contract import Contract, load_contract
 from include.customers.database import open_engine
 from include.errors import ChurnError
+from include.params import CampaignRules, load_params
 from include.settings import Settings
 from include.store import Store, open_store
 
@@ -46,6 +47,10 @@ class Sources:
         except ChurnError:
             typical = {}
         return champion.manifest.contract, typical
+
+    def campaign_rules(self) -> CampaignRules:
+        """How campaigns are judged, by params.yaml as it is now."""
+        return load_params(self.settings.params_file).campaigns
 
     def close(self) -> None:
         """Close every connection."""

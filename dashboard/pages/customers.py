@@ -10,7 +10,7 @@ from dash.development.base_component import Component
 from dashboard.components import campaign_panel, customer_drawer, list_filters, risk_grid
 from dashboard.components.shell import create_heading
 from dashboard.components.states import create_empty
-from dashboard.data.call_list import CallList, Night
+from dashboard.data.call_list import Night
 from dashboard.data.list_view import ListView
 from dashboard.data.rules import query_values
 from dashboard.data.sources import Sources
@@ -35,7 +35,7 @@ def create_page(sources: Sources, query: Mapping[str, str]) -> Component:
         [
             create_heading("Whom to call today", _subtitle(night)),
             list_filters.create_state(values),
-            campaign_panel.create_panel(CallList(sources.engine, view), view.rules),
+            campaign_panel.create_panel(sources, view),
             list_filters.create_filters(view, night.bands),
             risk_grid.create_marking(),
             risk_grid.create_first_rows(sources, values),

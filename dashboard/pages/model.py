@@ -1,6 +1,5 @@
 """The model in production: how good it is, what it looks at, and how it came to be."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ from dash.development.base_component import Component
 
 from dashboard import charts
 from dashboard.components import versions
+from dashboard.components.campaign_outcomes import create_campaigns
 from dashboard.components.chart_card import create_chart
 from dashboard.components.shell import create_heading, create_section
 from dashboard.components.states import create_empty, create_or_explain
@@ -19,7 +19,6 @@ from dashboard.data.rules import CallRules
 from dashboard.data.sources import Sources
 from dashboard.labels import percent
 from include.champion.versions import CARD_FILE, Evaluation, read_files
-from include.customers.contacts import Group, compare_groups
 
 PATH = "/model"
 CARD_FIGURES = {
@@ -29,7 +28,6 @@ CARD_FIGURES = {
     "f1": ("F1", 3),
     "calibration_error": ("Calibration error", 4),
 }
-NORMAL_95 = 1.96
 
 
 def create_page(sources: Sources, query: Mapping[str, str]) -> Component:
@@ -51,7 +49,7 @@ def create_page(sources: Sources, query: Mapping[str, str]) -> Component:
         [
             create_heading("Model", _subtitle(champion)),
             create_or_explain(_create_evaluation, sources, champion, rules),
-            create_section("Did the calls help?", create_or_explain(_create_campaigns, sources)),
+            create_section("Did the calls help?", create_or_explain(create_campaigns, sources)),
             create_section("Versions", _create_history(sources, champion)),
             create_section("Model card", _create_card(sources, champion)),
         ]
@@ -152,47 +150,6 @@ def create_confusion(found: Evaluation) -> Component:
             html.Table([head, html.Tbody(body)], className="plain"),
         ]
     )
-
-
-def _create_campaigns(sources: Sources) -> Component:
-    return dmc.Paper(dmc.Text(campaign_sentence(*compare_groups(sources.engine))))
-
-
-def campaign_sentence(listed: Group, control: Group) -> str:
-    """Called against control, with the interval of the difference."""
-    if not listed.customers or not control.customers:
-        return (
-            "No campaign with a control group has been started yet. Start one on the first page: "
-            "a random part of the list is then left alone, and the two are compared here."
-        )
-    first, second = (g.left / g.customers for g in (listed, control))
-    low, high = interval(control, listed)
-    verdict = (
-        "the calls helped"
-        if low > 0
-        else "the calls did harm"
-        if high < 0
-        else "too early to say whether the calls help"
-    )
-    return (
-        f"Of {listed.customers:,} customers on the lists {percent(first, decimals=1)} have left "
-        f"since, of {control.customers:,} in the control groups {percent(second, decimals=1)}. "
-        f"Difference {100 * (second - first):+.1f} points (95 % interval {100 * low:+.1f} to "
-        f"{100 * high:+.1f}): {verdict}."
-    )
-
-
-def interval(more: Group, fewer: Group) -> tuple[float, float]:
-    """The 95 % interval of the difference between two shares who left.
-
-    One leaver and one stayer are added to each group, so that small groups in which nobody or
-    everybody left do not seem certain (Agresti and Caffo 2000).
-    """
-    sizes = more.customers + 2, fewer.customers + 2
-    first, second = (more.left + 1) / sizes[0], (fewer.left + 1) / sizes[1]
-    variance = first * (1 - first) / sizes[0] + second * (1 - second) / sizes[1]
-    half = NORMAL_95 * math.sqrt(variance)
-    return first - second - half, first - second + half
 
 
 def _create_history(sources: Sources, champion: Champion) -> Component:

@@ -4,18 +4,21 @@ Each mark is a row that stays. `is_current` is 1 on a customer's latest row, so 
 state needs no grouping. A row hides its customer from the list of open calls until `hidden_until`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, TypeVar, get_args
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, sqlite
 
-from include.customers.database import database_errors, reading
-from include.customers.table import published_contract, stored_moment
-from include.errors import DataError
+from include.customers.database import LOCKED_SECONDS, database_errors, reading
+from include.customers.table import stored_moment
+from include.errors import DatabaseUnavailable, DataError
+
+T = TypeVar("T")
 
 Kind: TypeAlias = Literal["listed", "control", "called", "snoozed", "result", "reopened"]
 Result: TypeAlias = Literal["stays", "undecided", "leaves", "not_reached"]
@@ -31,6 +34,8 @@ HIDDEN_DAYS: dict[Kind, int] = {
     "reopened": 0,
 }
 NOTE_CHARACTERS = 500
+# A lock's name holds for the whole server, and has at most 64 characters.
+LOCK = f"CONCAT('{TABLE}.', MD5(DATABASE()))"
 BATCH_ROWS = 500  # parameters in one statement are limited, in SQLite most of all
 
 
@@ -67,14 +72,6 @@ class Mark:
         return HIDDEN_DAYS[self.kind] if self.days is None else self.days
 
 
-@dataclass(frozen=True)
-class Group:
-    """One side of the comparison of called customers with the control group."""
-
-    customers: int
-    left: int
-
-
 @cache
 def contacts_table() -> sa.Table:
     """The table and the index that finds a customer's state."""
@@ -107,75 +104,89 @@ def create_contacts(engine: sa.Engine) -> None:
         contacts_table().metadata.create_all(engine)
 
 
-def _is_there(engine: sa.Engine) -> bool:
+def is_there(engine: sa.Engine) -> bool:
     """Whether the first scoring has made the table."""
     with database_errors(engine, f"look for the table {TABLE}"):
         return sa.inspect(engine).has_table(TABLE)
 
 
+@contextmanager
+def marking(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A transaction in which nobody else marks customers: what it read is true when it writes."""
+    if not is_there(engine):
+        raise DataError(f"{TABLE} is not there yet: the first scoring makes it (`make score`)")
+    alone = _alone_on_sqlite if engine.dialect.name == "sqlite" else _alone_on_mysql
+    with database_errors(engine, f"write the table {TABLE}"), engine.connect() as connection:
+        with alone(connection):
+            yield connection
+
+
+@contextmanager
+def _alone_on_sqlite(connection: sa.Connection) -> Iterator[None]:
+    with connection.begin():
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # else it waits only once it writes
+        yield
+
+
+@contextmanager
+def _alone_on_mysql(connection: sa.Connection) -> Iterator[None]:
+    """By a named lock: customers without a mark have no row that could be locked."""
+    took = connection.scalar(sa.text(f"SELECT GET_LOCK({LOCK}, {LOCKED_SECONDS})"))
+    connection.rollback()  # the lock stays, and the transaction begins after it was granted
+    if not took:
+        raise DatabaseUnavailable(
+            f"somebody else has been marking customers for {LOCKED_SECONDS} s: try again"
+        )
+    try:
+        with connection.begin():
+            yield
+    finally:
+        connection.execute(sa.text(f"SELECT RELEASE_LOCK({LOCK})"))
+
+
 def mark(engine: sa.Engine, marks: Sequence[Mark], *, now: datetime) -> None:
     """Write marks in one transaction; each becomes its customer's state."""
-    if not marks:
-        return
-    if not _is_there(engine):
-        raise DataError(f"{TABLE} is not there yet: the first scoring makes it (`make score`)")
+    if marks:
+        with marking(engine) as connection:
+            write(connection, marks, now=now)
+
+
+def write(connection: sa.Connection, marks: Sequence[Mark], *, now: datetime) -> None:
+    """Write marks in a transaction that `marking` opened."""
     table = contacts_table()
-    with database_errors(engine, f"write the table {TABLE}"), engine.begin() as connection:
-        for start in range(0, len(marks), BATCH_ROWS):
-            batch = marks[start : start + BATCH_ROWS]
-            customers = [each.customer for each in batch]
-            connection.execute(
-                sa.update(table)
-                .where(table.c.customer.in_(customers), table.c.is_current == 1)
-                .values(is_current=0)
-            )
-            connection.execute(sa.insert(table), [_row(each, now) for each in batch])
+    for batch in _batches(marks):
+        customers = [each.customer for each in batch]
+        connection.execute(
+            sa.update(table)
+            .where(table.c.customer.in_(customers), table.c.is_current == 1)
+            .values(is_current=0)
+        )
+        connection.execute(sa.insert(table), [_row(each, now) for each in batch])
 
 
 def history(engine: sa.Engine, customer: int) -> list[dict[str, Any]]:
     """Everything that was noted of one customer, the latest first."""
     table = contacts_table()
     query = sa.select(table).where(table.c.customer == customer).order_by(table.c.id.desc())
-    if not _is_there(engine):
+    if not is_there(engine):
         return []
     with reading(engine, TABLE) as connection:
         return [dict(row) for row in connection.execute(query).mappings()]
 
 
-def compare_groups(engine: sa.Engine) -> tuple[Group, Group]:
-    """Customers put on a campaign's list, and those kept aside from the same campaigns.
-
-    By intention to treat: who was on the list counts as such, reached or not. A customer counts as
-    left when the label became known after the campaign began.
-    """
-    table = contacts_table()
-    if not _is_there(engine):
-        return Group(0, 0), Group(0, 0)
-    kept_aside = sa.select(table.c.campaign).where(table.c.kind == "control").distinct()
-    with reading(engine, TABLE) as connection:
-        listed, control = (
-            Group(*connection.execute(_outcomes(kind, kept_aside)).one())
-            for kind in ("listed", "control")
+def hidden(connection: sa.Connection, customers: Sequence[int], *, now: datetime) -> set[int]:
+    """Those of the customers who are on a list, put off or kept aside, and not to be called."""
+    table, found = contacts_table(), set[int]()
+    for batch in _batches(customers):
+        query = sa.select(table.c.customer).where(
+            table.c.customer.in_(batch), table.c.is_current == 1, table.c.hidden_until > utc(now)
         )
-    return listed, control
+        found.update(connection.scalars(query))
+    return found
 
 
-def _outcomes(kind: str, campaigns: "sa.Select[Any]") -> "sa.Select[Any]":
-    table, contract = contacts_table(), published_contract()
-    people: Any = sa.table(
-        "churners",
-        *(sa.column(c.name) for c in (contract.key, contract.target, contract.labelled_at)),
-    )
-    label, labelled_at = people.c[contract.target.name], people.c[contract.labelled_at.name]
-    # A label that is not dated yet is younger than any mark.
-    fresh = sa.or_(labelled_at > table.c.marked_at, labelled_at.is_(None))
-    left = sa.and_(label == contract.target.positive, fresh)
-    both = table.outerjoin(people, people.c[contract.key.name] == table.c.customer)
-    return (
-        sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(sa.case((left, 1), else_=0)), 0))
-        .select_from(both)
-        .where(table.c.kind == kind, table.c.campaign.in_(campaigns))
-    )
+def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (items[start : start + BATCH_ROWS] for start in range(0, len(items), BATCH_ROWS))
 
 
 def _row(given: Mark, now: datetime) -> dict[str, Any]:

@@ -2,21 +2,22 @@
 
 A customer who left is an outcome as soon as the label is known, one who stayed only `outcome_days`
 after the prediction. Until then there is an estimate: with calibrated probabilities, the score that
-the model would have if each customer left with just the probability it gave.
+the model would have if each customer left with just the probability it gave. Whom an analyst called
+is no outcome: the model may have been right, and the call too.
 """
 
 import itertools
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import AwareDatetime, Field
 
-from include.customers import queries
+from include.customers import queries, treatment
 from include.documents import Document
 from include.drift import findings
 from include.drift.run import DriftRun
@@ -31,8 +32,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-LEFT, STAYED, PENDING, GONE_BEFORE = 1, 0, -1, -2
+LEFT, STAYED, PENDING, GONE_BEFORE, CALLED = 1, 0, -1, -2, -3
 MOMENT = "predicted_at"
+LATEST = np.iinfo(np.int64).max
 
 
 class Scores(Document):
@@ -67,6 +69,7 @@ class Outcomes(Document):
     as_of: AwareDatetime
     outcome_days: float
     rows_without_customer: int = Field(description="predictions that no label can be joined to")
+    rows_of_called_customers: int = Field(default=0, description="whose outcome a call changed")
     unreadable_objects: tuple[str, ...]
     weeks: tuple[VersionWeek, ...]
 
@@ -81,6 +84,35 @@ class Measured:
 
 
 @dataclass(frozen=True)
+class Calls:
+    """Windows in which a call may have changed what customers do; of each customer one at most."""
+
+    hashes: "NDArray[np.uint64]"  # ascending
+    begin: "NDArray[np.int64]"  # microseconds since 1970
+    length: int
+
+    def shadow(
+        self,
+        keys: "NDArray[np.uint64]",
+        ask: "NDArray[np.int64]",
+        *,
+        now: int,
+        ripe_after: int,
+        left_at: "NDArray[np.int64]",
+    ) -> "NDArray[np.bool_]":
+        """Which predictions have no outcome of their own; `left_at` is the largest for no leaver.
+
+        All of a customer while his window is open. Then those whose days to come the window has a
+        part in, unless he left before it, and those that a label from within it would decide.
+        """
+        found, places = _find(self.hashes, keys)
+        begin, end = self.begin[places], self.begin[places] + self.length
+        touched = (ask <= end) & (ask + ripe_after > begin) & (left_at >= begin)
+        within = (left_at >= begin) & (left_at <= end)
+        return found & ((end >= now) | touched | within)
+
+
+@dataclass(frozen=True)
 class Labels:
     """What the customer table knows, by ascending hash of the customer's key in the log."""
 
@@ -88,23 +120,28 @@ class Labels:
     left: "NDArray[np.bool_]"
     known: "NDArray[np.bool_]"
     labelled_at: "NDArray[np.int64]"  # microseconds since 1970; the largest where not dated
+    calls: tuple[Calls, ...] = ()
 
     def of(
-        self, keys: "NDArray[np.uint64]", moments: "NDArray[np.int64]", *, ripe_until: int
+        self, keys: "NDArray[np.uint64]", moments: "NDArray[np.int64]", *, now: int, ripe_after: int
     ) -> "NDArray[np.int8]":
-        """Each prediction's outcome; `ripe_until` is when the last were made that can have stayed.
+        """Each prediction's outcome; who has not left by `ripe_after` microseconds has stayed.
 
         Who had left before he was asked about is no outcome of that prediction.
         """
-        places = np.minimum(np.searchsorted(self.hashes, keys), max(len(self.hashes) - 1, 0))
-        found = np.full(len(keys), PENDING, dtype=np.int8)
+        outcomes = np.full(len(keys), PENDING, dtype=np.int8)
         if not len(self.hashes):
-            return found
-        known = self.known[places] & (self.hashes[places] == keys)
-        left = known & self.left[places]
-        found[known & ~left & (moments <= ripe_until)] = STAYED
-        found[left] = np.where(self.labelled_at[places] > moments, LEFT, GONE_BEFORE)[left]
-        return found
+            return outcomes
+        found, places = _find(self.hashes, keys)
+        known = self.known[places] & found
+        left, labelled_at = known & self.left[places], self.labelled_at[places]
+        outcomes[known & ~left & (moments + ripe_after <= now)] = STAYED
+        outcomes[left] = np.where(labelled_at > moments, LEFT, GONE_BEFORE)[left]
+        left_at = np.where(left, np.minimum(labelled_at, now), LATEST)
+        for calls in self.calls:
+            shadowed = calls.shadow(keys, moments, now=now, ripe_after=ripe_after, left_at=left_at)
+            outcomes[shadowed & (outcomes != GONE_BEFORE)] = CALLED
+        return outcomes
 
 
 def measure_outcomes(run: DriftRun) -> Measured:
@@ -120,6 +157,7 @@ def measure_outcomes(run: DriftRun) -> Measured:
         as_of=run.now,
         outcome_days=run.rules.outcome_days,
         rows_without_customer=joined.rows_without_customer,
+        rows_of_called_customers=joined.rows_of_called_customers,
         unreadable_objects=tuple(joined.unreadable),
         weeks=tuple(weeks),
     )
@@ -132,24 +170,49 @@ def measure_outcomes(run: DriftRun) -> Measured:
 
 def read_labels(run: DriftRun) -> Labels:
     """The table's labels, under the keys by which the log knows its customers."""
-    import pyarrow as pa
-
     contract = run.contract
     target, moment = contract.target, contract.labelled_at.name
     names = (contract.key.name, target.name, moment)
     frame = queries.read_customers(run.open_engine(), contract, labelled_only=True, names=names)
-    id_key = run.id_key()
-    ids = [customer_key(each, id_key) for each in frame[contract.key.name]]
-    texts = pa.array(ids, pa.string())
-    keys = hashes(texts, np.zeros(len(texts), dtype=np.uint64))
+    keys = _hashes_of(frame[contract.key.name], run)
     order = np.argsort(keys)
-    dated = frame[moment] if moment in frame else None
+    moments = treatment.label_moments(frame, contract)
     return Labels(
         hashes=keys[order],
         left=contract.labels(frame).astype(bool)[order],
         known=frame[target.name].isin(target.categories).to_numpy()[order],
-        labelled_at=_microseconds(dated, len(frame))[order],
+        labelled_at=np.where(moments.isna(), LATEST, moments.astype("int64"))[order],
+        calls=tuple(_read_calls(run)) if run.campaigns.leaves_out else (),
     )
+
+
+def _read_calls(run: DriftRun) -> Iterator[Calls]:
+    """The windows since the first day that is measured: every customer's first, second, …"""
+    marks = treatment.read_marks(run.open_engine())
+    reach = timedelta(days=7 * run.rules.outcome_weeks + run.campaigns.outcome_days)
+    since = datetime.combine(run.day, time(), UTC) - reach
+    calls = marks[marks["kind"].isin(treatment.TREATED) & (marks["marked_at"] >= since)]
+    for _, each in calls.groupby(calls.groupby("customer").cumcount()):
+        keys = _hashes_of(each["customer"], run)
+        order, begin = np.argsort(keys), each["marked_at"].to_numpy(np.int64)
+        yield Calls(keys[order], begin[order], _micros_of_days(run.campaigns.outcome_days))
+
+
+def _hashes_of(customers: Any, run: DriftRun) -> "NDArray[np.uint64]":
+    """Customers under the keys by which the log knows them."""
+    import pyarrow as pa
+
+    id_key = run.id_key()
+    texts = pa.array([customer_key(each, id_key) for each in customers], pa.string())
+    return hashes(texts, np.zeros(len(texts), dtype=np.uint64))
+
+
+def _find(
+    ascending: "NDArray[np.uint64]", keys: "NDArray[np.uint64]"
+) -> "tuple[NDArray[np.bool_], NDArray[np.intp]]":
+    """Which keys are there, and each one's place."""
+    places = np.minimum(np.searchsorted(ascending, keys), len(ascending) - 1)
+    return ascending[places] == keys, places
 
 
 def scores(
@@ -188,10 +251,9 @@ class _Join:
 
     def __init__(self, run: DriftRun) -> None:
         self.run = run
-        self.rows_without_customer = 0
+        self.rows_without_customer = self.rows_of_called_customers = 0
         self.unreadable: list[str] = []
-        ripe = run.now - timedelta(days=run.rules.outcome_days)
-        self._ripe_until = int(ripe.timestamp() * 1e6)
+        self._now, self._ripe_after = _micros(run.now), _micros_of_days(run.rules.outcome_days)
 
     def week(self, week: str, days: Sequence[date]) -> Iterator[VersionWeek]:
         """The findings of each version that answered in this week."""
@@ -224,8 +286,11 @@ class _Join:
             if not version or not usable.any():
                 continue
             keys = chosen.column(CUSTOMER_KEY).fill_null(0).to_numpy()
-            outcomes = self.labels.of(keys, _moments(chosen), ripe_until=self._ripe_until)
-            places = np.flatnonzero(usable & (outcomes != GONE_BEFORE))
+            outcomes = self.labels.of(
+                keys, _moments(chosen), now=self._now, ripe_after=self._ripe_after
+            )
+            self.rows_of_called_customers += int((usable & (outcomes == CALLED)).sum())
+            places = np.flatnonzero(usable & (outcomes >= PENDING))
             places = places[seen.first_of(salted(keys[places], version))]
             if len(places):
                 yield version, answers[places], outcomes[places]
@@ -261,17 +326,12 @@ def _iso_week(day: date) -> str:
     return f"{year}-W{week:02}"
 
 
-def _microseconds(moments: Any, rows: int) -> "NDArray[np.int64]":
-    """When labels became known; one without a date is as new as can be."""
-    import pandas as pd
+def _micros(moment: datetime) -> int:
+    return int(moment.timestamp() * 1e6)
 
-    latest = np.iinfo(np.int64).max
-    if moments is None:
-        return np.full(rows, latest)
-    parsed = pd.to_datetime(moments, utc=True, errors="coerce")
-    found = parsed.dt.as_unit("us").astype("int64").to_numpy(copy=True)
-    found[parsed.isna().to_numpy()] = latest
-    return np.asarray(found)
+
+def _micros_of_days(days: float) -> int:
+    return int(days * 86_400e6)
 
 
 def _moments(batch: "pa.RecordBatch") -> "NDArray[np.int64]":

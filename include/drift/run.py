@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from include.contract import Contract
 from include.handover import Run
-from include.params import DriftRules
+from include.params import CampaignRules, DriftRules
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -27,3 +27,4 @@ class DriftRun(Run):
     open_engine: "Callable[[], Engine]"  # a quiet day needs no database
     training_runs_in_flight: Callable[[str], int]  # but for the one of that id
     now: datetime
+    campaigns: CampaignRules = CampaignRules()

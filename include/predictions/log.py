@@ -7,8 +7,8 @@ by the UTC day of the answer. Rows can come twice after a crash; readers take th
 
 import hmac
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, date
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -71,23 +71,18 @@ def log_prefix(day: date) -> str:
     return f"{PREFIX}/date={day.isoformat()}/"
 
 
-def write_rows(
-    store: Store, rows: Iterable[Mapping[str, Any]], columns: Columns, *, name: str
-) -> None:
-    """Write rows of the log, one object of this name for each day among them.
+def write_table(store: Store, table: "pa.Table", *, name: str) -> None:
+    """Write rows of the log (`log_schema`), one object of this name for each day among them.
 
-    Writing the same rows again after a crash replaces the objects instead of adding some. A column
-    that a row lacks is null.
+    Writing the same rows again after a crash replaces the objects instead of adding some.
     """
     import pyarrow as pa
+    import pyarrow.compute as pc
 
-    schema = log_schema(columns)
-    days: dict[date, list[Mapping[str, Any]]] = {}
-    for row in rows:
-        days.setdefault(row["predicted_at"].astimezone(UTC).date(), []).append(row)
-    for day, of_day in days.items():
-        table = pa.Table.from_pylist(of_day, schema=schema)
-        store.write(f"{log_prefix(day)}{name}.parquet", encoded(table))
+    days = table.column("predicted_at").cast(pa.date32())
+    for day in pc.unique(days).to_pylist():
+        of_day = table.filter(pc.equal(days, pa.scalar(day, pa.date32())))
+        store.write(f"{log_prefix(day)}{name}.parquet", encoded(of_day))
 
 
 def read_predictions(

@@ -50,7 +50,8 @@ def open_run(context: Context) -> "DriftRun":
     from include.tasks import connections
 
     settings = load_settings()
-    rules = load_params(settings.params_file).drift
+    params = load_params(settings.params_file)
+    rules = params.drift
     cooldown_days = context["params"].get("cooldown_days")
     if cooldown_days is not None:
         rules = rules.model_copy(update={"cooldown_days": cooldown_days})
@@ -64,6 +65,7 @@ def open_run(context: Context) -> "DriftRun":
         open_engine=lambda: connections.customer_engine(settings),
         training_runs_in_flight=_in_flight(context["ti"]),
         now=now(),
+        campaigns=params.campaigns,
     )
 
 

@@ -187,6 +187,8 @@ def _card(run: TrainingRun, lineage: Lineage, report: Evaluation) -> str:
             "held out": lineage.transformed.holdout_rows,
         },
         attrited_share=lineage.transformed.training_attrited_share,
+        called=lineage.ingested.called,
+        outcome_days=run.params.campaigns.outcome_days,
         columns=columns,
         engineered=[feature.name for feature in engineered_for(columns)],
         resampling=run.params.model.resampling,

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from include.training.ingest_data import Called
+
 METRIC_NAMES = {
     "roc_auc": "ROC-AUC",
     "average_precision": "Average precision",
@@ -33,6 +35,8 @@ def model_card(
     snapshot_at: str,
     trained_rows: Mapping[str, int],
     attrited_share: float,
+    called: Called,
+    outcome_days: float,
     columns: Sequence[str],
     engineered: Sequence[str],
     resampling: str,
@@ -50,11 +54,22 @@ def model_card(
         f"training rows: {resampling}; probabilities calibrated by Platt scaling on rows that no "
         "tree saw.\n\n"
         f"- Customers as of {snapshot_at}: {rows}; {attrited_share:.1%} of them left\n"
+        f"- Campaigns: {_campaigns(called, outcome_days)}\n"
         f"- Input: {used}\n- Engineered from them: {added}\n"
         f"- Counts a customer as leaving from P(churn) ≥ {threshold:g}\n"
         "- What the gate decided, and why: `gate` in the manifest\n\n"
         f"## On the hold-out\n\n{_metric_table(metrics)}\n"
         f"## By slice\n\n{_slice_table(slices)}\n{LIMITS}"
+    )
+
+
+def _campaigns(called: Called, outcome_days: float) -> str:
+    """How many customers an analyst's call may have kept, and what became of them here."""
+    return (
+        f"{called.left_out:,} customers who were listed or called are neither trained nor judged "
+        f"on, because the {outcome_days:g} days after it last or their label is from within them; "
+        f"{called.listed:,} others who were listed once and {called.control:,} of control groups "
+        "are among the customers above"
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from include.contract import FrameCheck
+from include.customers.treatment import TAGS
 from include.errors import DataError
 from include.training import fit
 from include.training.ingest_data import Ingested
@@ -43,7 +44,8 @@ def validate_data(run: TrainingRun, ingested: Ingested) -> Validated:
     run.write_frame("validate_data", "rejected.parquet", frame[~check.valid].astype(str))
     _refuse(run, frame, check, faults)
     valid = frame[check.valid].reset_index(drop=True)
-    digest = content_sha256(valid)
+    # What the customers are, not the campaigns that they happened to be in.
+    digest = content_sha256(valid.drop(columns=[*TAGS]))
     run.registry.log(
         ingested.mlflow_run_id,
         metrics={"customers_rejected": check.rejected_rows},

@@ -2,14 +2,14 @@
 
 import time
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 
 UNFINISHED_RUN = ("queued", "running")
 TIMEOUT_SECONDS = 30
-ATTEMPTS = 3  # to read; a machine that is busy starting everything may be slow once
+ATTEMPTS = 3  # a machine that is busy starting everything may be slow, or its database locked, once
 PAUSE_SECONDS = 1.0
 
 
@@ -73,9 +73,12 @@ class AirflowClient:
 
     def trigger(self, dag_id: str, conf: dict[str, Any]) -> str:
         """Start a run; returns its id."""
-        body = {"logical_date": None, "conf": conf}
-        answer = self._request("POST", f"/api/v2/dags/{dag_id}/dagRuns", json=body)
-        return str(answer.json()["dag_run_id"])
+        # An id of ours, so that asking again after a lost answer starts no second run.
+        run_id = f"manual__{datetime.now(UTC).isoformat()}"
+        body = {"dag_run_id": run_id, "logical_date": None, "conf": conf}
+        path = f"/api/v2/dags/{dag_id}/dagRuns"
+        self._request("POST", path, allowed=(httpx.codes.CONFLICT,), json=body)
+        return run_id
 
     def run(self, dag_id: str, run_id: str) -> RunState:
         """One run."""
@@ -122,17 +125,19 @@ class AirflowClient:
         return answer
 
     def _answer(self, method: str, path: str, options: dict[str, Any]) -> httpx.Response:
-        left = ATTEMPTS if method == "GET" else 1
+        left = ATTEMPTS
         while True:
             left -= 1
             try:
-                return self._http.request(method, path, **options)
+                answer = self._http.request(method, path, **options)
+                if left == 0 or not answer.is_server_error:
+                    return answer
             except httpx.HTTPError as error:
                 if left == 0:
                     raise AirflowError(
                         f"no answer from Airflow to {method} {path}: {error}"
                     ) from error
-                time.sleep(PAUSE_SECONDS)
+            time.sleep(PAUSE_SECONDS)
 
     def _log_in(self) -> None:
         answer = self._answer("POST", "/auth/token", {"json": self._login})

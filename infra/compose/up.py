@@ -9,11 +9,14 @@ import sys
 import time
 from collections.abc import Collection
 from typing import Any
+from urllib.request import ProxyHandler, build_opener
 
 from infra.compose.command import Compose, ComposeError, say
 
 WAIT_SECONDS = 900
 POLL_SECONDS = 2.0
+ANSWER_SECONDS = 5.0
+API = "webapp"
 JOBS = ("store-init", "airflow-init", "bootstrap")
 SERVICE_LABEL = "com.docker.compose.service"
 PAGES = (
@@ -49,9 +52,9 @@ def wait_until_ready(
     quiet: bool = False,
     only: Collection[str] = (),
 ) -> None:
-    """Wait for every service's health and every job's end; ComposeError says who did not come.
+    """Wait for every service's health, every job's end and the API's champion.
 
-    `only` names the services that count, where not all do.
+    ComposeError says who did not come; `only` names the services that count, where not all do.
     """
     shown: dict[str, str] = {}
     deadline = time.monotonic() + seconds  # from now: images were pulled and built before
@@ -67,10 +70,22 @@ def wait_until_ready(
             raise ComposeError(f"{', '.join(lost)} failed: `make logs ARGS={lost[0]}` says why")
         waiting = [service for service, told in now.items() if told not in ("healthy", "done")]
         if now and not waiting:
-            return
+            if API not in now or has_champion(compose):
+                return
+            waiting = [f"{API}, which has no champion yet"]
         if time.monotonic() > deadline:
             raise ComposeError(f"not ready after {seconds:.0f} s: {', '.join(waiting) or 'all'}")
         time.sleep(POLL_SECONDS)
+
+
+def has_champion(compose: Compose) -> bool:
+    """Whether every worker of the API has a champion: each looks for one every few seconds."""
+    url = f"http://127.0.0.1:{compose.setting('CHURN_API_PORT', '8000')}/metrics"
+    try:
+        with build_opener(ProxyHandler({})).open(url, timeout=ANSWER_SECONDS) as answer:
+            return b"\nmodel_loaded 1.0\n" in answer.read()
+    except OSError:
+        return False
 
 
 def name(container: dict[str, Any]) -> str:

@@ -4,7 +4,10 @@ import base64
 import hashlib
 import json
 import secrets
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
 
 from sqlalchemy.engine import make_url
 
@@ -16,6 +19,9 @@ from infra.local.ports import HOST
 from infra.local.services import Layout, Service, python_module
 
 CONFIG = PROJECT / "infra" / "airflow" / "airflow.cfg"
+LOCKED_SECONDS = (
+    20  # how long one waits for another's write; a slow disk needs more than the usual 5
+)
 PRELOAD = CONFIG.parent / "preload"  # on the scheduler's path alone
 
 
@@ -36,8 +42,11 @@ def airflow_environment(
 
 
 def prepare(places: Layout) -> None:
-    """Make the password, which Airflow would else make by itself and print."""
+    """Make the password, which Airflow would else make by itself and print, and the database."""
     places.airflow_home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with closing(sqlite3.connect(_database(places))) as database:
+        # Of the file, for good: four processes share it, and without a log readers stop writers.
+        database.execute("PRAGMA journal_mode = WAL")
     if not places.passwords.exists():
         write_password(places.passwords, secrets.token_urlsafe(12))
 
@@ -103,6 +112,10 @@ def connection(database_url: str) -> str:
     return json.dumps({name: value for name, value in found.items() if value})
 
 
+def _database(places: Layout) -> Path:
+    return places.airflow_home / "airflow.db"
+
+
 def _airflow(*arguments: str) -> tuple[str, ...]:
     return python_module("airflow", *arguments)
 
@@ -114,7 +127,7 @@ def _options(places: Layout) -> dict[str, str]:
         "CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
         "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(places.passwords),
         "CORE__EXECUTION_API_SERVER_URL": f"{places.airflow.url}/execution/",
-        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{places.airflow_home / 'airflow.db'}",
+        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{_database(places)}?timeout={LOCKED_SECONDS}",
         "LOGGING__BASE_LOG_FOLDER": str(places.airflow_logs),
         "API__HOST": HOST,
         "API__PORT": str(places.airflow.number),

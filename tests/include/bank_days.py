@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from include.champion import versions
@@ -111,10 +112,11 @@ def log(
             keys, answers, people[list(CONTRACT.feature_names)].to_dict("records"), strict=True
         )
     ]
-    columns = prediction_log.feature_columns(CONTRACT)
+    schema = prediction_log.log_schema(prediction_log.feature_columns(CONTRACT))
+    table = pa.Table.from_pylist(rows, schema)
     for start in range(0, len(rows), object_rows):
         name = f"{request}-{version}-{source}-{keys[start]}"
-        prediction_log.write_rows(store, rows[start : start + object_rows], columns, name=name)
+        prediction_log.write_table(store, table.slice(start, object_rows), name=name)
 
 
 def drift_run(

@@ -84,6 +84,8 @@ def test_the_hash_names_the_values_and_not_the_file(write: Callable[..., Path]) 
         ("model.xgboost.max_deep", 3, "model.xgboost.max_deep: Extra inputs are not permitted"),
         ("split.holdout_share", 0.95, "split: .*leave rows to train on"),
         ("gate.confidence", 95, "gate.confidence: .*less than 1, found 95"),
+        ("campaigns.outcome_days", 0, "campaigns.outcome_days: .*greater than 0, found 0"),
+        ("campaigns.listed_customers", "out", "listed_customers: Input should be 'left_out' or"),
         ("promote", "auto", "promote: Extra inputs are not permitted"),
         ("model", None, "model: Field required"),
     ],
@@ -93,6 +95,12 @@ def test_a_value_that_cannot_work_is_named(
 ) -> None:
     with pytest.raises(ConfigurationError, match=f"params.yaml: .*{message}"):
         load_params(write(place, value))
+
+
+def test_a_file_of_an_earlier_release_leaves_listed_customers_out(
+    write: Callable[..., Path],
+) -> None:
+    assert load_params(write("campaigns", None)).campaigns == load_params(FILE).campaigns
 
 
 def test_every_value_at_fault_is_named(write: Callable[..., Path]) -> None:

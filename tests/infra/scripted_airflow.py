@@ -47,11 +47,16 @@ def shown(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 @contextmanager
 def airflow_answering(script: dict[str, list[Any]]) -> Iterator[AirflowClient]:
-    """An Airflow that answers each path with the script's next entry, at last with the last."""
+    """An Airflow that answers each path with the script's next entry, at last with the last.
+
+    A number stands for an empty answer of that status.
+    """
 
     def answer(request: httpx.Request) -> httpx.Response:
         entries = script.get(f"{request.method} {request.url.path}", [None])
         found = entries.pop(0) if len(entries) > 1 else entries[0]
+        if isinstance(found, int):
+            return httpx.Response(found)
         return httpx.Response(404 if found is None else 200, json=found)
 
     client = AirflowClient("http://airflow", user="a", password="b")

@@ -4,7 +4,10 @@ import gzip
 import json
 import os
 import tarfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -12,7 +15,7 @@ from infra.compose.backup import FORMAT, _save, sha256_of, write_tar
 from infra.compose.command import ENVIRONMENT, Compose, ComposeError
 from infra.compose.databases import CUSTOMERS, DATABASES
 from infra.compose.restore import _load, _reading, check, unpacked
-from infra.compose.up import state
+from infra.compose.up import has_champion, state
 
 
 @pytest.fixture
@@ -179,3 +182,17 @@ def test_the_size_of_a_whole_dump_is_told(compose: Compose, tmp_path: Path) -> N
     path.write_bytes(gzip.compress(b"CREATE TABLE x;\n" * 1000 + LAST_LINE))
     shell = ("exec", "-T", "mysql", "bash", "-c", CUSTOMERS.unpacked)
     assert _reading(compose, path, *shell) == 16_000
+
+
+@pytest.mark.parametrize(("loaded", "told"), [("1.0", True), ("0.0", False)])
+def test_ready_means_that_every_worker_has_a_champion(
+    loaded: str, told: bool, compose: Compose, tmp_path: Path
+) -> None:
+    (tmp_path / "metrics").write_text(f"# TYPE model_loaded gauge\nmodel_loaded {loaded}\n")
+    handler = partial(SimpleHTTPRequestHandler, directory=tmp_path)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        compose.env_file.write_text(f"CHURN_API_PORT={server.server_port}\n")
+        assert has_champion(compose) is told
+        server.shutdown()
+    assert not has_champion(compose)

@@ -125,3 +125,17 @@ def test_a_silent_airflow_is_an_error(
     with pytest.raises(AirflowError, match="no answer from Airflow to GET"):
         call(client, "churn_training")
     client.close()
+
+
+def test_a_locked_database_is_asked_again_and_one_run_is_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(airflow_client, "PAUSE_SECONDS", 0.01)
+    # The first answer was lost after the run was made, so the second finds it.
+    with airflow_answering({f"POST {DAG}/dagRuns": [500, 409]}) as client:
+        assert client.trigger(DAG_ID, {}).startswith("manual__")
+    with (
+        airflow_answering({f"POST {DAG}/dagRuns": [500]}) as client,
+        pytest.raises(AirflowError, match="Airflow answers 500 to POST"),
+    ):
+        client.trigger(DAG_ID, {})

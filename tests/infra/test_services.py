@@ -5,6 +5,7 @@ import stat
 from collections.abc import Mapping
 
 import pytest
+from sqlalchemy import create_engine
 
 from include.settings import PROJECT
 from infra.local import airflow
@@ -48,6 +49,18 @@ def test_all_that_is_written_lies_below_var(places: Layout, of_airflow: Mapping[
     for name in ("AIRFLOW_HOME", "AIRFLOW__LOGGING__BASE_LOG_FOLDER", "MPLCONFIGDIR"):
         assert of_airflow[name].startswith(str(places.var))
     assert str(places.var) in of_airflow["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
+
+
+def test_writers_of_airflows_database_wait_for_each_other_and_not_for_readers(
+    places: Layout, of_airflow: Mapping[str, str]
+) -> None:
+    airflow.prepare(places)
+    engine = create_engine(of_airflow["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
+    with engine.connect() as database:
+        assert database.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        waits = database.exec_driver_sql("PRAGMA busy_timeout").scalar()
+    engine.dispose()
+    assert waits == airflow.LOCKED_SECONDS * 1000
 
 
 def test_only_the_scheduler_preloads(of_airflow: Mapping[str, str]) -> None:

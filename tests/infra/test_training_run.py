@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from infra.airflow import training_run
+from infra.airflow.client import AirflowClient
 from infra.airflow.dag_runs import RunFailed, nothing
 from tests.infra.scripted_airflow import (
     DAG,
@@ -25,14 +26,14 @@ pytestmark = pytest.mark.usefixtures("quick_polling")
 
 
 def test_each_stage_is_shown_once_with_its_time(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(AirflowClient, "trigger", lambda *_: RUN)
     done = task_is("ingest_data", "success", 0.31)
     script = {
         f"GET {DAG}": [None, {"is_paused": False}],
         "GET /api/v2/importErrors": [{"import_errors": [BROKEN_TOO]}],
         f"GET {DAG}/dagRuns": [{"dag_runs": []}],
-        f"POST {DAG}/dagRuns": [{"dag_run_id": RUN}],
         f"GET {DAG}/dagRuns/{RUN}": [run_is("queued"), run_is("running"), run_is("success")],
         f"GET {DAG}/dagRuns/{RUN}/taskInstances": [
             tasks_are(task_is("ingest_data", "running"), task_is("train_model", None)),

@@ -14,23 +14,26 @@ import random
 import select
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
 from include.errors import ChurnError
-from include.predictions.log import Columns, write_rows
+from include.predictions.log import Columns, log_schema, write_table
 from include.settings import load_settings
 from include.store import Store
 from webapp import logs
 from webapp.prediction_log.segments import OPEN, SEALED, rows_in, sealed_path, segment_id, segments
 from webapp.prediction_log.shipper_process import LOCK
 from webapp.store_timeouts import open_store_with_short_timeouts
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 logger = logging.getLogger(__name__)
 
@@ -39,15 +42,22 @@ LAST_LOOKS = 6  # once its worker is gone: the others may be about to end, too
 NICENESS = 10  # the workers go first: shipping has time, an answer has not
 BACK_OFF_SECONDS = (1.0, 30.0)
 HEAD = ("prediction_id", "request_id", "predicted_at", "model_version", "source", "latency_seconds")
+OWN = ("row", "customer_key", "probability", "prediction")
 
 
 @dataclass(frozen=True)
 class Segment:
     """What a sealed segment holds; `damaged` counts lines that a power cut spoiled."""
 
-    columns: Columns
-    rows: list[dict[str, Any]]
+    rows: "pa.Table"  # of the log's schema
     damaged: int
+
+
+class _Answer(NamedTuple):
+    rows: int
+    shared: dict[str, Any]
+    own: dict[str, Sequence[Any]]  # a value for each row
+    records: list[dict[str, Any]]
 
 
 class Shipper:
@@ -94,10 +104,10 @@ class Shipper:
 
     def _ship(self, path: Path) -> int:
         segment = read_segment(path)
-        rows = len(segment.rows)
+        rows: int = segment.rows.num_rows
         # The segment's id is in the key: after a crash between writing and removing, the same
         # object is written again.
-        write_rows(self._store, segment.rows, segment.columns, name=segment_id(path))
+        write_table(self._store, segment.rows, name=segment_id(path))
         path.unlink()
         damaged = max(rows_in(path) - rows, segment.damaged)
         if damaged:
@@ -122,37 +132,49 @@ class Shipper:
 
 def read_segment(path: Path) -> Segment:
     """Read a segment; its last line may be torn, which means that its answer never left."""
-    lines = path.read_bytes().split(b"\n")
+    *lines, _ = path.read_bytes().split(b"\n")
     columns: Columns = ()
-    rows: list[dict[str, Any]] = []
+    answers: list[_Answer] = []
     damaged = 0
     for place, line in enumerate(lines):
         try:
-            document = orjson.loads(line) if line else None
-            if place == 0 and document is not None:
-                columns = tuple((name, kind) for name, kind in document["columns"])
-            elif document is not None:
-                rows.extend(_rows(document))
+            if place == 0:
+                columns = tuple((name, kind) for name, kind in orjson.loads(line)["columns"])
+            else:
+                answers.append(_answer(line))
         except (ValueError, KeyError, TypeError):
-            damaged += place < len(lines) - 1
-    return Segment(columns, rows, damaged)
+            damaged += 1
+    return Segment(_table(columns, answers), damaged)
 
 
-def _rows(line: list[Any]) -> Iterator[dict[str, Any]]:
-    _, *head, keys, probabilities, predictions, records = line
+def _answer(line: bytes) -> _Answer:
+    rows, *head, keys, probabilities, predictions, records = orjson.loads(line)
     shared = dict(zip(HEAD, head, strict=True))
     shared["predicted_at"] = datetime.fromisoformat(shared["predicted_at"])
-    for row, (key, probability, prediction, record) in enumerate(
-        zip(keys, probabilities, predictions, records, strict=True)
-    ):
-        yield {
-            **record,
-            **shared,
-            "row": row,
-            "customer_key": key,
-            "probability": probability,
-            "prediction": prediction,
-        }
+    own = dict(zip(OWN, (range(rows), keys, probabilities, predictions), strict=True))
+    if {len(each) for each in (*own.values(), records)} != {rows}:
+        raise ValueError("each row has a key, a probability, a label and a record")
+    return _Answer(rows, shared, own, records)
+
+
+def _table(columns: Columns, answers: list[_Answer]) -> "pa.Table":
+    """Column by column: what a batch's rows share is converted once, not for each of them."""
+    import pyarrow as pa
+
+    answer_of_row = [place for place, each in enumerate(answers) for _ in range(each.rows)]
+    records = [record for each in answers for record in each.records]
+
+    def column(field: "pa.Field") -> "pa.Array":
+        name = field.name
+        if name in HEAD:
+            shared = pa.array([each.shared[name] for each in answers], field.type)
+            return shared.take(pa.array(answer_of_row, pa.int32()))
+        if name in OWN:
+            return pa.array([own for each in answers for own in each.own[name]], field.type)
+        return pa.array([record.get(name) for record in records], field.type)
+
+    schema = log_schema(columns)
+    return pa.Table.from_arrays([column(field) for field in schema], schema=schema)
 
 
 def _pause(failures: int) -> float:

@@ -4,6 +4,7 @@ import csv
 import io
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,10 +12,15 @@ import sqlalchemy as sa
 from flask.testing import FlaskClient
 
 from dashboard.components.campaign_panel import create_promise, create_started
+from dashboard.components.control_group import create_note
 from dashboard.data.call_list import CampaignSum
 from dashboard.data.campaign import StartedCampaign
 from dashboard.data.rules import CALLS_MAX, CallRules
+from dashboard.data.sources import open_sources
+from dashboard.pages import customers
 from include.customers.contacts import Mark, mark
+from include.params import CampaignRules
+from include.settings import Settings
 
 CAMPAIGN = "2026-11-23 10:00 a+b&c"
 
@@ -49,3 +55,52 @@ def test_a_started_campaigns_file_keeps_its_rules(
 def test_the_promise_names_what_limits_it(calls: int, budget: float, words: str) -> None:
     found = CampaignSum(calls=calls, leavers=1.0, value=9.0, spent=12.0 * calls)
     assert f"({words})" in str(create_promise(found, CallRules(budget=budget)))
+
+
+@pytest.mark.parametrize(
+    ("started", "words"),
+    [
+        (StartedCampaign(CAMPAIGN, 225, 25), "225 customers to call, 25 drawn at random"),
+        (StartedCampaign(CAMPAIGN, 90, 10, taken=150), "150 more are left out"),
+        (StartedCampaign(CAMPAIGN, 0, 0, taken=250), "No campaign was started: all 250 customers"),
+        (StartedCampaign(CAMPAIGN, 0, 0), "There is nobody to call"),
+        (StartedCampaign(CAMPAIGN, 225, 25, began_before=True), "has started its campaign already"),
+    ],
+)
+def test_a_start_says_what_came_of_it(started: StartedCampaign, words: str) -> None:
+    assert words in str(create_started(started, CallRules()))
+
+
+@pytest.mark.parametrize(
+    ("calls", "rules", "words"),
+    [
+        (250, {}, "25 of 250 can show next to nothing. If 20 % would leave within 90 days"),
+        (250, {}, "with a chance of 11 %. Not even calls that keep everybody would show reliably."),
+        (250, {}, "Enough are about 3,780 customers at this share or 1,223 customers by"),
+        (250, {"control": 0.5}, "125 of 250 can show next to nothing"),
+        (900, {"control": 0.5}, "450 of 900 can show too little"),
+        (3780, {}, "378 of 3,780 is large enough"),
+        (3780, {}, "a chance of 80 %. In 4 of 5 campaigns it shows calls that keep 30 % or more"),
+        (250, {"control": 0.0}, "none of 250. Nobody will be able to tell"),
+        (4, {}, "none of 4. Nobody will be able to tell"),
+        (6, {}, "1 of 6 can show next to nothing"),
+    ],
+)
+def test_what_a_control_group_could_show_is_said_beforehand(
+    calls: int, rules: dict[str, float], words: str
+) -> None:
+    found = CampaignSum(calls=calls, leavers=0.8 * calls, value=9.0, spent=12.0 * calls)
+    note: Any = create_note(found, CallRules(**rules), CampaignRules())
+    assert words in note.children
+    assert ("warning" in note.className) == ("large enough" not in note.children)
+
+
+def test_parameters_that_cannot_be_read_leave_the_list_alone(
+    bank_settings: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "params.yaml").write_text("campaigns: 5")
+    broken = bank_settings.model_copy(update={"params_file": tmp_path / "params.yaml"})
+    sources = open_sources(broken)
+    page = str(customers.create_page(sources, {}))
+    sources.close()
+    assert "promise-text" in page and "params.yaml: " in page and "risk-grid" in page

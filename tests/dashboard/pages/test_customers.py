@@ -160,13 +160,16 @@ def test_marks_take_customers_off_the_list(
     assert (rows[0]["hidden_until"] - rows[0]["marked_at"]).days == 30
 
 
-def test_campaign_keeps_a_random_control_group(
+def test_a_double_click_starts_one_campaign_with_a_random_control_group(
     dashboard: Dashboard, open_page: OpenPage, bank_engine: sa.Engine
 ) -> None:
     page = open_page(dashboard.url + "/?budget=600&control=0.2")
     page.get_by_text("Call 50 customers").wait_for()
-    page.get_by_role("button", name="Start campaign").click()
+    page.get_by_text("Control group: 10 of 50 can show next to nothing").wait_for()
+    page.get_by_role("button", name="Start campaign").dblclick()
     page.get_by_text("40 customers to call, 10 drawn at random").wait_for()
+    page.get_by_role("button", name="Start campaign").click()
+    page.get_by_text("has started its campaign already").wait_for()
     with page.expect_download() as download:
         page.get_by_role("link", name="Download its list").click()
     lines = lines_of(download.value.path().read_text("utf-8"))

@@ -8,8 +8,6 @@ from axe_playwright_python.sync_playwright import Axe
 
 from dashboard.components.heat_map import create_cell_detail
 from dashboard.data.sources import open_sources
-from dashboard.pages.model import campaign_sentence
-from include.customers.contacts import Group
 from include.settings import Settings
 from include.store import LocalStore
 from tests.dashboard import bank
@@ -61,22 +59,6 @@ def test_a_cell_is_compared_with_its_own_version(tmp_path: Path) -> None:
     day = bank.write_drift_days(store)
     detail = create_cell_detail(open_sources(settings), day.isoformat(), "Customer_Age")
     assert "Training customers" in repr(detail)
-
-
-@pytest.mark.parametrize(
-    ("listed", "control", "verdict"),
-    [
-        (Group(900, 90), Group(100, 10), "too early to say"),
-        (Group(45, 0), Group(5, 0), "too early to say"),
-        (Group(900, 90), Group(300, 75), "the calls helped"),
-        (Group(900, 225), Group(300, 30), "the calls did harm"),
-        (Group(900, 90), Group(0, 0), "No campaign with a control group"),
-    ],
-)
-def test_calls_are_judged_by_their_control_group(
-    listed: Group, control: Group, verdict: str
-) -> None:
-    assert verdict in campaign_sentence(listed, control)
 
 
 def test_evidently_report_is_shut_in(dashboard: Dashboard, open_page: OpenPage) -> None:

@@ -10,11 +10,13 @@ import pytest
 from sklearn.metrics import brier_score_loss, roc_auc_score
 from sqlalchemy import Engine
 
-from include.customers import loading
+from include.customers import contacts, loading
+from include.customers.contacts import Mark
 from include.customers.database import open_engine
 from include.documents import parse_document
 from include.drift import measure_outcomes
 from include.drift.measure_outcomes import Outcomes, VersionWeek
+from include.params import CampaignRules
 from include.store import LocalStore
 from tests.include.bank_days import CONTRACT, DAY, drift_run, log, people, score
 from tests.include.handing_on import handed_on
@@ -163,3 +165,83 @@ def test_an_object_that_is_no_log_is_named(
 ) -> None:
     local_store.write(f"predictions/date={DAY}/bad.parquet", b"")
     assert measured(RIPE).unreadable_objects == (f"predictions/date={DAY}/bad.parquet",)
+
+
+def begin_campaign(engine: Engine, frame: pd.DataFrame, kind: Any, at: datetime) -> None:
+    """Customers are put on a campaign's list, or kept aside from it."""
+    contacts.create_contacts(engine)
+    keys = [int(key) for key in frame["CLIENTNUM"]]
+    contacts.mark(engine, [Mark(key, kind, campaign="c") for key in keys], now=at)
+
+
+def test_the_answers_about_called_customers_are_not_judged(
+    measured: Callable[..., Outcomes], local_store: LocalStore, engine: Engine
+) -> None:
+    log(local_store, ASKED)
+    begin_campaign(engine, ASKED.head(100), "listed", PREDICTED + timedelta(days=1))
+    begin_campaign(engine, ASKED.tail(100), "control", PREDICTED + timedelta(days=1))
+    label(engine, ASKED, SOON)
+    found = measured(RIPE)
+    week, left = only(found), CONTRACT.labels(ASKED.tail(300))
+    assert (week.customers, week.left, week.pending) == (300, int(left.sum()), 0)
+    assert found.rows_of_called_customers == 100
+
+
+@pytest.mark.parametrize(
+    ("kind", "called_on", "left_on", "now", "judged"),
+    [  # in days after the question, which asks about 30 days; a call's window has as many
+        ("listed", -2, 5, 20, False),  # the window is open
+        ("listed", 10, 5, 35, False),
+        ("listed", 10, 5, 45, True),  # closed; left before the call
+        ("listed", 10, 25, 45, False),  # closed; left after the call
+        ("listed", 10, None, 80, False),  # closed; stayed after the call
+        ("listed", -2, 29, 45, False),  # the call had a part in the question's days
+        ("listed", -35, 5, 45, True),  # closed before the question
+        ("listed", 40, None, 80, True),  # had stayed for 30 days before the call
+        ("listed", 40, 50, 80, False),  # left later, by a label from within the window
+        ("listed", 40, 75, 80, True),
+        ("called", 10, 25, 45, False),  # outside any campaign
+        ("control", 10, 25, 45, True),
+        ("snoozed", 10, None, 45, True),
+    ],
+)
+def test_a_call_hides_what_came_of_it(
+    measured: Callable[..., Outcomes],
+    local_store: LocalStore,
+    engine: Engine,
+    kind: Any,
+    called_on: float,
+    left_on: float | None,
+    now: float,
+    judged: bool,
+) -> None:
+    one, rules = ASKED.head(1), CampaignRules(outcome_days=30)
+    log(local_store, one)
+    begin_campaign(engine, one, kind, PREDICTED + timedelta(days=called_on))
+    at = PREDICTED + timedelta(days=-50 if left_on is None else left_on)
+    label(engine, one, at, Attrition_Flag=STAYED if left_on is None else LEFT)
+    found = measured(PREDICTED + timedelta(days=now), campaigns=rules)
+    assert sum(w.stayed if left_on is None else w.left for w in found.weeks) == judged
+    assert found.rows_of_called_customers == (not judged)
+
+
+def test_called_customers_are_judged_where_the_parameters_say_so(
+    measured: Callable[..., Outcomes], local_store: LocalStore, engine: Engine
+) -> None:
+    log(local_store, ASKED)
+    begin_campaign(engine, ASKED, "listed", PREDICTED + timedelta(days=1))
+    label(engine, ASKED, SOON)
+    used = CampaignRules(listed_customers="used")
+    assert only(measured(RIPE, campaigns=used)).customers == 400
+    assert measured(RIPE).weeks == ()
+
+
+def test_of_a_customers_calls_each_has_its_window(
+    measured: Callable[..., Outcomes], local_store: LocalStore, engine: Engine
+) -> None:
+    log(local_store, ASKED.head(20))
+    for days, count in ((-80, 20), (-60, 10), (5, 10)):  # closed, closed, with a part in it
+        begin_campaign(engine, ASKED.head(count), "listed", PREDICTED + timedelta(days=days))
+    label(engine, ASKED, PREDICTED - timedelta(days=100), Attrition_Flag=STAYED)
+    found = measured(PREDICTED + timedelta(days=40), campaigns=CampaignRules(outcome_days=30))
+    assert only(found).stayed == found.rows_of_called_customers == 10

@@ -19,7 +19,7 @@ from include.predictions.log import (
     log_prefix,
     log_schema,
     read_predictions,
-    write_rows,
+    write_table,
 )
 from include.store import LocalStore, S3Store, Store, StoredObject
 
@@ -48,7 +48,7 @@ def logged(place: int, **changes: Any) -> dict[str, Any]:
 
 
 def write(store: Store, rows: list[dict[str, Any]], name: str = "a") -> None:
-    write_rows(store, rows, COLUMNS, name=name)
+    write_table(store, pa.Table.from_pylist(rows, log_schema(COLUMNS)), name=name)
 
 
 def read(store: Store, **options: Any) -> pa.Table:

@@ -1,11 +1,15 @@
 """Judging on a real MLflow server: what is decided, on whose rows, and what is written."""
 
+from datetime import UTC, datetime
+
 import pandas as pd
 import pytest
 from sqlalchemy import Engine
 
 from include.champion import versions
 from include.champion.registry import Registry
+from include.customers import contacts
+from include.customers.contacts import Mark
 from include.errors import NeedsPerson
 from include.params import Params
 from include.training.evaluate_model import DRAFT_FILE, TASK
@@ -94,3 +98,21 @@ def test_a_changed_split_judges_on_rows_that_neither_model_saw(
     keys = people["CLIENTNUM"].tolist()
     both = (split.sides(keys) == "holdout") & (params.split.sides(keys) == "holdout")
     assert run.read_json(evaluated.gate)["holdout_rows"] == int(both.sum())
+
+
+def test_listed_customers_are_judged_on_by_nobody_and_counted_in_the_card(
+    make_run: MakeRun, engine: Engine, params: Params, people: pd.DataFrame
+) -> None:
+    contacts.create_contacts(engine)
+    keys = [int(key) for key in people["CLIENTNUM"]]
+    marks = [Mark(key, "listed", campaign="spring") for key in keys[:300]]
+    marks += [Mark(key, "control", campaign="spring") for key in keys[300:400]]
+    contacts.mark(engine, marks, now=datetime.now(UTC))
+    run = make_run("after a campaign")
+    lineage = lineage_of(run)
+    evaluate(run, lineage)
+    report = run.read_json(run.key(TASK, versions.EVALUATION_FILE))
+    assert report["holdout_rows"] == int((params.split.sides(keys[300:]) == "holdout").sum())
+    card = run.read(run.key(TASK, versions.CARD_FILE)).decode()
+    assert "300 customers who were listed or called are neither trained nor judged on" in card
+    assert "0 others who were listed once and 100 of control groups are among" in card

@@ -1,10 +1,22 @@
 """Customers into a run: who is read, counted, and dated."""
 
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
 import pandas as pd
+import pytest
 from sqlalchemy import Engine, text
 
-from include.training.ingest_data import ingest_data
+from include.customers import contacts
+from include.customers.contacts import Mark
+from include.customers.treatment import TAGS
+from include.errors import DataError
+from include.params import CampaignRules, Params
+from include.training.ingest_data import Called, ingest_data
+from include.training.validate_data import validate_data
 from tests.include.conftest import MakeRun, sql
+
+NOW = datetime.now(UTC)
 
 
 def test_unlabelled_customers_are_counted_and_never_trained_on(
@@ -24,3 +36,109 @@ def test_a_plain_insert_of_21_columns_counts_as_labelled_from_now_on(
     with engine.connect() as connection:
         unstamped = "SELECT COUNT(*) FROM churners WHERE labelled_at IS NULL"
         assert connection.execute(text(unstamped)).scalar() == 0
+
+
+def begin_campaign(engine: Engine, people: pd.DataFrame, *, days_ago: float, **facts: Any) -> None:
+    """200 customers on the list of a campaign and 50 kept aside."""
+    contacts.create_contacts(engine)
+    keys = [int(key) for key in people["CLIENTNUM"].head(250)]
+    sides: list[Any] = 200 * ["listed"] + 50 * ["control"]
+    facts = {"campaign": "spring", **facts}
+    marks = [Mark(key, side, **facts) for key, side in zip(keys, sides, strict=True)]
+    contacts.mark(engine, marks, now=datetime.now(UTC) - timedelta(days=days_ago))
+
+
+def date_labels(engine: Engine, *, days_ago: float) -> None:
+    moment = contacts.utc(datetime.now(UTC) - timedelta(days=days_ago))
+    sql(engine, f"UPDATE churners SET labelled_at = '{moment.isoformat(sep=' ')}'")
+
+
+@pytest.mark.parametrize(
+    ("began", "labelled", "left_out"),
+    [
+        (10, 0, 200),  # the window is open, whatever the label
+        (10, 30, 200),
+        (100, 30, 200),  # closed, and a label from within
+        (100, 5, 0),  # from after
+        (100, 120, 0),  # from before
+    ],
+)
+def test_listed_customers_are_left_out_while_nobody_knows_what_the_call_did(
+    make_run: MakeRun,
+    engine: Engine,
+    people: pd.DataFrame,
+    began: float,
+    labelled: float,
+    left_out: int,
+) -> None:
+    begin_campaign(engine, people, days_ago=began)
+    date_labels(engine, days_ago=labelled)
+    run = make_run("called")
+    found = ingest_data(run)
+    kept = set(run.read_frame(found.customers)["CLIENTNUM"])
+    assert kept == set(people["CLIENTNUM"].iloc[left_out:])
+    assert (found.rows, found.called) == (3000 - left_out, Called(left_out, 200 - left_out, 50))
+    why = run.read_frame(run.key("ingest_data", "left_out.parquet"))
+    assert len(why) == left_out and set(why["campaign"]) == ({"spring"} if left_out else set())
+
+
+def test_a_customer_carries_his_last_campaign(
+    make_run: MakeRun, engine: Engine, people: pd.DataFrame
+) -> None:
+    begin_campaign(engine, people, days_ago=300)
+    begin_campaign(engine, people.iloc[200:], days_ago=150, campaign="autumn")
+    contacts.mark(engine, [Mark(1, "listed", campaign="of somebody who is gone")], now=NOW)
+    date_labels(engine, days_ago=400)
+    run = make_run("tagged")
+    frame = run.read_frame(ingest_data(run).customers).set_index("CLIENTNUM")
+    tags = frame.loc[people["CLIENTNUM"].iloc[[0, 220, 410, 2999]], list(TAGS)]
+    assert tags["campaign"].tolist()[:3] == ["spring", "autumn", "autumn"]
+    assert tags["campaign_side"].tolist()[:3] == ["listed", "listed", "control"]
+    assert (NOW - tags["campaign_at"].iloc[0]).days == 299
+    assert tags.iloc[3].isna().all()
+
+
+def test_a_call_outside_campaigns_leaves_out_too(
+    make_run: MakeRun, engine: Engine, people: pd.DataFrame
+) -> None:
+    contacts.create_contacts(engine)
+    called, noted, put_off = (int(key) for key in people["CLIENTNUM"].head(3))
+    marks = [
+        Mark(called, "called"),
+        Mark(noted, "result", result="stays"),
+        Mark(put_off, "snoozed"),
+    ]
+    contacts.mark(engine, marks, now=NOW)
+    run = make_run("by hand")
+    found = run.read_frame(ingest_data(run).customers)["CLIENTNUM"]
+    assert set(people["CLIENTNUM"]) - set(found) == {called, noted}
+
+
+def test_the_parameters_can_say_that_listed_customers_are_used(
+    make_run: MakeRun, engine: Engine, people: pd.DataFrame, params: Params
+) -> None:
+    begin_campaign(engine, people, days_ago=10)
+    used = params.model_copy(update={"campaigns": CampaignRules(listed_customers="used")})
+    assert ingest_data(make_run("used", params=used)).called == Called(0, 200, 50)
+
+
+def test_campaigns_leave_the_hash_of_the_data_alone(
+    make_run: MakeRun, engine: Engine, people: pd.DataFrame
+) -> None:
+    date_labels(engine, days_ago=200)
+    digests = set()
+    for days_ago in (190, 100):
+        begin_campaign(engine, people, days_ago=days_ago, campaign=f"{days_ago} days ago")
+        run = make_run(f"{days_ago} days ago")
+        digests.add(validate_data(run, ingest_data(run)).data_sha256)
+    assert len(digests) == 1
+
+
+def test_a_table_of_listed_customers_trains_nobody(
+    make_run: MakeRun, engine: Engine, people: pd.DataFrame
+) -> None:
+    contacts.create_contacts(engine)
+    marks = [Mark(int(key), "listed", campaign="all") for key in people["CLIENTNUM"]]
+    contacts.mark(engine, marks, now=NOW)
+    with pytest.raises(DataError, match="all 3000 labelled customers were .*listed_customers"):
+        ingest_data(make_run("nobody"))

@@ -137,7 +137,7 @@ def test_a_disk_that_takes_half_a_line_keeps_whole_lines_only(
     seal(spool)
     (path,) = spool.directory.iterdir()
     found = read_segment(path)
-    assert [row["prediction_id"][-1] for row in found.rows] == ["1", "3"]
+    assert [each[-1] for each in found.rows["prediction_id"].to_pylist()] == ["1", "3"]
     assert lost.rows == 1 and found.damaged == 0
 
 

@@ -32,7 +32,8 @@ JSON = {"Content-Type": "application/json"}
 
 def logged(client: FlaskClient) -> list[dict[str, Any]]:
     spool = client.application.extensions["churn"].spool
-    return [row for path in spool.directory.glob("*.open") for row in read_segment(path).rows]
+    found = spool.directory.glob("*.open")
+    return [row for path in found for row in read_segment(path).rows.to_pylist()]
 
 
 def test_an_answer_is_the_champions(
