@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -106,10 +107,19 @@ def s3_environment(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
+@cache
+def service_descriptions() -> Any:
+    """What botocore knows of AWS, read once."""
+    from botocore.loaders import create_loader
+
+    return create_loader()
+
+
 @pytest.fixture
 def aws_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
     """No AWS setting of this machine, but keys and a port on which nobody listens: spoil them."""
     import boto3
+    import botocore.session
 
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
@@ -121,7 +131,10 @@ def aws_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.Monk
         "AWS_EC2_METADATA_DISABLED": "true",
     }.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it keeps credentials
+    # The default one keeps credentials, and one of its own would read megabytes of JSON anew.
+    session = botocore.session.get_session()
+    session.register_component("data_loader", service_descriptions())
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", boto3.session.Session(botocore_session=session))
     return monkeypatch
 
 
