@@ -9,7 +9,9 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -78,19 +80,24 @@ def s3_store(s3_endpoint: str) -> S3Store:
 
 def empty_bucket(endpoint: str) -> S3Store:
     """A bucket that nobody else knows."""
+    client = s3_client_of(endpoint)
+    bucket = f"churn-{secrets.token_hex(8)}"
+    client.create_bucket(Bucket=bucket)
+    return S3Store(client, bucket)
+
+
+def s3_client_of(endpoint: str, **patience: Any) -> Any:
+    """A client of S3 at this address; `patience` is s3_config's."""
     import boto3
 
-    client = boto3.client(
+    return boto3.client(
         "s3",
         endpoint_url=endpoint,
         region_name=AWS_DUMMY["AWS_DEFAULT_REGION"],
         aws_access_key_id=AWS_DUMMY["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=AWS_DUMMY["AWS_SECRET_ACCESS_KEY"],
-        config=s3_config(),
+        config=s3_config(**patience),
     )
-    bucket = f"churn-{secrets.token_hex(8)}"
-    client.create_bucket(Bucket=bucket)
-    return S3Store(client, bucket)
 
 
 @pytest.fixture
@@ -98,6 +105,37 @@ def s3_environment(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The usual AWS variables, so that `open_store("s3://…")` finds the endpoint."""
     for name, value in {**AWS_DUMMY, "AWS_ENDPOINT_URL": s3_endpoint}.items():
         monkeypatch.setenv(name, value)
+
+
+@cache
+def service_descriptions() -> Any:
+    """What botocore knows of AWS, read once."""
+    from botocore.loaders import create_loader
+
+    return create_loader()
+
+
+@pytest.fixture
+def aws_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
+    """No AWS setting of this machine, but keys and a port on which nobody listens: spoil them."""
+    import boto3
+    import botocore.session
+
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {
+        **AWS_DUMMY,
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+        "AWS_CONFIG_FILE": str(tmp_path / "none"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none"),
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }.items():
+        monkeypatch.setenv(name, value)
+    # The default one keeps credentials, and one of its own would read megabytes of JSON anew.
+    session = botocore.session.get_session()
+    session.register_component("data_loader", service_descriptions())
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", boto3.session.Session(botocore_session=session))
+    return monkeypatch
 
 
 @pytest.fixture

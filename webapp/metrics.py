@@ -37,7 +37,7 @@ class Metrics:
         self._negatives, self._positives = answers.labels("0"), answers.labels("1")
         self._reloads = counter(
             "champion_reloads",
-            "Champions that workers loaded, refused or could not reach",
+            "Champions that workers loaded, refused, missed the pointer of or could not reach",
             ["outcome"],
         )
         self._lost = _lost_rows(self.registry)

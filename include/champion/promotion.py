@@ -9,7 +9,7 @@ from include.champion import versions
 from include.champion.onnx_scorer import Scorer, check_answers
 from include.champion.registry import Registry
 from include.champion.versions import Manifest, Pointer
-from include.errors import ChampionError, RegistryError
+from include.errors import ChampionError, ObjectNotFound, RegistryError
 from include.store import Store
 
 logger = logging.getLogger(__name__)
@@ -25,22 +25,37 @@ class Production:
 
     @property
     def version(self) -> str | None:
-        """The version in production; None when there is no champion yet."""
+        """The version in production; None when there is no champion yet, or the pointer is lost."""
         return self.pointer.version if self.pointer else None
 
+    @property
+    def last_known(self) -> str | None:
+        """The same, or what the alias still names where the pointer is lost."""
+        return self.version or self.alias
 
-def read_production(store: Store, registry: Registry) -> Production:
-    """Read pointer and alias; unreadable ones raise, and only 'neither' means no champion yet."""
-    found = versions.read_pointer(store)
-    alias = registry.champion()
-    if found is None and alias is not None:
+
+def read_production(store: Store, registry: Registry, *, mending: bool = False) -> Production:
+    """Read alias and pointer; unreadable ones raise, and only 'neither' means no champion yet.
+
+    Who is `mending` gets a lost or unreadable pointer as none, under its etag.
+    """
+    alias = registry.champion()  # first: a promotion in between moves the pointer, then the alias
+    try:
+        found = store.read(versions.POINTER_KEY)
+    except ObjectNotFound as error:
+        if alias is None or mending:
+            return Production(None, None, alias)
         raise RegistryError(
             f"the registry's alias champion names version {alias}, but {store.uri} has no "
-            f"{versions.POINTER_KEY}: restore the object from a backup, or delete the alias if "
-            "there really is no champion. Nothing is promoted until then"
-        )
-    pointer, etag = found if found else (None, None)
-    return Production(pointer, etag, alias)
+            f"{versions.POINTER_KEY}: {versions.way_back(alias)}. If there really is no champion, "
+            "delete the alias. Nothing is promoted until then"
+        ) from error
+    try:
+        return Production(versions.parse_pointer(found, last=alias), found.etag, alias)
+    except ChampionError:
+        if mending:
+            return Production(None, found.etag, alias)
+        raise
 
 
 def repair_alias(registry: Registry, production: Production) -> None:
@@ -104,7 +119,7 @@ def put_in_production(
         store,
         versions.pointer_to(manifest, digest),
         etag=production.etag,
-        previous=production.version,
+        previous=production.last_known if production.last_known != version else None,
         reason=reason,
         now=now,
     )

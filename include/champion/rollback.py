@@ -52,18 +52,26 @@ def check_version(store: Store, registry: Registry, asked: Rollback) -> str:
     _check_known(store, asked.version)
     promotion.read_whole_version(store, asked.version)
     registry.check_production_version(asked.version)
-    production = promotion.read_production(store, registry)
+    production = promotion.read_production(store, registry, mending=True)
     if production.version == asked.version:
         return f"version {asked.version} is whole, and in production already"
+    if production.version is None and production.alias is not None:
+        return (
+            f"version {asked.version} is whole; {versions.POINTER_KEY} is gone or unreadable and "
+            f"is written anew (the registry's alias names {production.alias})"
+        )
     return f"version {asked.version} is whole; production is at {production.version or 'none'}"
 
 
 def move_champion(
     store: Store, registry: Registry, asked: Rollback, *, now: datetime
 ) -> RolledBack:
-    """Move pointer and alias to the version; somebody else's move in between is moved back too."""
+    """Move pointer and alias to the version; somebody else's move in between is moved back too.
+
+    A pointer that was deleted or torn is written anew.
+    """
     for _ in range(ATTEMPTS):
-        production = promotion.read_production(store, registry)
+        production = promotion.read_production(store, registry, mending=True)
         if production.version == asked.version:
             return _already(registry, production, asked)
         try:

@@ -158,9 +158,20 @@ def read_production_manifest(store: Store) -> Manifest | None:
     return read_manifest(store, found[0]) if found else None
 
 
-def parse_pointer(found: StoredObject) -> Pointer:
-    """The pointer in an object; ChampionError when it is not one."""
-    return parse_document(Pointer, found.data, POINTER_KEY)
+def parse_pointer(found: StoredObject, *, last: str | None = None) -> Pointer:
+    """The pointer in an object; ChampionError when it is not one. `last` as for `way_back`."""
+    try:
+        return parse_document(Pointer, found.data, POINTER_KEY)
+    except ChampionError as error:
+        raise ChampionError(f"{error}: {way_back(last)}") from error
+
+
+def way_back(last: str | None) -> str:
+    """What to do about a lost pointer; `last` is the version in production, where it is known."""
+    return (
+        f'`make rollback VERSION={last or "…"} REASON="…"`, or the DAG churn_rollback, puts the '
+        "pointer back to any version that is whole"
+    )
 
 
 def read_manifest(store: Store, pointer: Pointer) -> Manifest:

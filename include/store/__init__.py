@@ -24,19 +24,21 @@ __all__ = [
     "Store",
     "StoredObject",
     "open_store",
+    "s3_client",
     "s3_config",
 ]
 
 Store: TypeAlias = LocalStore | S3Store
 
 
-def open_store(uri: str, *, client: "S3Client | None" = None) -> Store:
+def open_store(uri: str, *, client: "S3Client | None" = None, every_key: bool = False) -> Store:
     """Open `file:///dir` or `s3://bucket[/prefix]`; `client` replaces the default S3 client."""
     parts = urlsplit(uri)
     if parts.scheme == "file" and parts.path.startswith("/") and not parts.netloc:
         return LocalStore(Path(unquote(parts.path)))
     if parts.scheme == "s3" and parts.netloc:
-        return S3Store(client or s3_client(), parts.netloc, parts.path.strip("/"))
+        prefix = parts.path.strip("/")
+        return S3Store(client or s3_client(), parts.netloc, prefix, every_key=every_key)
     raise ConfigurationError(
         "CHURN_STORE_URI must look like file:///absolute/directory or s3://bucket/prefix, "
         f"found {uri!r}"

@@ -17,7 +17,14 @@ from include.errors import (
     StoreForbidden,
     StoreUnavailable,
 )
-from include.store.objects import SCRATCH, ObjectInfo, StoredObject, check_prefix, checked
+from include.store.objects import (
+    SCRATCH,
+    ObjectInfo,
+    StoredObject,
+    check_prefix,
+    checked,
+    is_key,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -103,11 +110,15 @@ class LocalStore:
                 names.remove(SCRATCH)
             for name in files:
                 key = Path(directory, name).relative_to(self.root).as_posix()
-                if key.startswith(prefix):
+                if key.startswith(prefix) and is_key(key):
                     yield key
 
+    def full_key(self, key: str) -> str:
+        """The key as a path below the root; StoreError when it cannot be one."""
+        return checked(key)
+
     def _path(self, key: str) -> Path:
-        return self.root / checked(key)
+        return self.root / self.full_key(key)
 
     def _etag(self, key: str) -> str | None:
         try:

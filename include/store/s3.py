@@ -2,21 +2,14 @@
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
-from include.errors import (
-    ConfigurationError,
-    ObjectChanged,
-    ObjectExists,
-    ObjectNotFound,
-    StoreError,
-    StoreForbidden,
-    StoreUnavailable,
-)
-from include.store.objects import ObjectInfo, StoredObject, check_prefix, checked
+from include.errors import ObjectChanged, ObjectExists, ObjectNotFound, StoreError, StoreUnavailable
+from include.store.objects import ObjectInfo, StoredObject, check_prefix, checked, is_key
 
 if TYPE_CHECKING:
+    from botocore.config import Config
     from mypy_boto3_s3 import S3Client
 
 logger = logging.getLogger(__name__)
@@ -27,44 +20,48 @@ ATTEMPTS = 5
 
 
 class S3Store:
-    """Objects in one bucket, below an optional prefix."""
+    """Objects in one bucket, below an optional prefix.
 
-    def __init__(self, client: "S3Client", bucket: str, prefix: str = "") -> None:
+    `every_key` is for a backup: also what others put there under names that the system never gives.
+    """
+
+    def __init__(
+        self, client: "S3Client", bucket: str, prefix: str = "", *, every_key: bool = False
+    ) -> None:
         self.client = client
         self.bucket = bucket
         self.prefix = f"{prefix}/" if prefix else ""
         self.uri = f"s3://{bucket}/{prefix}".rstrip("/")
+        self._every_key = every_key
+        client.meta.events.register("needs-retry.s3.HeadBucket", _redirect_once)
 
     def read(self, key: str) -> StoredObject:
         """Read one object; ObjectNotFound when there is none."""
-        with self._errors(key):
-            answer = self.client.get_object(Bucket=self.bucket, Key=self._full(key))
-            return StoredObject(answer["Body"].read(), answer["ETag"])
+        with self.explained(key):
+            return self._get(key)
 
     def read_if_changed(self, key: str, etag: str | None) -> StoredObject | None:
         """Read one object unless it is still the one named by `etag` (a conditional GET)."""
         from botocore.exceptions import ClientError
 
         condition: Any = {"IfNoneMatch": etag} if etag else {}
-        with self._errors(key):
+        with self.explained(key):
             try:
-                answer = self.client.get_object(
-                    Bucket=self.bucket, Key=self._full(key), **condition
-                )
+                return self._get(key, **condition)
             except ClientError as error:
-                if _status(error) == 304:
+                if error.response["ResponseMetadata"].get("HTTPStatusCode") == 304:
                     return None
                 raise
-            return StoredObject(answer["Body"].read(), answer["ETag"])
 
     def write(self, key: str, data: bytes) -> None:
         """Write one object, replacing what was there."""
-        self._put(key, data)
+        with self.explained(key):
+            self.client.put_object(Bucket=self.bucket, Key=self.full_key(key), Body=data)
 
     def create(self, key: str, data: bytes) -> None:
         """Write a key for the first and only time; ObjectExists when it holds other bytes."""
         try:
-            self._put(key, data, IfNoneMatch="*")
+            self._put_if(key, data, etag=None)
         except ObjectChanged as error:
             found = self._data(key)
             if found is None:
@@ -78,9 +75,8 @@ class S3Store:
 
     def replace(self, key: str, data: bytes, *, etag: str | None) -> None:
         """Write only if the key still holds `etag` (None: nothing), else ObjectChanged."""
-        condition = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
         try:
-            self._put(key, data, **condition)
+            self._put_if(key, data, etag=etag)
         except (ObjectChanged, ObjectNotFound) as error:
             if self._data(key) != data:
                 raise ObjectChanged(
@@ -90,23 +86,75 @@ class S3Store:
 
     def delete(self, key: str) -> None:
         """Remove one object; nothing happens when there is none."""
-        with self._errors(key):
-            self.client.delete_object(Bucket=self.bucket, Key=self._full(key))
+        with self.explained(key):
+            self.client.delete_object(Bucket=self.bucket, Key=self.full_key(key))
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """All objects whose key starts with `prefix`, in the order of their keys, page by page."""
         check_prefix(prefix)
-        with self._errors(prefix):
+        with self.explained(prefix):
             pages = self.client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.bucket, Prefix=self.prefix + prefix
             )
             for page in pages:
+                self._check_answer(page, "IsTruncated")
                 for row in page.get("Contents", []):
                     key = row["Key"].removeprefix(self.prefix)
-                    yield ObjectInfo(key, row["Size"], row["LastModified"].timestamp())
+                    if self._is_object(key, row["Size"]):
+                        yield ObjectInfo(key, row["Size"], row["LastModified"].timestamp())
 
-    def _full(self, key: str) -> str:
-        return self.prefix + checked(key)
+    def has_bucket(self) -> bool:
+        """Whether the bucket is there; asked by a listing, for a refused HEAD does not say why."""
+        from botocore.exceptions import ClientError
+
+        with self.explained():
+            try:
+                self.client.list_objects_v2(Bucket=self.bucket, MaxKeys=1)
+            except ClientError as error:
+                if error.response["Error"].get("Code") == "NoSuchBucket":
+                    return False
+                raise
+        return True
+
+    def make_bucket(self) -> None:
+        """Make the bucket, in the client's region."""
+        region = self.client.meta.region_name
+        # The one region that must not be named.
+        where: Any = {} if region == "us-east-1" else {"LocationConstraint": region}
+        options: Any = {"CreateBucketConfiguration": where} if where else {}
+        with self.explained():
+            self.client.create_bucket(Bucket=self.bucket, **options)
+
+    def explained(
+        self, key: str = "", *, condition: str | None = None
+    ) -> AbstractContextManager[None]:
+        """One error of ours, in words, for whatever a request for the key raises."""
+        from include.store.s3_errors import Asked, explained
+
+        return explained(Asked(self.uri, self.bucket, self.client.meta.region_name, key, condition))
+
+    def full_key(self, key: str) -> str:
+        """The key in the bucket; StoreError when it cannot be one."""
+        return checked(key, below=self.prefix, every_key=self._every_key)
+
+    def _is_object(self, key: str, size: int) -> bool:
+        """Whether it is one of the store's objects, and no folder that a console or a tool drew."""
+        if not key or (key.endswith("/") and size == 0):
+            return False
+        return self._every_key or is_key(key)
+
+    def _get(self, key: str, **condition: Any) -> StoredObject:
+        answer = self.client.get_object(Bucket=self.bucket, Key=self.full_key(key), **condition)
+        self._check_answer(answer, "ETag")
+        return StoredObject(answer["Body"].read(), answer["ETag"])
+
+    def _check_answer(self, answer: Any, promised: str) -> None:
+        """Botocore makes an empty answer of what a web server or a proxy says."""
+        if promised not in answer:
+            raise StoreError(
+                f"{self.uri} answered without {promised}, as no S3 does: does AWS_ENDPOINT_URL "
+                "name the port of an S3-compatible server?"
+            )
 
     def _data(self, key: str) -> bytes | None:
         try:
@@ -114,76 +162,43 @@ class S3Store:
         except ObjectNotFound:
             return None
 
-    def _put(self, key: str, data: bytes, **condition: Any) -> None:
-        with self._errors(key):
-            self.client.put_object(Bucket=self.bucket, Key=self._full(key), Body=data, **condition)
-
-    @contextmanager
-    def _errors(self, key: str) -> Iterator[None]:
-        from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
-
-        try:
-            yield
-        except ClientError as error:
-            raise self._translated(error, key) from error
-        except NoCredentialsError as error:
-            raise StoreForbidden(
-                f"no credentials for {self.uri}: set the AWS variables, a role, or in Airflow the "
-                "connection aws_default"
-            ) from error
-        except BotoCoreError as error:
-            raise StoreUnavailable(
-                f"no answer from {self.uri} for {key!r} after {ATTEMPTS} attempts ({error}): "
-                "check AWS_ENDPOINT_URL, the credentials and the network"
-            ) from error
-
-    def _translated(self, error: Any, key: str) -> StoreError:
-        code, status = error.response.get("Error", {}).get("Code", ""), _status(error)
-        if code == "NoSuchBucket":
-            return StoreError(
-                f"bucket {self.bucket!r} does not exist: create it, or correct CHURN_STORE_URI"
+    def _put_if(self, key: str, data: bytes, *, etag: str | None) -> None:
+        condition: Any = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
+        with self.explained(key, condition="If-Match" if etag else "If-None-Match: *"):
+            self.client.put_object(
+                Bucket=self.bucket, Key=self.full_key(key), Body=data, **condition
             )
-        if code in {"NoSuchKey", "404"} or status == 404:
-            return ObjectNotFound(f"no object {key!r} in {self.uri}")
-        # 409 is S3's answer to two conditional writes that meet.
-        if code in {"PreconditionFailed", "ConditionalRequestConflict"} or status == 412:
-            return ObjectChanged(f"{key!r} in {self.uri} is not what the writer expected")
-        if status in {401, 403}:
-            return StoreForbidden(
-                f"{self.uri} refuses these credentials for {key!r} ({code}): check role and policy"
-            )
-        if status >= 500 or code in {"SlowDown", "Throttling", "RequestTimeout"}:
-            return StoreUnavailable(
-                f"{self.uri} answered {status} {code} for {key!r} {ATTEMPTS} times: try later"
-            )
-        return StoreError(f"{self.uri} refused {key!r}: {status} {code}")
 
 
-def s3_config() -> Any:
-    """Time-outs and retries with back-off for every S3 client of the system (a botocore Config)."""
+def s3_config(
+    *,
+    connect_timeout: float = CONNECT_TIMEOUT_SECONDS,
+    read_timeout: float = READ_TIMEOUT_SECONDS,
+    attempts: int = ATTEMPTS,
+) -> "Config":
+    """Time-outs in seconds, and retries with back-off, for every S3 client of the system."""
     from botocore.config import Config
 
     return Config(
-        connect_timeout=CONNECT_TIMEOUT_SECONDS,
-        read_timeout=READ_TIMEOUT_SECONDS,
-        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        connect_timeout=connect_timeout,
+        read_timeout=read_timeout,
+        retries={"mode": "standard", "total_max_attempts": attempts},
         # The default adds a trailing checksum that several S3-compatible servers do not accept.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
 
 
-def s3_client() -> "S3Client":
+def s3_client(config: "Config | None" = None) -> "S3Client":
     """An S3 client from the usual AWS variables, files and roles."""
     import boto3
 
-    try:
-        return boto3.client("s3", config=s3_config())
-    except ValueError as error:
-        raise ConfigurationError(
-            f"AWS_ENDPOINT_URL must be a URL such as http://127.0.0.1:9000: {error}"
-        ) from error
+    from include.store.s3_errors import making_a_client
+
+    with making_a_client():
+        return boto3.client("s3", config=config or s3_config())
 
 
-def _status(error: Any) -> int:
-    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+def _redirect_once(request_dict: dict[str, Any], **_: Any) -> None:
+    """Botocore asks where a bucket is, and then of the answer to that again: without an end."""
+    request_dict["context"].setdefault("s3_redirect", {})["redirected"] = True

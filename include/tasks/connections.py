@@ -35,8 +35,12 @@ def task_store(settings: Settings) -> Store:
         return open_store(uri)
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
+    from include.store.s3_errors import making_a_client
+
     # Without that connection the hook falls back to the usual AWS variables and roles.
-    return open_store(uri, client=S3Hook(AWS_CONNECTION, config=s3_config()).get_conn())
+    with making_a_client():
+        client = S3Hook(AWS_CONNECTION, config=s3_config()).get_conn()
+    return open_store(uri, client=client)
 
 
 def with_driver(uri: str) -> str:

@@ -19,24 +19,14 @@ import time
 from pathlib import Path
 
 from infra.compose.command import PROJECT, Compose, ComposeError, say
+from infra.compose.databases import DATABASES
 
 MANIFEST = "manifest.json"
 FORMAT = 1
 STORE_JOB = tuple("run --rm -T --no-deps store-init python -m infra.compose.objects".split())
 CHUNK_BYTES = 2**20
 POINTER = "champion/current.json"
-
-# Over TCP and as the databases' own users, which every server of either kind understands.
-MYSQLDUMP = (
-    'set -o pipefail; MYSQL_PWD="$MYSQL_PASSWORD" mysqldump --protocol=tcp -h 127.0.0.1 -u churn '
-    "--single-transaction --no-tablespaces churn | gzip --no-name"
-)
-PG_DUMP = 'PGPASSWORD="${upper}_PASSWORD" exec pg_dump -h 127.0.0.1 -U {name} -Fc {name}'
-DUMPS = {
-    "airflow.dump": ("postgres", PG_DUMP.format(upper="AIRFLOW", name="airflow")),
-    "mlflow.dump": ("postgres", PG_DUMP.format(upper="MLFLOW", name="mlflow")),
-    "customers.sql.gz": ("mysql", MYSQLDUMP),
-}
+STORE = "store.tar"
 
 
 def main() -> int:
@@ -101,13 +91,14 @@ def key_mark(compose: Compose) -> str:
 
 def _write(compose: Compose, folder: Path) -> None:
     before = compose.run(*STORE_JOB, "champions")
-    for name, (service, script) in DUMPS.items():
-        _save(compose, folder / name, "exec", "-T", service, "bash", "-c", script)
-    _save(compose, folder / "store.tar", *STORE_JOB, "pack")
+    for each in DATABASES:
+        shell = ("exec", "-T", each.service, "bash", "-c")
+        _save(compose, folder / each.file, *shell, each.dump)
+    _save(compose, folder / STORE, *STORE_JOB, "pack")
     if compose.run(*STORE_JOB, "champions") != before:
         # The registry would know other versions than the store, and number the next one again.
         raise ComposeError("a champion was promoted while the backup was made: make another")
-    champion, objects = _look_at_store(folder / "store.tar")
+    champion, objects = _look_at_store(folder / STORE)
     manifest = {
         "format": FORMAT,
         "made_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -139,8 +130,15 @@ def _look_at_store(path: Path) -> tuple[str | None, int]:
             if entry.name == POINTER:
                 content = archive.extractfile(entry)
                 assert content is not None
-                champion = str(json.load(content)["version"])
+                champion = _version_in(content.read())
     return champion, objects
+
+
+def _version_in(pointer: bytes) -> str:
+    try:
+        return str(json.loads(pointer)["version"])
+    except (ValueError, KeyError, TypeError):
+        return "unreadable"  # the rest is worth a backup all the more
 
 
 if __name__ == "__main__":

@@ -14,19 +14,27 @@ import sys
 import tarfile
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from infra.compose.backup import CHUNK_BYTES, FORMAT, MANIFEST, STORE_JOB, key_mark, sha256_of
+from infra.compose.backup import (
+    CHUNK_BYTES,
+    FORMAT,
+    MANIFEST,
+    STORE,
+    STORE_JOB,
+    key_mark,
+    sha256_of,
+)
 from infra.compose.command import Compose, ComposeError, say
+from infra.compose.databases import DATABASES
 from infra.compose.up import wait_until_ready
 
 KEEPERS = ("mysql", "postgres", "s3")
 HEALTHY_SECONDS = 300
-MYSQL = 'MYSQL_PWD="$MYSQL_PASSWORD" mysql --protocol=tcp -h 127.0.0.1 -u churn churn'
-LOAD = f"set -o pipefail; gunzip | {MYSQL}"
-POSTGRES = 'PGPASSWORD="$POSTGRES_PASSWORD" psql -h 127.0.0.1 -U postgres -v ON_ERROR_STOP=1 -At'
-TABLES = "SELECT count(*) FROM information_schema.tables WHERE table_schema ="
+STORE_DATA = "/data"  # where the service s3 keeps its files
+SPACE_FACTOR = 2  # rows, their indexes and the log of writing them, for each byte of SQL
 
 
 def main() -> int:
@@ -56,13 +64,16 @@ def unpacked(backup: Path, scratch: Path) -> Path:
         return backup
     if not backup.is_file():
         raise ComposeError(f"there is no backup {backup}")
-    with tarfile.open(backup) as archive:
-        for entry in archive:
-            content = archive.extractfile(entry)
-            if content is None or "/" in entry.name or entry.name.startswith("."):
-                raise ComposeError(f"{backup} is no backup: it holds {entry.name!r}")
-            with (scratch / entry.name).open("wb") as file:
-                shutil.copyfileobj(content, file, CHUNK_BYTES)
+    try:
+        with tarfile.open(backup) as archive:
+            for entry in archive:
+                content = archive.extractfile(entry)
+                if content is None or "/" in entry.name or entry.name.startswith("."):
+                    raise ComposeError(f"{backup} is no backup: it holds {entry.name!r}")
+                with (scratch / entry.name).open("wb") as file:
+                    shutil.copyfileobj(content, file, CHUNK_BYTES)
+    except (tarfile.TarError, EOFError) as error:
+        raise ComposeError(f"{backup} is no whole tar of a backup: {error}") from error
     return scratch
 
 
@@ -71,53 +82,108 @@ def check(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     if not path.is_file():
         raise ComposeError(f"{folder} is no whole backup: it has no {MANIFEST}")
-    manifest: dict[str, Any] = json.loads(path.read_text())
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text())
+    except ValueError as error:
+        raise ComposeError(f"{path} is damaged, nothing was restored: {error}") from error
     if manifest.get("format") != FORMAT:
         raise ComposeError(
             f"{path} has format {manifest.get('format')!r}, this version reads {FORMAT}"
         )
-    for name, expected in manifest["files"].items():
+    for name in (*(each.file for each in DATABASES), STORE):
+        expected = manifest["files"].get(name, {}).get("sha256", "no such file")
         file = folder / name
         found = sha256_of(file) if file.is_file() else "nothing"
-        if found != expected["sha256"]:
+        if found != expected:
             raise ComposeError(
-                f"{file} has SHA-256 {found}, the manifest expects {expected['sha256']}: this "
-                "backup is damaged, nothing was restored"
+                f"{file} has SHA-256 {found}, the manifest expects {expected}: this backup is "
+                "damaged, nothing was restored"
             )
     return manifest
 
 
 def restore(compose: Compose, folder: Path, *, replace: bool = False) -> None:
-    """Fill databases and store from a checked backup; the rest of the stack stays stopped."""
+    """Fill databases and store from a checked backup; the rest of the stack stays stopped.
+
+    Nothing is deleted before it is known that each part can be read and written to its end.
+    """
     manifest = check(folder)
     if manifest["id_key_sha256"] != key_mark(compose):
         say("  note: CHURN_ID_KEY is not the backup's; new log entries get other customer keys")
     keepers = [each for each in compose.services() if each in KEEPERS]
     compose.run("up", "-d", *keepers)
     wait_until_ready(compose, began=time.monotonic(), seconds=HEALTHY_SECONDS, only=keepers)
-    compose.run("run", "--rm", "-T", "--no-deps", "store-init")
+    compose.run("run", "--rm", "-T", "--no-deps", "store-init")  # the store can be written
     held = contents(compose)
+    if any(held.values()) and not replace:
+        raise ComposeError(f"{_described(held)}: ARGS=--replace deletes that and goes on")
+    check_space(compose, needs(compose, folder))
     if any(held.values()):
-        if not replace:
-            raise ComposeError(f"{_described(held)}: ARGS=--replace deletes that and goes on")
         compose.run("stop", *(each for each in compose.services() if each not in keepers))
-        compose.run(*STORE_JOB, "clear")
     _fill(compose, folder)
     say(f"  champion {manifest['champion'] or 'none'}, {manifest['objects']} objects in the store")
 
 
 def contents(compose: Compose) -> dict[str, int]:
     """How many tables and objects there are."""
-    tables = {"customers": _run(compose, "mysql", f"echo \"{TABLES} 'churn'\" | {MYSQL} -N")}
-    for name in ("airflow", "mlflow"):
-        tables[name] = _run(compose, "postgres", f"{POSTGRES} -d {name} -c \"{TABLES} 'public'\"")
-    counts = {f"tables of {name}": int(count) for name, count in tables.items()}
+    counts = {
+        f"tables of {each.name}": int(_shell(compose, each.service, each.tables))
+        for each in DATABASES
+    }
     counts["objects in the store"] = int(compose.run(*STORE_JOB, "count").split()[-1])
     return counts
 
 
-def _run(compose: Compose, service: str, script: str) -> bytes:
-    return compose.run("exec", "-T", service, "sh", "-c", script)
+def needs(compose: Compose, folder: Path) -> list[tuple[str, str, int]]:
+    """Service, directory and bytes that each part will need; ComposeError where one is unreadable.
+
+    Databases are dropped before they are filled: what they hold now is room for them.
+    """
+    found = []
+    for each in DATABASES:
+        size = _reading(compose, folder / each.file, *_bash(each.service, each.unpacked))
+        held = int(_shell(compose, each.service, each.held_bytes))
+        found.append((each.service, each.data, size * SPACE_FACTOR - held))
+    size = _reading(compose, folder / STORE, *STORE_JOB, "check")
+    if "s3" in compose.services():
+        found.append(("s3", STORE_DATA, size))
+    return found
+
+
+def check_space(compose: Compose, wanted: list[tuple[str, str, int]]) -> None:
+    """ComposeError unless each disk has room for all that goes there."""
+    free: dict[tuple[str, str], int] = {}
+    needed: Counter[tuple[str, str]] = Counter()
+    for service, directory, size in wanted:
+        told = compose.run("exec", "-T", service, "df", "-Pk", directory).decode()
+        device, blocks, _, available, *_ = told.splitlines()[-1].split()
+        free[device, blocks] = int(available) * 1024
+        needed[device, blocks] += max(0, size)
+    for disk, size in needed.items():
+        if size > free[disk]:
+            raise ComposeError(
+                f"the disk {disk[0]} of the stack has {free[disk]:,} bytes free, the backup needs "
+                f"about {size:,}: nothing was deleted. Free some, or restore to another machine"
+            )
+
+
+def _bash(service: str, script: str) -> tuple[str, ...]:
+    return ("exec", "-T", service, "bash", "-c", script)
+
+
+def _shell(compose: Compose, service: str, script: str) -> bytes:
+    return compose.run(*_bash(service, script))
+
+
+def _reading(compose: Compose, path: Path, *arguments: str) -> int:
+    """What a command prints that reads the file to its end: how many bytes are in it."""
+    try:
+        with path.open("rb") as file:
+            return int(compose.run(*arguments, source=file).split()[-1])
+    except ComposeError as error:
+        raise ComposeError(
+            f"{path} cannot be restored here, nothing was deleted: {error}"
+        ) from error
 
 
 def _described(held: dict[str, int]) -> str:
@@ -126,21 +192,12 @@ def _described(held: dict[str, int]) -> str:
 
 
 def _fill(compose: Compose, folder: Path) -> None:
-    anew = "DROP DATABASE IF EXISTS churn; CREATE DATABASE churn CHARACTER SET utf8mb4"
-    _run(compose, "mysql", f'{MYSQL} -e "{anew}"')
-    _load(compose, folder / "customers.sql.gz", "exec", "-T", "mysql", "bash", "-c", LOAD)
-    for name in ("airflow", "mlflow"):
-        for statement in (
-            f"DROP DATABASE IF EXISTS {name} WITH (FORCE)",
-            f"CREATE DATABASE {name} OWNER {name}",
-        ):
-            _run(compose, "postgres", f'{POSTGRES} -c "{statement}"')
-        load = (
-            f'PGPASSWORD="${name.upper()}_PASSWORD" exec pg_restore -h 127.0.0.1 -U {name} '
-            f"-d {name} --no-owner --no-privileges --exit-on-error"
-        )
-        _load(compose, folder / f"{name}.dump", "exec", "-T", "postgres", "sh", "-c", load)
-    _load(compose, folder / "store.tar", *STORE_JOB, "unpack")
+    for each in DATABASES:
+        for statement in each.renew:
+            _shell(compose, each.service, statement)
+        _load(compose, folder / each.file, *_bash(each.service, each.load))
+    compose.run(*STORE_JOB, "clear")
+    _load(compose, folder / STORE, *STORE_JOB, "unpack")
 
 
 def _load(compose: Compose, path: Path, *arguments: str) -> None:

@@ -11,9 +11,11 @@ from contextlib import closing
 from datetime import UTC, date, datetime
 from functools import partial
 
+from include.champion.versions import POINTER_KEY, read_manifest, read_pointer
+from include.errors import ObjectNotFound
 from include.params import load_params
 from include.settings import Settings
-from include.store import open_store
+from include.store import Store, open_store
 from infra.airflow import training_run
 from infra.airflow.dag_runs import Tick
 from infra.local import airflow, directory
@@ -131,21 +133,32 @@ def _trials(settings: Settings, run_id: str) -> Tick:
 
 
 def _roll_back(settings: Settings, arguments: argparse.Namespace) -> int:
-    before = champion(settings)
+    store = open_store(settings.resolved_store_uri)
     conf = {"version": arguments.version, "reason": arguments.reason}
+    before = _pointer_etag(store)
     run = run_dag(settings, "churn_rollback", conf)
     logger.info("%.1f s from trigger to success", run.seconds or 0.0)
-    after = champion(settings)
-    if after is None:
-        logger.error("make rollback: the pointer is gone from %s", settings.resolved_store_uri)
+    found = read_pointer(store)
+    if found is None:
+        logger.error("make rollback: the pointer is gone from %s", store.uri)
         return 1
-    if before and before.version == after.version:
-        logger.info("version %s was in production already: nothing was moved", after.version)
+    pointer, etag = found
+    if etag == before:
+        logger.info("version %s was in production already: nothing was moved", pointer.version)
     else:
-        was = before.version if before else "none"
-        logger.info("champion is version %s, it was %s: %s", after.version, was, figures(after))
+        told = figures(read_manifest(store, pointer))
+        was = pointer.previous or "none"
+        logger.info("champion is version %s, it was %s: %s", pointer.version, was, told)
     logger.info("workers follow within %g s", settings.champion_poll_seconds)
     return 0
+
+
+def _pointer_etag(store: Store) -> str | None:
+    """What names the pointer as it is, whole or not: a rollback is what mends it."""
+    try:
+        return store.read(POINTER_KEY).etag
+    except ObjectNotFound:
+        return None
 
 
 def _promote(settings: Settings, arguments: argparse.Namespace) -> int:

@@ -15,6 +15,7 @@ from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 
+from include.champion.versions import Manifest
 from include.customers.first_customers import (
     MADE_UP,
     Source,
@@ -22,6 +23,7 @@ from include.customers.first_customers import (
     look_at_customers,
 )
 from include.customers.table import TABLE
+from include.errors import ChampionError
 from include.settings import Settings
 from infra.airflow import training_run
 from infra.airflow.client import AirflowError
@@ -45,6 +47,7 @@ from infra.local.stack import Interrupted, Stack, StackError, answers
 logger = logging.getLogger("run")
 
 IDLE_SECONDS = 0.5
+EVERY_WORKER_HAS_ONE = "\nmodel_loaded 1.0\n"
 READY_SECONDS = 120  # for the API to notice a new champion, on a busy machine
 
 
@@ -91,7 +94,7 @@ class StartUp:
         self._refuse()
         try:
             self._prepare()
-            if status.champion(self.settings):
+            if self._champion():
                 self._serve()
             self._start_training()
             self._open()
@@ -228,8 +231,8 @@ class StartUp:
         write_whole(done, wanted)
 
     def _train_if_needed(self) -> None:
-        before = status.champion(self.settings)
-        if before and not self.has_new_customers:
+        before = self._champion()
+        if self.failure or (before and not self.has_new_customers):
             return
         if not before:
             self.stack.start(self.api)
@@ -242,16 +245,28 @@ class StartUp:
             )
         self._say(f"trained    in {run.seconds:.1f} s from trigger to success")
 
+    def _champion(self) -> Manifest | None:
+        """The champion, if any; one that cannot be read is no end: a rollback needs the stack."""
+        try:
+            return status.champion(self.settings)
+        except ChampionError as error:
+            self.failure = f"the champion cannot be read: {error}"
+            return None
+
     def _open(self) -> None:
         """Say that the stack is there, with a champion or with what stood in its way."""
         self.stack.start(airflow.triggerer(self.of_airflow))
         if not self.stack.restarting:
             self._serve()
-        manifest = status.champion(self.settings)
+        manifest = self._champion()
         try:
             if manifest:
-                page = f"{self.places.api.url}/ready"
-                self.stack.wait_until(lambda: answers(page), "the champion", seconds=READY_SECONDS)
+                page = f"{self.places.api.url}/metrics"
+                self.stack.wait_until(
+                    lambda: answers(page, EVERY_WORKER_HAS_ONE),
+                    "the champion",
+                    seconds=READY_SECONDS,
+                )
         except StackError as error:  # damaged perhaps: to roll back, or to train, a stack is needed
             self.failure = self.failure or str(error)
         found = status.describe(self.places, self.settings, manifest, failure=self.failure)

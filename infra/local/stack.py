@@ -186,9 +186,10 @@ class Stack:
         self._asked_to_stop = True
 
 
-def answers(url: str) -> bool:
-    """Whether a page of this machine answers 200."""
+def answers(url: str, text: str = "") -> bool:
+    """Whether a page of this machine answers 200, with this text in it."""
     try:
-        return httpx.get(url, timeout=HEALTH_TIMEOUT_SECONDS, trust_env=False).is_success
+        answer = httpx.get(url, timeout=HEALTH_TIMEOUT_SECONDS, trust_env=False)
     except httpx.HTTPError:
         return False
+    return answer.is_success and text in answer.text

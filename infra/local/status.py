@@ -87,7 +87,7 @@ def _news(
     places: Layout, settings: Settings, manifest: Manifest | None, failure: str | None
 ) -> list[str]:
     if failure:
-        return [failure, "the stack stays up, so that you can look"]
+        return [failure, "the stack stays up, so that you can look and mend it"]
     if manifest is None:
         return [
             "there is no champion: the training run promoted none. gate.json under runs/ in the "

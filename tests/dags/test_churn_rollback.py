@@ -69,7 +69,7 @@ def test_the_form_asks_for_a_version_and_a_reason(answers_of: AnswersOf) -> None
 
 
 @pytest.mark.slow
-def test_airflow_rolls_back_and_refuses_what_is_not_there(
+def test_airflow_refuses_what_is_not_there_and_rolls_back_without_a_pointer(
     answers_of: AnswersOf, run: TrainingRun, mlflow_server: str
 ) -> None:
     world = {"CHURN_STORE_URI": run.store.uri, "MLFLOW_TRACKING_URI": mlflow_server}
@@ -80,8 +80,10 @@ def test_airflow_rolls_back_and_refuses_what_is_not_there(
 
     assert roll_back("9") == ["failed", "upstream_failed"]
     assert promotion.read_production(run.store, run.registry).version == "2"
+    run.store.delete(versions.POINTER_KEY)  # the worst case: somebody removed it
     assert roll_back("1") == ["success", "success"]
     production = promotion.read_production(run.store, run.registry)
     assert (production.version, production.alias) == ("1", "1")
     pointer, _ = versions.read_pointer(run.store) or (None, "")
     assert pointer is not None and pointer.reason.startswith("rollback by ")
+    assert pointer.previous == "2"  # which the alias still named

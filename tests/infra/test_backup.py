@@ -11,18 +11,19 @@ from threading import Thread
 
 import pytest
 
-from infra.compose.backup import DUMPS, FORMAT, _save, sha256_of, write_tar
+from infra.compose.backup import FORMAT, _save, sha256_of, write_tar
 from infra.compose.command import ENVIRONMENT, Compose, ComposeError
-from infra.compose.restore import LOAD, _load, check, unpacked
+from infra.compose.databases import CUSTOMERS, DATABASES
+from infra.compose.restore import _load, _reading, check, unpacked
 from infra.compose.up import has_champion, state
 
 
 @pytest.fixture
 def backup(tmp_path: Path) -> Path:
-    """A backup of two small files."""
+    """A backup of small files."""
     folder = tmp_path / "backup"
     folder.mkdir()
-    for name in ("mlflow.dump", "store.tar"):
+    for name in (*(each.file for each in DATABASES), "store.tar"):
         (folder / name).write_bytes(name.encode())
     files = {path.name: {"sha256": sha256_of(path)} for path in sorted(folder.iterdir())}
     manifest = {"format": FORMAT, "files": files, "champion": "3"}
@@ -42,6 +43,8 @@ def test_a_whole_backup_is_taken(backup: Path) -> None:
         ("store.tar", None, "store.tar has SHA-256 nothing"),
         ("manifest.json", None, "it has no manifest.json"),
         ("manifest.json", b'{"format": 99, "files": {}}', "has format 99"),
+        ("manifest.json", b'{"format": 1, "files": {}}', "the manifest expects no such file"),
+        ("manifest.json", b'{"format": 1, "fil', "is damaged, nothing was restored"),
     ],
 )
 def test_what_is_damaged_or_missing_is_found(
@@ -71,6 +74,14 @@ def test_a_tar_cannot_write_elsewhere(backup: Path, tmp_path: Path, name: str) -
     with pytest.raises(ComposeError, match="is no backup"):
         unpacked(path, scratch)
     assert list(scratch.iterdir()) == []
+
+
+@pytest.mark.parametrize("data", [b"", b"junk" * 500], ids=["empty", "junk"])
+def test_what_is_no_tar_is_named(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "backup.tar"
+    path.write_bytes(data)
+    with pytest.raises(ComposeError, match=r"backup\.tar is no whole tar of a backup"):
+        unpacked(path, tmp_path)
 
 
 def test_without_an_environment_it_says_how_to_make_one(tmp_path: Path) -> None:
@@ -128,12 +139,10 @@ def compose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Compose:
 
 
 def test_customers_are_packed_and_unpacked_on_the_way(compose: Compose, tmp_path: Path) -> None:
-    _, script = DUMPS["customers.sql.gz"]
-    _save(compose, tmp_path / "customers.sql.gz", "exec", "-T", "mysql", "bash", "-c", script)
-    assert gzip.decompress((tmp_path / "customers.sql.gz").read_bytes()).startswith(
-        b"of --protocol"
-    )
-    _load(compose, tmp_path / "customers.sql.gz", "exec", "-T", "mysql", "bash", "-c", LOAD)
+    shell, path = ("exec", "-T", "mysql", "bash", "-c"), tmp_path / "customers.sql.gz"
+    _save(compose, path, *shell, CUSTOMERS.dump)
+    assert gzip.decompress(path.read_bytes()).startswith(b"of --protocol")
+    _load(compose, path, *shell, CUSTOMERS.load)
     assert (tmp_path / "loaded").read_bytes().startswith(b"of --protocol")
 
 
@@ -141,9 +150,38 @@ def test_half_a_dump_is_an_error(
     compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(ENVIRONMENT, "DUMP_CODE", "3")
-    _, script = DUMPS["customers.sql.gz"]
+    shell = ("exec", "-T", "mysql", "bash", "-c")
     with pytest.raises(ComposeError, match="ended with code 3"):
-        _save(compose, tmp_path / "dump.gz", "exec", "-T", "mysql", "bash", "-c", script)
+        _save(compose, tmp_path / "dump.gz", *shell, CUSTOMERS.dump)
+
+
+LAST_LINE = b"-- Dump completed on 2026-11-27\n"
+
+
+@pytest.mark.parametrize(
+    ("dump", "told"),
+    [
+        (gzip.compress(b"CREATE TABLE x;\n" * 1000), "it breaks off: it has no line"),
+        (gzip.compress(b"CREATE TABLE x;\n" + LAST_LINE)[:-9], "unexpected end of file"),
+        (b"CREATE TABLE x;\n" + LAST_LINE, "not in gzip format"),
+    ],
+    ids=["no last line", "torn", "not packed"],
+)
+def test_a_dump_that_breaks_off_is_not_loaded(
+    compose: Compose, tmp_path: Path, dump: bytes, told: str
+) -> None:
+    path = tmp_path / "customers.sql.gz"
+    path.write_bytes(dump)
+    shell = ("exec", "-T", "mysql", "bash", "-c", CUSTOMERS.unpacked)
+    with pytest.raises(ComposeError, match=f"(?s)cannot be restored here, nothing .*{told}"):
+        _reading(compose, path, *shell)
+
+
+def test_the_size_of_a_whole_dump_is_told(compose: Compose, tmp_path: Path) -> None:
+    path = tmp_path / "customers.sql.gz"
+    path.write_bytes(gzip.compress(b"CREATE TABLE x;\n" * 1000 + LAST_LINE))
+    shell = ("exec", "-T", "mysql", "bash", "-c", CUSTOMERS.unpacked)
+    assert _reading(compose, path, *shell) == 16_000
 
 
 @pytest.mark.parametrize(("loaded", "told"), [("1.0", True), ("0.0", False)])

@@ -1,9 +1,6 @@
 """What the containers' jobs do, without containers: the store's check, customers, the login."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,12 +8,15 @@ import pytest
 from include.customers.first_customers import MADE_UP, SAMPLE_ROWS, look_at_customers, source_of
 from include.customers.sample import sample_customers
 from include.errors import DataError, StoreError, StoreUnavailable
-from include.settings import PROJECT, Settings, load_settings
-from include.store import LocalStore, S3Store, Store, open_store, s3_config
+from include.settings import Settings, load_settings
+from include.store import LocalStore, S3Store, Store, open_store
 from infra.airflow import login
-from infra.compose import bootstrap
+from infra.compose import bootstrap, store_init
 from infra.compose.store_init import check_conditions, make_bucket
-from tests.conftest import AWS_DUMMY
+from tests.conftest import s3_client_of
+from tests.s3_answers import Answer, answering
+
+EMPTY_LIST = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
 
 
 class Forgetful(LocalStore):
@@ -53,18 +53,52 @@ def test_the_bucket_is_made_once() -> None:
 
 
 def test_a_store_that_never_answers_is_named(free_port: int) -> None:
-    import boto3
-
-    client = boto3.client(
-        "s3",
-        endpoint_url=f"http://127.0.0.1:{free_port}",
-        region_name="us-east-1",
-        aws_access_key_id=AWS_DUMMY["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=AWS_DUMMY["AWS_SECRET_ACCESS_KEY"],
-        config=s3_config(),
-    )
-    with pytest.raises(StoreUnavailable, match="can be neither used nor made"):
+    client = s3_client_of(f"http://127.0.0.1:{free_port}", attempts=1)
+    with pytest.raises(StoreUnavailable, match="no answer from s3://churn for the bucket"):
         make_bucket(S3Store(client, "churn"), wait_seconds=0)
+
+
+@pytest.mark.parametrize(
+    ("answers", "told"),
+    [
+        ([Answer(403, "AccessDenied")], "must allow s3:ListBucket"),
+        ([Answer(400, "ExpiredToken")], "session token has expired"),
+        (
+            [Answer(404, "NoSuchBucket"), Answer(403, "AccessDenied")],
+            "must allow s3:CreateBucket",
+        ),
+        (
+            [
+                Answer(404, "NoSuchBucket"),
+                Answer(
+                    400,
+                    "IllegalLocationConstraintException",
+                    {"Message": "The eu-central-1 location constraint is incompatible for the"},
+                ),
+            ],
+            "Set AWS_DEFAULT_REGION=eu-central-1",
+        ),
+        (
+            [Answer(404, "NoSuchBucket"), Answer(409, "BucketAlreadyExists")],
+            "another account has the bucket 'churn': choose another name in CHURN_STORE_URI",
+        ),
+        ([Answer(200, body=EMPTY_LIST), Answer(501, "NotImplemented")], "write on a condition"),
+    ],
+    ids=["may not list", "expired", "may not make", "elsewhere", "taken", "no conditions"],
+)
+def test_the_first_start_ends_with_one_message(
+    answers: list[Answer],
+    told: str,
+    s3_environment: None,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("CHURN_STORE_URI", "s3://churn")
+    with answering(*answers) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+        assert store_init.main() == 1
+    (record,) = [each for each in caplog.records if each.name == "store-init"]
+    assert told in record.getMessage() and not record.exc_info
 
 
 @pytest.fixture
@@ -118,29 +152,3 @@ def test_the_login_is_written_for_its_owner_alone(
     login.main()
     assert json.loads(path.read_text()) == {"admin": "hush"}
     assert path.stat().st_mode & 0o777 == 0o600
-
-
-def test_a_store_packs_and_unpacks_whole(tmp_path: Path) -> None:
-    full, empty = LocalStore(tmp_path / "full"), LocalStore(tmp_path / "empty")
-    kept = {"champion/current.json": b"{}", "a/b.bin": bytes(range(256)) * 5000, "a.txt": b""}
-    for key, data in kept.items():
-        full.write(key, data)
-    archive = _objects(full, "pack")
-    _objects(empty, "unpack", given=archive)
-    assert {each.key: empty.read(each.key).data for each in empty.list("")} == kept
-    assert _objects(empty, "count") == b"3\n"
-    _objects(empty, "clear")
-    assert list(empty.list("")) == []
-
-
-def _objects(store: LocalStore, command: str, given: bytes = b"") -> bytes:
-    done = subprocess.run(
-        [sys.executable, "-m", "infra.compose.objects", command],
-        cwd=PROJECT,
-        env={**os.environ, "CHURN_STORE_URI": store.uri},
-        input=given,
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout

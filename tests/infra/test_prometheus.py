@@ -19,6 +19,7 @@ ASKED_FOR = {  # what operators must hear of
     *("ChurnApiDown", "ChurnApiNotReady", "ChurnModelNotLoaded", "ChurnApiErrors", "ChurnApiSlow"),
     *("ChurnPredictionLogBacklog", "ChurnPredictionLogLostRows", "ChurnDriftFound"),
     *("ChurnDriftCheckMissing", "ChurnTrainingFailed", "ChurnChampionOld", "ChurnChampionRefused"),
+    "ChurnChampionPointerMissing",
 }
 
 

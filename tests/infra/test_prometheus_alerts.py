@@ -14,6 +14,7 @@ import pytest
 
 from include.champion.versions import (
     MODEL_FILE,
+    POINTER_KEY,
     move_pointer,
     read_pointer,
     version_key,
@@ -94,6 +95,14 @@ def test_a_champion_ends_it_and_its_age_is_told(
     told = stack.hears("ChurnChampionOld")
     assert "days ago" in told["annotations"]["summary"]
     assert ask(stack) == 200
+
+
+def test_a_pointer_that_somebody_deletes_is_missed(stack: Watched, store: LocalStore) -> None:
+    data = store.read(POINTER_KEY).data
+    store.delete(POINTER_KEY)
+    stack.hears("ChurnChampionPointerMissing")
+    assert ask(stack) == 200
+    store.write(POINTER_KEY, data)
 
 
 def test_a_damaged_version_is_refused(stack: Watched, store: LocalStore) -> None:

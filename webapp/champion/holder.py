@@ -2,6 +2,7 @@
 
 import logging
 import random
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from include.champion.versions import (
     parse_pointer,
     read_files,
     read_manifest_and_bytes,
+    way_back,
 )
 from include.errors import ChampionError, ChurnError, ObjectNotFound, StoreError
 from include.store import Store, StoredObject
@@ -21,7 +23,7 @@ from webapp.champion.served_champion import SERVING_FILES, ServedChampion, load
 logger = logging.getLogger(__name__)
 
 JITTER_SHARE = 0.2  # workers that started together drift apart
-REFUSED_AGAIN_SECONDS = 300  # a refused version may be repaired in place, but hardly within seconds
+REFUSED_AGAIN_SECONDS = 300  # what is refused or gone may be mended, but hardly within seconds
 STORE_HEAD_START_SECONDS = 1.0  # at start the store may answer first; then the local copy serves
 
 
@@ -45,7 +47,8 @@ class ChampionHolder:
         self._etag: str | None = None
         self._refused: str | None = None  # the etag of a pointer that was not followed
         self._refused_until = 0.0  # of time.monotonic(); then it is tried again
-        self._reported_failure: str | None = None
+        self._told_until = 0.0  # of time.monotonic(); then a missing pointer is told of again
+        self._reported_troubles: set[str] = set()
         self._swapping = threading.Lock()
         self._polled = threading.Event()
         self._settled = threading.Event()
@@ -67,9 +70,11 @@ class ChampionHolder:
             found = self._store.read_if_changed(POINTER_KEY, waits or self._etag)
             if found is not None:
                 self._follow(self._store, found)
+            self._told_until = 0.0
             self._store_answered()
         except ObjectNotFound:
             self._store_answered()
+            self._pointer_missing()
         except ChurnError as error:
             self._store_failed(error)
 
@@ -151,14 +156,32 @@ class ChampionHolder:
             "serving version %s from the local copy until the store answers", champion.version
         )
 
+    def _pointer_missing(self) -> None:
+        champion = self.champion
+        # Before the first promotion there is none; once there was one, somebody removed it.
+        if champion is None or time.monotonic() < self._told_until:
+            return
+        self._told_until = time.monotonic() + REFUSED_AGAIN_SECONDS
+        self._record("missing", None)
+        logger.error(
+            "%s is gone from the store; version %s keeps serving, after a restart from the local "
+            "copy alone: %s",
+            POINTER_KEY,
+            champion.version,
+            way_back(champion.version),
+        )
+
     def _store_failed(self, error: ChurnError) -> None:
-        # Once for each kind of trouble: an outage of hours is one line, not thousands.
-        if type(error).__name__ != self._reported_failure:
-            self._reported_failure = type(error).__name__
-            self._record("unreachable", None)
-            logger.warning("cannot look at the champion pointer, serving goes on: %s", error)
+        # Once for each trouble whatever its figures: an outage of hours is no thousand lines.
+        trouble = re.sub(r"\d+", "", str(error))
+        if trouble in self._reported_troubles:
+            return
+        self._reported_troubles.add(trouble)
+        self._record("unreachable", None)
+        serving = "serving goes on" if self.champion else "nothing is served yet"
+        logger.warning("cannot look at the champion pointer, %s: %s", serving, error)
 
     def _store_answered(self) -> None:
-        if self._reported_failure is not None:
+        if self._reported_troubles:
             logger.info("the champion pointer can be read again")
-            self._reported_failure = None
+            self._reported_troubles.clear()

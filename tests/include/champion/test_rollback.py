@@ -160,6 +160,76 @@ def test_a_version_that_was_never_promoted_is_refused(
     assert state(run) == ("2", "2")
 
 
+def spoil_pointer(run: TrainingRun, data: bytes | None) -> None:
+    """Put this in the pointer's place; None removes it."""
+    run.store.delete(versions.POINTER_KEY)
+    if data is not None:
+        run.store.write(versions.POINTER_KEY, data)
+
+
+LOST = pytest.mark.parametrize(
+    "data", [None, b"", b'{"version": "2", "manif', b"[]"], ids=["gone", "empty", "torn", "other"]
+)
+
+
+@LOST
+def test_what_needs_the_pointer_refuses_and_says_how_to_put_it_back(
+    run: TrainingRun, data: bytes | None
+) -> None:
+    spoil_pointer(run, data)
+    with pytest.raises((ChampionError, RegistryError)) as raised:
+        promotion.read_production(run.store, run.registry)
+    assert 'make rollback VERSION=2 REASON="…"' in str(raised.value)
+    assert "current.json" in str(raised.value) and "churn_rollback" in str(raised.value)
+
+
+@LOST
+@pytest.mark.parametrize("version", ["1", "2"])
+def test_a_lost_pointer_is_put_back_to_a_version_that_is_whole(
+    run: TrainingRun, data: bytes | None, version: str
+) -> None:
+    spoil_pointer(run, data)
+    asked = replace(BACK, version=version)
+    told = rollback.check_version(run.store, run.registry, asked)
+    assert f"version {version} is whole; champion/current.json is gone or unreadable" in told
+    assert "the registry's alias names 2" in told
+    done = rollback.move_champion(run.store, run.registry, asked, now=NOW)
+    before = "2" if version == "1" else None
+    assert (done.version, done.previous, done.moved) == (version, before, True)
+    assert state(run) == (version, version)
+    pointer, _ = versions.read_pointer(run.store) or (None, "")
+    assert pointer is not None and (pointer.previous, pointer.reason) == (before, asked.recorded)
+    assert tags(run.registry, version)["rollback_from"] == (before or "none")
+    assert tags(run.registry, "2").get("rolled_back_to") == ("1" if version == "1" else None)
+
+
+def test_a_lost_pointer_is_not_put_back_to_a_version_that_is_torn(run: TrainingRun) -> None:
+    spoil_pointer(run, None)
+    run.store.delete(versions.version_key("2", versions.MODEL_FILE))
+    with pytest.raises(ChampionError, match=r"model.onnx is missing"):
+        rollback.check_version(run.store, run.registry, replace(BACK, version="2"))
+    with pytest.raises(ChampionError, match=r"model.onnx is missing"):
+        rollback.move_champion(run.store, run.registry, replace(BACK, version="2"), now=NOW)
+    assert versions.read_pointer(run.store) is None
+
+
+def test_a_pointer_that_comes_back_in_between_is_not_overwritten_unread(
+    run: TrainingRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run.store.read(versions.POINTER_KEY).data
+    spoil_pointer(run, b"torn")
+    real = versions.move_pointer
+
+    def raced(*arguments: Any, **options: Any) -> Any:
+        monkeypatch.setattr(versions, "move_pointer", real)
+        run.store.write(versions.POINTER_KEY, whole)
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(versions, "move_pointer", raced)
+    done = rollback.move_champion(run.store, run.registry, BACK, now=NOW)
+    assert (done.previous, state(run)) == ("2", ("1", "1"))
+
+
 @pytest.mark.parametrize("moment", ["set_champion", "tag_production_version"])
 def test_a_kill_behind_the_pointer_is_finished_by_the_next_try(
     run: TrainingRun, monkeypatch: pytest.MonkeyPatch, moment: str
@@ -181,8 +251,8 @@ def test_a_promotion_in_between_is_moved_back_too(
 ) -> None:
     real, reads = promotion.read_production, []
 
-    def raced(*arguments: Any) -> Any:
-        found = real(*arguments)
+    def raced(*arguments: Any, **options: Any) -> Any:
+        found = real(*arguments, **options)
         if not reads:  # somebody else writes the pointer right after it was read
             pointer, etag = versions.read_pointer(run.store) or (None, None)
             assert pointer is not None

@@ -180,7 +180,7 @@ def test_manual_promotion_stops_before_the_pointer_and_says_how_to_go_on(
 
 def test_an_alias_without_a_pointer_stops_everything(make_run: MakeRun, champion: Judged) -> None:
     champion.run.store.delete(versions.POINTER_KEY)
-    with pytest.raises(RegistryError, match=r"restore the object .* or delete the alias"):
+    with pytest.raises(RegistryError, match=r"make rollback VERSION=\d .*delete the alias"):
         promote(make_run("second"))
 
 

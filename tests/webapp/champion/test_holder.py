@@ -124,6 +124,43 @@ def test_a_pointer_that_leads_elsewhere_is_refused_once_and_remembered(
     assert caplog.text.count("is not a Pointer") == 1
 
 
+def test_a_pointer_that_is_deleted_is_told_again_and_again_until_it_is_back(
+    watched: Watched,
+    holder: ChampionHolder,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    pointer = watched.read(POINTER_KEY).data
+    watched.delete(POINTER_KEY)
+    for _ in range(3):
+        holder.poll()
+    assert serving(holder) == "1" and watched.outcomes == ["loaded", "missing"]
+    assert caplog.text.count("champion/current.json is gone") == 1
+    assert 'make rollback VERSION=1 REASON="…"' in caplog.text
+    monkeypatch.setattr(holder_module, "REFUSED_AGAIN_SECONDS", 0.0)
+    for again in range(2):
+        holder._told_until = 0.0
+        holder.poll()
+        assert watched.outcomes.count("missing") == again + 2
+    watched.write(POINTER_KEY, pointer)
+    holder.poll()
+    watched.delete(POINTER_KEY)
+    holder.poll()
+    assert watched.outcomes.count("missing") == 4
+
+
+def test_a_restart_without_the_pointer_serves_the_local_copy_and_says_so(
+    watched: Watched, holder: ChampionHolder
+) -> None:
+    watched.delete(POINTER_KEY)
+    watched.outcomes.clear()
+    again = watched.open()
+    again.poll()
+    again.serve_last_good()
+    again.poll()
+    assert serving(again) == "1" and watched.outcomes == ["local", "missing"]
+
+
 def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
 

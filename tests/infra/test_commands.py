@@ -1,0 +1,103 @@
+"""`make rollback` and what leads there; in the place of Airflow, what its DAG does."""
+
+from argparse import Namespace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from include.champion import versions
+from include.settings import Settings
+from include.store import Store, open_store
+from infra.airflow.client import RunState
+from infra.local import commands, status
+from infra.local.run import StartUp
+from infra.local.running import exit_code
+from infra.local.services import Layout
+from infra.local.stack import Stack
+from tests.s3_answers import Answer, answering
+from tests.webapp.champions import make_version, publish
+
+
+@pytest.fixture
+def store(settings: Settings) -> Store:
+    """A store in which version 1 is in production."""
+    found = open_store(settings.resolved_store_uri)
+    publish(found, make_version("1"))
+    return found
+
+
+def put_back(store: Store, version: str, reason: str) -> None:
+    """What the DAG does where the pointer is lost."""
+    etag = commands._pointer_etag(store)
+    pointer = versions.pointer_to(*versions.read_version(store, version))
+    now = datetime.now(UTC)
+    versions.move_pointer(store, pointer, etag=etag, previous="2", reason=reason, now=now)
+
+
+@pytest.mark.parametrize("spoilt", [None, b"", b'{"version": "1", "ma'], ids=["gone", "", "torn"])
+def test_a_rollback_puts_a_lost_pointer_back(
+    settings: Settings,
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    spoilt: bytes | None,
+) -> None:
+    store.delete(versions.POINTER_KEY)
+    if spoilt is not None:
+        store.write(versions.POINTER_KEY, spoilt)
+    caplog.set_level("INFO")
+
+    def run_dag(_: Settings, dag_id: str, conf: dict[str, Any]) -> RunState:
+        assert dag_id == "churn_rollback"
+        put_back(store, **conf)
+        return RunState("run", "success", 1.0)
+
+    monkeypatch.setattr(commands, "run_dag", run_dag)
+    asked = Namespace(version="1", reason="it was deleted")
+    assert commands._roll_back(settings, asked) == 0
+    assert "champion is version 1, it was 2: ROC-AUC 0.97" in caplog.text
+
+
+def test_a_rollback_to_what_serves_says_that_nothing_was_moved(
+    settings: Settings,
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.setattr(commands, "run_dag", lambda *_: RunState("run", "success", 1.0))
+    assert commands._roll_back(settings, Namespace(version="1", reason="why not")) == 0
+    assert "version 1 was in production already: nothing was moved" in caplog.text
+
+
+def test_a_start_with_a_torn_pointer_goes_on_so_that_a_rollback_has_a_stack(
+    settings: Settings, places: Layout, store: Store
+) -> None:
+    store.write(versions.POINTER_KEY, b"torn")
+    start = StartUp(settings, places, Stack(places), csv=None)
+    assert start._champion() is None
+    assert start.failure is not None and "make rollback VERSION=" in start.failure
+
+
+@pytest.mark.parametrize(
+    ("trouble", "told"),
+    [
+        (Answer(400, "ExpiredToken"), "make run: s3://bucket refuses these credentials"),
+        (Answer(404, "NoSuchBucket"), "make run: bucket 'bucket' does not exist"),
+        (
+            Answer(400, "AuthorizationHeaderMalformed", {"Region": "eu-central-1"}),
+            "make run: bucket 'bucket' is not in the region us-east-1",
+        ),
+    ],
+    ids=lambda value: value.code if isinstance(value, Answer) else "",
+)
+def test_a_store_that_refuses_ends_a_start_with_one_message(
+    aws_settings: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, trouble: Answer, told: str
+) -> None:
+    aws_settings.setenv("CHURN_STORE_URI", "s3://bucket")
+    with answering(trouble) as server:
+        aws_settings.setenv("AWS_ENDPOINT_URL", server.url)
+        assert exit_code("run", lambda settings: len([status.champion(settings)])) == 1
+    (record,) = [each for each in caplog.records if each.levelname == "ERROR"]
+    assert record.getMessage().startswith(told) and not record.exc_info
