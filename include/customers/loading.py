@@ -1,6 +1,5 @@
 """The customer table `churners`: made, filled, its labels dated, on SQLite and MySQL alike."""
 
-import logging
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +10,6 @@ import sqlalchemy as sa
 
 from include.contract import Contract
 from include.customers.database import database_errors
-from include.customers.queries import column_types
 from include.customers.rows import upsert_rows
 from include.customers.table import (
     TABLE,
@@ -21,8 +19,6 @@ from include.customers.table import (
     stored_moment,
 )
 from include.errors import DataError
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -75,22 +71,6 @@ def load_customers(engine: sa.Engine, frame: pd.DataFrame, *, now: datetime) -> 
     updated = written - (inserted if engine.dialect.name == "sqlite" else len(rows))
     unchanged = len(rows) - inserted - updated
     return LoadSummary(inserted, updated, unchanged, int((~labelled).sum()))
-
-
-def stamp_labels(engine: sa.Engine, now: datetime) -> int:
-    """Date the labels that came without a date, from a bank's own INSERT or UPDATE; how many."""
-    label, moment = published_contract().target.name, published_contract().labelled_at.name
-    absent = {label, moment} - set(column_types(engine, published_contract()))
-    if absent:
-        logger.warning("labels are not dated: the table %s has no %s", TABLE, sorted(absent))
-        return 0
-    stamp = (
-        sa.update(sa.table(TABLE, sa.column(moment)))
-        .where(sa.column(label).is_not(None), sa.column(moment).is_(None))
-        .values({moment: stored_moment(now)})
-    )
-    with database_errors(engine, f"date labels of {TABLE}"), engine.begin() as connection:
-        return connection.execute(stamp).rowcount
 
 
 def _given_moments(rows: pd.DataFrame, contract: Contract, now: datetime) -> "pd.Series[Any]":

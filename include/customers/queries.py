@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import sqlalchemy as sa
 
-from include.contract import Contract
+from include.contract import Contract, moments
 from include.customers.database import database_errors, reading, shown_url
 from include.customers.rows import read_rows
 from include.customers.table import TABLE, published_contract, stored_moment
@@ -88,6 +88,6 @@ def column_types(engine: sa.Engine, contract: Contract) -> "dict[str, TypeEngine
 
 
 def _moments(values: "pd.Series[Any]") -> "pd.Series[Any]":
-    parsed = pd.to_datetime(values, utc=True, format="ISO8601", errors="coerce")
+    parsed = moments(values)
     # One that is no date stays, and all with it, for the contract to name.
     return parsed.dt.as_unit("us") if parsed.notna().equals(values.notna()) else values

@@ -3,7 +3,7 @@
 import logging
 from dataclasses import dataclass
 
-from include.customers import loading, queries
+from include.customers import labels, queries
 from include.errors import DataError
 from include.handover import now
 from include.training.run import TrainingRun
@@ -25,7 +25,7 @@ class Ingested:
 def ingest_data(run: TrainingRun) -> Ingested:
     """Read the labelled customers and open the MLflow run."""
     snapshot_at = now()
-    loading.stamp_labels(run.engine, snapshot_at)
+    labels.stamp_labels(run.engine, snapshot_at)
     frame = queries.read_customers(run.engine, run.contract, labelled_only=True)
     total, labelled = queries.table_counts(run.engine)
     if not labelled:

@@ -2,10 +2,12 @@
 
 import logging
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import pandas as pd
 
 from include.contract import FrameCheck
+from include.customers.labels import future_labels
 from include.errors import DataError
 from include.training import fit
 from include.training.ingest_data import Ingested
@@ -13,6 +15,7 @@ from include.training.run import TrainingRun, content_sha256
 
 logger = logging.getLogger(__name__)
 
+CLOCKS_DIFFER = timedelta(minutes=10)  # less than time zones do
 NAMED_FAULTS = 20  # how many an error message spells out; all of them are in faults.parquet
 
 
@@ -35,7 +38,8 @@ def validate_data(run: TrainingRun, ingested: Ingested) -> Validated:
             f"the table churners lacks the columns {', '.join(missing)}: add them, or change "
             "schema.yaml if the bank no longer has them"
         )
-    check = run.contract.check_frame(frame)
+    latest = datetime.fromisoformat(ingested.snapshot_at) + CLOCKS_DIFFER
+    check = run.contract.check_frame(frame, future_labels(frame, run.contract, latest))
     faults = check.faults.assign(
         key=frame[run.contract.key.name].iloc[check.faults["position"]].astype(str).to_numpy()
     )

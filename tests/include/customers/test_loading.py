@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.contract import load_contract
-from include.customers import loading, queries
+from include.customers import labels, loading, queries
 from include.customers import rows as customer_rows
 from include.customers.__main__ import main
 from include.customers.csv_file import read_csv_customers
@@ -240,22 +240,22 @@ def test_a_url_that_cannot_work_is_refused(url: str) -> None:
 def test_a_plain_insert_by_the_bank_is_dated(engine: sa.Engine) -> None:
     row = pd.DataFrame([customer(1), customer(2, Attrition_Flag=None)])
     row.to_sql("churners", engine, if_exists="append", index=False)
-    assert loading.stamp_labels(engine, NOW) == 1
+    assert labels.stamp_labels(engine, NOW) == 1
     assert moments(engine) == {1: NOW, 2: None}
 
 
 def test_a_label_set_by_the_bank_is_dated_once(engine: sa.Engine) -> None:
     load(engine, customer(1, Attrition_Flag=""))
     execute(engine, "UPDATE churners SET Attrition_Flag = 'Attrited Customer'")
-    assert loading.stamp_labels(engine, NOW) == 1
-    assert loading.stamp_labels(engine, LATER) == 0
+    assert labels.stamp_labels(engine, NOW) == 1
+    assert labels.stamp_labels(engine, LATER) == 0
     assert moments(engine) == {1: NOW}
 
 
 def test_a_table_without_labelled_at_is_read_and_every_label_is_new(sqlite_url: str) -> None:
     engine = open_engine(sqlite_url)
     pd.DataFrame([customer(1), customer(2)]).to_sql("churners", engine, index=False)
-    assert loading.stamp_labels(engine, NOW) == 0
+    assert labels.stamp_labels(engine, NOW) == 0
     assert list(table(engine)) == PUBLISHED
     assert queries.count_newly_labelled(engine, LATER) == 2
     engine.dispose()
@@ -270,7 +270,7 @@ def test_labels_after_the_moment_and_undated_ones_are_new(engine: sa.Engine) -> 
     assert queries.table_counts(engine) == (3, 2)
     execute(engine, "UPDATE churners SET labelled_at = NULL WHERE CLIENTNUM < 3")
     assert queries.count_newly_labelled(engine, LATER) == 1
-    loading.stamp_labels(engine, LATER)
+    labels.stamp_labels(engine, LATER)
     assert queries.count_newly_labelled(engine, LATER) == 0
 
 

@@ -1,0 +1,44 @@
+"""When labels became known: dated where nobody did, and never in the future."""
+
+import logging
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+import sqlalchemy as sa
+
+from include.contract import Contract, TableFault, describe, moments
+from include.customers.database import database_errors
+from include.customers.queries import column_types
+from include.customers.table import TABLE, published_contract, stored_moment
+
+logger = logging.getLogger(__name__)
+
+
+def future_labels(frame: pd.DataFrame, contract: Contract, now: datetime) -> list[TableFault]:
+    """A fault for every label that became known after `now`, and would stay new until then.
+
+    A server with a time zone east of UTC writes such dates by its NOW().
+    """
+    name = contract.labelled_at.name
+    if name not in frame:
+        return []
+    expected = f"a date and time up to {stored_moment(now)[:16]} UTC (MySQL: UTC_TIMESTAMP())"
+    places = np.flatnonzero(moments(frame[name]) > now).tolist()
+    return [TableFault(p, name, expected, describe(str(frame[name].iloc[p]))) for p in places]
+
+
+def stamp_labels(engine: sa.Engine, now: datetime) -> int:
+    """Date the labels that came without a date, from a bank's own INSERT or UPDATE; how many."""
+    label, moment = published_contract().target.name, published_contract().labelled_at.name
+    absent = {label, moment} - set(column_types(engine, published_contract()))
+    if absent:
+        logger.warning("labels are not dated: the table %s has no %s", TABLE, sorted(absent))
+        return 0
+    stamp = (
+        sa.update(sa.table(TABLE, sa.column(moment)))
+        .where(sa.column(label).is_not(None), sa.column(moment).is_(None))
+        .values({moment: stored_moment(now)})
+    )
+    with database_errors(engine, f"date labels of {TABLE}"), engine.begin() as connection:
+        return connection.execute(stamp).rowcount
