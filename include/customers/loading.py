@@ -9,7 +9,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from include.contract import Contract
-from include.customers.database import database_errors
+from include.customers.database import SETTING, database_errors, shown_url
 from include.customers.rows import upsert_rows
 from include.customers.table import (
     TABLE,
@@ -18,7 +18,7 @@ from include.customers.table import (
     published_contract,
     stored_moment,
 )
-from include.errors import DataError
+from include.errors import ConfigurationError, DataError
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,12 @@ class LoadSummary:
 def create_table(engine: sa.Engine) -> None:
     """Make the table, and SQLite's file, unless they are there."""
     if engine.dialect.name == "sqlite" and engine.url.database:
-        Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot make the directory of {shown_url(engine)}: {error}; mend {SETTING}"
+            ) from error
     with database_errors(engine, f"make the table {TABLE}"):
         churners_table().metadata.create_all(engine)
 
@@ -53,6 +58,7 @@ def load_customers(engine: sa.Engine, frame: pd.DataFrame, *, now: datetime) -> 
     gets `now`. Loading the same rows again changes nothing.
     """
     contract = published_contract()
+    _refuse_unfit(engine)
     rows = frame.sort_values(contract.key.name)  # the table then grows at one end
     labelled = rows[contract.target.name].notna()
     given = _given_moments(rows, contract, now).where(labelled)
@@ -71,6 +77,39 @@ def load_customers(engine: sa.Engine, frame: pd.DataFrame, *, now: datetime) -> 
     updated = written - (inserted if engine.dialect.name == "sqlite" else len(rows))
     unchanged = len(rows) - inserted - updated
     return LoadSummary(inserted, updated, unchanged, int((~labelled).sum()))
+
+
+def _refuse_unfit(engine: sa.Engine) -> None:
+    """DataError, with the statements that mend it, for what a load cannot be written into."""
+    key, made = published_contract().key.name, churners_table()
+    with database_errors(engine, f"look at the table {TABLE}"):
+        inspector = sa.inspect(engine)
+        if TABLE in inspector.get_view_names():
+            raise DataError(
+                f"{TABLE} in {shown_url(engine)} is a view, which is trained on and scored as "
+                "a table is: load into the table under it, or DROP VIEW and load again"
+            )
+        there = {each["name"] for each in inspector.get_columns(TABLE)}
+        primary = inspector.get_pk_constraint(TABLE)["constrained_columns"]
+        indexes = [i["column_names"] for i in inspector.get_indexes(TABLE) if i["unique"]]
+        unique = [u["column_names"] for u in inspector.get_unique_constraints(TABLE)]
+    statements = [
+        f"ALTER TABLE {TABLE} ADD COLUMN {column.name} {column.type.compile(engine.dialect)}"
+        for column in made.columns
+        if column.name not in there
+    ]
+    if [key] not in [primary, *indexes, *unique]:
+        statements.append(
+            f"CREATE UNIQUE INDEX churners_key ON {TABLE} ({key})"
+            if primary or engine.dialect.name == "sqlite"  # which adds no other kind of key
+            else f"ALTER TABLE {TABLE} ADD PRIMARY KEY ({key})"
+        )
+    if statements:
+        raise DataError(
+            f"the table {TABLE} in {shown_url(engine)} needs the contract's columns and a key, or "
+            f"a second load would double its customers: {'; '.join(statements)}; where "
+            f"{key} stands there twice, leave one row of each first"
+        )
 
 
 def _given_moments(rows: pd.DataFrame, contract: Contract, now: datetime) -> "pd.Series[Any]":
