@@ -1,7 +1,7 @@
 """When labels became known: dated where nobody did, and never in the future."""
 
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,8 @@ from include.contract import Contract, TableFault, describe, moments
 from include.customers.database import database_errors, reading
 from include.customers.queries import column_types
 from include.customers.table import TABLE, published_contract, stored_moment
+
+CLOCKS_DIFFER = timedelta(minutes=10)  # on two machines; less than any time zones do
 
 logger = logging.getLogger(__name__)
 

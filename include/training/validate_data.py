@@ -2,12 +2,12 @@
 
 import logging
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import pandas as pd
 
 from include.contract import FrameCheck
-from include.customers.labels import future_labels
+from include.customers.labels import CLOCKS_DIFFER, future_labels
 from include.errors import DataError
 from include.training import fit
 from include.training.ingest_data import Ingested
@@ -15,7 +15,6 @@ from include.training.run import TrainingRun, content_sha256
 
 logger = logging.getLogger(__name__)
 
-CLOCKS_DIFFER = timedelta(minutes=10)  # less than time zones do
 NAMED_FAULTS = 20  # how many an error message spells out; all of them are in faults.parquet
 
 

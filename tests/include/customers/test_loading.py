@@ -369,6 +369,8 @@ def test_labels_after_the_moment_and_undated_ones_are_new(engine: sa.Engine) -> 
     load(engine, customer(3), now=LATER)
     assert queries.count_newly_labelled(engine, NOW - timedelta(microseconds=1)) == 2
     assert queries.count_newly_labelled(engine, NOW) == 1
+    assert queries.count_newly_labelled(engine, NOW, until=LATER) == 1
+    assert queries.count_newly_labelled(engine, NOW, until=LATER - timedelta(hours=1)) == 0
     assert queries.count_newly_labelled(engine, LATER) == 0
     assert queries.table_counts(engine) == (3, 2)
     execute(engine, "UPDATE churners SET labelled_at = NULL WHERE CLIENTNUM < 3")
