@@ -33,6 +33,7 @@ _RIGHTS = (
     "The user lacks a right: let an administrator GRANT SELECT, INSERT, UPDATE, CREATE, INDEX on "
     "the database to it"
 )
+_NO_ANSWER = range(2000, 3000)  # by the client, not the server; one driver has no class for them
 # What no wait mends, though drivers file it under operational errors: MySQL's numbers, SQLite's
 # words. https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html
 _LASTING: dict[int | str, str] = {
@@ -146,14 +147,17 @@ def _is_passing(error: sa.exc.SQLAlchemyError) -> bool:
     """Whether the database may answer rightly when it is asked again."""
     if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
         return True
-    return isinstance(error, sa.exc.OperationalError)
+    return isinstance(error, sa.exc.OperationalError) or _code(error) in _NO_ANSWER
 
 
 def _lasting(error: sa.exc.SQLAlchemyError) -> str | None:
     """What mends an error that no wait does; None for any other."""
-    cause = getattr(error, "orig", None)
-    words = str(cause)
-    number = re.match(r"\(?(\d{4})\b|.*?ERROR (\d{4}) \(", words)  # drivers', and connectorx's
-    code = int(number[1] or number[2]) if number else None
+    words, code = str(getattr(error, "orig", None)), _code(error)
     signs = (s for s in _LASTING if s == code or (isinstance(s, str) and s in words))
     return next((_LASTING[sign] for sign in signs), None)
+
+
+def _code(error: sa.exc.SQLAlchemyError) -> int | None:
+    """MySQL's number of an error, as drivers begin their words with it, or as connectorx has it."""
+    found = re.match(r"\(?(\d{4})\b|.*?ERROR (\d{4}) \(", str(getattr(error, "orig", None)))
+    return int(found[1] or found[2]) if found else None

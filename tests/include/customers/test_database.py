@@ -7,7 +7,7 @@ import pytest
 
 from include.customers.__main__ import main
 from include.customers.database import open_engine, reading
-from include.errors import ConfigurationError, DataError
+from include.errors import ConfigurationError, DatabaseUnavailable, DataError
 from tests.include.records import csv_text, customer
 
 MYSQL = "mysql+pymysql://churn:hush@127.0.0.1:1/bank"
@@ -119,6 +119,16 @@ def test_a_place_where_no_database_can_be_is_told(
     assert main(["load", str(tmp_path / "customers.csv")]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert f"sqlite:///{tmp_path / place}" in line and "CHURN_DATABASE_URL" in line
+
+
+@pytest.mark.parametrize("driver", ["pymysql", "mysqlconnector"])
+def test_a_server_that_does_not_answer_is_asked_again(driver: str) -> None:
+    engine = open_engine(MYSQL.replace("pymysql", driver))
+    with pytest.raises(
+        DatabaseUnavailable, match=r"churn:\*\*\*@127.0.0.1.* that the database runs"
+    ):
+        with reading(engine, "churners"):
+            pass
 
 
 def test_a_file_that_cannot_be_opened_is_no_reason_to_wait(tmp_path: Path) -> None:
