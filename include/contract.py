@@ -296,11 +296,11 @@ class Contract(_Frozen):
         present = set(names)
         return [c.name for c in self.columns if c.name not in present and c.role != "labelled_at"]
 
-    def check_frame(self, frame: "pd.DataFrame") -> FrameCheck:
+    def check_frame(self, frame: "pd.DataFrame", also: Iterable[TableFault] = ()) -> FrameCheck:
         """Check a table's rows; an empty label is no fault, an empty feature is one."""
         import pandas as pd
 
-        found = [*self.column_faults(frame), *self.repeated_keys(frame[self.key.name])]
+        found = [*self.column_faults(frame), *self.repeated_keys(frame[self.key.name]), *also]
         table = pd.DataFrame(sorted(found), columns=list(TableFault._fields))
         texts = {"column": "str", "expected": "str", "found": "str"}
         faults = table.astype({"position": np.int64, **texts})  # also where there is no fault
@@ -373,13 +373,19 @@ def describe(value: object) -> str:
         return "an integer too long to print"
 
 
+def moments(values: "pd.Series[Any]") -> "pd.Series[Any]":
+    """A table's moments in UTC, NaT where a value is none."""
+    import pandas as pd
+
+    if values.dtype.kind == "O":
+        values = values.mask(values.isin(["now", "today"]))  # which pandas reads as the present
+    return pd.to_datetime(values, errors="coerce", utc=True, format="ISO8601")
+
+
 def _numbers(column: Column, values: "pd.Series[Any]") -> "NDArray[np.float64]":
     """A table's column as float64, NaN where a value breaks the contract."""
     if column.type == "timestamp":
-        import pandas as pd
-
-        moments = pd.to_datetime(values, errors="coerce", utc=True, format="ISO8601")
-        return np.where(moments.isna(), np.nan, 0.0)
+        return np.where(moments(values).isna(), np.nan, 0.0)
     data = values.to_numpy() if values.dtype.kind in "iuf" else None
     if data is not None and data.dtype.kind in "iuf":
         return column.numbers(data)

@@ -76,7 +76,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _check(csv: Path, *, scoring: bool) -> int:
     """Say whether a file can be loaded or scored; DataError lists what is wrong with it."""
-    read = read_csv(csv, published_contract(), scoring=scoring, keeps_rows=False)
+    read = read_csv(
+        csv, published_contract(), scoring=scoring, keeps_rows=False, now=datetime.now(UTC)
+    )
     read.refuse()
     if scoring and csv.stat().st_size > SCORED_BYTES_MAX:
         raise DataError(f"{csv} has more than {SCORED_BYTES_MAX:,} bytes: split it")

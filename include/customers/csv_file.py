@@ -4,13 +4,11 @@ pyarrow parses, block by block, every value as text; the contract judges; a faul
 Rows count from 1, with the header and empty rows, as an editor or a spreadsheet shows them.
 """
 
-import codecs
-import csv
-import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +27,10 @@ from include.contract import (
     TableFault,
     describe,
 )
+from include.customers.csv_header import Layout, read_columns, read_layout
+from include.customers.csv_points import Points
+from include.customers.csv_text import BLOCK_BYTES, utf8_text
+from include.customers.labels import future_labels
 from include.errors import DataError
 
 if TYPE_CHECKING:
@@ -38,19 +40,14 @@ REPORTED_FAULTS = 20
 FAULTS_KEPT = 10_000
 SCORED_ROWS_MAX = 100_000  # at most this many rows, and bytes, are scored at a time
 SCORED_BYTES_MAX = 30 * 2**20
-BLOCK_BYTES = 2**20
-HEADER_CHARACTERS_MAX = 2**16
-DELIMITERS = ",;\t|"
-LEFTOVER = "Naive_Bayes"  # the published file carries two columns of somebody's classifier
-LEFTOVERS = 2
-COLUMNS_TOLD = 8
-INDEX = "an index that a program wrote (leave it out, in pandas by index=False)"
-
-_HINT = re.compile(r'"?sep=(.)"?', re.IGNORECASE)  # Excel's own first line names the separator
-_INDEX = re.compile(r"(Unnamed: \d+)?")  # without a name, or as pandas reads one without a name
+WHOLE_NUMBER = "every digit of the number, which a spreadsheet has rounded or hidden (give the \
+column a number's format without decimals, or a text's, and save it again)"
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-_ROUNDED = r"^\d+([.,]\d+[eE]\+?|[eE]\+)\d+$"
-_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+# A customer's number that is loaded has no exponent; one that is scored may be a text like 1E5.
+_ROUNDED = r"^[+-]?\d+([.,]\d*)?[eE][+-]?\d+$"
+_ROUNDED_TEXT = r"^\d+([.,]\d+[eE]\+?|[eE]\+)\d+$|^#(#+|N/A|DIV/0!|[A-Z]+[!?])$"
+# As describe() shows a number with a currency, a percent sign, or separators that are not ours.
+_WRITTEN = re.compile(r"""['"]\W*\d[\d\W]*['"]""", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -106,17 +103,24 @@ def read_csv_customers(source: Path | bytes, contract: Contract) -> pd.DataFrame
 
 
 def read_csv(
-    source: Path | bytes, contract: Contract, *, scoring: bool = False, keeps_rows: bool = True
+    source: Path | bytes,
+    contract: Contract,
+    *,
+    scoring: bool = False,
+    keeps_rows: bool = True,
+    now: datetime | None = None,
 ) -> CsvFile:
     """Read and check a file; DataError where it is no file of customers at all.
 
     To score, it takes the features alone, and the customer's number, which may be any text; other
-    columns are ignored. Without `keeps_rows` memory holds one block and the keys.
+    columns are ignored. Without `keeps_rows` memory holds one block and the keys. Given `now`, a
+    label that became known later is a fault.
     """
-    with _opened(source) as (file, name):
-        layout = _layout(file, name)
-        columns = _columns(layout.header, contract, name, scoring=scoring)
-        rows = _Rows(layout, columns, contract, scoring=scoring, keeps_rows=keeps_rows)
+    name = "the file" if isinstance(source, bytes) else str(source)
+    with utf8_text(source, name) as file:
+        layout = read_layout(file, name)
+        columns = read_columns(layout.header, contract, name, scoring=scoring)
+        rows = _Rows(layout, columns, contract, scoring=scoring, keeps_rows=keeps_rows, now=now)
         with _arrow_errors(name, rows):
             for block in _blocks(file, layout, rows):
                 rows.add(block)
@@ -131,91 +135,7 @@ def read_csv(
     return CsvFile(name, frame, rows.customers, faults, rows.faults_found, ignored)
 
 
-@dataclass(frozen=True)
-class _Layout:
-    """How a file is written."""
-
-    encoding: str
-    delimiter: str
-    header: list[str]
-    header_row: int
-
-
-@contextmanager
-def _opened(source: Path | bytes) -> Iterator[tuple["io.BufferedReader[Any]", str]]:
-    if isinstance(source, bytes):
-        yield io.BufferedReader(io.BytesIO(source), BLOCK_BYTES), "the file"
-        return
-    try:
-        with io.BufferedReader(source.open("rb", buffering=0), BLOCK_BYTES) as file:
-            yield file, str(source)
-    except OSError as error:
-        raise DataError(f"cannot read {source}: {error.strerror}") from error
-
-
-def _layout(file: "io.BufferedReader[Any]", name: str) -> _Layout:
-    """Encoding, separator and header, from the first block, which stays to be read."""
-    head = file.peek(BLOCK_BYTES)
-    # Not plain utf-8, which pyarrow would not check before it shows a ragged row.
-    encoding = "utf-16" if head.startswith(_UTF16) else "utf-8-sig"
-    try:
-        text = codecs.getincrementaldecoder(encoding)().decode(head)
-    except UnicodeDecodeError as error:
-        place = head.count(b"\n", 0, error.start) + 1
-        raise _no_text(name, f"byte {head[error.start]:#04x} in line {place}") from error
-    if "\0" in text:
-        raise _no_text(name, "a byte of zero")
-    hint = None
-    for place, line in enumerate(io.StringIO(text, newline=None), start=1):
-        if not line.strip(DELIMITERS + '" \n'):
-            continue
-        if hint is None and (hint := _HINT.fullmatch(line.strip("\n"))):
-            continue
-        delimiter = hint[1] if hint else max(DELIMITERS, key=line.count)
-        if delimiter not in line or len(line) > HEADER_CHARACTERS_MAX:
-            raise DataError(
-                f"{name} begins with {describe(line.strip())}: expected a header, its columns "
-                "separated by commas, semicolons or tabs"
-            )
-        header = [each.strip() for each in next(csv.reader([line], delimiter=delimiter))]
-        return _Layout(encoding, delimiter, header, place)
-    raise DataError(f"{name} is empty: expected a header and customers")
-
-
-def _columns(
-    header: list[str], contract: Contract, name: str, *, scoring: bool
-) -> dict[str, Column]:
-    """The columns that are read; DataError where the header is not the right one."""
-    named = header[: max(place for place, each in enumerate(header, 1) if each)]
-    if scoring:
-        identity = CUSTOMER_ID if CUSTOMER_ID in named else contract.key.name
-        known = {identity: contract.key, **{c.name: c for c in contract.features}}
-        needed, leftovers = contract.feature_names, []
-    else:
-        known = {column.name: column for column in contract.columns}
-        needed = tuple(n for n in known if n != contract.labelled_at.name)
-        leftovers = [each for each in named if each.startswith(LEFTOVER)]
-    others = [] if scoring else [each for each in named if each not in {*known, *leftovers}]
-    faults = {
-        "missing": [each for each in needed if each not in named],
-        "repeated": sorted({each for each in named if each and named.count(each) > 1}),
-        "unknown": [describe(each) for each in others if not _INDEX.fullmatch(each)],
-        "too many": leftovers if len(leftovers) not in {0, LEFTOVERS} else [],
-        INDEX: [describe(each) for each in named if _INDEX.fullmatch(each)],
-    }
-    if any(faults.values()):
-        told = "; ".join(f"{kind}: {_few(names)}" for kind, names in faults.items() if names)
-        source = "the dashboard's template has" if scoring else "include/config/schema.yaml lists"
-        raise DataError(f"{name} does not have the columns that {source}; {told}")
-    return {each: column for each, column in known.items() if each in named}
-
-
-def _few(names: list[str]) -> str:
-    more = len(names) - COLUMNS_TOLD
-    return ", ".join(names[:COLUMNS_TOLD]) + (f" and {more} more" if more > 0 else "")
-
-
-def _blocks(file: "io.BufferedReader[Any]", layout: _Layout, rows: "_Rows") -> Iterator[Any]:
+def _blocks(file: "pa.NativeFile", layout: Layout, rows: "_Rows") -> Iterator[Any]:
     """The rows below the header, every value as text."""
     names = [str(place) for place in range(len(layout.header))]
     yield from pa_csv.open_csv(
@@ -225,7 +145,6 @@ def _blocks(file: "io.BufferedReader[Any]", layout: _Layout, rows: "_Rows") -> I
             block_size=BLOCK_BYTES,
             skip_rows=layout.header_row,
             column_names=names,
-            encoding=layout.encoding,
         ),
         pa_csv.ParseOptions(
             delimiter=layout.delimiter,
@@ -241,21 +160,13 @@ def _blocks(file: "io.BufferedReader[Any]", layout: _Layout, rows: "_Rows") -> I
 def _arrow_errors(name: str, rows: "_Rows") -> Iterator[None]:
     try:
         yield
-    except UnicodeDecodeError as error:
-        raise _no_text(name, f"after row {rows.last_row}") from error
     except pa.ArrowInvalid as error:
         if "Could not skip" in str(error):  # a header without a line end, and nothing more
             return
         raise DataError(
             f"{name} cannot be read as CSV after row {rows.last_row}: look for a quote that is "
-            f"never closed ({str(error)[:200]})"
+            f"never closed, or a row of more than {BLOCK_BYTES:,} bytes ({str(error)[:200]})"
         ) from error
-
-
-def _no_text(name: str, found: str) -> DataError:
-    return DataError(
-        f"{name} is not UTF-8 text ({found}): save it as CSV (UTF-8), not as a workbook or packed"
-    )
 
 
 class _Rows:
@@ -263,20 +174,22 @@ class _Rows:
 
     def __init__(
         self,
-        layout: _Layout,
+        layout: Layout,
         columns: dict[str, Column],
         contract: Contract,
         *,
         scoring: bool,
         keeps_rows: bool,
+        now: datetime | None,
     ) -> None:
         self.layout, self.columns, self.contract = layout, columns, contract
-        self.scoring, self.keeps_rows = scoring, keeps_rows
+        self.scoring, self.keeps_rows, self.now = scoring, keeps_rows, now
         self.customers, self.faults_found = 0, 0
         self.last_row = layout.header_row
         self.frames: list[pd.DataFrame] = []
         self.faults: list[RowFault] = []
         self._keys: list[pd.Series[Any]] = []
+        self._points = {name: Points(column) for name, column in columns.items()}
         self._ragged: list[int] = []
 
     def skip(self, row: Any) -> str:
@@ -284,7 +197,9 @@ class _Rows:
         self._ragged.append(row.number)
         if row.text.strip(self.layout.delimiter + '" '):
             open_quote = ", and a quote that is open to here" if "\n" in row.text else ""
-            expected, found = f"{row.expected_columns} fields", f"{row.actual_columns}{open_quote}"
+            nameless = "" if self.layout.header[-1] else ", the last of the header without a name"
+            expected = f"{row.expected_columns} fields{nameless}"
+            found = f"{row.actual_columns}{open_quote}"
             self._fault(RowFault(row.number, "", expected, found))
         return "skip"
 
@@ -308,10 +223,13 @@ class _Rows:
         self._check(pd.DataFrame(self._values(rows, named), index=rows))
 
     def end(self) -> None:
-        """Look for keys that stand twice, however far apart."""
+        """Look for what only whole columns show: keys that stand twice, points of two meanings."""
         if self._keys:
             keys = pd.concat(self._keys)
             self._table_faults(self.contract.repeated_keys(keys), keys.index)
+        for name, points in self._points.items():
+            for row, expected, found in points.faults():
+                self._fault(RowFault(row, name, expected, repr(found)))
 
     def _numbered(self, count: int) -> "NDArray[np.int64]":
         """The rows of the next `count` lines that are whole, which ragged ones stand between."""
@@ -326,20 +244,26 @@ class _Rows:
         values = {}
         for name, column in self.columns.items():
             if column.role == "key":
-                rounded = pc.match_substring_regex(texts[name], _ROUNDED)
-                expected = "every digit of the number, which a spreadsheet has rounded"
-                self._text_faults(rows, texts[name], name, expected, rounded)
+                pattern = _ROUNDED_TEXT if self.scoring else _ROUNDED
+                rounded = pc.match_substring_regex(texts[name], pattern)
+                self._text_faults(rows, texts[name], name, WHOLE_NUMBER, rounded)
             if column.role == "key" and self.scoring:
                 long = pc.greater(pc.utf8_length(texts[name]), CUSTOMER_ID_CHARACTERS)
                 expected = f"at most {CUSTOMER_ID_CHARACTERS} characters"
                 self._text_faults(rows, texts[name], name, expected, long)
-                values[CUSTOMER_ID] = pd.array(texts[name], dtype="str")
+                # 123.0 is the 123 that a program took for a measurement.
+                plain = pc.replace_substring_regex(texts[name], r"^(\d+)\.0+$", r"\1")
+                values[CUSTOMER_ID] = pd.array(plain, dtype="str")
             else:
+                self._points[name].add(rows, texts[name])
                 values[name] = _typed(texts[name], column)
         return values
 
     def _check(self, frame: pd.DataFrame) -> None:
-        self._table_faults(self.contract.column_faults(frame), frame.index)
+        found = self.contract.column_faults(frame)
+        if self.now is not None:
+            found += future_labels(frame, self.contract, self.now)
+        self._table_faults([_with_digits(fault) for fault in found], frame.index)
         if not self.scoring:
             self._keys.append(frame[self.contract.key.name])
         if self.keeps_rows:
@@ -361,6 +285,16 @@ class _Rows:
         self.faults_found += 1
         if len(self.faults) < FAULTS_KEPT:
             self.faults.append(fault)
+
+
+def _with_digits(fault: TableFault) -> TableFault:
+    if not _WRITTEN.fullmatch(fault.found):
+        return fault
+    if fault.expected.startswith("an integer"):
+        return fault._replace(expected=f"{fault.expected}, of digits alone")
+    if fault.expected.startswith("a number"):
+        return fault._replace(expected=f"{fault.expected}, of digits and a decimal point alone")
+    return fault
 
 
 def _typed(texts: Any, column: Column) -> Any:

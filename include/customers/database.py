@@ -1,11 +1,13 @@
 """The way to the customer database: an engine with time-outs, and its errors in plain words."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 import sqlalchemy as sa
 
+from include.customers.database_options import unknown_options
 from include.errors import ConfigurationError, DatabaseUnavailable, DataError
 
 REASON_CHARACTERS = 300
@@ -13,9 +15,9 @@ CONNECT_SECONDS = 5
 ANSWER_SECONDS = 300  # between two packets of an answer
 UTC_SESSION = "SET time_zone = '+00:00'"  # a bank's own TIMESTAMP column is printed in it
 LOCKED_SECONDS = 30  # SQLite: how long one process waits for another that writes
+SETTING = "CHURN_DATABASE_URL (in Airflow the connection churn_db)"
 
 _SESSION: dict[str, Any] = {
-    "init_command": UTC_SESSION,
     "connect_timeout": CONNECT_SECONDS,
     "read_timeout": ANSWER_SECONDS,
     "write_timeout": ANSWER_SECONDS,
@@ -24,31 +26,96 @@ _DRIVER_SETTINGS: dict[str, dict[str, Any]] = {
     "pysqlite": {"timeout": LOCKED_SECONDS},
     "pymysql": _SESSION,
     "mysqldb": _SESSION,
-    "mysqlconnector": {"connection_timeout": CONNECT_SECONDS, "time_zone": "+00:00"},
+    "mysqlconnector": {"connection_timeout": CONNECT_SECONDS},
+}
+
+_RIGHTS = (
+    "The user lacks a right: let an administrator GRANT SELECT, INSERT, UPDATE, CREATE, INDEX on "
+    "the database to it"
+)
+_NO_ANSWER = range(2000, 3000)  # by the client, not the server; one driver has no class for them
+# What no wait mends, though drivers file it under operational errors: MySQL's numbers, SQLite's
+# words. https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html
+_LASTING: dict[int | str, str] = {
+    **dict.fromkeys((1044, 1142, 1143, 1227), _RIGHTS),
+    **dict.fromkeys((1045, 1698), f"Check the user and the password of {SETTING}"),
+    1049: f"Check the name of the database in {SETTING}, or CREATE DATABASE",
+    1288: "It is a view that nothing can be written through: write to the table under it",
+    "no such table": "",
+    "no such column": "",
+    "has no column named": "",
+    "readonly": "Let this user write to the file and to its directory",
+    "unable to open": "Let this user read and write the file, and make files in its directory",
+    "is a view": "Nothing can be written through a view: write to the table under it",
 }
 
 
 def open_engine(url: str) -> sa.Engine:
     """An engine for SQLite or MySQL with time-outs; ConfigurationError when the URL cannot work."""
+    parsed = _parsed(url)
     try:
-        parsed = sa.make_url(url)
         settings = _DRIVER_SETTINGS.get(parsed.get_dialect().driver, {})
         wanted = {name: value for name, value in settings.items() if name not in parsed.query}
         # hide_parameters: an error must not carry whole batches of customers into a log.
         engine = sa.create_engine(
             parsed, connect_args=wanted, pool_pre_ping=True, hide_parameters=True
         )
-    except (sa.exc.ArgumentError, ImportError) as error:
+    except (sa.exc.ArgumentError, ImportError, ValueError) as error:
+        raise _unusable(str(error)) from error
+    if engine.dialect.name not in {"sqlite", "mysql", "mariadb"} or engine.dialect.is_async:
         raise ConfigurationError(
-            "CHURN_DATABASE_URL must be a SQLAlchemy URL with an installed driver, such as "
-            "sqlite:////directory/churn.db or mysql+pymysql://user:password@host/database: "
-            f"{error}"
-        ) from error
-    if engine.dialect.name not in {"sqlite", "mysql", "mariadb"}:
-        raise ConfigurationError(
-            f"CHURN_DATABASE_URL must be a database of SQLite or MySQL, found {shown_url(engine)}"
+            "CHURN_DATABASE_URL must be a database of SQLite or MySQL, by a driver that is not "
+            f"asynchronous, found {shown_url(engine)}"
         )
+    if not parsed.database or parsed.database == ":memory:":
+        raise _unusable(f"{shown_url(engine)} names no database to keep customers in")
+    unknown = unknown_options(engine)
+    if unknown:
+        raise ConfigurationError(f"{SETTING}: {unknown}")
+    sa.event.listen(engine, "do_connect", _connection_by(engine.url))
     return engine
+
+
+def _parsed(url: str) -> sa.URL:
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError as error:
+        raise _unusable(str(error)) from error
+    except ValueError:
+        # Without its words, nor as the cause: they may be a part of the password.
+        raise _unusable(f"its port is no number, or {_ESCAPED}") from None
+    if parsed.host and "@" in f"{parsed.host}{parsed.database}":
+        raise _unusable(_ESCAPED)
+    return parsed
+
+
+_ESCAPED = "its password has one of @ : / ?, which a URL holds as %40 %3A %2F %3F"
+
+
+def _unusable(reason: str) -> ConfigurationError:
+    return ConfigurationError(
+        "CHURN_DATABASE_URL must be a SQLAlchemy URL with an installed driver, such as "
+        f"sqlite:////directory/churn.db or mysql+pymysql://user:password@host/database: {reason}"
+    )
+
+
+def _connection_by(url: sa.URL) -> Callable[..., Any]:
+    """Connects; a driver refuses its options by errors that SQLAlchemy takes for a programmer's."""
+
+    def connect(dialect: Any, record: Any, arguments: Any, options: Any) -> Any:
+        try:
+            connection = dialect.connect(*arguments, **options)
+        except (TypeError, ValueError, AttributeError, OSError) as error:
+            raise ConfigurationError(
+                f"the driver {dialect.driver} cannot use the options of {SETTING}, which are "
+                f"{', '.join(url.query) or 'none'}: {error}"
+            ) from error
+        if dialect.name != "sqlite":  # whatever init_command a URL has
+            with closing(connection.cursor()) as cursor:
+                cursor.execute(UTC_SESSION)
+        return connection
+
+    return connect
 
 
 def shown_url(engine: sa.Engine) -> str:
@@ -63,11 +130,10 @@ def database_errors(engine: sa.Engine, doing: str) -> Iterator[None]:
         yield
     except sa.exc.SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error)[:REASON_CHARACTERS]
-        kind = DatabaseUnavailable if _is_passing(error) else DataError
-        raise kind(
-            f"could not {doing} in {shown_url(engine)}: {reason}. Check that the database runs and "
-            "what CHURN_DATABASE_URL (in Airflow the connection churn_db) says"
-        ) from error
+        advice = _lasting(error)
+        kind = DatabaseUnavailable if advice is None and _is_passing(error) else DataError
+        advice = advice or f"Check that the database runs and what {SETTING} says"
+        raise kind(f"could not {doing} in {shown_url(engine)}: {reason}. {advice}") from error
 
 
 @contextmanager
@@ -81,7 +147,17 @@ def _is_passing(error: sa.exc.SQLAlchemyError) -> bool:
     """Whether the database may answer rightly when it is asked again."""
     if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
         return True
-    if not isinstance(error, sa.exc.OperationalError):
-        return False
-    # SQLite files a missing table under operational errors, and no wait brings one.
-    return not any(missing in str(error) for missing in ("no such table", "no such column"))
+    return isinstance(error, sa.exc.OperationalError) or _code(error) in _NO_ANSWER
+
+
+def _lasting(error: sa.exc.SQLAlchemyError) -> str | None:
+    """What mends an error that no wait does; None for any other."""
+    words, code = str(getattr(error, "orig", None)), _code(error)
+    signs = (s for s in _LASTING if s == code or (isinstance(s, str) and s in words))
+    return next((_LASTING[sign] for sign in signs), None)
+
+
+def _code(error: sa.exc.SQLAlchemyError) -> int | None:
+    """MySQL's number of an error, as drivers begin their words with it, or as connectorx has it."""
+    found = re.match(r"\(?(\d{4})\b|.*?ERROR (\d{4}) \(", str(getattr(error, "orig", None)))
+    return int(found[1] or found[2]) if found else None

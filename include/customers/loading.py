@@ -1,6 +1,5 @@
 """The customer table `churners`: made, filled, its labels dated, on SQLite and MySQL alike."""
 
-import logging
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,8 +9,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from include.contract import Contract
-from include.customers.database import database_errors
-from include.customers.queries import column_types
+from include.customers.database import SETTING, database_errors, shown_url
 from include.customers.rows import upsert_rows
 from include.customers.table import (
     TABLE,
@@ -20,9 +18,7 @@ from include.customers.table import (
     published_contract,
     stored_moment,
 )
-from include.errors import DataError
-
-logger = logging.getLogger(__name__)
+from include.errors import ConfigurationError, DataError
 
 
 @dataclass(frozen=True)
@@ -45,7 +41,12 @@ class LoadSummary:
 def create_table(engine: sa.Engine) -> None:
     """Make the table, and SQLite's file, unless they are there."""
     if engine.dialect.name == "sqlite" and engine.url.database:
-        Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot make the directory of {shown_url(engine)}: {error}; mend {SETTING}"
+            ) from error
     with database_errors(engine, f"make the table {TABLE}"):
         churners_table().metadata.create_all(engine)
 
@@ -57,6 +58,7 @@ def load_customers(engine: sa.Engine, frame: pd.DataFrame, *, now: datetime) -> 
     gets `now`. Loading the same rows again changes nothing.
     """
     contract = published_contract()
+    _refuse_unfit(engine)
     rows = frame.sort_values(contract.key.name)  # the table then grows at one end
     labelled = rows[contract.target.name].notna()
     given = _given_moments(rows, contract, now).where(labelled)
@@ -77,20 +79,37 @@ def load_customers(engine: sa.Engine, frame: pd.DataFrame, *, now: datetime) -> 
     return LoadSummary(inserted, updated, unchanged, int((~labelled).sum()))
 
 
-def stamp_labels(engine: sa.Engine, now: datetime) -> int:
-    """Date the labels that came without a date, from a bank's own INSERT or UPDATE; how many."""
-    label, moment = published_contract().target.name, published_contract().labelled_at.name
-    absent = {label, moment} - set(column_types(engine, published_contract()))
-    if absent:
-        logger.warning("labels are not dated: the table %s has no %s", TABLE, sorted(absent))
-        return 0
-    stamp = (
-        sa.update(sa.table(TABLE, sa.column(moment)))
-        .where(sa.column(label).is_not(None), sa.column(moment).is_(None))
-        .values({moment: stored_moment(now)})
-    )
-    with database_errors(engine, f"date labels of {TABLE}"), engine.begin() as connection:
-        return connection.execute(stamp).rowcount
+def _refuse_unfit(engine: sa.Engine) -> None:
+    """DataError, with the statements that mend it, for what a load cannot be written into."""
+    key, made = published_contract().key.name, churners_table()
+    with database_errors(engine, f"look at the table {TABLE}"):
+        inspector = sa.inspect(engine)
+        if TABLE in inspector.get_view_names():
+            raise DataError(
+                f"{TABLE} in {shown_url(engine)} is a view, which is trained on and scored as "
+                "a table is: load into the table under it, or DROP VIEW and load again"
+            )
+        there = {each["name"] for each in inspector.get_columns(TABLE)}
+        primary = inspector.get_pk_constraint(TABLE)["constrained_columns"]
+        indexes = [i["column_names"] for i in inspector.get_indexes(TABLE) if i["unique"]]
+        unique = [u["column_names"] for u in inspector.get_unique_constraints(TABLE)]
+    statements = [
+        f"ALTER TABLE {TABLE} ADD COLUMN {column.name} {column.type.compile(engine.dialect)}"
+        for column in made.columns
+        if column.name not in there
+    ]
+    if [key] not in [primary, *indexes, *unique]:
+        statements.append(
+            f"CREATE UNIQUE INDEX churners_key ON {TABLE} ({key})"
+            if primary or engine.dialect.name == "sqlite"  # which adds no other kind of key
+            else f"ALTER TABLE {TABLE} ADD PRIMARY KEY ({key})"
+        )
+    if statements:
+        raise DataError(
+            f"the table {TABLE} in {shown_url(engine)} needs the contract's columns and a key, or "
+            f"a second load would double its customers: {'; '.join(statements)}; where "
+            f"{key} stands there twice, leave one row of each first"
+        )
 
 
 def _given_moments(rows: pd.DataFrame, contract: Contract, now: datetime) -> "pd.Series[Any]":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import sqlalchemy as sa
 
-from include.contract import Contract
+from include.contract import Contract, moments
 from include.customers.database import database_errors, reading, shown_url
 from include.customers.rows import read_rows
 from include.customers.table import TABLE, published_contract, stored_moment
@@ -42,8 +42,10 @@ def read_customers(
     return frame
 
 
-def count_newly_labelled(engine: sa.Engine, since: datetime) -> int:
-    """How many customers have a label that became known after `since`.
+def count_newly_labelled(
+    engine: sa.Engine, since: datetime, *, until: datetime | None = None
+) -> int:
+    """How many customers have a label that became known after `since`, and not after `until`.
 
     One without a date, from a bank's own INSERT or UPDATE, is as new as can be: `stamp_labels`
     dates it when the next training reads it.
@@ -57,6 +59,8 @@ def count_newly_labelled(engine: sa.Engine, since: datetime) -> int:
         .where(sa.or_(moment > stored_moment(since), moment.is_(None)))
         .where(sa.column(contract.target.name).is_not(None))
     )
+    if until is not None:  # training sets a label from the future aside, and it stays new for ever
+        newer = newer.where(sa.or_(moment <= stored_moment(until), moment.is_(None)))
     with reading(engine, TABLE) as connection:
         return int(connection.scalar(newer) or 0)
 
@@ -88,6 +92,6 @@ def column_types(engine: sa.Engine, contract: Contract) -> "dict[str, TypeEngine
 
 
 def _moments(values: "pd.Series[Any]") -> "pd.Series[Any]":
-    parsed = pd.to_datetime(values, utc=True, format="ISO8601", errors="coerce")
+    parsed = moments(values)
     # One that is no date stays, and all with it, for the contract to name.
     return parsed.dt.as_unit("us") if parsed.notna().equals(values.notna()) else values

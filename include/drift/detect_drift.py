@@ -11,6 +11,7 @@ from typing import Any
 
 from include.champion import versions
 from include.customers import queries
+from include.customers.labels import CLOCKS_DIFFER
 from include.drift import findings, guards, statistics
 from include.drift.collect_predictions import Collected, CollectedGroup
 from include.drift.findings import (
@@ -154,7 +155,9 @@ def _decide(
         return again
     newly_labelled, own_run_id = 0, ""
     if champion:
-        newly_labelled = queries.count_newly_labelled(run.open_engine(), champion.snapshot_at)
+        newly_labelled = queries.count_newly_labelled(
+            run.open_engine(), champion.snapshot_at, until=run.now + CLOCKS_DIFFER
+        )
         own_run_id = guards.run_id_of(run.day, champion.version)
     situation = Situation(
         day=run.day,

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pandas as pd
 
-from include.customers import loading, queries, treatment
+from include.customers import labels, queries, treatment
 from include.errors import DataError
 from include.handover import now
 from include.training import tuned_set
@@ -40,7 +40,7 @@ def ingest_data(run: TrainingRun) -> Ingested:
     """Read the labelled customers and open the MLflow run."""
     run, chosen_from = tuned_set.settle(run)
     snapshot_at = now()
-    loading.stamp_labels(run.engine, snapshot_at)
+    labels.stamp_labels(run.engine, snapshot_at)
     frame = queries.read_customers(run.engine, run.contract, labelled_only=True)
     total, labelled = queries.table_counts(run.engine)
     if not labelled:

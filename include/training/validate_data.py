@@ -2,10 +2,12 @@
 
 import logging
 from dataclasses import dataclass
+from datetime import datetime
 
 import pandas as pd
 
 from include.contract import FrameCheck
+from include.customers.labels import CLOCKS_DIFFER, future_labels
 from include.customers.treatment import TAGS
 from include.errors import DataError
 from include.training import fit
@@ -36,7 +38,8 @@ def validate_data(run: TrainingRun, ingested: Ingested) -> Validated:
             f"the table churners lacks the columns {', '.join(missing)}: add them, or change "
             "schema.yaml if the bank no longer has them"
         )
-    check = run.contract.check_frame(frame)
+    latest = datetime.fromisoformat(ingested.snapshot_at) + CLOCKS_DIFFER
+    check = run.contract.check_frame(frame, future_labels(frame, run.contract, latest))
     faults = check.faults.assign(
         key=frame[run.contract.key.name].iloc[check.faults["position"]].astype(str).to_numpy()
     )

@@ -1,6 +1,10 @@
 """CSV files of customers: what is read, what is refused, and with which words."""
 
+import gzip
 import io
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,6 +46,11 @@ def test_the_real_customers_are_read_whole(bank_churners: Path) -> None:
     [
         pytest.param(lambda text: text.encode("utf-8-sig"), id="byte order mark"),
         pytest.param(lambda text: text.encode("utf-16"), id="utf-16"),
+        pytest.param(lambda text: text.encode("utf-16-le"), id="utf-16 without its mark"),
+        pytest.param(lambda text: text.encode("utf-16-be"), id="the other utf-16 without its mark"),
+        pytest.param(lambda text: text.replace(",", "\t").encode("utf-16"), id="utf-16 with tabs"),
+        pytest.param(lambda text: text.replace(",", "|"), id="bars"),
+        pytest.param(lambda text: "sep=;,,,,\n" + text, id="a separator that is no longer true"),
         pytest.param(lambda text: text.replace("\n", "\r\n"), id="crlf"),
         pytest.param(lambda text: text.replace("\n", "\r"), id="cr"),
         pytest.param(lambda text: text.rstrip("\n"), id="no last newline"),
@@ -117,6 +126,14 @@ def test_every_value_survives_the_csv(values: list[tuple[float, float, int, str]
         ("Customer_Age", "45.5", "found 45.5"),
         ("Customer_Age", "9" * 400, "found inf"),
         ("Customer_Age", "4_5", "found '4_5'"),
+        ("Customer_Age", "TRUE", "found 'TRUE'"),
+        ("Customer_Age", "45 J.", "expected an integer from 18 to 120, found '45 J.'"),
+        ("Customer_Age", "45%", "expected an integer from 18 to 120, of digits alone, found '45%'"),
+        ("Credit_Limit", "$3200.0", "0, of digits and a decimal point alone, found '$3200.0'"),
+        ("Credit_Limit", "3200 €", "0, of digits and a decimal point alone, found '3200 €'"),
+        ("Credit_Limit", '"3200,5"', "0, of digits and a decimal point alone, found '3200,5'"),
+        ("Credit_Limit", '"12.691,00"', "of digits and a decimal point alone, found '12.691,00'"),
+        ("Credit_Limit", "12'691", 'of digits and a decimal point alone, found "12\'691"'),
         ("Customer_Age", "0x2d", "found '0x2d'"),
         ("Credit_Limit", "NaN", "found 'NaN'"),
         ("Credit_Limit", "inf", "found 'inf'"),
@@ -142,7 +159,11 @@ def test_a_bad_value_is_a_fault_with_its_row(
         ("Attrition_Flag", "Gone", "found 'Gone'"),
         ("CLIENTNUM", "", "found nothing"),
         ("CLIENTNUM", "9007199254740993", "expected an integer from 1 to 9007199254740991"),
+        ("CLIENTNUM", "2026-11-01", "1, of digits alone, found '2026-11-01'"),
+        ("CLIENTNUM", "901 235", "1, of digits alone, found '901 235'"),
         ("labelled_at", "01/02/2026", "expected a date and time, found '01/02/2026'"),
+        ("labelled_at", "today", "expected a date and time, found 'today'"),
+        ("labelled_at", "now", "expected a date and time, found 'now'"),
     ],
 )
 def test_what_is_loaded_has_a_key_and_its_label_is_right(name: str, value: str, told: str) -> None:
@@ -153,12 +174,68 @@ def test_what_is_loaded_has_a_key_and_its_label_is_right(name: str, value: str, 
 
 
 @pytest.mark.parametrize("scoring", [False, True])
-@pytest.mark.parametrize("number", ["9.01235E+08", "9e+08", "9,01E+08"])
+@pytest.mark.parametrize("number", ["9.01235E+08", "9e+08", "9,01E+08", "9.01e8", "9.0E+008"])
 def test_a_number_that_a_spreadsheet_rounded_is_a_fault(number: str, scoring: bool) -> None:
     text = csv_text(customer(1), customer(2)).replace(",", ";").replace("\n2;", f"\n{number};")
     (fault, *_) = faults(text, scoring=scoring)
     assert fault.startswith("row 3: CLIENTNUM: expected every digit of the number")
     assert fault.endswith(f"found '{number}'")
+
+
+@pytest.mark.parametrize("number", ["########", "#N/A", "#REF!", "#DIV/0!", "#NAME?"])
+def test_a_number_that_a_spreadsheet_hid_is_a_fault(number: str) -> None:
+    (fault,) = faults(csv_text(customer(1) | {"CLIENTNUM": number}), scoring=True)
+    assert "expected every digit of the number" in fault and fault.endswith(f"found '{number}'")
+
+
+@pytest.mark.parametrize("number", ["1E5", "9E8", "+1e5"])
+def test_a_key_has_no_exponent_and_a_text_may_look_as_if(number: str) -> None:
+    text = csv_text(customer(1) | {"CLIENTNUM": number})
+    assert "expected every digit of the number" in faults(text)[0]
+    assert faults(text, scoring=True) == []
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [("000123", "000123"), ("123.0", "123"), ("C-1 x", "C-1 x"), ("9E8", "9E8"), ("1.05", "1.05")],
+)
+def test_a_number_to_score_stays_the_text_that_it_is(written: str, expected: str) -> None:
+    text = csv_text(customer(1) | {"CLIENTNUM": written}).encode()
+    assert read_csv(text, CONTRACT, scoring=True).frame["customer_id"].tolist() == [expected]
+
+
+LIMITS = "Credit_Limit"
+COUNTS = "Total_Trans_Ct"
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "doubtful"),
+    [
+        pytest.param(LIMITS, ["4.223", "1.234.567"], "4.223", id="thousands"),
+        pytest.param(LIMITS, ["1.234.567", "4.223"], "4.223", id="thousands first"),
+        pytest.param(LIMITS, ["4.223", "12.691"], "4.223 12.691", id="nothing tells"),
+        pytest.param(LIMITS, ["4.223", "500"], "4.223", id="below a thousand"),
+        pytest.param(LIMITS, ["4.223", "12.691,50"], "4.223", id="decimal comma"),
+        pytest.param(LIMITS, ["4.223", "12691"], "", id="a thousand without a point"),
+        pytest.param(LIMITS, ["4.223", "12691.5"], "", id="four digits before the point"),
+        pytest.param(LIMITS, ["4.223", "4.2"], "", id="one decimal"),
+        pytest.param(LIMITS, ["4.223", "0.5"], "", id="nothing before the point"),
+        pytest.param("Total_Amt_Chng_Q4_Q1", ["1.335", "2.541"], "", id="too many if thousands"),
+        pytest.param(COUNTS, ["4.000", "500"], "4.000", id="an integer beside one without"),
+        pytest.param(COUNTS, ["4.000", "5.000"], "", id="integers as decimals"),
+        pytest.param("CLIENTNUM", ["7.000", "8"], "7.000", id="keys"),
+    ],
+)
+def test_a_point_of_two_meanings_is_a_fault(
+    name: str, values: list[str], doubtful: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csv_file, "BLOCK_BYTES", 1000)  # what tells may come blocks later
+    rows = [customer(key) for key in range(11, 29)]
+    rows = [rows[0] | {name: values[0]}, *(row | {name: values[1]} for row in rows[1:])]
+    told = [
+        fault.partition(" found ")[2] for fault in faults(csv_text(*rows)) if "one way" in fault
+    ]
+    assert sorted({*told}) == sorted(f"'{each}'" for each in doubtful.split())
 
 
 @pytest.mark.parametrize("scoring", [False, True])
@@ -168,6 +245,7 @@ def test_a_number_that_a_spreadsheet_rounded_is_a_fault(number: str, scoring: bo
         ([LINES[1] + ",1", LINES[2]], "row 2: expected 21 fields, found 22"),
         ([LINES[1], LINES[2].rpartition(",")[0]], "row 3: expected 21 fields, found 20"),
         (["", LINES[1] + ",", LINES[2]], "row 3: expected 21 fields, found 22"),
+        ([LINES[1] + '"1,2"', LINES[2]], "row 2: expected 21 fields, found 22"),
         ([LINES[1], LINES[2].replace("M", '"M', 1)], "row 3: expected 21 fields, found 4"),
         (
             ["", LINES[1], " ,", LINES[2].replace("M,", "X,")],
@@ -189,6 +267,11 @@ def test_rows_keep_their_number_and_lose_no_field(
 def test_a_value_below_no_name_is_a_fault() -> None:
     told = faults(LINES[0] + ",\n" + LINES[1] + ",x\n")
     assert told == ["row 2: expected nothing in column 22, which has no name, found 'x'"]
+
+
+def test_a_header_that_ends_in_a_separator_is_told() -> None:
+    expected = "22 fields, the last of the header without a name"
+    assert faults(LINES[0] + ",\n" + LINES[1]) == [f"row 2: expected {expected}, found 21"]
 
 
 def test_rows_keep_their_number_across_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,11 +301,26 @@ def test_twenty_faults_are_listed_and_the_rest_counted() -> None:
     [
         (lambda r: {k: v for k, v in r.items() if k != "Gender"}, "missing: Gender", False),
         (lambda r: {k: v for k, v in r.items() if k != "Attrition_Flag"}, "missing: Att", True),
-        (lambda r: {k.lower(): v for k, v in r.items()}, "missing: .* and 1. more", False),
+        (lambda r: {"Age": 45} | {k: v for k, v in r.items() if k[:2] == "CL"}, "1. more", False),
+        (
+            lambda r: {k.lower(): v for k, v in r.items()},
+            "written otherwise: .*'gender' for Gender.* and 1. more",
+            False,
+        ),
+        (
+            lambda r: {"\ufeff'ClientNum'": 1} | r | {"CLIENTNUM ": 1},
+            "repeated: CLIENTNUM",
+            False,
+        ),
+        (lambda r: {k.replace("CL", "\u200bCL"): v for k, v in r.items()}, "for CLIENTNUM$", False),
+        (lambda r: {k.replace("_", " "): v for k, v in r.items()}, "'Card Category' for C", False),
         (lambda r: r | {"Naive_Bayes_1": 1}, "too many: Naive_Bayes_1", True),
         (lambda r: r | {"Churn": 1}, "unknown: 'Churn'", True),
         (lambda r: {"": 0} | r, "an index that a program wrote .*: ''", False),
         (lambda r: {"Unnamed: 0": 0} | r, "an index that a program wrote .*: 'Unnamed: 0'", False),
+        (lambda r: {"Unnamed: 0.1": 0} | r, "an index .*: 'Unnamed: 0.1'$", False),
+        (lambda r: {"index": 0} | r, "an index .*: 'index'$", False),
+        (lambda r: {"level_0": 0} | r, "an index .*: 'level_0'$", False),
         (lambda r: r | {"Gender ": "F"}, "repeated: Gender", False),
     ],
 )
@@ -247,10 +345,35 @@ def test_wrong_columns_are_refused(
         pytest.param(bytes(range(256)) * 100, "is not UTF-8 text", id="bytes"),
         pytest.param(b"PK\x03\x04\x14\x00\x08\x00\xff\xfe", "CSV .UTF-8., not as a", id="zip"),
         pytest.param(b"\x00" * 100, "is not UTF-8 text", id="zeros"),
+        pytest.param(THREE.encode() * 9_000 + b"\0", "zero in line 36001", id="late zero"),
+        pytest.param(THREE.encode("utf-16")[:-1], "is not UTF-8 text", id="half a utf-16"),
+        pytest.param(THREE.encode("utf-32"), "a byte of zero", id="utf-32"),
+        pytest.param(b"PK\x03\x04", "text .a workbook or a zip archive.: save it", id="xlsx"),
+        pytest.param(gzip.compress(THREE.encode()), "text .packed by gzip.: save it", id="gzip"),
+        pytest.param(b"sep=^\n^^^\n", "begins with '': expected a header of", id="no names"),
+        pytest.param(b"sep=\xc2\xa7\n", "begins with 'sep=§': expected", id="sep of two bytes"),
+        pytest.param(
+            "\n".join(LINES[1:]).encode(), "begins with '1, Exist.*expected a header of", id="rows"
+        ),
+        pytest.param(
+            b"Customers" + b"," * 20 + b"\n" + THREE.encode(),
+            "begins with 'Customers': expected a header of the columns CLIENTNUM, ",
+            id="title",
+        ),
+        pytest.param(
+            "\n".join(f'"{line}"' for line in LINES).encode(),
+            "begins with 'CLIENTNUM,Attr.*: expected a header of",
+            id="whole rows in quotes",
+        ),
+        pytest.param(
+            (LINES[0] + "\n" + LINES[1] + "x" * 2**22).encode(),
+            "a row of more than 1,048,576 bytes",
+            id="endless row",
+        ),
         pytest.param(THREE.replace("Marr", "\xe9").encode("latin1"), "0xe9 in line 2", id="latin1"),
         pytest.param(b"x" * 200_000, "begins with 'x{80}'…: expected a header", id="endless line"),
         pytest.param(LINES[0].encode() + b'\n"' + b"1\n" * 2**20, "a quote", id="open quote"),
-        pytest.param(THREE.encode() * 20_000 + b"\xff", "UTF-8 text .after row", id="late byte"),
+        pytest.param(THREE.encode() * 20_000 + b"\xff", "byte 0xff in line 80001", id="late byte"),
     ],
 )
 def test_what_is_no_customer_file_is_refused(data: bytes, message: str) -> None:
@@ -266,6 +389,7 @@ def test_what_is_no_customer_file_is_refused(data: bytes, message: str) -> None:
         (THREE, ["--scoring"], 0, "can be scored. Customers: 3. Columns that are not used: Attri"),
         (THREE.replace(",45,", ",7,", 1), [], 1, "Faults: 1\n  row 2: Customer_Age: expected an"),
         (None, [], 1, "No such file"),
+        (csv_text(customer(labelled_at="2999-01-01")), [], 1, "at: expected a date and time up to"),
     ],
 )
 def test_the_command_checks_a_file_and_changes_nothing(
@@ -284,6 +408,27 @@ def test_the_command_checks_a_file_and_changes_nothing(
     assert main(["check", str(path), *options]) == code
     assert told in "".join(capsys.readouterr())
     assert set(tmp_path.iterdir()) <= {path}
+
+
+def test_a_directory_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=f"cannot read {tmp_path}: Is a directory"):
+        read_csv(tmp_path, CONTRACT)
+
+
+def test_customers_may_come_through_a_pipe() -> None:
+    out, into = os.pipe()
+    os.write(into, THREE.encode())
+    os.close(into)
+    assert read_csv(Path(f"/dev/fd/{out}"), CONTRACT).customers == 3
+    os.close(out)
+
+
+def test_a_refusal_half_way_ends_the_process(tmp_path: Path) -> None:
+    path = tmp_path / "customers.csv"
+    path.write_text(LINES[0] + "\n" + LINES[1] + "x" * 60_000_000)
+    command = [sys.executable, "-m", "include.customers", "check", str(path)]
+    done = subprocess.run(command, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 1 and b"a row of more than" in done.stderr
 
 
 def test_a_check_holds_one_block_and_the_keys() -> None:

@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.contract import load_contract
-from include.customers import loading, queries
+from include.customers import labels, loading, queries
 from include.customers import rows as customer_rows
 from include.customers.__main__ import main
 from include.customers.csv_file import read_csv_customers
 from include.customers.database import open_engine
 from include.customers.sample import sample_customers
-from include.errors import ConfigurationError, DataError
+from include.errors import DataError
 from tests.include.records import csv_text, customer
 
 NOW = datetime(2026, 11, 22, 12, 30, 15, 123456, tzinfo=UTC)
@@ -228,34 +228,137 @@ def test_a_missing_database_is_named(mariadb_server: str) -> None:
         table(open_engine(f"{mariadb_server}/nowhere"))
 
 
-@pytest.mark.parametrize("url", ["", "churn.db", "postgresql+nothing://x/y", "mssql+pyodbc://x/y"])
-def test_a_url_that_cannot_work_is_refused(url: str) -> None:
-    with pytest.raises(ConfigurationError, match="CHURN_DATABASE_URL must be"):
-        open_engine(url)
+def test_a_table_that_went_away_is_not_asked_again(database_url: str) -> None:
+    engine = open_engine(database_url)
+    with engine.connect():  # SQLite's file
+        pass
+    with pytest.raises(DataError, match="could not read the table churners") as failed:
+        with queries.reading(engine, "churners") as connection:
+            connection.exec_driver_sql("SELECT * FROM churners")
+    assert type(failed.value) is DataError
+    engine.dispose()
+
+
+# --- a bank's own table
+
+
+def refusal(engine: sa.Engine) -> str:
+    with pytest.raises(DataError) as refused:
+        load(engine, customer(1), customer(2))
+    assert type(refused.value) is DataError
+    return str(refused.value)
+
+
+def test_a_table_without_a_key_is_refused_with_what_mends_it(database_url: str) -> None:
+    engine = open_engine(database_url)
+    frame(customer(1), customer(2)).to_sql("churners", engine, index=False)
+    told = refusal(engine)
+    statement = {
+        "sqlite": "CREATE UNIQUE INDEX churners_key ON churners (CLIENTNUM)",
+        "mysql": "ALTER TABLE churners ADD PRIMARY KEY (CLIENTNUM)",
+    }[engine.dialect.name]
+    assert f"a second load would double its customers: {statement}; where" in told
+    assert len(table(engine)) == 2
+    execute(engine, statement)
+    load(engine, customer(2), customer(3))
+    assert table(engine)["CLIENTNUM"].tolist() == [1, 2, 3]
+    engine.dispose()
+
+
+@pytest.mark.parametrize("key", ["PRIMARY KEY (id)", "PRIMARY KEY (id, CLIENTNUM)"])
+def test_a_key_of_something_else_is_none_and_a_unique_index_is_one(
+    engine: sa.Engine, key: str
+) -> None:
+    execute(engine, "DROP TABLE churners")
+    rest = ", ".join(f"{n} VARCHAR(99)" for n in [*PUBLISHED[1:], "labelled_at"])
+    execute(engine, f"CREATE TABLE churners (id INT DEFAULT 7, CLIENTNUM BIGINT, {rest}, {key})")
+    statement = "CREATE UNIQUE INDEX churners_key ON churners (CLIENTNUM)"
+    assert f"customers: {statement};" in refusal(engine)
+    execute(engine, statement)
+    load(engine, customer(1))
+
+
+def test_a_column_that_is_missing_is_refused_with_what_mends_it(engine: sa.Engine) -> None:
+    execute(engine, "DROP INDEX churners_labelled" + sqlite_or(engine, "", " ON churners"))
+    execute(engine, "ALTER TABLE churners DROP COLUMN labelled_at")
+    statement = "ALTER TABLE churners ADD COLUMN labelled_at DATETIME"
+    assert f"customers: {statement}{sqlite_or(engine, '', '(6)')}; where" in refusal(engine)
+
+
+def sqlite_or(engine: sa.Engine, sqlite: str, other: str) -> str:
+    return sqlite if engine.dialect.name == "sqlite" else other
+
+
+def test_a_view_is_read_and_not_loaded_into(engine: sa.Engine) -> None:
+    load(engine, customer(1), customer(2, Attrition_Flag=""))
+    execute(engine, "ALTER TABLE churners RENAME TO people")
+    execute(engine, "CREATE VIEW churners AS SELECT DISTINCT * FROM people")
+    assert labels.stamp_labels(engine, LATER) == 0
+    assert moments(engine) == {1: NOW, 2: None}
+    assert queries.table_counts(engine) == (2, 1)
+    assert "churners in " in (told := refusal(engine)) and "is a view" in told
+    execute(engine, "UPDATE people SET labelled_at = NULL")
+    with pytest.raises(DataError, match="could not date 1 labels .*UTC.* view") as failed:
+        labels.stamp_labels(engine, LATER)
+    assert type(failed.value) is DataError
+
+
+def test_a_user_who_may_only_read_needs_labels_with_dates(mariadb_url: str) -> None:
+    admin = open_engine(mariadb_url)
+    loading.create_table(admin)
+    load(admin, customer(1))
+    name = f"reader_{os.getpid()}"
+    execute(admin, f"CREATE USER {name}@127.0.0.1 IDENTIFIED BY 'x'")
+    execute(admin, f"GRANT SELECT ON {admin.url.database}.* TO {name}@127.0.0.1")
+    reader = open_engine(mariadb_url.replace("churn:hush", f"{name}:x"))
+    assert labels.stamp_labels(reader, LATER) == 0
+    assert moments(reader) == {1: NOW}
+    assert "lacks a right: let an administrator GRANT SELECT, INSERT, UPDATE" in refusal(reader)
+    execute(admin, "UPDATE churners SET labelled_at = NULL")
+    with pytest.raises(DataError, match="could not date 1 labels .* GRANT .*UPDATE") as failed:
+        labels.stamp_labels(reader, LATER)
+    assert type(failed.value) is DataError
+    execute(admin, f"DROP USER {name}@127.0.0.1")
+    reader.dispose()
+    admin.dispose()
 
 
 # --- labels and counts
 
 
+def test_a_date_in_the_future_is_a_fault_of_its_row(engine: sa.Engine) -> None:
+    load(engine, customer(1), customer(2, Attrition_Flag=""), customer(3), now=LATER)
+    found = labels.future_labels(table(engine), load_contract(), NOW)
+    assert [(each.position, each.column) for each in found] == [
+        (0, "labelled_at"),
+        (2, "labelled_at"),
+    ]
+    assert found[0].expected.startswith("a date and time up to 2026-11-22 12:30 UTC")
+    assert found[0].found.startswith("'2026-11-29 12:30:15")
+    assert labels.future_labels(table(engine), load_contract(), LATER) == []
+    check = load_contract().check_frame(table(engine), found)
+    assert check.valid.tolist() == [False, True, False]
+
+
 def test_a_plain_insert_by_the_bank_is_dated(engine: sa.Engine) -> None:
     row = pd.DataFrame([customer(1), customer(2, Attrition_Flag=None)])
     row.to_sql("churners", engine, if_exists="append", index=False)
-    assert loading.stamp_labels(engine, NOW) == 1
+    assert labels.stamp_labels(engine, NOW) == 1
     assert moments(engine) == {1: NOW, 2: None}
 
 
 def test_a_label_set_by_the_bank_is_dated_once(engine: sa.Engine) -> None:
     load(engine, customer(1, Attrition_Flag=""))
     execute(engine, "UPDATE churners SET Attrition_Flag = 'Attrited Customer'")
-    assert loading.stamp_labels(engine, NOW) == 1
-    assert loading.stamp_labels(engine, LATER) == 0
+    assert labels.stamp_labels(engine, NOW) == 1
+    assert labels.stamp_labels(engine, LATER) == 0
     assert moments(engine) == {1: NOW}
 
 
 def test_a_table_without_labelled_at_is_read_and_every_label_is_new(sqlite_url: str) -> None:
     engine = open_engine(sqlite_url)
     pd.DataFrame([customer(1), customer(2)]).to_sql("churners", engine, index=False)
-    assert loading.stamp_labels(engine, NOW) == 0
+    assert labels.stamp_labels(engine, NOW) == 0
     assert list(table(engine)) == PUBLISHED
     assert queries.count_newly_labelled(engine, LATER) == 2
     engine.dispose()
@@ -266,11 +369,13 @@ def test_labels_after_the_moment_and_undated_ones_are_new(engine: sa.Engine) -> 
     load(engine, customer(3), now=LATER)
     assert queries.count_newly_labelled(engine, NOW - timedelta(microseconds=1)) == 2
     assert queries.count_newly_labelled(engine, NOW) == 1
+    assert queries.count_newly_labelled(engine, NOW, until=LATER) == 1
+    assert queries.count_newly_labelled(engine, NOW, until=LATER - timedelta(hours=1)) == 0
     assert queries.count_newly_labelled(engine, LATER) == 0
     assert queries.table_counts(engine) == (3, 2)
     execute(engine, "UPDATE churners SET labelled_at = NULL WHERE CLIENTNUM < 3")
     assert queries.count_newly_labelled(engine, LATER) == 1
-    loading.stamp_labels(engine, LATER)
+    labels.stamp_labels(engine, LATER)
     assert queries.count_newly_labelled(engine, LATER) == 0
 
 

@@ -30,6 +30,16 @@ def test_rows_at_fault_are_set_aside_with_every_fault_named(
     assert set(faults["key"]) == set(rejected["CLIENTNUM"]) == {str(first)}
 
 
+def test_a_label_from_the_future_is_set_aside_and_named(
+    make_run: MakeRun, engine: Engine, people: pd.DataFrame, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = int(people["CLIENTNUM"].iloc[0])
+    sql(engine, f"UPDATE churners SET labelled_at = '2999-01-01' WHERE CLIENTNUM = {first}")
+    assert validated(make_run("ahead")).rejected_rows == 1
+    assert f"customer {first}: labelled_at expected a date and time up to 20" in caplog.text
+    assert "UTC (MySQL: UTC_TIMESTAMP()), found '2999-01-01 00:00:00+00:00'" in caplog.text
+
+
 def test_too_many_rows_at_fault_fail_the_run(make_run: MakeRun, engine: Engine) -> None:
     sql(engine, "UPDATE churners SET Credit_Limit = 1e300 WHERE CLIENTNUM % 5 = 0")
     with pytest.raises(DataError, match=r"600 of 3000 customers \(20\.0%\) break .*Credit_Limit"):
