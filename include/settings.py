@@ -20,6 +20,14 @@ from include.errors import ConfigurationError
 PROJECT = Path(__file__).resolve().parent.parent
 MEBIBYTE = 2**20
 
+CRON_OF = {"@quarterly": "0 0 1 */3 *"}  # the preset that croniter does not know
+NOT_CRON = ("@once", "@continuous")  # what Airflow takes beside cron's own language
+SCHEDULES = (
+    "expected five fields of cron in UTC (minute, hour, day, month, weekday) such as '0 3 * * 1', "
+    "@hourly, @daily, @weekly, @monthly, @quarterly, @yearly, @once or @continuous, "
+    "or nothing for never"
+)
+
 
 class Settings(BaseSettings):
     """Everything that differs between a laptop, a container and AWS."""
@@ -141,6 +149,11 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
+    @field_validator("training_schedule", "scoring_schedule")
+    @classmethod
+    def _must_be_a_schedule(cls, value: str) -> str:
+        return checked_schedule(value)
+
     @field_validator(
         *("var_dir", "spool_dir", "champion_dir", "tracking_uri", "id_key", "dashboard_secret"),
         mode="before",
@@ -181,6 +194,26 @@ class Settings(BaseSettings):
         if self.dashboard_secret is not None:
             return self.dashboard_secret.get_secret_value().encode()
         return _kept_secret(self.var_dir / "dashboard_key")
+
+
+def checked_schedule(value: str) -> str:
+    """A schedule as Airflow takes it, empty for never; ValueError where no run would come of it."""
+    given = value.strip()
+    if not given or given.lower() == "none":
+        return ""
+    try:
+        # Airflow's own parser. Where it is missing, as in the web tier, nothing is scheduled.
+        from croniter import CroniterError, croniter
+    except ImportError:
+        return given
+    if given in NOT_CRON:
+        return given
+    try:
+        moments = croniter(CRON_OF.get(given, given))
+        moments.get_prev(), moments.get_next()  # 31 February parses, and never comes
+    except CroniterError as error:
+        raise ValueError(f"{SCHEDULES} ({error})") from error
+    return given
 
 
 def load_settings() -> Settings:

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from include.customers.table import TABLE
 from include.settings import Settings
 from infra.airflow import training_run
 from infra.airflow.client import AirflowError
+from infra.airflow.dag_files import wait_for_dags
 from infra.airflow.dag_runs import RunFailed
 from infra.airflow.files import write_whole
 from infra.local import airflow, status
@@ -78,7 +80,7 @@ class StartUp:
         self, settings: Settings, places: Layout, stack: Stack, *, csv: Path | None
     ) -> None:
         self.settings, self.places, self.stack, self.csv = settings, places, stack, csv
-        self.began = time.monotonic()
+        self.began, self.began_at = time.monotonic(), datetime.now(UTC)
         self.failure: str | None = None
 
     def run(self) -> int:
@@ -180,13 +182,24 @@ class StartUp:
                     tick=self.stack.tick,
                 )
         except (RunFailed, AirflowError) as error:
-            self.failure = str(error)
+            self.failure = f"training failed: {error}"
             return
         self._say(f"trained    in {run.seconds:.1f} s from trigger to success")
+
+    def _look_for_dags(self) -> None:
+        """Say which DAG Airflow does not show: a schedule that is not there misses nobody."""
+        if self.failure:
+            return
+        try:
+            with closing(airflow.client(self.places)) as client:
+                wait_for_dags(client, since=self.began_at, tick=self.stack.tick)
+        except (RunFailed, AirflowError) as error:
+            self.failure = str(error)
 
     def _open(self) -> None:
         """Say that the stack is there, with a champion or with what stood in its way."""
         self.stack.start(airflow.triggerer(self.of_airflow))
+        self._look_for_dags()
         dashboard = dashboard_service(self.places, self.environment)
         self.stack.start(dashboard)
         manifest = status.champion(self.settings)

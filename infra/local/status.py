@@ -84,7 +84,7 @@ def _news(
     places: Layout, settings: Settings, manifest: Manifest | None, failure: str | None
 ) -> list[str]:
     if failure:
-        return ["training failed: " + failure, "the stack stays up, so that you can look"]
+        return [failure, "the stack stays up, so that you can look"]
     if manifest is None:
         return [
             "there is no champion: the training run promoted none. gate.json under runs/ in the "

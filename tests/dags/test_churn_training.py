@@ -11,6 +11,7 @@ from include.champion.registry import Registry
 from include.customers.sample import sample_customers
 from include.store import S3Store
 from include.tasks import training as training_tasks
+from infra.airflow.dag_files import dag_ids
 from infra.aws import mwaa
 from tests.dags.conftest import AnswersOf, load, run_of, shape_of
 from tests.include.conftest import clear_production
@@ -70,6 +71,11 @@ def test_the_dag_is_the_one_of_the_design(answers_of: AnswersOf) -> None:
 def test_training_can_be_weekly_by_configuration(answers_of: AnswersOf) -> None:
     found = answers_of(shape_of(DAG), CHURN_TRAINING_SCHEDULE="@weekly")
     assert found["schedule"] == "0 0 * * 0"
+
+
+def test_each_file_is_named_by_its_dag(answers_of: AnswersOf) -> None:
+    script = "import json; from airflow.dag_processing.dagbag import DagBag; "
+    assert answers_of(f"{script} print(json.dumps(sorted(DagBag().dags)))") == dag_ids()
 
 
 def test_parsing_imports_nothing_heavy(fresh_answers_of: AnswersOf) -> None:

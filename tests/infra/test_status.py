@@ -28,7 +28,7 @@ def manifest(settings: Settings) -> Manifest:
     [
         (True, None, "ready", "champion  version 1: ROC-AUC "),
         (False, None, "no champion", "there is no champion: the training run promoted none"),
-        (False, "out of cheese", "failed", "training failed: out of cheese"),
+        (False, "out of cheese", "failed", "out of cheese"),
     ],
 )
 def test_stack_json_and_the_last_lines_tell_the_state(
