@@ -120,6 +120,7 @@ def _options(places: Layout) -> dict[str, str]:
         "API__PORT": str(places.airflow.number),
         "API__BASE_URL": places.airflow.url,
         "DAG_PROCESSOR__REFRESH_INTERVAL": "10",
+        "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
     }
 
 
