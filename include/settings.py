@@ -4,6 +4,7 @@ import secrets
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AliasChoices,
@@ -13,13 +14,17 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from include.errors import ConfigurationError
 
 PROJECT = Path(__file__).resolve().parent.parent
 MEBIBYTE = 2**20
-
+UNREADABLE_URL = (
+    "expected a URL such as redis://:password@host:6379/0, with %2F for a / in the password, %40 "
+    "for an @ and %3A for a :"
+)
 CRON_OF = {"@quarterly": "0 0 1 */3 *"}  # the preset that croniter does not know
 NOT_CRON = ("@once", "@continuous")  # what Airflow takes beside cron's own language
 SCHEDULES = (
@@ -149,6 +154,15 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
+    @field_validator("rate_limit_storage")
+    @classmethod
+    def _must_be_a_url(cls, value: SecretStr) -> SecretStr:
+        try:
+            urlsplit(value.get_secret_value()).port  # noqa: B018
+        except ValueError:  # whose text may hold half a password
+            raise ValueError(UNREADABLE_URL) from None
+        return value
+
     @field_validator("training_schedule", "scoring_schedule")
     @classmethod
     def _must_be_a_schedule(cls, value: str) -> str:
@@ -222,10 +236,16 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         faults = "; ".join(
-            f"{_variable(fault['loc'])}: {fault['msg']}, found {fault['input']!r}"
+            f"{_variable(fault['loc'])}: {fault['msg']}, found {_shown(fault)}"
             for fault in error.errors()
         )
-        raise ConfigurationError(f"settings that cannot be used: {faults}") from error
+        told = f"settings that cannot be used: {faults}"
+    raise ConfigurationError(told)  # not from the error, which shows what it was given
+
+
+def _shown(fault: ErrorDetails) -> str:
+    field = Settings.model_fields.get(str(fault["loc"][0]))
+    return "a secret" if field and "Secret" in str(field.annotation) else repr(fault["input"])
 
 
 def _variable(location: tuple[int | str, ...]) -> str:

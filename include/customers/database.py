@@ -1,13 +1,17 @@
 """The way to the customer database: an engine with time-outs, and its errors in plain words."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import sqlalchemy as sa
 
-from include.errors import ConfigurationError, DatabaseUnavailable, DataError
+from include.errors import ConfigurationError, DatabaseUnavailable, DataError, without_password
 
+EXPECTED = (
+    "a SQLAlchemy URL such as sqlite:////directory/churn.db or "
+    "mysql+pymysql://user:password@host/database"
+)
 REASON_CHARACTERS = 300
 CONNECT_SECONDS = 5
 ANSWER_SECONDS = 300  # between two packets of an answer
@@ -30,8 +34,8 @@ _DRIVER_SETTINGS: dict[str, dict[str, Any]] = {
 
 def open_engine(url: str) -> sa.Engine:
     """An engine for SQLite or MySQL with time-outs; ConfigurationError when the URL cannot work."""
+    parsed = parse_url(url)
     try:
-        parsed = sa.make_url(url)
         settings = _DRIVER_SETTINGS.get(parsed.get_dialect().driver, {})
         wanted = {name: value for name, value in settings.items() if name not in parsed.query}
         # hide_parameters: an error must not carry whole batches of customers into a log.
@@ -40,9 +44,7 @@ def open_engine(url: str) -> sa.Engine:
         )
     except (sa.exc.ArgumentError, ImportError) as error:
         raise ConfigurationError(
-            "CHURN_DATABASE_URL must be a SQLAlchemy URL with an installed driver, such as "
-            "sqlite:////directory/churn.db or mysql+pymysql://user:password@host/database: "
-            f"{error}"
+            f"CHURN_DATABASE_URL must be {EXPECTED} with an installed driver: {error}"
         ) from error
     if engine.dialect.name not in {"sqlite", "mysql", "mariadb"}:
         raise ConfigurationError(
@@ -51,9 +53,22 @@ def open_engine(url: str) -> sa.Engine:
     return engine
 
 
+def parse_url(url: str) -> sa.URL:
+    """The parts of a database's URL; ConfigurationError, without its password, when it has none."""
+    with suppress(sa.exc.ArgumentError, ValueError):  # whose texts may hold half a password
+        parsed = sa.make_url(url)
+        after_password = url.partition("://")[2].partition(":")[2].partition("@")[2]
+        if parsed.host is None or "@" not in after_password:
+            return parsed
+    raise ConfigurationError(
+        f"CHURN_DATABASE_URL must be {EXPECTED}, with %40 for an @ in the password, %2F for a / "
+        f"and %3A for a :. Found {without_password(url)}"
+    )
+
+
 def shown_url(engine: sa.Engine) -> str:
     """The database's URL without its password."""
-    return engine.url.render_as_string(hide_password=True)
+    return without_password(engine.url.render_as_string(hide_password=True))
 
 
 @contextmanager

@@ -6,8 +6,7 @@ import json
 import secrets
 from collections.abc import Mapping
 
-from sqlalchemy.engine import make_url
-
+from include.customers.database import parse_url
 from include.settings import PROJECT
 from infra.airflow.client import AirflowClient
 from infra.airflow.files import kept_secret
@@ -87,7 +86,7 @@ def connection(database_url: str) -> str:
 
     What the URL says after its ? (TLS, a socket) goes along as the connection's extra.
     """
-    url = make_url(database_url)
+    url = parse_url(database_url)
     if url.get_backend_name() == "sqlite":
         return json.dumps({"conn_type": "sqlite", "host": url.database})
     backend = url.get_backend_name()

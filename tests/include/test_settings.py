@@ -1,6 +1,7 @@
 import os
 import stat
 import sys
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -94,6 +95,16 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHURN_API_KEYS", "hush-1,hush-2")
     monkeypatch.setenv("CHURN_ID_KEY", "hush-3")
     assert "hush" not in repr(load_settings()) + load_settings().model_dump_json()
+
+
+@pytest.mark.parametrize("place", [":hu/sh@h:6379", ":hu:sh@h:hush", "h:hush"])
+def test_a_secret_at_fault_is_named_and_not_shown(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHURN_RATE_LIMIT_STORAGE", f"redis://{place}")
+    with pytest.raises(ConfigurationError, match="RATE_LIMIT_STORAGE: .*found a secret") as told:
+        load_settings()
+    assert "hu" not in "".join(traceback.format_exception(told.value)).replace("churn", "")
 
 
 def test_every_setting_says_what_it_is() -> None:
