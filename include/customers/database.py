@@ -1,5 +1,6 @@
 """The way to the customer database: an engine with time-outs, and its errors in plain words."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -13,6 +14,8 @@ EXPECTED = (
     "mysql+pymysql://user:password@host/database"
 )
 REASON_CHARACTERS = 300
+# A customer's, in MySQL's "Duplicate entry '708082083'" and "Incorrect integer value: 'none'".
+VALUE = re.compile(r"\b(entry|value:?) '[^']*'", re.IGNORECASE)
 CONNECT_SECONDS = 5
 ANSWER_SECONDS = 300  # between two packets of an answer
 UTC_SESSION = "SET time_zone = '+00:00'"  # a bank's own TIMESTAMP column is printed in it
@@ -77,12 +80,13 @@ def database_errors(engine: sa.Engine, doing: str) -> Iterator[None]:
     try:
         yield
     except sa.exc.SQLAlchemyError as error:
-        reason = str(getattr(error, "orig", None) or error)[:REASON_CHARACTERS]
+        said = str(getattr(error, "orig", None) or error)[:REASON_CHARACTERS]
+        reason = VALUE.sub(r"\1 ***", said)
         kind = DatabaseUnavailable if _is_passing(error) else DataError
         raise kind(
             f"could not {doing} in {shown_url(engine)}: {reason}. Check that the database runs and "
             "what CHURN_DATABASE_URL (in Airflow the connection churn_db) says"
-        ) from error
+        ) from (error if reason == said else None)
 
 
 @contextmanager

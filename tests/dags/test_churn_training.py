@@ -119,14 +119,24 @@ def ends(answers_of: AnswersOf, world: dict[str, str]) -> dict[str, str]:
 
 
 def test_airflow_trains_the_first_champion_from_mariadb_into_s3(
-    answers_of: AnswersOf, world: dict[str, str], mariadb_url: str, s3_store: S3Store
+    answers_of: AnswersOf,
+    world: dict[str, str],
+    mariadb_url: str,
+    s3_store: S3Store,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    load(mariadb_url, sample_customers(2000, seed=2))
+    customers = sample_customers(2000, seed=2)
+    customers.loc[::100, "Customer_Age"] = 997
+    load(mariadb_url, customers)
     found = ends(answers_of, world)
     assert found == dict.fromkeys(STAGES, "success")
     pointer, _ = versions.read_pointer(s3_store) or (None, "")
     assert pointer is not None and pointer.version == "1"
     assert versions.read_manifest(s3_store, pointer).trigger["trigger_reason"] == "test"
+    said = "".join(capfd.readouterr())
+    assert "set aside 20 customers: Customer_Age expected an integer" in said
+    assert "found 997" not in said
+    assert [key for key in customers["CLIENTNUM"] if str(key) in said] == []
 
 
 @pytest.mark.slow

@@ -3,9 +3,10 @@
 import traceback
 
 import pytest
+import sqlalchemy as sa
 
 from include.customers import ranges
-from include.customers.database import open_engine, shown_url
+from include.customers.database import database_errors, open_engine, shown_url
 from include.customers.first_customers import count_customers
 from include.errors import ConfigurationError, DataError
 from infra.local.airflow import connection
@@ -45,3 +46,22 @@ def test_what_is_no_url_is_refused_without_its_password(url: str) -> None:
 
 def test_a_path_may_hold_what_a_password_may_not(tmp_path: object) -> None:
     assert count_customers(f"sqlite:///{tmp_path}/a:b@c.db") == 0
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("Duplicate entry '708082083' for key 'PRIMARY'", "Duplicate entry *** for key 'PRIMARY'"),
+        (
+            "Incorrect integer value: 'fifty' for column 'Customer_Age' at row 7",
+            "Incorrect integer value: *** for column 'Customer_Age' at row 7",
+        ),
+    ],
+)
+def test_what_the_server_says_of_a_value_is_told_without_it(said: str, told: str) -> None:
+    failed = sa.exc.IntegrityError("INSERT …", None, Exception(said))
+    with pytest.raises(DataError) as found:
+        with database_errors(open_engine("sqlite://"), "write the table churners"):
+            raise failed
+    shown = "".join(traceback.format_exception(found.value))
+    assert told in shown and said not in shown
