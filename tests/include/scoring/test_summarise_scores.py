@@ -1,8 +1,8 @@
 """Whole nights: everybody once, whatever happens in between, and proofs that notice."""
 
 import io
-import re
 import json
+import re
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
