@@ -41,11 +41,15 @@ with DAG(
         ),
     },
 ):
-    plan = PythonOperator(task_id="plan_ranges", python_callable=plan_ranges)
+    plan = PythonOperator(
+        task_id="plan_ranges",
+        python_callable=plan_ranges,
+        show_return_value_in_logs=False,  # a range begins and ends with a customer's number
+    )
     score = PythonOperator.partial(
         task_id="score_range",
         python_callable=scoring_task("score_range"),
-        map_index_template="customers above {{ task.op_kwargs['portion']['after'] or 'none' }}",
+        map_index_template="range {{ task.op_kwargs['portion']['place'] }}",
     ).expand(op_kwargs=plan.output)
     summarise = PythonOperator(
         task_id="summarise_scores",

@@ -15,12 +15,38 @@
     ├── RegistryError           MLflow did not answer, or its registry contradicts the pointer
     └── NeedsPerson             the gate will not decide alone
 
-A message says what was expected, what was found, and what to do.
+A message says what was expected, what was found, and what to do. It never says a URL's password.
 """
+
+import re
+
+URL = re.compile(r"\b[A-Za-z][\w+.-]*://[^\s'\"]+")
+SECRET_OPTION = re.compile(
+    r"([?&][\w.-]*(?:pass|pwd|secret|token|key|sig|cred)[\w.-]*=)[^&]*", re.I
+)
+
+
+def without_secrets(text: str) -> str:
+    """A text with *** for the passwords and keys of the URLs in it."""
+    return URL.sub(lambda found: without_password(found[0]), text)
+
+
+def without_password(url: str) -> str:
+    """A URL, whole or broken, with *** for its password and for options that hold secrets.
+
+    A password ends at the last @: one that holds an @ itself is no URL, and is not shown either.
+    """
+    found = re.match(r"(\w[\w+.-]*://)?+(.*?)[:@].*@", url, re.DOTALL)
+    if found:
+        url = f"{found[1] or ''}{found[2]}:***@{url[found.end() :]}"
+    return SECRET_OPTION.sub(r"\1***", url)
 
 
 class ChurnError(Exception):
     """Base of everything that the system raises on purpose."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(without_secrets(message))
 
 
 class ConfigurationError(ChurnError):

@@ -4,6 +4,7 @@ import secrets
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AliasChoices,
@@ -13,6 +14,7 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from include.addresses import bare_host
@@ -20,6 +22,17 @@ from include.errors import ConfigurationError
 
 PROJECT = Path(__file__).resolve().parent.parent
 MEBIBYTE = 2**20
+UNREADABLE_URL = (
+    "expected a URL such as redis://:password@host:6379/0, with %2F for a / in the password, %40 "
+    "for an @ and %3A for a :"
+)
+CRON_OF = {"@quarterly": "0 0 1 */3 *"}  # the preset that croniter does not know
+NOT_CRON = ("@once", "@continuous")  # what Airflow takes beside cron's own language
+SCHEDULES = (
+    "expected five fields of cron in UTC (minute, hour, day, month, weekday) such as '0 3 * * 1', "
+    "@hourly, @daily, @weekly, @monthly, @quarterly, @yearly, @once or @continuous, "
+    "or nothing for never"
+)
 
 
 class Settings(BaseSettings):
@@ -168,6 +181,20 @@ class Settings(BaseSettings):
             raise ValueError("each must be a host's name such as churn.example.org")
         return tuple(map(bare_host, names))
 
+    @field_validator("rate_limit_storage")
+    @classmethod
+    def _must_be_a_url(cls, value: SecretStr) -> SecretStr:
+        try:
+            urlsplit(value.get_secret_value()).port  # noqa: B018
+        except ValueError:  # whose text may hold half a password
+            raise ValueError(UNREADABLE_URL) from None
+        return value
+
+    @field_validator("training_schedule", "scoring_schedule")
+    @classmethod
+    def _must_be_a_schedule(cls, value: str) -> str:
+        return checked_schedule(value)
+
     @field_validator(
         *("var_dir", "spool_dir", "champion_dir", "tracking_uri", "id_key", "dashboard_secret"),
         mode="before",
@@ -216,16 +243,42 @@ class Settings(BaseSettings):
         return _kept_secret(self.var_dir / "dashboard_key")
 
 
+def checked_schedule(value: str) -> str:
+    """A schedule as Airflow takes it, empty for never; ValueError where no run would come of it."""
+    given = value.strip()
+    if not given or given.lower() == "none":
+        return ""
+    try:
+        # Airflow's own parser. Where it is missing, as in the web tier, nothing is scheduled.
+        from croniter import CroniterError, croniter
+    except ImportError:
+        return given
+    if given in NOT_CRON:
+        return given
+    try:
+        moments = croniter(CRON_OF.get(given, given))
+        moments.get_prev(), moments.get_next()  # 31 February parses, and never comes
+    except CroniterError as error:
+        raise ValueError(f"{SCHEDULES} ({error})") from error
+    return given
+
+
 def load_settings() -> Settings:
     """Read the environment; ConfigurationError names each variable at fault."""
     try:
         return Settings()
     except ValidationError as error:
         faults = "; ".join(
-            f"{_variable(fault['loc'])}: {fault['msg']}, found {fault['input']!r}"
+            f"{_variable(fault['loc'])}: {fault['msg']}, found {_shown(fault)}"
             for fault in error.errors()
         )
-        raise ConfigurationError(f"settings that cannot be used: {faults}") from error
+        told = f"settings that cannot be used: {faults}"
+    raise ConfigurationError(told)  # not from the error, which shows what it was given
+
+
+def _shown(fault: ErrorDetails) -> str:
+    field = Settings.model_fields.get(str(fault["loc"][0]))
+    return "a secret" if field and "Secret" in str(field.annotation) else repr(fault["input"])
 
 
 def _variable(location: tuple[int | str, ...]) -> str:

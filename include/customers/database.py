@@ -2,15 +2,21 @@
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 import sqlalchemy as sa
 
 from include.customers.database_options import unknown_options
-from include.errors import ConfigurationError, DatabaseUnavailable, DataError
+from include.errors import ConfigurationError, DatabaseUnavailable, DataError, without_password
 
+EXPECTED = (
+    "a SQLAlchemy URL such as sqlite:////directory/churn.db or "
+    "mysql+pymysql://user:password@host/database"
+)
 REASON_CHARACTERS = 300
+# A customer's, in MySQL's "Duplicate entry '708082083'" and "Incorrect integer value: 'none'".
+VALUE = re.compile(r"\b(entry|value:?) '[^']*'", re.IGNORECASE)
 CONNECT_SECONDS = 5
 ANSWER_SECONDS = 300  # between two packets of an answer
 UTC_SESSION = "SET time_zone = '+00:00'"  # a bank's own TIMESTAMP column is printed in it
@@ -52,7 +58,7 @@ _LASTING: dict[int | str, str] = {
 
 def open_engine(url: str) -> sa.Engine:
     """An engine for SQLite or MySQL with time-outs; ConfigurationError when the URL cannot work."""
-    parsed = _parsed(url)
+    parsed = parse_url(url)
     try:
         settings = _DRIVER_SETTINGS.get(parsed.get_dialect().driver, {})
         wanted = {name: value for name, value in settings.items() if name not in parsed.query}
@@ -76,26 +82,22 @@ def open_engine(url: str) -> sa.Engine:
     return engine
 
 
-def _parsed(url: str) -> sa.URL:
-    try:
+def parse_url(url: str) -> sa.URL:
+    """The parts of a database's URL; ConfigurationError, without its password, when it has none."""
+    with suppress(sa.exc.ArgumentError, ValueError):  # whose texts may hold half a password
         parsed = sa.make_url(url)
-    except sa.exc.ArgumentError as error:
-        raise _unusable(str(error)) from error
-    except ValueError:
-        # Without its words, nor as the cause: they may be a part of the password.
-        raise _unusable(f"its port is no number, or {_ESCAPED}") from None
-    if parsed.host and "@" in f"{parsed.host}{parsed.database}":
-        raise _unusable(_ESCAPED)
-    return parsed
-
-
-_ESCAPED = "its password has one of @ : / ?, which a URL holds as %40 %3A %2F %3F"
+        after_password = url.partition("://")[2].partition(":")[2].partition("@")[2]
+        if parsed.host is None or "@" not in after_password:
+            return parsed
+    raise ConfigurationError(
+        f"CHURN_DATABASE_URL must be {EXPECTED}, with %40 for an @ in the password, %2F for a / "
+        f"and %3A for a :. Found {without_password(url)}"
+    )
 
 
 def _unusable(reason: str) -> ConfigurationError:
     return ConfigurationError(
-        "CHURN_DATABASE_URL must be a SQLAlchemy URL with an installed driver, such as "
-        f"sqlite:////directory/churn.db or mysql+pymysql://user:password@host/database: {reason}"
+        f"CHURN_DATABASE_URL must be {EXPECTED} with an installed driver: {reason}"
     )
 
 
@@ -120,7 +122,7 @@ def _connection_by(url: sa.URL) -> Callable[..., Any]:
 
 def shown_url(engine: sa.Engine) -> str:
     """The database's URL without its password."""
-    return engine.url.render_as_string(hide_password=True)
+    return without_password(engine.url.render_as_string(hide_password=True))
 
 
 @contextmanager
@@ -129,11 +131,13 @@ def database_errors(engine: sa.Engine, doing: str) -> Iterator[None]:
     try:
         yield
     except sa.exc.SQLAlchemyError as error:
-        reason = str(getattr(error, "orig", None) or error)[:REASON_CHARACTERS]
-        advice = _lasting(error)
+        said = str(getattr(error, "orig", None) or error)[:REASON_CHARACTERS]
+        reason, advice = VALUE.sub(r"\1 ***", said), _lasting(error)
         kind = DatabaseUnavailable if advice is None and _is_passing(error) else DataError
         advice = advice or f"Check that the database runs and what {SETTING} says"
-        raise kind(f"could not {doing} in {shown_url(engine)}: {reason}. {advice}") from error
+        raise kind(f"could not {doing} in {shown_url(engine)}: {reason}. {advice}") from (
+            error if reason == said else None
+        )
 
 
 @contextmanager

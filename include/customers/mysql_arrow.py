@@ -7,6 +7,7 @@ panics on a zero date): what is wrong with a value is for the contract to say.
 
 import logging
 import re
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -46,14 +47,10 @@ def read_arrow(
     chosen = query.with_only_columns(*(_field(name, kind) for name, kind in types.items()))
     schema = pa.schema([(name, _arrow_type(kind)) for name, kind in types.items()])
     url = connectorx_url(connection.engine.url)
-    try:
-        if url is None:
-            return _row_by_row(connection, chosen, schema)
-        return by_connectorx(url, chosen).cast(schema)
-    except (pa.ArrowInvalid, OverflowError) as error:
-        raise DataError(
-            f"the customer table holds a number that cannot be read: {error}"
-        ) from error
+    if url is None:
+        return _row_by_row(connection, chosen, schema)
+    found = by_connectorx(url, chosen)
+    return pa.table([_cast(found[field.name], field) for field in schema], schema)
 
 
 @cache
@@ -97,11 +94,11 @@ def by_connectorx(url: str, query: "sa.Select[Any]") -> "pa.Table":
     except RuntimeError as error:
         refused = REFUSED.search(str(error))
         kind = sa.exc.ProgrammingError if refused else sa.exc.OperationalError
-        raise kind(statement, None, error) from error
+        raise kind(str(query), None, error) from error  # the statement holds customer numbers
     except BaseException as error:
         if type(error).__name__ != "PanicException":  # no Exception, and nowhere to be imported
             raise
-        raise sa.exc.DataError(statement, None, error) from error
+        raise sa.exc.DataError(str(query), None, error) from error
 
 
 def _row_by_row(
@@ -109,12 +106,27 @@ def _row_by_row(
 ) -> "pa.Table":
     streaming = connection.execution_options(stream_results=True, max_row_buffer=FETCHED_ROWS)
     tables = [
-        pa.table([pa.array(column) for column in zip(*rows, strict=True)], schema.names).cast(
-            schema
+        pa.table(
+            [
+                _cast(column, field)
+                for column, field in zip(zip(*rows, strict=True), schema, strict=True)
+            ],
+            schema,
         )
         for rows in streaming.execute(query).partitions(FETCHED_ROWS)
     ]
     return pa.concat_tables(tables) if tables else schema.empty_table()
+
+
+def _cast(values: "pa.ChunkedArray | tuple[Any, ...]", field: "pa.Field") -> "pa.ChunkedArray":
+    """A column as its type; what cannot be is not shown, for an error's text goes into logs."""
+    with suppress(pa.ArrowInvalid, OverflowError):
+        found = pa.chunked_array([values]) if isinstance(values, tuple) else values
+        return found.cast(field.type)
+    raise DataError(
+        "the customer table holds a number that cannot be read: expected numbers of the type "
+        f"{field.type} in the column {field.name}"
+    )
 
 
 def _field(name: str, kind: "TypeEngine[Any]") -> "sa.ColumnElement[Any]":

@@ -183,8 +183,8 @@ def _keys(frame: pd.DataFrame, name: str) -> "NDArray[np.int64]":
     again = np.flatnonzero(np.diff(keys) <= 0)
     if len(again):
         raise DataError(
-            f"customer {keys[again[0] + 1]} is in churners more than once: make {name} its "
-            "primary key"
+            f"{len(again):,} customers are in churners more than once: make {name} its primary key "
+            f"(SELECT {name} FROM churners GROUP BY {name} HAVING COUNT(*) > 1 lists them)"
         )
     return keys
 

@@ -123,13 +123,13 @@ def _check_part(run: ScoringRun, portion: Portion, scored: Scored) -> None:
     elif (np.diff(keys) <= 0).any():
         found = "a customer twice"
     elif not _inside(keys, portion.keys):
-        found = f"keys from {keys[0]} to {keys[-1]}"
+        found = "customers of other ranges"
     else:
         return
     raise DataError(
-        f"{scored.part} should hold {scored.rows} customers above {portion.after} up to "
-        f"{portion.upto}, scored by version {portion.model_version} at "
-        f"{portion.scored_at.isoformat()}; found {found}: clear this range of score_range"
+        f"{scored.part} should hold {scored.rows} customers of range {portion.place}, scored by "
+        f"version {portion.model_version} at {portion.scored_at.isoformat()}; found {found}: "
+        "clear this range of score_range"
     )
 
 
@@ -184,9 +184,9 @@ def _missing(run: ScoringRun, portion: Portion, ranges: Sequence[Scored]) -> set
     missing = [key for key in found if key not in unscorable]
     if None in missing or len(missing) > most:
         raise DataError(
-            f"{len(missing)} customers or more have no score, expected were none, or at most "
-            f"{most} who came during the run (one without a key can never be scored); the first "
-            f"are {missing[:5]}: {START_AGAIN}"
+            f"{len(missing)} customers or more have no score, {missing.count(None)} of them no key "
+            f"(without one nobody can be scored); expected were none, or at most {most} who came "
+            f"during the run. {START_AGAIN}"
         )
     return {int(key) for key in missing if key is not None}
 

@@ -16,7 +16,8 @@ from include.training.run import TrainingRun, content_sha256
 
 logger = logging.getLogger(__name__)
 
-NAMED_FAULTS = 20  # how many an error message spells out; all of them are in faults.parquet
+FAULTS = ("validate_data", "faults.parquet")
+NAMED_RULES = 20  # how many broken ones a message spells out; faults.parquet has each value
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def validate_data(run: TrainingRun, ingested: Ingested) -> Validated:
     faults = check.faults.assign(
         key=frame[run.contract.key.name].iloc[check.faults["position"]].astype(str).to_numpy()
     )
-    run.write_frame("validate_data", "faults.parquet", faults)
+    run.write_frame(*FAULTS, faults)
     run.write_frame("validate_data", "rejected.parquet", frame[~check.valid].astype(str))
     _refuse(run, frame, check, faults)
     valid = frame[check.valid].reset_index(drop=True)
@@ -61,18 +62,15 @@ def validate_data(run: TrainingRun, ingested: Ingested) -> Validated:
 def _refuse(run: TrainingRun, frame: pd.DataFrame, check: FrameCheck, faults: pd.DataFrame) -> None:
     """Fail where the table as a whole cannot be trained on."""
     share, allowed = check.rejected_rows / len(frame), run.params.validation.rejected_share_max
-    named = "; ".join(
-        f"customer {fault.key}: {fault.column} expected {fault.expected}, found {fault.found}"
-        for fault in faults.head(NAMED_FAULTS).itertuples()
-    )
+    named = _broken_rules(check)
+    listed = f"customers, values and all {len(faults)} faults are in {run.key(*FAULTS)}"
     if share > allowed:
         raise DataError(
             f"{check.rejected_rows} of {len(frame)} customers ({share:.1%}) break the contract, "
-            f"allowed are {allowed:.1%}: {named}; all {len(faults)} faults are in "
-            f"{run.key('validate_data', 'faults.parquet')}"
+            f"allowed are {allowed:.1%}: {named}; {listed}"
         )
     if check.rejected_rows:
-        logger.warning("set aside %s customers: %s", check.rejected_rows, named)
+        logger.warning("set aside %s customers: %s; %s", check.rejected_rows, named, listed)
     valid, least = len(frame) - check.rejected_rows, run.params.validation.rows_min
     if valid < least:
         raise DataError(
@@ -80,3 +78,17 @@ def _refuse(run: TrainingRun, frame: pd.DataFrame, check: FrameCheck, faults: pd
             "(validation.rows_min): load more"
         )
     fit.need_both_classes("table", run.contract.labels(frame[check.valid]))
+
+
+def _broken_rules(check: FrameCheck) -> str:
+    """Which rule how many rows break, the most broken first: a log says neither whose nor what."""
+    rules = check.faults.groupby(["column", "expected"], sort=False)["position"].agg(
+        ["size", "min"]
+    )
+    rules = rules.sort_values("size", ascending=False, kind="stable")
+    told = [
+        f"{column} expected {expected}: {rows} rows, the first is row {first + 1}"
+        for (column, expected), rows, first in rules.head(NAMED_RULES).itertuples()
+    ]
+    more = len(rules) - len(told)
+    return "; ".join([*told, *([f"and {more} more rules"] if more else [])])

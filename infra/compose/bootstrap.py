@@ -6,6 +6,8 @@ It ends when both are there, and finds nothing to do the next time.
 import logging
 import sys
 import time
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pydantic import Field, SecretStr
@@ -19,6 +21,7 @@ from include.settings import Settings, load_settings
 from include.store import open_store
 from infra.airflow import training_run
 from infra.airflow.client import AirflowClient, AirflowError
+from infra.airflow.dag_files import wait_for_dags
 from infra.airflow.dag_runs import RunFailed
 from infra.airflow.login import USER
 
@@ -28,6 +31,7 @@ CSV = Path("/opt/customers/customers.csv")  # where compose mounts CHURN_CUSTOME
 LOGS = Path("/opt/airflow/logs")  # in the image
 ATTEMPTS = 3
 PAUSE_SECONDS = 10
+READ_WITHIN_SECONDS = 120  # Airflow reads each DAG file again every half minute
 
 
 class Place(BaseSettings):
@@ -46,7 +50,9 @@ def main() -> int:
     try:
         settings = load_settings()
         has_new = load_customers(settings, CSV)
-        train_if_needed(settings, Place(), has_new_customers=has_new)
+        with closing(_airflow(Place())) as client:
+            train_if_needed(settings, client, has_new_customers=has_new)
+            wait_for_dags(client, since=datetime.now(UTC) - timedelta(seconds=READ_WITHIN_SECONDS))
     except (ChurnError, AirflowError, RunFailed) as error:
         logger.error("%s", error)
         return 1
@@ -70,22 +76,15 @@ def load_customers(settings: Settings, csv: Path) -> bool:
     return True
 
 
-def train_if_needed(settings: Settings, place: Place, *, has_new_customers: bool) -> None:
+def train_if_needed(settings: Settings, client: AirflowClient, *, has_new_customers: bool) -> None:
     """Have Airflow train, unless the champion that is there knows these customers."""
     store = open_store(settings.resolved_store_uri)
     before = read_production_manifest(store)
     if before and not has_new_customers:
         logger.info("champion %s is in production", before.version)
         return
-    client = AirflowClient(
-        place.airflow_url, user=USER, password=place.airflow_password.get_secret_value()
-    )
-    try:
-        _wait_for_login(client)
-        reason = "new customers" if before else "first champion"
-        run = training_run.train(client, reason=reason, logs=LOGS)
-    finally:
-        client.close()
+    reason = "new customers" if before else "first champion"
+    run = training_run.train(client, reason=reason, logs=LOGS)
     manifest = read_production_manifest(store)
     if manifest is None:
         raise RunFailed(
@@ -94,16 +93,19 @@ def train_if_needed(settings: Settings, place: Place, *, has_new_customers: bool
     logger.info("champion %s in %s s", manifest.version, f"{run.seconds or 0:.1f}")
 
 
-def _wait_for_login(client: AirflowClient) -> None:
-    """The first calls meet a server that is still busy with its own start."""
-    for left in reversed(range(ATTEMPTS)):
+def _airflow(place: Place) -> AirflowClient:
+    """Signed in: the first calls meet a server that is still busy with its own start."""
+    client = AirflowClient(
+        place.airflow_url, user=USER, password=place.airflow_password.get_secret_value()
+    )
+    for _ in range(ATTEMPTS - 1):
         try:
             client.import_errors()
-            return
+            return client
         except AirflowError:
-            if not left:
-                raise
             time.sleep(PAUSE_SECONDS)
+    client.import_errors()
+    return client
 
 
 if __name__ == "__main__":

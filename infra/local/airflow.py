@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
-from sqlalchemy.engine import make_url
-
+from include.customers.database import parse_url
 from include.settings import PROJECT
 from infra.airflow.client import AirflowClient
 from infra.airflow.files import kept_secret
@@ -96,7 +95,7 @@ def connection(database_url: str) -> str:
 
     What the URL says after its ? (TLS, a socket) goes along as the connection's extra.
     """
-    url = make_url(database_url)
+    url = parse_url(database_url)
     if url.get_backend_name() == "sqlite":
         return json.dumps({"conn_type": "sqlite", "host": url.database})
     backend = url.get_backend_name()
@@ -133,6 +132,7 @@ def _options(places: Layout) -> dict[str, str]:
         "API__PORT": str(places.airflow.number),
         "API__BASE_URL": places.airflow.url,
         "DAG_PROCESSOR__REFRESH_INTERVAL": "10",
+        "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
     }
 
 

@@ -12,6 +12,7 @@ import shutil
 import sys
 import time
 from contextlib import closing
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from include.errors import ChampionError
 from include.settings import Settings
 from infra.airflow import training_run
 from infra.airflow.client import AirflowError
+from infra.airflow.dag_files import wait_for_dags
 from infra.airflow.dag_runs import RunFailed
 from infra.airflow.files import write_whole
 from infra.local import airflow, directory, status
@@ -84,7 +86,7 @@ class StartUp:
     ) -> None:
         self.settings, self.places, self.stack = settings, places, stack
         self.csv, self.replace = csv, replace
-        self.began = time.monotonic()
+        self.began, self.began_at = time.monotonic(), datetime.now(UTC)
         self.environment = base_environment(places)
         self.has_new_customers = False
         self.failure: str | None = None
@@ -253,9 +255,20 @@ class StartUp:
             self.failure = f"the champion cannot be read: {error}"
             return None
 
+    def _look_for_dags(self) -> None:
+        """Say which DAG Airflow does not show: a schedule that is not there misses nobody."""
+        if self.failure:
+            return
+        try:
+            with closing(airflow.client(self.places)) as client:
+                wait_for_dags(client, since=self.began_at, tick=self.stack.tick)
+        except (RunFailed, AirflowError) as error:
+            self.failure = str(error)
+
     def _open(self) -> None:
         """Say that the stack is there, with a champion or with what stood in its way."""
         self.stack.start(airflow.triggerer(self.of_airflow))
+        self._look_for_dags()
         if not self.stack.restarting:
             self._serve()
         manifest = self._champion()

@@ -3,14 +3,20 @@
 import os
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import psutil
 import pytest
 
+from infra.airflow.client import TaskState
 from tests.containers.stack import RunningStack, ask, eventually, records, today
 
 HEAL_SECONDS = 60  # on a machine that is not busy with something else
 LOGGED_SECONDS = 90
+NOTICED_SECONDS = 30
+WATCHER = "airflow worker -- LocalExecutor: "  # the process that watches a task, and its child
+TASK = "airflow worker -- "
 PAUSE_SECONDS = 0.1
 SERVICES = [
     *("webapp", "s3", "mysql", "postgres", "mlflow", "dashboard"),
@@ -110,3 +116,47 @@ def test_a_training_run_survives_its_scheduler(stack: RunningStack) -> None:
         assert run.state == "success"
     finally:
         client.close()
+
+
+@pytest.mark.parametrize("title", [WATCHER, TASK], ids=["watcher", "task"])
+def test_a_training_run_survives_a_killed_task(stack: RunningStack, title: str) -> None:
+    stack.wait()
+    client = stack.airflow()
+    try:
+        run_id = client.trigger("churn_training", {"trigger_reason": "test"})
+
+        def task() -> TaskState | None:
+            tasks = client.tasks("churn_training", run_id)
+            return next((each for each in tasks if each.task_id == "train_model"), None)
+
+        def is_in(*states: str) -> Callable[[], bool]:
+            return lambda: (found := task()) is not None and found.state in states
+
+        eventually(is_in("running"), "the task runs", seconds=120)
+        victims = [each for each in descendants(stack) if is_titled(each, title)]
+        assert len(victims) == 1
+        victims[0].kill()
+        took = eventually(
+            is_in("up_for_retry", "queued"), "the kill is noticed", seconds=NOTICED_SECONDS
+        )
+        print(f"\nnoticed after {took:.0f} s")  # noqa: T201
+        assert stack.follow(client, "churn_training", run_id).state == "success"
+        found = task()
+        assert found is not None and found.try_number == 2
+    finally:
+        client.close()
+
+
+def descendants(stack: RunningStack) -> list[psutil.Process]:
+    """Whatever the scheduler's container runs, as this machine sees it."""
+    pid = int(stack.process("airflow-scheduler").name)
+    return psutil.Process(pid).children(recursive=True)
+
+
+def is_titled(process: psutil.Process, title: str) -> bool:
+    """Whether a process calls itself so, and is not the watcher where the task is meant."""
+    try:
+        command = " ".join(process.cmdline())
+    except psutil.Error:
+        return False
+    return command.startswith(title) and (command.startswith(WATCHER) == (title == WATCHER))

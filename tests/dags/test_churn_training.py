@@ -11,6 +11,7 @@ from include.champion.registry import Registry
 from include.customers.sample import sample_customers
 from include.store import S3Store
 from include.tasks import training as training_tasks
+from infra.airflow.dag_files import dag_ids
 from infra.aws import mwaa
 from tests.dags.conftest import AnswersOf, load, run_of, shape_of
 from tests.include.conftest import clear_production
@@ -72,6 +73,11 @@ def test_training_can_be_weekly_by_configuration(answers_of: AnswersOf) -> None:
     assert found["schedule"] == "0 0 * * 0"
 
 
+def test_each_file_is_named_by_its_dag(answers_of: AnswersOf) -> None:
+    script = "import json; from airflow.dag_processing.dagbag import DagBag; "
+    assert answers_of(f"{script} print(json.dumps(sorted(DagBag().dags)))") == dag_ids()
+
+
 def test_parsing_imports_nothing_heavy(fresh_answers_of: AnswersOf) -> None:
     heavy = {
         *("pandas", "numpy", "scipy", "sklearn", "xgboost", "mlflow", "onnx", "evidently"),
@@ -113,14 +119,24 @@ def ends(answers_of: AnswersOf, world: dict[str, str]) -> dict[str, str]:
 
 
 def test_airflow_trains_the_first_champion_from_mariadb_into_s3(
-    answers_of: AnswersOf, world: dict[str, str], mariadb_url: str, s3_store: S3Store
+    answers_of: AnswersOf,
+    world: dict[str, str],
+    mariadb_url: str,
+    s3_store: S3Store,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    load(mariadb_url, sample_customers(2000, seed=2))
+    customers = sample_customers(2000, seed=2)
+    customers.loc[::100, "Customer_Age"] = 997
+    load(mariadb_url, customers)
     found = ends(answers_of, world)
     assert found == dict.fromkeys(STAGES, "success")
     pointer, _ = versions.read_pointer(s3_store) or (None, "")
     assert pointer is not None and pointer.version == "1"
     assert versions.read_manifest(s3_store, pointer).trigger["trigger_reason"] == "test"
+    said = "".join(capfd.readouterr())
+    assert "set aside 20 customers: Customer_Age expected an integer" in said
+    assert "found 997" not in said
+    assert [key for key in customers["CLIENTNUM"] if str(key) in said] == []
 
 
 @pytest.mark.slow

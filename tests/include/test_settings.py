@@ -1,6 +1,8 @@
 import errno
 import os
 import stat
+import sys
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 
 from include.errors import ConfigurationError
 from include.settings import PROJECT, Settings, load_settings
+from tests.schedules import NEVER, NO_SCHEDULES, SCHEDULES
 
 
 @pytest.fixture(autouse=True)
@@ -95,8 +98,65 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "hush" not in repr(load_settings()) + load_settings().model_dump_json()
 
 
+@pytest.mark.parametrize("place", [":hu/sh@h:6379", ":hu:sh@h:hush", "h:hush"])
+def test_a_secret_at_fault_is_named_and_not_shown(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHURN_RATE_LIMIT_STORAGE", f"redis://{place}")
+    with pytest.raises(ConfigurationError, match="RATE_LIMIT_STORAGE: .*found a secret") as told:
+        load_settings()
+    assert "hu" not in "".join(traceback.format_exception(told.value)).replace("churn", "")
+
+
 def test_every_setting_says_what_it_is() -> None:
     assert [n for n, field in Settings.model_fields.items() if not field.description] == []
+
+
+# --- schedules
+
+VARIABLES = ["CHURN_TRAINING_SCHEDULE", "CHURN_SCORING_SCHEDULE"]
+
+
+def test_every_schedule_is_checked() -> None:
+    named = {f"CHURN_{name.upper()}" for name in Settings.model_fields if "schedule" in name}
+    assert named == set(VARIABLES)
+
+
+@pytest.mark.parametrize("variable", VARIABLES)
+@pytest.mark.parametrize("value", SCHEDULES)
+def test_a_schedule_is_taken_as_it_stands(
+    value: str, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
+    found = load_settings().model_dump()[variable.removeprefix("CHURN_").lower()]
+    assert found == value.strip()
+
+
+@pytest.mark.parametrize("value", NEVER)
+def test_no_schedule_means_never(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHURN_TRAINING_SCHEDULE", value)
+    assert load_settings().training_schedule == ""
+
+
+@pytest.mark.parametrize("variable", VARIABLES)
+@pytest.mark.parametrize("value", NO_SCHEDULES)
+def test_what_would_never_start_a_run_is_refused(
+    value: str, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigurationError) as told:
+        load_settings()
+    assert str(told.value).startswith(f"settings that cannot be used: {variable}: ")
+    assert "expected five fields of cron" in str(told.value)
+    assert str(told.value).endswith(f"found {value!r}")
+
+
+def test_where_airflows_parser_is_missing_a_schedule_is_nobodys_business(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "croniter", None)
+    monkeypatch.setenv("CHURN_TRAINING_SCHEDULE", "@weekly")
+    assert load_settings().training_schedule == "@weekly"
 
 
 # --- the key of the customer HMAC

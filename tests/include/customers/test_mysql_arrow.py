@@ -153,7 +153,8 @@ def test_an_empty_table_has_its_columns(engine: sa.Engine) -> None:
 
 def test_a_number_past_every_integer_is_refused(engine: sa.Engine) -> None:
     run(engine, "CREATE TABLE odd (x BIGINT UNSIGNED)", f"INSERT INTO odd VALUES ({2**64 - 1})")
-    with pytest.raises(DataError, match="holds a number that cannot be read"):
+    expected = "number that cannot be read: expected numbers of the type int64 in the column x$"
+    with pytest.raises(DataError, match=expected):
         odd(engine)
 
 
@@ -185,6 +186,13 @@ def test_a_table_that_is_gone_is_no_reason_to_wait(quick: sa.Engine) -> None:
         with reading(quick, "odd") as connection:
             read_arrow(connection, sa.select().select_from(sa.table("odd")), {"x": sa.Integer()})
     assert type(failed.value) is DataError
+
+
+def test_a_failed_query_is_told_without_its_customers(quick: sa.Engine) -> None:
+    asked = sa.select(sa.column("x")).select_from(sa.table("odd")).where(sa.column("x") > 708082083)
+    with pytest.raises(sa.exc.SQLAlchemyError, match="SELECT x") as failed:
+        mysql_arrow.by_connectorx(str(connectorx_url(quick.url)), asked)
+    assert "708082083" not in str(failed.value)
 
 
 def test_a_table_that_stays_locked_is_worth_another_try(

@@ -3,6 +3,7 @@
 import io
 import multiprocessing
 import os
+import re
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -88,6 +89,17 @@ def test_a_missing_column_is_named(sqlite_night: ScoringRun) -> None:
     sql(sqlite_night.engine, "ALTER TABLE churners DROP COLUMN Total_Trans_Ct")
     with pytest.raises(DataError, match="lacks Total_Trans_Ct"):
         score_range(sqlite_night, portions[0])
+
+
+def test_a_customer_who_is_there_twice_is_counted_and_not_named(sqlite_night: ScoringRun) -> None:
+    sql(sqlite_night.engine, "CREATE TABLE copies AS SELECT * FROM churners")
+    sql(sqlite_night.engine, "DROP TABLE churners")
+    sql(sqlite_night.engine, "ALTER TABLE copies RENAME TO churners")
+    sql(sqlite_night.engine, "INSERT INTO churners SELECT * FROM churners LIMIT 3")
+    with pytest.raises(DataError, match="3 customers are in churners more than once") as told:
+        score_range(sqlite_night, plan(sqlite_night)[0])
+    assert "HAVING COUNT(*) > 1 lists them" in str(told.value)
+    assert not re.search(r"\d{4}", str(told.value))
 
 
 def test_ranges_side_by_side_wait_for_sqlite_and_all_succeed(sqlite_night: ScoringRun) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -164,8 +165,22 @@ def test_the_proof_notices_a_part_that_is_not_right(sqlite_night: ScoringRun, ha
     buffer = io.BytesIO()
     pq.write_table(harmed[harm], buffer)
     sqlite_night.store.write(done[1].part, buffer.getvalue())
-    with pytest.raises(DataError, match="part-0001.parquet should hold .* clear this range"):
+    with pytest.raises(
+        DataError, match="part-0001.parquet should hold .* clear this range"
+    ) as told:
         summarise_scores(sqlite_night, portions, done)
+    assert not any(str(key) in str(told.value) for key in other["customer"].to_pylist())
+
+
+def test_who_has_no_score_is_counted_and_not_named(sqlite_night: ScoringRun) -> None:
+    night = night_of(sqlite_night.store, sqlite_night.engine, range_rows=500, chunk_rows=100)
+    portions = plan(night)
+    done = scored(night, portions)
+    table = score_table.table_of(night.engine, portions[0].scored_at).name
+    sql(night.engine, f"DELETE FROM {table} WHERE customer % 2 = 0")
+    with pytest.raises(DataError, match="or more have no score, 0 of them no key") as told:
+        summarise_scores(night, portions, done)
+    assert not re.search(r"\d{5}", str(told.value))
 
 
 def test_the_proof_notices_a_range_that_was_not_scored_and_a_row_about_nobody(

@@ -42,8 +42,25 @@ def test_a_label_from_the_future_is_set_aside_and_named(
 
 def test_too_many_rows_at_fault_fail_the_run(make_run: MakeRun, engine: Engine) -> None:
     sql(engine, "UPDATE churners SET Credit_Limit = 1e300 WHERE CLIENTNUM % 5 = 0")
-    with pytest.raises(DataError, match=r"600 of 3000 customers \(20\.0%\) break .*Credit_Limit"):
+    expected = (
+        r"600 of 3000 customers \(20\.0%\) break the contract, allowed are 5\.0%: "
+        r"Credit_Limit expected a number from 0 to [\de+]+: 600 rows, the first is row \d+; "
+        r"customers, values and all 600 faults are in runs/.*/validate_data/faults\.parquet$"
+    )
+    with pytest.raises(DataError, match=expected):
         validated(make_run("faulty"))
+
+
+def test_a_log_says_which_rules_are_broken_and_neither_whose_values_nor_what_they_are(
+    make_run: MakeRun, engine: Engine, people: pd.DataFrame, caplog: pytest.LogCaptureFixture
+) -> None:
+    sql(engine, "UPDATE churners SET Customer_Age = -77 WHERE CLIENTNUM % 100 = 0")
+    sql(engine, "UPDATE churners SET Gender = 'Zorg' WHERE CLIENTNUM % 200 = 0")
+    validated(make_run("faulty"))
+    assert "set aside 30 customers: Customer_Age expected an integer" in caplog.text
+    assert ": 30 rows, the first is row " in caplog.text and ": 15 rows" in caplog.text
+    shown = [key for key in people["CLIENTNUM"] if str(key) in caplog.text]
+    assert shown == [] and "77" not in caplog.text and "Zorg" not in caplog.text
 
 
 def test_a_missing_column_is_named(make_run: MakeRun, engine: Engine) -> None:
