@@ -51,7 +51,7 @@ _LASTING: dict[int | str, str] = {
     "no such column": "",
     "has no column named": "",
     "readonly": "Let this user write to the file and to its directory",
-    "unable to open": "Let this user read and write the file, and make files in its directory",
+    "unable to open": "Make its directory, and let this user read and write there",
     "is a view": "Nothing can be written through a view: write to the table under it",
 }
 

@@ -2,9 +2,6 @@
 
 import gzip
 import io
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -204,40 +201,6 @@ def test_a_number_to_score_stays_the_text_that_it_is(written: str, expected: str
     assert read_csv(text, CONTRACT, scoring=True).frame["customer_id"].tolist() == [expected]
 
 
-LIMITS = "Credit_Limit"
-COUNTS = "Total_Trans_Ct"
-
-
-@pytest.mark.parametrize(
-    ("name", "values", "doubtful"),
-    [
-        pytest.param(LIMITS, ["4.223", "1.234.567"], "4.223", id="thousands"),
-        pytest.param(LIMITS, ["1.234.567", "4.223"], "4.223", id="thousands first"),
-        pytest.param(LIMITS, ["4.223", "12.691"], "4.223 12.691", id="nothing tells"),
-        pytest.param(LIMITS, ["4.223", "500"], "4.223", id="below a thousand"),
-        pytest.param(LIMITS, ["4.223", "12.691,50"], "4.223", id="decimal comma"),
-        pytest.param(LIMITS, ["4.223", "12691"], "", id="a thousand without a point"),
-        pytest.param(LIMITS, ["4.223", "12691.5"], "", id="four digits before the point"),
-        pytest.param(LIMITS, ["4.223", "4.2"], "", id="one decimal"),
-        pytest.param(LIMITS, ["4.223", "0.5"], "", id="nothing before the point"),
-        pytest.param("Total_Amt_Chng_Q4_Q1", ["1.335", "2.541"], "", id="too many if thousands"),
-        pytest.param(COUNTS, ["4.000", "500"], "4.000", id="an integer beside one without"),
-        pytest.param(COUNTS, ["4.000", "5.000"], "", id="integers as decimals"),
-        pytest.param("CLIENTNUM", ["7.000", "8"], "7.000", id="keys"),
-    ],
-)
-def test_a_point_of_two_meanings_is_a_fault(
-    name: str, values: list[str], doubtful: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(csv_file, "BLOCK_BYTES", 1000)  # what tells may come blocks later
-    rows = [customer(key) for key in range(11, 29)]
-    rows = [rows[0] | {name: values[0]}, *(row | {name: values[1]} for row in rows[1:])]
-    told = [
-        fault.partition(" found ")[2] for fault in faults(csv_text(*rows)) if "one way" in fault
-    ]
-    assert sorted({*told}) == sorted(f"'{each}'" for each in doubtful.split())
-
-
 @pytest.mark.parametrize("scoring", [False, True])
 @pytest.mark.parametrize(
     ("rows", "told"),
@@ -408,27 +371,6 @@ def test_the_command_checks_a_file_and_changes_nothing(
     assert main(["check", str(path), *options]) == code
     assert told in "".join(capsys.readouterr())
     assert set(tmp_path.iterdir()) <= {path}
-
-
-def test_a_directory_is_no_file(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=f"cannot read {tmp_path}: Is a directory"):
-        read_csv(tmp_path, CONTRACT)
-
-
-def test_customers_may_come_through_a_pipe() -> None:
-    out, into = os.pipe()
-    os.write(into, THREE.encode())
-    os.close(into)
-    assert read_csv(Path(f"/dev/fd/{out}"), CONTRACT).customers == 3
-    os.close(out)
-
-
-def test_a_refusal_half_way_ends_the_process(tmp_path: Path) -> None:
-    path = tmp_path / "customers.csv"
-    path.write_text(LINES[0] + "\n" + LINES[1] + "x" * 60_000_000)
-    command = [sys.executable, "-m", "include.customers", "check", str(path)]
-    done = subprocess.run(command, capture_output=True, timeout=60, check=False)
-    assert done.returncode == 1 and b"a row of more than" in done.stderr
 
 
 def test_a_check_holds_one_block_and_the_keys() -> None:

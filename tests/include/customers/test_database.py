@@ -130,7 +130,7 @@ def test_a_server_that_does_not_answer_is_asked_again(driver: str) -> None:
 
 def test_a_file_that_cannot_be_opened_is_no_reason_to_wait(tmp_path: Path) -> None:
     engine = open_engine(f"sqlite:///{tmp_path}")
-    with pytest.raises(DataError, match="unable to open .*Let this user read and") as failed:
+    with pytest.raises(DataError, match="unable to open .*let this user read and") as failed:
         with reading(engine, "churners"):
             pass
     assert type(failed.value) is DataError

@@ -1,6 +1,4 @@
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +13,6 @@ from hypothesis import strategies as st
 from include.contract import load_contract
 from include.customers import labels, loading, queries
 from include.customers import rows as customer_rows
-from include.customers.__main__ import main
 from include.customers.csv_file import read_csv_customers
 from include.customers.database import open_engine
 from include.customers.sample import sample_customers
@@ -382,26 +379,6 @@ def test_labels_after_the_moment_and_undated_ones_are_new(engine: sa.Engine) -> 
 def test_a_moment_without_a_time_zone_is_refused(engine: sa.Engine) -> None:
     with pytest.raises(ValueError, match="time zone"):
         queries.count_newly_labelled(engine, datetime(2026, 1, 1))
-
-
-# --- command line
-
-
-def test_the_command_loads_a_file_or_samples_or_says_what_is_wrong(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("CHURN_DATABASE_URL", f"sqlite:///{tmp_path / 'new' / 'churn.db'}")
-    path = tmp_path / "customers.csv"
-    path.write_text(csv_text(customer(1), customer(2)))
-    command = [sys.executable, "-m", "include.customers", "load", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "2 customers: 2 new, 0 changed" in done.stdout
-    assert main(["sample", "--rows", "50", "--seed", "3"]) == 0
-    assert "50 new" in capsys.readouterr().out
-    path.write_text(csv_text(customer(Gender="X")))
-    assert main(["load", str(path)]) == 1
-    assert capsys.readouterr().err.startswith("error: ")
 
 
 def test_a_moment_of_a_whole_second_is_stored(engine: sa.Engine) -> None:
