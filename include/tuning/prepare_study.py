@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import pandas as pd
 
 from include.customers import queries, treatment
+from include.customers.labels import CLOCKS_DIFFER, future_labels
 from include.errors import DataError
 from include.handover import now
 from include.training import fit
@@ -75,7 +76,8 @@ def prepare_study(run: TuningRun) -> list[Share]:
 
 def _training_side(run: TuningRun) -> pd.DataFrame:
     frame = queries.read_customers(run.engine, run.contract, labelled_only=True)
-    frame = frame[run.contract.check_frame(frame).valid].reset_index(drop=True)
+    ahead = future_labels(frame, run.contract, now() + CLOCKS_DIFFER)
+    frame = frame[run.contract.check_frame(frame, ahead).valid].reset_index(drop=True)
     campaigns = run.params.campaigns
     if campaigns.leaves_out:
         marks = treatment.read_marks(run.engine)

@@ -167,6 +167,7 @@ def test_a_champion_that_no_api_serves_leaves_a_stack_to_roll_back_with(
     sleeper = make_service("triggerer", "import time\ntime.sleep(100)")
     monkeypatch.setattr(airflow, "triggerer", lambda _: sleeper)
     monkeypatch.setattr(run, "READY_SECONDS", 0.1)
+    monkeypatch.setattr(run.StartUp, "_look_for_dags", lambda _: None)
     start = begin(None)
     start.of_airflow = {}
     start.stack.restarting = True

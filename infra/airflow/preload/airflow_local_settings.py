@@ -44,6 +44,9 @@ MODULES = (
     "include.scoring.plan_ranges",
     "include.scoring.score_range",
     "include.scoring.summarise_scores",
+    "include.tuning.prepare_study",
+    "include.tuning.tune_hyperparameters",
+    "include.tuning.publish_best",
 )
 
 

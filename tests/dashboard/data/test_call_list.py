@@ -33,7 +33,7 @@ def scored(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         url = f"sqlite:///{tmp_path_factory.mktemp('list') / 'churn.db'}"
     else:
         server, name = request.getfixturevalue("mariadb_server"), f"churn_{secrets.token_hex(6)}"
-        with closing_engine(server) as engine, engine.begin() as connection:
+        with sa.create_engine(server).begin() as connection:
             connection.execute(sa.text(f"CREATE DATABASE {name} CHARACTER SET utf8mb4"))
         url = f"{server}/{name}"
     with closing_engine(url) as engine:
