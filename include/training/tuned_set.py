@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from include.contract import Contract
 from include.documents import Document, parse_document
@@ -87,13 +87,17 @@ def choose(store: Store, contract: Contract, model: ModelParams) -> tuple[ModelP
         return model, f"params.yaml: {error}"
     if best.contract_sha256 != contract_sha256(contract):
         return model, f"params.yaml: study {best.study} was made under another contract"
-    if best.applied_to(model) == model:
+    try:
+        tuned = best.applied_to(model)
+    except ValidationError as error:
+        return model, f"params.yaml: study {best.study} does not fit this release: {error}"
+    if tuned == model:
         return model, f"params.yaml, which holds what study {best.study} found"
     if best.current_sha256 != model_sha256(model):
         return model, f"params.yaml: it was changed since study {best.study}"
     if not best.is_better:
         return model, f"params.yaml: the best of study {best.study} is not better beyond chance"
-    return best.applied_to(model), f"study {best.study}: ROC-AUC {best.gain:+.5f} in its folds"
+    return tuned, f"study {best.study}: ROC-AUC {best.gain:+.5f} in its folds"
 
 
 def settle(run: TrainingRun) -> tuple[TrainingRun, str]:

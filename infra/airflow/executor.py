@@ -45,7 +45,11 @@ class LocalExecutor(BaseExecutor):
             if workload.running_state is not None:
                 self.change_state(key, workload.running_state)
             server = get_execution_api_server_url(self.conf)
-            self._processes[key] = (_started(workload, server), workload)
+            try:
+                self._processes[key] = (_started(workload, server), workload)
+            except OSError as error:  # no memory, or no room for another process
+                self.change_state(key, workload.failure_state, f"it could not be started: {error}")
+                continue
             self.running.add(key)
 
     def sync(self) -> None:
@@ -70,6 +74,7 @@ class LocalExecutor(BaseExecutor):
         """End what runs."""
         for process, _ in self._processes.values():
             process.kill()
+        self.end()
 
 
 def _started(workload: "ExecutorWorkload", server: str) -> Process:

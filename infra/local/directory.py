@@ -24,7 +24,8 @@ SHOWN_NAMES = 5
 DATABASE_FILES = tuple(f"churn.db{end}" for end in ("", "-journal", "-shm", "-wal"))
 ENTRIES = (
     *("airflow", "champion", *DATABASE_FILES, "dashboard_key", "id_key", "logs", "matplotlib"),
-    *("mlflow", "run", "spool", "stack.json", "store", "tmp", "tuning", "uploads"),
+    *("mlflow", "run", "sessions", "spool", "stack.json", "store", "tmp", "tuning", "uploads"),
+    "wrong_passwords",
 )
 
 

@@ -1,6 +1,7 @@
 """A tuned set written into params.yaml, whose comments and order stay as they are."""
 
 import re
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,9 +29,11 @@ def with_set(text: str, best: TunedSet) -> str:
 
 
 def write_set(path: Path, best: TunedSet) -> None:
-    """Put a set into the file, by a rename."""
+    """Put a set into the file, by a rename; it stays as readable as it was."""
+    path = path.resolve()
     draft = path.with_name(f".{path.name}.part")
     draft.write_text(with_set(path.read_text("utf-8"), best), "utf-8")
+    draft.chmod(stat.S_IMODE(path.stat().st_mode))
     draft.replace(path)
 
 

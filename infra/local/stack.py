@@ -139,10 +139,13 @@ class Stack:
     def finish(self, job: Service) -> None:
         """Wait for a started job that ends by itself; StackError when it ends badly."""
         running = self._running[job.name]
-        self.wait_until(lambda: running.process.poll() is not None, job.name)
+        try:
+            self.wait_until(lambda: running.process.poll() is not None, job.name)
+        finally:  # whoever goes on without it is not told of it again
+            processes.stop([running.leader], term_seconds=0)
+            self._running.pop(job.name, None)
         if running.process.returncode != 0:
             raise StackError(self._exit_report(running))
-        del self._running[job.name]
 
     def wait_for(self, service: Service) -> None:
         """Wait until a service's health page says that it is well."""

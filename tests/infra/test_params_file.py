@@ -1,5 +1,6 @@
 """A tuned set in params.yaml: every value taken over, every comment kept, and said where from."""
 
+import os
 import re
 from pathlib import Path
 
@@ -17,7 +18,11 @@ TUNED = best(hyperparameters=load_params(FILE).model.random_forest.model_dump() 
 def test_the_set_is_written_and_nothing_else_changes(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(FILE.read_text())
+    path.chmod(0o644)
+    before_it = os.umask(0o077)  # as every command of a stack has it
     write_set(path, TUNED)
+    os.umask(before_it)
+    assert path.stat().st_mode & 0o777 == 0o644  # images copy it
     before, after = load_params(FILE), load_params(path)
     assert after.model == TUNED.applied_to(before.model)
     assert after.model_copy(update={"model": before.model}) == before

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -120,3 +121,17 @@ def test_a_signal_ends_the_next_wait_and_means_later_what_it_meant(
         with pytest.raises(Interrupted):
             running.wait_until(lambda: False, "anything", seconds=5)
     assert signal.getsignal(number) == before
+
+
+def test_a_job_that_ended_badly_is_told_once_and_takes_nobody_along(
+    places: Layout, make_service: MakeService
+) -> None:
+    with Stack(places) as running:
+        running.start(make_service("api", SLEEPER))
+        running.restarting = True
+        job = replace(make_service("airflow-migrate", FALLING), ends=True)
+        running.start(job)
+        with pytest.raises(StackError, match="airflow-migrate ended with code 3"):
+            running.finish(job)
+        running.tick()
+        assert [each.name for each in running.leaders] == ["api"]

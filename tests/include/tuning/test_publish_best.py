@@ -73,6 +73,7 @@ def best(**changes: Any) -> TunedSet:
         (best(contract_sha256="x"), "under another contract"),
         (best(current_sha256="x"), "it was changed since"),
         (best(gain_interval=(-0.001, 0.021)), "not better beyond chance"),
+        (best(hyperparameters={"max_depth": -1}), "does not fit this release"),
     ],
 )
 def test_params_yaml_holds_unless_the_tuned_set_is_known_to_be_better(
