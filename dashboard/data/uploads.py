@@ -1,7 +1,6 @@
 """CSV files that analysts upload: checked row by row, scored in parts, kept for a day."""
 
 import base64
-import binascii
 import json
 import re
 import secrets
@@ -59,7 +58,7 @@ def decode(contents: str) -> bytes:
     """An uploaded file, which the browser sends as text; DataError when it is none."""
     try:
         data = base64.b64decode(contents.partition(",")[2], validate=True)
-    except binascii.Error as error:
+    except ValueError as error:  # no base64, or no ASCII
         raise DataError("the upload did not arrive whole: try again") from error
     if len(data) > SCORED_BYTES_MAX:
         raise DataError(f"the file has {len(data):,} bytes, at most {SCORED_BYTES_MAX:,} are read")

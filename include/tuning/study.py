@@ -8,6 +8,7 @@ one worker alone repeats a whole study.
 import math
 import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from include.errors import ConfigurationError
@@ -32,6 +33,8 @@ def open_study(storage: str, name: str) -> "Study":
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
+        if "://" not in storage:
+            Path(storage).parent.mkdir(parents=True, exist_ok=True)
         kept = (
             RDBStorage(storage) if "://" in storage else JournalStorage(JournalFileBackend(storage))
         )

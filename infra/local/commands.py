@@ -5,6 +5,7 @@ And of one that is down: make clean-data.
 
 import argparse
 import logging
+import math
 import os
 import sys
 from contextlib import closing
@@ -26,6 +27,8 @@ from infra.local.status import champion, figures
 
 logger = logging.getLogger(__name__)
 
+COUNT_MAX = 10_000
+
 
 def main() -> int:
     """The command line; 1 when the run fails, or nothing can be put into production."""
@@ -38,9 +41,9 @@ def main() -> int:
     score.add_argument("--date", type=date.fromisoformat, help="day to file the scores under")
     score.set_defaults(work=_score)
     tune = commands.add_parser("tune", help="search hyperparameters")
-    tune.add_argument("--trials", type=int, help="sets to try; as in params.yaml when not given")
-    tune.add_argument("--minutes", type=float, help="after these no trial is begun; likewise")
-    tune.add_argument("--workers", type=int, help="tasks that search at once; likewise")
+    tune.add_argument("--trials", type=_count, help="sets to try; as in params.yaml when not given")
+    tune.add_argument("--minutes", type=_minutes, help="after these no trial is begun; likewise")
+    tune.add_argument("--workers", type=_count, help="tasks that search at once; likewise")
     tune.add_argument("--write", action="store_true", help="put a better set into params.yaml")
     tune.set_defaults(work=_tune)
     rollback = commands.add_parser("rollback", help="an earlier version into production again")
@@ -59,6 +62,18 @@ def main() -> int:
     clean.set_defaults(work=_clean)
     arguments = parser.parse_args()
     return exit_code(arguments.name, lambda settings: arguments.work(settings, arguments))
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= COUNT_MAX:
+        raise argparse.ArgumentTypeError(f"expected a number from 1 to {COUNT_MAX}, found {text!r}")
+    return int(text)
+
+
+def _minutes(text: str) -> float:
+    if not 0 < float(text) < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a finite number above 0, found {text!r}")
+    return float(text)
 
 
 def _train(settings: Settings, arguments: argparse.Namespace) -> int:

@@ -25,6 +25,7 @@ from include.customers.first_customers import (
 )
 from include.customers.table import TABLE
 from include.errors import ChampionError
+from include.params import load_params
 from include.settings import Settings
 from infra.airflow import training_run
 from infra.airflow.client import AirflowError
@@ -111,6 +112,7 @@ class StartUp:
 
     def _refuse(self) -> None:
         """Say what cannot work before anything is started."""
+        load_params(self.settings.params_file)
         faults = port_faults(self.places.ports)
         if self.csv and not self.csv.is_file():
             faults.append(f"there is no file {self.csv} to load customers from")

@@ -295,3 +295,10 @@ def test_a_file_over_the_limit_is_refused_with_both_sizes(monkeypatch: pytest.Mo
     contents = "data:text/csv;base64," + base64.b64encode(b"x" * 11).decode()
     with pytest.raises(DataError, match="the file has 11 bytes, at most 10 are read"):
         uploads.decode(contents)
+
+
+@pytest.mark.parametrize("contents", ["data:,###", "data:,é", "data:,\ud800", "x"])
+def test_what_is_no_upload_is_said_to_be_none(contents: str) -> None:
+    with pytest.raises(DataError, match="did not arrive whole|empty") as told:
+        uploads.read_upload(uploads.decode(contents), load_contract())
+    assert told.value

@@ -52,7 +52,7 @@ def search_in(home: Path, tracking_uri: str, name: str, **rules: Any) -> TuningR
         contract=load_contract(),
         params=params,
         rules=params.tuning,
-        storage=str(home / "studies.log"),
+        storage=str(home / "tuning" / "studies.log"),
         tags={PARAMS_TAG: params.sha256()},
     )
 
