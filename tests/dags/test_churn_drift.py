@@ -11,6 +11,8 @@ from include.store import LocalStore
 from tests.dags.conftest import AnswersOf, Forks, load, shape_of
 from tests.include.bank_days import BUSY_SHIFT, DAY, SNAPSHOT, log, people, publish
 
+pytestmark = pytest.mark.slow
+
 CHAIN = [
     "collect_predictions",
     "detect_drift",

@@ -18,6 +18,8 @@ from include.training.run import TrainingRun
 from tests.dags.conftest import AnswersOf, load, run_of, shape_of
 from tests.include.conftest import STRONG, WEAK, changed, clear_production, promote
 
+pytestmark = pytest.mark.slow
+
 TAKES = """
     "given": [name for name in dag.params if dag.params.get_param(name).has_value],
     "takes": {name: [v for v in values if takes(name, v)] for name, values in tried.items()},

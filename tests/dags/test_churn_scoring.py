@@ -15,6 +15,8 @@ from tests.dags.conftest import AnswersOf, load, run_of, shape_of
 from tests.include.conftest import changed
 from tests.include.nights import fitted_on, put_champion
 
+pytestmark = pytest.mark.slow
+
 TASKS = ["plan_ranges", "score_range", "summarise_scores"]
 
 DAG = "churn_scoring"

@@ -16,6 +16,8 @@ from infra.aws import mwaa
 from tests.dags.conftest import AnswersOf, load, run_of, shape_of
 from tests.include.conftest import clear_production
 
+pytestmark = pytest.mark.slow
+
 STAGES = [
     "ingest_data",
     "validate_data",

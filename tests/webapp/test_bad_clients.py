@@ -17,6 +17,8 @@ from include.store import LocalStore
 from tests.webapp.champions import Version, publish, records
 from tests.webapp.conftest import GUNICORN, Server, body, loopback_port
 
+pytestmark = pytest.mark.slow
+
 REQUEST_SECONDS = 2.0
 PREDICT = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 KEY = b"X-API-Key: k\r\n"

@@ -13,6 +13,8 @@ from tests.webapp.champions import Version, publish, records
 from tests.webapp.conftest import PROJECT, Server
 from tests.webapp.load import logged_rows
 
+pytestmark = pytest.mark.slow
+
 NO_ROOM = "answers are given but not logged"
 
 

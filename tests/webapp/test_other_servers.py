@@ -11,6 +11,8 @@ from tests.webapp.champions import Version, publish, records
 from tests.webapp.conftest import GUNICORN, WORKERS, Server, body, loopback_port
 from tests.webapp.load import logged_rows
 
+pytestmark = pytest.mark.slow
+
 SERVERS = {
     "ours": GUNICORN,
     "granian": (

@@ -9,6 +9,8 @@ from webapp.champion.holder import ChampionHolder
 from webapp.champion.last_good import LastGood
 from webapp.store_timeouts import open_store_with_short_timeouts
 
+pytestmark = pytest.mark.slow
+
 
 def start(directory: Path) -> ChampionHolder:
     """A worker's holder after its first looks."""

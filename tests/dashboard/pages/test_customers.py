@@ -23,6 +23,8 @@ from tests.dashboard import bank
 from tests.dashboard.conftest import Dashboard, OpenPage, Serve, until, visit
 from tests.webapp.conftest import Server
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Page
 

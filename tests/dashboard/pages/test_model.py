@@ -18,6 +18,8 @@ from include.customers.contacts import Mark
 from include.settings import Settings
 from tests.dashboard import bank
 
+pytestmark = pytest.mark.slow
+
 LONG_AGO = datetime.now(UTC) - timedelta(days=200)
 KEYS = [int(key) for key in bank.people(3000)[load_contract().key.name]]
 

@@ -20,6 +20,8 @@ from tests.dashboard.conftest import Dashboard, OpenPage, Serve, until, visit
 from tests.webapp.champions import records
 from tests.webapp.conftest import Server
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Page
 

@@ -25,6 +25,8 @@ from tests.include.conftest import (
 )
 from tests.include.training.production import assert_whole
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.slow
 def test_the_same_data_gives_the_same_files_and_figures(make_run: MakeRun) -> None:

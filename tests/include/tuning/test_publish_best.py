@@ -16,6 +16,8 @@ from include.tuning.publish_best import publish_best
 from tests.include.conftest import MakeRun
 from tests.include.tuning.conftest import MakeSearch, searched, small_search
 
+pytestmark = pytest.mark.slow
+
 MODEL = small_search().model
 
 

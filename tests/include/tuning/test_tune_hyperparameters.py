@@ -19,6 +19,8 @@ from include.tuning.run import TuningRun
 from include.tuning.tune_hyperparameters import tune_hyperparameters
 from tests.include.tuning.conftest import MakeSearch, search_in, searched
 
+pytestmark = pytest.mark.slow
+
 WORKER = """
 import sys
 from pathlib import Path
