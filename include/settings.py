@@ -185,9 +185,13 @@ class Settings(BaseSettings):
     @classmethod
     def _must_be_a_url(cls, value: SecretStr) -> SecretStr:
         try:
-            urlsplit(value.get_secret_value()).port  # noqa: B018
+            parts = urlsplit(value.get_secret_value())
+            torn = "@" in parts.path + parts.query + parts.fragment
+            _ = parts.port
         except ValueError:  # whose text may hold half a password
-            raise ValueError(UNREADABLE_URL) from None
+            torn = True
+        if torn:
+            raise ValueError(UNREADABLE_URL)
         return value
 
     @field_validator("training_schedule", "scoring_schedule")

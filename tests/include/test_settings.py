@@ -98,7 +98,9 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "hush" not in repr(load_settings()) + load_settings().model_dump_json()
 
 
-@pytest.mark.parametrize("place", [":hu/sh@h:6379", ":hu:sh@h:hush", "h:hush"])
+@pytest.mark.parametrize(
+    "place", [":hu/sh@h:6379", ":hu:sh@h:hush", "h:hush", ":hu@x/sh:1@h:6379/0"]
+)
 def test_a_secret_at_fault_is_named_and_not_shown(
     place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

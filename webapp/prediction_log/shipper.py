@@ -171,7 +171,11 @@ def _table(columns: Columns, answers: list[_Answer]) -> "pa.Table":
             return shared.take(pa.array(answer_of_row, pa.int32()))
         if name in OWN:
             return pa.array([own for each in answers for own in each.own[name]], field.type)
-        return pa.array([record.get(name) for record in records], field.type)
+        values = [record.get(name) for record in records]
+        try:
+            return pa.array(values, field.type)
+        except pa.ArrowInvalid:  # an integer from 2**53 on, which Arrow takes for no float
+            return pa.array([each if each is None else float(each) for each in values], field.type)
 
     schema = log_schema(columns)
     return pa.Table.from_arrays([column(field) for field in schema], schema=schema)

@@ -264,3 +264,15 @@ def test_lines_that_a_power_cut_spoiled_are_counted(
     (path,) = spool.directory.iterdir()
     path.write_bytes(path.read_bytes().replace(line(1), b"\0" * (len(line(1)) - 1) + b"\n"))
     assert shipper.ship() == 2 and lost.rows == 1 and rows_in(path) == 3
+
+
+def test_an_integer_that_is_no_exact_float_holds_up_nobody(
+    spool: Spool, shipper: Shipper, local_store: LocalStore
+) -> None:
+    document = orjson.loads(line(1))
+    document[-1] = [{"Customer_Age": 40, "Credit_Limit": 2**53 + 1}]
+    spool.append(orjson.dumps(document) + b"\n", rows=1, columns=COLUMNS)
+    seal(spool)
+    assert shipper.ship() == 1
+    (batch,) = read_predictions(local_store, date.fromisoformat(DAY))
+    assert batch.column("Credit_Limit").to_pylist() == [float(2**53)]
