@@ -11,6 +11,8 @@ from include.store import S3Store
 from include.training.tuned_set import BEST_KEY, TunedSet
 from tests.dags.conftest import AnswersOf, load, run_of, shape_of
 
+pytestmark = pytest.mark.slow
+
 DAG = "churn_tuning"
 
 

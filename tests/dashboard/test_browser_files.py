@@ -12,6 +12,8 @@ from dashboard.browser_files import SUITES
 from include.settings import Settings
 from tests.dashboard.conftest import Dashboard, OpenPage
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from playwright.sync_api import Route
     from werkzeug.test import TestResponse

@@ -21,6 +21,8 @@ from infra.local.stack import Stack, StackError
 from tests.infra.conftest import MakeService
 from tests.webapp.champions import make_version, publish
 
+pytestmark = pytest.mark.slow
+
 Begin = Callable[..., StartUp]
 
 

@@ -14,6 +14,8 @@ from include.store import LocalStore
 from tests.webapp.champions import Version, publish, records
 from tests.webapp.conftest import Server, body
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def quiet(running: Server) -> Iterator[Server]:

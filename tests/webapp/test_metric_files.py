@@ -14,6 +14,8 @@ from tests.webapp.champions import Version, publish, records
 from tests.webapp.conftest import PROJECT, Server, samples
 from webapp.metric_files import FILE_BYTES
 
+pytestmark = pytest.mark.slow
+
 COUNT = """
 import os, signal, sys
 from webapp.metrics import METHODS, Metrics

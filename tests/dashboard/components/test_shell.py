@@ -9,6 +9,8 @@ from flask.testing import FlaskClient
 from include.settings import Settings
 from tests.dashboard.conftest import Dashboard, OpenPage, Serve
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("path", ["/", "/score", "/score/", "/model", "/drift", "/service"])
 def test_pages_are_found(client: FlaskClient, path: str) -> None:

@@ -19,6 +19,8 @@ from include.store import LocalStore
 from tests.dashboard import bank
 from tests.webapp.champions import records
 
+pytestmark = pytest.mark.slow
+
 CONTRACT = load_contract()
 TYPICAL = {"Credit_Limit": TypicalValue(5000.0, 3000.0, 9000.0)}
 

@@ -25,6 +25,8 @@ from tests.include.conftest import (
     promote,
 )
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 11, 22, 12, 30, 5, 123456, tzinfo=UTC)
 BACK = Rollback("1", "complaints from the call centre", "anna")
 
