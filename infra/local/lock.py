@@ -17,7 +17,7 @@ HEADER = """\
 SOURCES = [
     f"{room}requirements.txt"
     for room in (
-        *("", "webapp/", "dashboard/", "tests/"),
+        *("", "webapp/", "dashboard/", "research/", "tests/"),
         *("infra/airflow/", "infra/local/", "infra/mlflow/"),
     )
 ]
