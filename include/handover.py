@@ -4,15 +4,19 @@ import hashlib
 import io
 import json
 import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from include.store import Store
 
 RUNS_PREFIX = "runs"
+BATCH_ROWS = 2**18  # customers in a task's memory at once: some 50 MiB
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,22 @@ class Run:
     def write_frame(self, task_id: str, name: str, frame: pd.DataFrame) -> str:
         """Keep a table as parquet; returns its key."""
         return self.write(task_id, name, frame_bytes(frame))
+
+    def write_batches(self, task_id: str, name: str, batches: Iterable[pd.DataFrame]) -> str:
+        """Keep a table that comes in parts as one parquet file; returns its key.
+
+        The first part says the columns and their types; ValueError without any part.
+        """
+        buffer, writer = io.BytesIO(), None
+        for batch in batches:
+            schema = writer.schema if writer else None
+            table = pa.Table.from_pandas(batch, schema, preserve_index=False)
+            writer = writer or pq.ParquetWriter(buffer, table.schema)
+            writer.write_table(table)
+        if writer is None:
+            raise ValueError(f"{name} has no part, and so no columns")
+        writer.close()
+        return self.write(task_id, name, buffer.getvalue())
 
     def write_json(self, task_id: str, name: str, value: Any) -> str:
         """Keep a value as JSON; returns its key."""
@@ -47,6 +67,14 @@ class Run:
     def read_frame(self, key: str) -> pd.DataFrame:
         """A table that an earlier task kept."""
         return pd.read_parquet(io.BytesIO(self.read(key)))
+
+    def read_batches(
+        self, key: str, *, columns: Sequence[str] | None = None, rows: int = BATCH_ROWS
+    ) -> Iterator[pd.DataFrame]:
+        """A table that an earlier task kept, in parts of at most `rows` rows, in its order."""
+        file = pq.ParquetFile(pa.BufferReader(self.read(key)))
+        for batch in file.iter_batches(batch_size=rows, columns=columns and list(columns)):
+            yield batch.to_pandas()
 
     def read_json(self, key: str) -> Any:
         """A value that an earlier task kept."""
