@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check train tune demo score rollback promote airflow clean-data test bench bench-api bench-training bench-scoring bench-model bench-drift bench-alarms bench-dashboard lint format mwaa lock clean env up down logs backup restore test-containers
+.PHONY: help setup run check train tune demo score rollback promote airflow clean-data test bench bench-api bench-training bench-scoring bench-model bench-drift bench-alarms bench-dashboard lint format mwaa lock clean images deploy env up down logs backup restore test-containers
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -92,6 +92,12 @@ mwaa: setup ## pack dags/, plugins.zip and requirements.txt for Amazon MWAA into
 
 lock: setup ## resolve constraints.txt anew (ARGS=--upgrade takes newer versions)
 	@$(BIN)/python -m infra.local.lock $(ARGS)
+
+images: ## build every image of this checkout, labelled (ARGS="--registry HOST/churn/ --tag TAG --push")
+	@exec python3 -m infra.compose.build $(ARGS)
+
+deploy: ## run another image set on this machine, or go back to the present one by itself (TAG=commit)
+	@exec python3 -m infra.deploy.host "$(or $(TAG),$(error name the images: make deploy TAG=commit))" $(ARGS)
 
 env: ## write .env with random secrets for the containers, once
 	@exec python3 -m infra.compose.environment

@@ -142,6 +142,11 @@ class Settings(BaseSettings):
     champion_dir: Path | None = Field(
         default=None, description="the API's local copy of the last good champion"
     )
+    drain_file: Path | None = Field(
+        default=None,
+        description="while this file is there, the API's /health and /ready say that it drains, so that a "
+        "proxy sends new requests elsewhere before it is stopped",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="how much the API logs"
     )
@@ -200,7 +205,8 @@ class Settings(BaseSettings):
         return checked_schedule(value)
 
     @field_validator(
-        *("var_dir", "spool_dir", "champion_dir", "tracking_uri", "id_key", "dashboard_secret"),
+        *("var_dir", "spool_dir", "champion_dir", "drain_file"),
+        *("tracking_uri", "id_key", "dashboard_secret"),
         mode="before",
     )
     @classmethod

@@ -51,10 +51,11 @@ class Explained(Stamp):
 
 
 class Index(TypedDict):
-    """Name, version and links."""
+    """Name, the build that runs, and links."""
 
     name: str
     version: str
+    commit: Annotated[str, Field(description="Of the code; unknown where nothing tells it")]
     links: dict[str, str]
 
 
@@ -62,7 +63,9 @@ class Index(TypedDict):
 class Health(TypedDict):
     """That the process lives."""
 
-    status: Literal["OK"]
+    status: Annotated[
+        Literal["OK", "draining"], Field(description="draining: about to stop, ask another one")
+    ]
     model_loaded: bool
     model_version: str | None
 

@@ -10,7 +10,8 @@ Problem
 ├── Unprocessable        422  lists every fault
 ├── TooManyRequests      429
 ├── Unexplained          501
-└── NoChampion           503
+├── NoChampion           503
+└── Draining             503  for /ready alone
 """
 
 import json
@@ -111,6 +112,15 @@ class NoChampion(Problem):
             "the log for why the present one was refused",
             Retry_After=str(RETRY_SECONDS),
         )
+
+
+class Draining(Problem):
+    """New requests should go to another instance: this one is about to be stopped."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+    def __init__(self) -> None:
+        super().__init__("this instance still answers but is about to stop: ask another one")
 
 
 class Unexplained(Problem):

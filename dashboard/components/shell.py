@@ -13,6 +13,7 @@ from dashboard.components.states import create_empty, create_loading, create_or_
 from dashboard.data.rules import query_values
 from dashboard.data.sources import Sources
 from dashboard.theme import THEME
+from include.build import Build
 
 PAGES = {
     "/": "Customers at risk",
@@ -27,13 +28,19 @@ ANY_PATH = "/<path:path>"  # what Dash answers with its frame, whatever it is
 CreatePage = Callable[[Sources, Mapping[str, str]], Component]
 
 
-def create_shell(location: dcc.Location, page: Component, *, signed_in: bool) -> Component:
+def create_shell(
+    location: dcc.Location, page: Component, build: Build, *, signed_in: bool
+) -> Component:
     """The frame around a page; `signed_in` where there is something to sign out of."""
     frame = dmc.AppShell(
         [
             create_header(signed_in=signed_in),
             create_navigation(),
-            dmc.AppShellMain(html.Div(page, id="page", tabIndex=-1), id="main", className="main"),
+            dmc.AppShellMain(
+                [html.Div(page, id="page", tabIndex=-1), create_foot(build)],
+                id="main",
+                className="main",
+            ),
         ],
         id="frame",
         header={"height": 56},
@@ -92,6 +99,12 @@ def create_navigation() -> Component:
     return dmc.AppShellNavbar(html.Nav(links, **{"aria-label": "Pages"}), p="xs")
 
 
+def create_foot(build: Build) -> Component:
+    """Which build runs, for whoever reports a fault."""
+    told = f"Churn {build.version}, commit {build.short_commit}"
+    return html.Footer(told, className="foot", title=build.commit)
+
+
 def create_heading(title: str, subtitle: Any = None) -> Component:
     """A page's title and the sentence under it."""
     parts: list[Any] = [dmc.Title(title, order=1, size="h2")]
@@ -106,7 +119,7 @@ def create_section(title: str, content: Any) -> Component:
 
 
 def register(
-    app: Dash, pages: Mapping[str, CreatePage], sources: Sources, *, signed_in: bool
+    app: Dash, pages: Mapping[str, CreatePage], sources: Sources, build: Build, *, signed_in: bool
 ) -> None:
     """Show the page that the URL names: the first one with the frame, later ones alone."""
 
@@ -120,7 +133,7 @@ def register(
         asked = _asked_for()
         location = dcc.Location(id="url", refresh="callback-nav", **asked)
         page = page_at(asked["pathname"], asked["search"]) if asked else create_loading()
-        return create_shell(location, page, signed_in=signed_in)
+        return create_shell(location, page, build, signed_in=signed_in)
 
     app.layout = create_layout
     answer_unknown_pages(app.server, pages)

@@ -47,12 +47,13 @@ def open_run(context: Context) -> "TrainingRun":
 
 def open_new_run(context: Context) -> "TrainingRun":
     """The run's connections and configuration."""
+    from include.build import git_commit
     from include.champion.registry import Registry
     from include.contract import load_contract
     from include.params import load_params
     from include.settings import load_settings
     from include.tasks import connections
-    from include.training.run import TrainingRun, git_commit
+    from include.training.run import TrainingRun
 
     settings = load_settings()
     return TrainingRun(

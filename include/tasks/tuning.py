@@ -29,12 +29,12 @@ def publish_best(*, prepared: list[dict[str, Any]], **context: Any) -> Any:
 
 def open_run(context: Context) -> "TuningRun":
     """The run's connections and configuration; its budget wins over params.yaml's."""
+    from include.build import git_commit
     from include.champion.registry import PARAMS_TAG, Registry
     from include.contract import load_contract
     from include.params import load_params
     from include.settings import load_settings
     from include.tasks import connections
-    from include.training.run import git_commit
     from include.tuning.run import EXPERIMENT, TuningRun
 
     settings = load_settings()

@@ -1,7 +1,6 @@
 """One training run: the connections and the configuration that its tasks share."""
 
 import hashlib
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,6 @@ from include.champion.registry import PARAMS_TAG, Registry
 from include.contract import Contract
 from include.handover import Run
 from include.params import Params
-from include.settings import PROJECT
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -40,20 +38,3 @@ def content_sha256(frame: pd.DataFrame) -> str:
     """A hash of a table's values, whatever file they came in."""
     hashes = pd.util.hash_pandas_object(frame, index=False).to_numpy()
     return hashlib.sha256(hashes.tobytes()).hexdigest()
-
-
-def git_commit(configured: str) -> str:
-    """The commit of this code: from the setting, else from the checkout, else 'unknown'."""
-    if configured:
-        return configured
-    try:
-        found = subprocess.run(
-            ["git", "-C", str(PROJECT), "rev-parse", "HEAD"],
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-    return found.stdout.strip()

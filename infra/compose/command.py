@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -37,12 +38,22 @@ def find_compose() -> list[str]:
 
 
 class Compose:
-    """One project's containers; `options` come before each command, such as --env-file."""
+    """One project's containers; `options` come before each command, such as --project-name.
 
-    def __init__(self, options: list[str] | None = None, *, env_file: Path | None = None) -> None:
+    `settings` win over the .env file's and the shell's.
+    """
+
+    def __init__(
+        self,
+        options: list[str] | None = None,
+        *,
+        env_file: Path | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         self.env_file = env_file or PROJECT / ".env"
         if not self.env_file.exists():
             raise ComposeError(f"there is no {self.env_file}: `make env` writes one with secrets")
+        self._settings = dict(settings or {})
         chosen = ["--env-file", str(env_file)] if env_file else []
         self._command = [*find_compose(), *chosen, *(options or [])]
 
@@ -56,7 +67,7 @@ class Compose:
         done = subprocess.run(
             [*self._command, *arguments],
             cwd=PROJECT,
-            env=ENVIRONMENT,
+            env={**ENVIRONMENT, **self._settings},
             stdin=source or subprocess.DEVNULL,
             stdout=into or subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -68,7 +79,8 @@ class Compose:
     def show(self, *arguments: str) -> None:
         """Run a command in the terminal of whoever called."""
         command = [*self._command, *arguments]
-        code = subprocess.run(command, cwd=PROJECT, env=ENVIRONMENT, check=False).returncode
+        environment = {**ENVIRONMENT, **self._settings}
+        code = subprocess.run(command, cwd=PROJECT, env=environment, check=False).returncode
         self._check(arguments, code, b"")
 
     def services(self) -> list[str]:
@@ -86,8 +98,9 @@ class Compose:
 
     def setting(self, name: str, default: str = "") -> str:
         """A variable as compose sees it: the shell's, else that of the .env file."""
-        if name in os.environ:
-            return os.environ[name]
+        for known in (self._settings, os.environ):
+            if name in known:
+                return known[name]
         for line in self.env_file.read_text().splitlines():
             key, found, value = line.partition("=")
             if found and key.strip() == name:

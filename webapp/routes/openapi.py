@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from flask import Flask
 from pydantic import TypeAdapter
 
+from include.build import project_version
 from include.contract import (
     CUSTOMER_ID,
     CUSTOMER_ID_CHARACTERS,
@@ -29,7 +30,7 @@ from webapp.problems import (
     UnsupportedMedia,
 )
 
-TITLE, VERSION = "Churn prediction", "1.0.0"
+TITLE = "Churn prediction"
 SOURCES = ("customer", "what-if", "bulk", "test")
 EXAMPLES: dict[str, Any] = {"integer": 3, "float": 1.5}
 DESCRIPTION = (
@@ -95,7 +96,7 @@ def document(
         "openapi": "3.1.0",
         "info": {
             "title": TITLE,
-            "version": VERSION,
+            "version": project_version(),
             "summary": f"Serving {f'model version {version}' if version else 'no model yet'}",
             "description": DESCRIPTION,
         },

@@ -3,11 +3,11 @@
 import orjson
 from flask import Blueprint, Response
 
+from include.build import present_build
 from webapp.answers import Health, Index, Ready
 from webapp.json_body import JSON
 from webapp.prediction_service import PredictionService
-from webapp.problems import NoChampion
-from webapp.routes.openapi import VERSION
+from webapp.problems import Draining, NoChampion
 
 EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 NAME = "churn"
@@ -16,13 +16,24 @@ NAME = "churn"
 def create_blueprint(service: PredictionService) -> Blueprint:
     """The routes, bound to one service."""
     routes = Blueprint("status", __name__)
+    build, drain_file = present_build(service.settings.git_commit), service.settings.drain_file
+
+    def drains() -> bool:
+        return drain_file is not None and drain_file.exists()
 
     @routes.get("/")
     def index() -> Response:
-        """Name, version and where to go from here."""
+        """Name, which build runs, and where to go from here."""
         links = ["/predict", "/predict_batch", "/explain", "/health", "/ready", "/model"]
         links += ["/metrics", "/openapi.json", "/docs"]
-        return _json(Index(name=NAME, version=VERSION, links={x.strip("/"): x for x in links}))
+        return _json(
+            Index(
+                name=NAME,
+                version=build.version,
+                commit=build.commit,
+                links={x.strip("/"): x for x in links},
+            )
+        )
 
     @routes.get("/health")
     def health() -> Response:
@@ -30,7 +41,7 @@ def create_blueprint(service: PredictionService) -> Blueprint:
         champion = service.holder.champion
         return _json(
             Health(
-                status="OK",
+                status="draining" if drains() else "OK",
                 model_loaded=champion is not None,
                 model_version=None if champion is None else champion.version,
             )
@@ -38,7 +49,9 @@ def create_blueprint(service: PredictionService) -> Blueprint:
 
     @routes.get("/ready")
     def ready() -> Response:
-        """That there is a champion to answer with."""
+        """That there is a champion to answer with, and that new requests may come."""
+        if drains():
+            raise Draining
         champion = service.holder.champion
         if champion is None:
             raise NoChampion

@@ -6,6 +6,7 @@ import httpx
 import pytest
 from flask.testing import FlaskClient
 
+from include.build import project_version
 from include.settings import Settings
 from tests.dashboard.conftest import Dashboard, OpenPage, Serve
 
@@ -48,3 +49,10 @@ def test_an_open_page_asks_again_when_its_session_has_ended(
     page.get_by_role("link", name="Drift").click()
     page.get_by_role("button", name="Sign in").wait_for()
     assert page.url == url + "/sign-in?next=/drift"
+
+
+def test_the_foot_says_which_build_runs(dashboard: Dashboard, open_page: OpenPage) -> None:
+    page = open_page(dashboard.url)
+    foot = page.get_by_role("contentinfo")
+    commit = foot.get_attribute("title")
+    assert foot.inner_text() == f"Churn {project_version()}, commit {str(commit)[:7]}"

@@ -1,0 +1,215 @@
+"""Run the images of another tag on this machine, or go on with those that run.
+
+python3 -m infra.deploy.host TAG [--seconds 600]      make deploy TAG=…
+
+1. The images are pulled. If that fails, nothing has changed.
+2. An API of the new image is started beside the present one and asked. If it does not predict what
+   the present one does, it is removed, and nothing has changed.
+3. The API is replaced while the second one answers, then the rest of the stack is.
+4. Everything must become healthy, and a prediction come through the proxy, in time. Then TAG goes
+   into .env; else the images that .env still names come back in the same way.
+
+So .env always names what is good: after a kill or a reboot in the middle the next call, or compose
+alone, goes on from there. Exit code 0: TAG runs; 1: it does not, the former one does; 2: wrong use;
+3: neither answers, and a person must look. It needs Python and docker alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from infra.compose.command import PROJECT, Compose, ComposeError, say
+from infra.compose.up import wait_until_ready
+from infra.deploy import api
+from infra.deploy.api import NEXT, PRESENT, PROFILE, ApiService
+from infra.deploy.questions import COMMIT, Answer, Api, Refusal
+
+WAIT_SECONDS = 600.0
+TAG_VARIABLE = "CHURN_TAG"
+PULLED = ("webapp", "dashboard", "mlflow", "airflow-scheduler")  # one service for each image
+TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+
+
+class Host:
+    """The stack on this machine, whose .env names the images that are known to be good."""
+
+    def __init__(self, env_file: Path, *, seconds: float = WAIT_SECONDS) -> None:
+        self.env_file = env_file
+        self._seconds = seconds
+
+    def compose(self, tag: str, *options: str) -> Compose:
+        """The stack with the images of a tag."""
+        return Compose(list(options), env_file=self.env_file, settings={TAG_VARIABLE: tag})
+
+    def good_tag(self) -> str:
+        """The tag that .env names."""
+        return Compose(env_file=self.env_file).setting(TAG_VARIABLE, "latest")
+
+    def deploy(self, tag: str) -> int:
+        """Run the images of a tag, or go on with the present ones; the exit code."""
+        began, good = time.monotonic(), self.good_tag()
+        compose, beside = self.compose(tag), self.compose(tag, *PROFILE)
+        try:
+            api.settle(self.compose(good), self.compose(good, *PROFILE), seconds=self._seconds)
+            say(f"from {good} to {tag}")
+            self._pull(compose)
+            former = self._former(good)
+            say(f"  pulled after {time.monotonic() - began:.1f} s")
+        except (ComposeError, Refusal) as error:
+            say(f"not deployed, nothing was changed: {error}")
+            return 1
+        try:
+            api.replace(compose, beside, former=former, seconds=self._seconds)
+            self._bring_up(compose, tag)
+        except (ComposeError, Refusal) as error:
+            say(f"not deployed after {time.monotonic() - began:.1f} s: {error}")
+            return self._go_back(good)
+        remember(self.env_file, tag)
+        say(f"{tag} runs after {time.monotonic() - began:.1f} s; back: the same call with {good}")
+        self._forget_images({good, tag})
+        return 0
+
+    def _pull(self, compose: Compose) -> None:
+        registry = compose.setting("CHURN_REGISTRY")
+        if found := re.search(r"\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com", registry):
+            log_in(registry.split("/")[0], found[1])
+        services = set(compose.services())
+        compose.run("pull", *(each for each in PULLED if each in services))
+
+    def _former(self, good: str) -> Answer | None:
+        """What the present API predicts; None when none answers, which no deployment makes worse."""
+        try:
+            return ApiService(self.compose(good), PRESENT).answer()
+        except Refusal as error:
+            say(f"  the present API does not answer: {error}")
+            return None
+
+    def _bring_up(self, compose: Compose, tag: str) -> None:
+        """The rest of the stack, and a prediction through the proxy."""
+        compose.run("up", "-d", "--no-build")
+        wait_until_ready(compose, began=time.monotonic(), seconds=self._seconds, quiet=True)
+        answer = self._through_the_proxy(compose)
+        if COMMIT.fullmatch(tag) and COMMIT.fullmatch(answer.commit) and tag != answer.commit:
+            raise Refusal(f"the images tagged {tag} were built from commit {answer.commit}")
+        say(
+            f"  through the proxy, commit {answer.commit} predicts with model {answer.model_version}"
+        )
+
+    def _through_the_proxy(self, compose: Compose) -> Answer:
+        port = compose.setting("CHURN_HTTPS_PORT", "443")
+        default = f"https://api.{compose.setting('CHURN_DOMAIN')}:{port}"
+        url = compose.setting("CHURN_SMOKE_URL") or default
+        key = compose.setting("CHURN_API_KEYS").split(",")[0].strip()
+        return Api(url, key, address="127.0.0.1").answer()
+
+    def _go_back(self, good: str) -> int:
+        """The images that .env names, by the way that the new ones came."""
+        began = time.monotonic()
+        compose, beside = self.compose(good), self.compose(good, *PROFILE)
+        try:
+            if self._still_serves(good):
+                ApiService(compose, PRESENT).undrain()
+                ApiService(beside, NEXT).remove()
+                say(f"{good} never stopped; what was started beside it is gone")
+                return 1
+            api.replace(compose, beside, former=None, seconds=self._seconds)
+            self._bring_up(compose, good)
+        except (ComposeError, Refusal) as error:
+            say(f"AND {good} DID NOT COME BACK: {error}")
+            return 3
+        say(f"{good} is back after {time.monotonic() - began:.1f} s")
+        return 1
+
+    def _still_serves(self, good: str) -> bool:
+        """Whether the present API is the good one, because the new one was never let in."""
+        found = ApiService(self.compose(good), PRESENT).container()
+        if found is None or not found["State"]["Running"]:
+            return False
+        return str(found["Config"]["Image"]).endswith(f":{good}")
+
+    def _forget_images(self, kept: set[str]) -> None:
+        """Make room: of our images only the present and the former ones stay."""
+        registry = self.compose("").setting("CHURN_REGISTRY")
+        listed = _docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}")
+        for image in listed.split():
+            name, _, tag = image.rpartition(":")
+            if name.startswith(f"{registry}churn-") and tag not in kept:
+                _docker("image", "rm", image)
+
+
+def remember(env_file: Path, tag: str) -> None:
+    """Let .env name a tag: written whole beside it, then put in its place."""
+    line = f"{TAG_VARIABLE}={tag}"
+    lines = env_file.read_text().splitlines()
+    kept = [each for each in lines if not re.match(rf"\s*{TAG_VARIABLE}\s*=", each)]
+    with tempfile.NamedTemporaryFile("w", dir=env_file.parent, delete=False) as draft:
+        os.fchmod(draft.fileno(), env_file.stat().st_mode & 0o777)
+        draft.write("\n".join([*kept, line]) + "\n")
+        draft.flush()
+        os.fsync(draft.fileno())
+    os.replace(draft.name, env_file)
+
+
+def log_in(registry: str, region: str) -> None:
+    """Let docker pull from ECR as this machine's role; ComposeError when it may not."""
+    word = ["aws", "ecr", "get-login-password", "--region", region]
+    login = ["docker", "login", "--username", "AWS", "--password-stdin", registry]
+    try:
+        password = subprocess.run(word, capture_output=True, check=True).stdout
+        subprocess.run(login, input=password, capture_output=True, check=True)
+    except FileNotFoundError as error:
+        raise ComposeError(f"{error.filename} is not on this machine: install it") from error
+    except subprocess.CalledProcessError as error:
+        words = error.stderr.decode(errors="replace").strip()[-500:]
+        raise ComposeError(f"no login to {registry}: {words}") from error
+
+
+def _docker(*arguments: str) -> str:
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
+    return done.stdout
+
+
+@contextmanager
+def alone(env_file: Path) -> Iterator[bool]:
+    """Whether no other deployment runs here; the lock ends with the process."""
+    with env_file.with_name(".deployment.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python3 -m infra.deploy.host")
+    parser.add_argument("tag", help="of the images in CHURN_REGISTRY, such as a commit")
+    parser.add_argument("--seconds", type=float, default=WAIT_SECONDS, help="for each part to come")
+    parser.add_argument("--env-file", type=Path, default=PROJECT / ".env")
+    asked = parser.parse_args()
+    if not TAG.fullmatch(asked.tag):
+        parser.error(f"{asked.tag!r} is no tag of an image")
+    try:
+        with alone(asked.env_file) as free:
+            if not free:
+                say("not deployed: another deployment runs on this machine")
+                return 1
+            return Host(asked.env_file, seconds=asked.seconds).deploy(asked.tag)
+    except (ComposeError, OSError) as error:
+        say(f"not deployed: {error}")
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
