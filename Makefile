@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check train tune demo score rollback promote airflow clean-data test bench bench-api bench-training bench-scoring bench-model bench-drift bench-alarms bench-dashboard lint format mwaa lock clean images deploy env up down logs backup restore test-containers
+.PHONY: help setup run check train tune demo score rollback promote airflow clean-data test bench bench-api bench-training bench-scoring bench-model bench-drift bench-alarms bench-dashboard lint format mwaa lock clean images deploy deploy-aws audit env up down logs backup restore test-containers
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,11 +77,16 @@ bench-drift: setup ## what a day of drift detection costs: 10 million prediction
 bench-alarms: setup ## how often quiet and shifted days ring (CSV=path to real customers)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.bench_alarms "$(CSV)" $(ARGS)
 
-lint: setup ## ruff, mypy, and who may import whom
+audit: setup ## known vulnerabilities in what constraints.txt pins, as the Python Packaging Authority's database has them
+	@$(BIN)/python -m uv tool run pip-audit==2.10.1 --requirement constraints.txt --no-deps --disable-pip
+
+lint: setup ## ruff, mypy, who may import whom, and the workflows
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/zizmor --offline --quiet --no-progress .github
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 format: setup ## let ruff put the code in order
 	@$(BIN)/ruff check --fix .
@@ -93,8 +98,11 @@ mwaa: setup ## pack dags/, plugins.zip and requirements.txt for Amazon MWAA into
 lock: setup ## resolve constraints.txt anew (ARGS=--upgrade takes newer versions)
 	@$(BIN)/python -m infra.local.lock $(ARGS)
 
-images: ## build every image of this checkout, labelled (ARGS="--registry HOST/churn/ --tag TAG --push")
+images: ## build every image of this checkout, labelled (ARGS="--registry HOST/churn/ --tag TAG churn-webapp")
 	@exec python3 -m infra.compose.build $(ARGS)
+
+deploy-aws: ## run a commit on the machine that infra/aws/ made, by Systems Manager (TAG=commit)
+	@exec python3 -m infra.deploy.remote "$(or $(TAG),$(error name the commit: make deploy-aws TAG=commit))"
 
 deploy: ## run another image set on this machine, or go back to the present one by itself (TAG=commit)
 	@exec python3 -m infra.deploy.host "$(or $(TAG),$(error name the images: make deploy TAG=commit))" $(ARGS)

@@ -144,8 +144,8 @@ class Settings(BaseSettings):
     )
     drain_file: Path | None = Field(
         default=None,
-        description="while this file is there, the API's /health and /ready say that it drains, so that a "
-        "proxy sends new requests elsewhere before it is stopped",
+        description="while this file is there, the API's /health and /ready say that it drains, so "
+        "that a proxy sends new requests elsewhere before it is stopped",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="how much the API logs"

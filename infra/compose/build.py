@@ -1,6 +1,6 @@
 """`make images`: build every image of this checkout, with labels that say what is in it.
 
-python3 -m infra.compose.build [--registry PREFIX/] [--tag TAG] [--push]
+python3 -m infra.compose.build [--registry PREFIX/] [--tag TAG] [IMAGE …]
 
 It needs Python and docker alone. The variables of a proxy, and PIP_INDEX_URL, reach the build.
 """
@@ -27,22 +27,21 @@ LABEL = "org.opencontainers.image."
 
 
 def main() -> int:
-    """The command line; 1 when an image cannot be built or pushed."""
+    """The command line; 1 when an image cannot be built."""
     parser = argparse.ArgumentParser(prog="python3 -m infra.compose.build")
     parser.add_argument("--registry", default=os.environ.get("CHURN_REGISTRY", ""))
     parser.add_argument("--tag", default=os.environ.get("CHURN_TAG", "latest"))
-    parser.add_argument("--push", action="store_true", help="to the registry")
+    parser.add_argument("names", nargs="*", metavar="IMAGE", help=f"of {', '.join(IMAGES)}")
     asked = parser.parse_args()
-    for name, dockerfile in IMAGES.items():
+    for name in asked.names or IMAGES:
+        if name not in IMAGES:
+            parser.error(f"there is no image {name!r}, only {', '.join(IMAGES)}")
         image = f"{asked.registry}{name}:{asked.tag}"
-        commands = [build_command(image, dockerfile)]
-        if asked.push:
-            commands.append(["docker", "push", "--quiet", image])
-        for command in commands:
-            if subprocess.run(command, cwd=PROJECT, check=False).returncode != 0:
-                sys.stderr.write(f"make images: `{' '.join(command)}` failed, see above\n")
-                return 1
-        say(f"{image} is {'pushed' if asked.push else 'built'}")
+        command = build_command(image, IMAGES[name])
+        if subprocess.run(command, cwd=PROJECT, check=False).returncode != 0:
+            sys.stderr.write(f"make images: `{' '.join(command)}` failed, see above\n")
+            return 1
+        say(f"{image} is built")
     return 0
 
 

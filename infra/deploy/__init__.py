@@ -1,1 +1,1 @@
-"""A machine's images replaced by another commit's, and put back where the new ones do not answer."""
+"""A machine's images replaced by another commit's, and put back where those do not answer."""

@@ -6,6 +6,8 @@ started and asked first; then the present one drains, stops, and is replaced; th
 
 from __future__ import annotations
 
+import json
+import subprocess
 import time
 from typing import Any
 
@@ -15,7 +17,7 @@ from infra.deploy.questions import Answer, Api, Refusal
 
 PRESENT, NEXT = "webapp", "webapp-next"
 PORT = 8000
-PROFILE = ("--profile", "deployment")
+STOP_SECONDS = 45  # longer than stop_grace_period in docker-compose.yaml
 DRAIN_SECONDS = 5.0  # the proxy looks each second and waits three for an answer
 POLL_SECONDS = 0.5
 
@@ -29,34 +31,37 @@ class ApiService:
 
     def container(self) -> dict[str, Any] | None:
         """What docker knows of its container, if there is one."""
-        found = self._compose.containers()
-        return next(
-            (x for x in found if x["Config"]["Labels"][SERVICE_LABEL] == self.service), None
-        )
+        labels = {
+            "com.docker.compose.project": self._compose.setting("COMPOSE_PROJECT_NAME", "churn"),
+            SERVICE_LABEL: self.service,
+        }
+        filters = [word for k, v in labels.items() for word in ("--filter", f"label={k}={v}")]
+        ids = docker("ps", "--all", "--quiet", "--no-trunc", *filters).split()
+        return dict(json.loads(docker("inspect", ids[0]))[0]) if ids else None
 
     def is_there(self) -> bool:
         """Whether it has a container, in whatever state."""
         return self.container() is not None
 
     def start(self) -> None:
-        """A new container, where there is none or another one."""
+        """A new container in the place of the present one."""
         self.remove()
         self._compose.run("up", "-d", "--no-deps", "--no-build", self.service)
 
     def drain(self) -> None:
         """Let the proxy send new requests to the other one."""
-        self._touch("touch")
+        self._mark("touch")
         time.sleep(DRAIN_SECONDS)
 
     def undrain(self) -> None:
         """Take new requests again."""
-        self._touch("rm", "-f")
+        self._mark("rm -f")
 
     def remove(self) -> None:
         """Stop it once its last answers are given, and forget it."""
-        if self.is_there():
-            self._compose.run("stop", self.service)
-            self._compose.run("rm", "--force", self.service)
+        if container := self.container():
+            docker("stop", "--time", str(STOP_SECONDS), container["Id"])
+            docker("rm", "--force", container["Id"])
 
     def answer(self) -> Answer:
         """What it predicts; Refusal when it cannot."""
@@ -84,23 +89,22 @@ class ApiService:
     def _key(self) -> str:
         return self._compose.setting("CHURN_API_KEYS").split(",")[0].strip()
 
-    def _touch(self, *command: str) -> None:
+    def _mark(self, how: str) -> None:
+        container = self.container()
         try:
-            script = f'{" ".join(command)} "$CHURN_DRAIN_FILE"'
-            self._compose.run("exec", "-T", self.service, "sh", "-c", script)
-        except (
-            ComposeError
-        ) as error:  # it does not run, or is older than draining: nothing to drain
-            say(f"  {self.service} cannot be told to drain: {str(error).splitlines()[-1]}")
+            if container and container["State"]["Running"]:
+                docker("exec", container["Id"], "sh", "-c", f'{how} "$CHURN_DRAIN_FILE"')
+        except ComposeError as error:  # an image from before there was this file
+            say(f"  {self.service} cannot drain: {str(error).splitlines()[-1]}")
 
 
-def replace(compose: Compose, beside: Compose, *, former: Answer | None, seconds: float) -> None:
+def replace(compose: Compose, *, former: Answer | None, seconds: float) -> None:
     """Put the images that `compose` names behind the proxy; Refusal when they do not answer.
 
     A second API that is there already stays and answers meanwhile, whatever its image: after a
-    failure it is what still serves. Until the present API is stopped, a Refusal has changed nothing.
+    failure it is what still serves. A Refusal before the present API drains has changed nothing.
     """
-    present, second = ApiService(compose, PRESENT), ApiService(beside, NEXT)
+    present, second = ApiService(compose, PRESENT), ApiService(compose, NEXT)
     if not second.is_there():
         began = time.monotonic()
         second.start()
@@ -115,9 +119,9 @@ def replace(compose: Compose, beside: Compose, *, former: Answer | None, seconds
     second.remove()
 
 
-def settle(compose: Compose, beside: Compose, *, seconds: float) -> None:
+def settle(compose: Compose, *, seconds: float) -> None:
     """After a deployment that was cut off: one API that answers, and none beside it."""
-    present, second = ApiService(compose, PRESENT), ApiService(beside, NEXT)
+    present, second = ApiService(compose, PRESENT), ApiService(compose, NEXT)
     if not second.is_there():
         return
     say("a deployment was cut off here: first, one API that answers")
@@ -129,3 +133,11 @@ def settle(compose: Compose, beside: Compose, *, seconds: float) -> None:
         present.wait_for_answer(seconds)
     second.drain()
     second.remove()
+
+
+def docker(*arguments: str) -> str:
+    """What docker says; ComposeError with its last words when it fails."""
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise ComposeError(f"`docker {arguments[0]}` failed: {done.stderr.strip()[-1000:]}")
+    return done.stdout

@@ -20,21 +20,21 @@ import argparse
 import fcntl
 import os
 import re
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from infra.compose.command import PROJECT, Compose, ComposeError, say
 from infra.compose.up import wait_until_ready
 from infra.deploy import api
-from infra.deploy.api import NEXT, PRESENT, PROFILE, ApiService
+from infra.deploy.api import NEXT, PRESENT, ApiService, docker
 from infra.deploy.questions import COMMIT, Answer, Api, Refusal
 
 WAIT_SECONDS = 600.0
+LOOPBACK = "127.0.0.1"
 TAG_VARIABLE = "CHURN_TAG"
 PULLED = ("webapp", "dashboard", "mlflow", "airflow-scheduler")  # one service for each image
 TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
@@ -47,9 +47,9 @@ class Host:
         self.env_file = env_file
         self._seconds = seconds
 
-    def compose(self, tag: str, *options: str) -> Compose:
+    def compose(self, tag: str) -> Compose:
         """The stack with the images of a tag."""
-        return Compose(list(options), env_file=self.env_file, settings={TAG_VARIABLE: tag})
+        return Compose(env_file=self.env_file, settings={TAG_VARIABLE: tag})
 
     def good_tag(self) -> str:
         """The tag that .env names."""
@@ -57,10 +57,9 @@ class Host:
 
     def deploy(self, tag: str) -> int:
         """Run the images of a tag, or go on with the present ones; the exit code."""
-        began, good = time.monotonic(), self.good_tag()
-        compose, beside = self.compose(tag), self.compose(tag, *PROFILE)
+        began, good, compose = time.monotonic(), self.good_tag(), self.compose(tag)
         try:
-            api.settle(self.compose(good), self.compose(good, *PROFILE), seconds=self._seconds)
+            api.settle(self.compose(good), seconds=self._seconds)
             say(f"from {good} to {tag}")
             self._pull(compose)
             former = self._former(good)
@@ -69,7 +68,7 @@ class Host:
             say(f"not deployed, nothing was changed: {error}")
             return 1
         try:
-            api.replace(compose, beside, former=former, seconds=self._seconds)
+            api.replace(compose, former=former, seconds=self._seconds)
             self._bring_up(compose, tag)
         except (ComposeError, Refusal) as error:
             say(f"not deployed after {time.monotonic() - began:.1f} s: {error}")
@@ -80,14 +79,11 @@ class Host:
         return 0
 
     def _pull(self, compose: Compose) -> None:
-        registry = compose.setting("CHURN_REGISTRY")
-        if found := re.search(r"\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com", registry):
-            log_in(registry.split("/")[0], found[1])
         services = set(compose.services())
         compose.run("pull", *(each for each in PULLED if each in services))
 
     def _former(self, good: str) -> Answer | None:
-        """What the present API predicts; None when none answers, which no deployment makes worse."""
+        """What the present API predicts; None when it does not, which no deployment makes worse."""
         try:
             return ApiService(self.compose(good), PRESENT).answer()
         except Refusal as error:
@@ -101,28 +97,27 @@ class Host:
         answer = self._through_the_proxy(compose)
         if COMMIT.fullmatch(tag) and COMMIT.fullmatch(answer.commit) and tag != answer.commit:
             raise Refusal(f"the images tagged {tag} were built from commit {answer.commit}")
-        say(
-            f"  through the proxy, commit {answer.commit} predicts with model {answer.model_version}"
-        )
+        say(f"  through the proxy, {answer.commit} predicts with model {answer.model_version}")
 
     def _through_the_proxy(self, compose: Compose) -> Answer:
-        port = compose.setting("CHURN_HTTPS_PORT", "443")
-        default = f"https://api.{compose.setting('CHURN_DOMAIN')}:{port}"
-        url = compose.setting("CHURN_SMOKE_URL") or default
         key = compose.setting("CHURN_API_KEYS").split(",")[0].strip()
-        return Api(url, key, address="127.0.0.1").answer()
+        name, http_port = f"api.{compose.setting('CHURN_DOMAIN')}", "CHURN_HTTP_PORT"
+        plain = Api(f"http://{name}:{compose.setting(http_port, '80')}", key, address=LOOPBACK)
+        if not plain.redirects():  # then a load balancer in front of Caddy has the certificate
+            return plain.answer()
+        port = compose.setting("CHURN_HTTPS_PORT", "443")
+        return Api(f"https://{name}:{port}", key, address=LOOPBACK).answer()
 
     def _go_back(self, good: str) -> int:
         """The images that .env names, by the way that the new ones came."""
-        began = time.monotonic()
-        compose, beside = self.compose(good), self.compose(good, *PROFILE)
+        began, compose = time.monotonic(), self.compose(good)
         try:
             if self._still_serves(good):
                 ApiService(compose, PRESENT).undrain()
-                ApiService(beside, NEXT).remove()
+                ApiService(compose, NEXT).remove()
                 say(f"{good} never stopped; what was started beside it is gone")
                 return 1
-            api.replace(compose, beside, former=None, seconds=self._seconds)
+            api.replace(compose, former=None, seconds=self._seconds)
             self._bring_up(compose, good)
         except (ComposeError, Refusal) as error:
             say(f"AND {good} DID NOT COME BACK: {error}")
@@ -140,11 +135,12 @@ class Host:
     def _forget_images(self, kept: set[str]) -> None:
         """Make room: of our images only the present and the former ones stay."""
         registry = self.compose("").setting("CHURN_REGISTRY")
-        listed = _docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}")
+        listed = docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}")
         for image in listed.split():
             name, _, tag = image.rpartition(":")
             if name.startswith(f"{registry}churn-") and tag not in kept:
-                _docker("image", "rm", image)
+                with suppress(ComposeError):  # a container that somebody else made of it
+                    docker("image", "rm", image)
 
 
 def remember(env_file: Path, tag: str) -> None:
@@ -158,25 +154,6 @@ def remember(env_file: Path, tag: str) -> None:
         draft.flush()
         os.fsync(draft.fileno())
     os.replace(draft.name, env_file)
-
-
-def log_in(registry: str, region: str) -> None:
-    """Let docker pull from ECR as this machine's role; ComposeError when it may not."""
-    word = ["aws", "ecr", "get-login-password", "--region", region]
-    login = ["docker", "login", "--username", "AWS", "--password-stdin", registry]
-    try:
-        password = subprocess.run(word, capture_output=True, check=True).stdout
-        subprocess.run(login, input=password, capture_output=True, check=True)
-    except FileNotFoundError as error:
-        raise ComposeError(f"{error.filename} is not on this machine: install it") from error
-    except subprocess.CalledProcessError as error:
-        words = error.stderr.decode(errors="replace").strip()[-500:]
-        raise ComposeError(f"no login to {registry}: {words}") from error
-
-
-def _docker(*arguments: str) -> str:
-    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
-    return done.stdout
 
 
 @contextmanager

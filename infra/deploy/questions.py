@@ -61,10 +61,24 @@ class Api:
         told = self._ask("POST", "/predict", json.dumps(RECORD).encode())
         return Answer(str(self._get("/").get("commit")), *_checked(told))
 
+    def redirects(self) -> bool:
+        """Whether it sends whoever asks elsewhere, as Caddy sends HTTP to HTTPS."""
+        return self._send("GET", "/health", None)[0] in (301, 308)
+
     def _get(self, path: str) -> dict[str, Any]:
         return self._ask("GET", path)
 
     def _ask(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
+        status, told = self._send(method, path, body)
+        words = told[:300].decode(errors="replace")
+        if status != 200:
+            raise Refusal(f"{method} {self.url}{path} answered {status}: {words}")
+        try:
+            return dict(json.loads(told))
+        except (ValueError, TypeError) as error:
+            raise Refusal(f"{method} {self.url}{path} answered no JSON object: {words}") from error
+
+    def _send(self, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
         headers = {
             "Host": urlsplit(self.url).netloc,
             "Content-Type": "application/json",
@@ -75,18 +89,11 @@ class Api:
         try:
             connection.request(method, path, body, headers)
             answer = connection.getresponse()
-            told = answer.read()
+            return answer.status, answer.read()
         except (OSError, http.client.HTTPException) as error:
             raise Refusal(f"{method} {self.url}{path}: {error or type(error).__name__}") from error
         finally:
             connection.close()
-        words = told[:300].decode(errors="replace")
-        if answer.status != 200:
-            raise Refusal(f"{method} {self.url}{path} answered {answer.status}: {words}")
-        try:
-            return dict(json.loads(told))
-        except (ValueError, TypeError) as error:
-            raise Refusal(f"{method} {self.url}{path} answered no JSON object: {words}") from error
 
     def _connect(self) -> http.client.HTTPConnection:
         parts = urlsplit(self.url)
@@ -96,7 +103,7 @@ class Api:
         if secure:
             try:
                 connection.connect()
-                # This machine's own proxy, at an address and not by a name: a certificate tells no more.
+                # This machine's own proxy, by its address: a certificate would tell no more.
                 context = ssl._create_unverified_context()
                 connection.sock = context.wrap_socket(
                     connection.sock, server_hostname=parts.hostname

@@ -18,7 +18,9 @@ CELERY = PROJECT / "infra" / "compose" / "docker-compose.celery.yaml"
 PRODUCTION = PROJECT / "infra" / "compose" / "docker-compose.production.yaml"
 TEXTS = {path: path.read_text() for path in (BASE, CELERY, PRODUCTION)}
 SERVICES, OF_CELERY, ON_EC2 = (yaml.safe_load(text)["services"] for text in TEXTS.values())
+SECOND = "webapp-next"  # which a deployment starts
 ALL = {**SERVICES, "redis": OF_CELERY["redis"], "caddy": ON_EC2["caddy"]}
+COMPOSE_FILES = [BASE, *sorted((PROJECT / "infra" / "compose").glob("docker-compose.*.yaml"))]
 KEEPERS = {"mysql", "postgres", "s3", "redis"}
 JOBS = {"store-init", "airflow-init", "bootstrap"}
 SECRET = re.compile(r"PASSWORD(?!S_FILE)|SECRET|KEYS?$|KEY_ID$|TOKEN")
@@ -56,7 +58,7 @@ def test_a_service_is_hidden_and_takes_its_secrets_from_the_environment(name: st
     if name in KEEPERS:
         assert ALL[name]["networks"] == ["data"] and not ports
     if name == "caddy":
-        assert ports == ["80:80", "443:443"]
+        assert ports == ["${CHURN_HTTP_PORT:-80}:80", "${CHURN_HTTPS_PORT:-443}:443"]
     else:
         assert all(port.startswith("127.0.0.1:") for port in ports), ports
     for variable, value in ALL[name].get("environment", {}).items():
@@ -98,6 +100,26 @@ def test_on_ec2_everybody_uses_the_role_and_our_images_come_from_the_registry() 
         if "churn-" in service["image"]:
             asked = re.match(r"\$\{CHURN_REGISTRY:\?.*\$\{CHURN_TAG:\?", ON_EC2[name]["image"])
             assert asked, name
+
+
+@pytest.mark.parametrize("path", COMPOSE_FILES, ids=[path.name for path in COMPOSE_FILES])
+def test_the_second_api_of_a_deployment_is_like_the_first_in_every_file(path: Path) -> None:
+    services = yaml.safe_load(path.read_text())["services"]
+    own = {"ports", "networks", "profiles"}
+    first, second = (services.get(name, {}) for name in ("webapp", SECOND))
+    assert {k: v for k, v in first.items() if k not in own} == {
+        k: v for k, v in second.items() if k not in own
+    }
+
+
+def test_only_a_deployment_starts_the_second_api_and_the_proxy_knows_both() -> None:
+    assert SERVICES[SECOND]["profiles"] and not SERVICES[SECOND]["ports"]
+    for network in ("data", "front"):
+        # Who asks for `webapp` finds whichever is there; the proxy tells them apart.
+        assert SERVICES[SECOND]["networks"][network]["aliases"] == ["webapp"]
+        assert SERVICES["webapp"]["networks"][network]["aliases"] == ["webapp-present"]
+    text = (PROJECT / "infra" / "compose" / "Caddyfile").read_text()
+    assert "reverse_proxy webapp-present:8000 webapp-next:8000 {\n\t\tlb_policy first\n" in text
 
 
 def test_metrics_are_refused_on_every_public_site() -> None:
@@ -172,7 +194,7 @@ def test_compose_reads_the_files_without_a_word(
     done = _run(*compose, *files, "config", **settings)
     assert done.returncode == 0 and done.stderr == ""
     merged = yaml.safe_load(done.stdout)["services"]
-    assert set(merged) >= set(SERVICES)
+    assert set(merged) >= set(SERVICES) - {SECOND}
     for name, words in told.items():
         assert [word for word in words if word not in str(merged[name])] == []
 

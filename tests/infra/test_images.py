@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from include.settings import PROJECT
+from infra.compose import build
 from tests.containers.images import STANDINS, base_of, catalogue
 
 OURS = ("webapp/Dockerfile", "dashboard/Dockerfile", "infra/mlflow/Dockerfile")
@@ -62,8 +63,55 @@ def test_our_images_take_packages_from_a_stage_and_are_asked_with_python(dockerf
     compile(command[-1], dockerfile, "exec")
 
 
+@pytest.mark.parametrize("dockerfile", ALL)
+def test_an_image_knows_its_version_and_its_commit(dockerfile: str) -> None:
+    if dockerfile == "infra/mlflow/Dockerfile":  # nothing of ours runs in it
+        return
+    assert any("pyproject.toml" in rest for rest in words(instructions(dockerfile), "COPY"))
+    assert "CHURN_GIT_COMMIT=$GIT_COMMIT" in " ".join(words(last_stage(dockerfile), "ENV"))
+
+
+def test_make_images_builds_what_the_compose_files_ask_for() -> None:
+    asked = {x.name.partition(":")[0]: x.dockerfile for x in catalogue().values() if x.dockerfile}
+    assert asked == build.IMAGES
+
+
+def test_a_build_is_labelled_and_takes_a_package_index_and_proxies_along(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CHURN_GIT_COMMIT", "c0ffee")
+    monkeypatch.setenv("PIP_INDEX_URL", "an index")
+    command = build.build_command("churn-webapp:c0ffee", "webapp/Dockerfile")
+    version = re.search(r'^version = "(.+)"$', (PROJECT / "pyproject.toml").read_text(), re.M)
+    assert version
+    for word in ("GIT_COMMIT=c0ffee", "PIP_INDEX_URL=an index"):
+        assert command[command.index(word) - 1] == "--build-arg"
+    for word in (f"version={version[1]}", "revision=c0ffee"):
+        assert command[command.index(f"org.opencontainers.image.{word}") - 1] == "--label"
+    assert any(word.startswith("org.opencontainers.image.created=20") for word in command)
+
+
+@pytest.mark.parametrize(
+    ("remote", "told"),
+    [
+        ("https://user:secret@example.org/a/b.git", "https://example.org/a/b.git"),
+        ("git@example.org:a/b.git", "git@example.org:a/b.git"),
+        ("", ""),
+    ],
+)
+def test_a_label_tells_no_password(remote: str, told: str) -> None:
+    assert build.source(remote) == told
+
+
 def test_nothing_names_where_packages_or_images_come_from() -> None:
-    named_here = (*ALL, "requirements.txt", ".dockerignore", ".ci/run", ".ci/containers")
+    named_here = (
+        *ALL,
+        "requirements.txt",
+        ".dockerignore",
+        ".ci/run",
+        ".ci/packages",
+        ".ci/containers",
+    )
     files = [*(PROJECT / each for each in named_here), *ASKED]
     files += [each for each in STANDINS.rglob("*") if each.is_file() and each.suffix != ".pyc"]
     for path in files:

@@ -50,7 +50,7 @@ def test_scripts_parse_and_can_be_called(script: Path) -> None:
 
 
 def test_every_supported_python_is_tested() -> None:
-    workflow = yaml.safe_load((PROJECT / ".github" / "workflows" / "tests.yml").read_text())
+    workflow = yaml.safe_load((PROJECT / ".github" / "workflows" / "ci.yml").read_text())
     tested = workflow["jobs"]["tests"]["strategy"]["matrix"]["python"]
     assert 'requires-python = ">=3.11,<3.14"' in (PROJECT / "pyproject.toml").read_text()
     assert tested == ["3.11", "3.12", "3.13"]
