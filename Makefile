@@ -111,7 +111,7 @@ env: ## write .env with random secrets for the containers, once
 	@exec python3 -m infra.compose.environment
 
 up: ## start everything in containers and wait until it is ready (ARGS=--build)
-	@exec python3 -m infra.compose.up $(ARGS)
+	@CHURN_GIT_COMMIT="$${CHURN_GIT_COMMIT:-$$(git rev-parse HEAD 2>/dev/null)}" exec python3 -m infra.compose.up $(ARGS)
 
 down: ## stop the containers (ARGS=--volumes deletes their data, too)
 	@exec $(COMPOSE) down $(ARGS)

@@ -63,6 +63,11 @@ class ApiService:
             docker("stop", "--time", str(STOP_SECONDS), container["Id"])
             docker("rm", "--force", container["Id"])
 
+    def discard(self) -> None:
+        """Forget one that was never asked, whatever it does."""
+        if container := self.container():
+            docker("rm", "--force", container["Id"])
+
     def answer(self) -> Answer:
         """What it predicts; Refusal when it cannot."""
         container = self.container()

@@ -114,7 +114,7 @@ class Host:
         try:
             if self._still_serves(good):
                 ApiService(compose, PRESENT).undrain()
-                ApiService(compose, NEXT).remove()
+                ApiService(compose, NEXT).discard()
                 say(f"{good} never stopped; what was started beside it is gone")
                 return 1
             api.replace(compose, former=None, seconds=self._seconds)

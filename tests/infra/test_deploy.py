@@ -1,0 +1,267 @@
+"""What a deployment asks and remembers; tests/containers has one replace images, for real."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any, ClassVar
+
+import pytest
+
+from include.contract import load_contract
+from include.settings import PROJECT
+from infra.deploy import host, remote
+from infra.deploy.host import alone, remember
+from infra.deploy.questions import RECORD, Answer, Api, Refusal
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+GOOD = {
+    "/ready": {"status": "ready"},
+    "/health": {"status": "OK", "model_loaded": True},
+    "/": {"commit": COMMIT},
+    "/predict": {"predictions": [1], "probabilities": [0.75], "model_version": "3"},
+}
+
+
+class Handler(BaseHTTPRequestHandler):
+    """An API that answers what a test says."""
+
+    answers: ClassVar[dict[str, Any]] = {}
+    asked: ClassVar[list[dict[str, str]]] = []
+
+    def do_GET(self) -> None:
+        """Answer, with 503 where there is nothing to say."""
+        self.asked.append(dict(self.headers))
+        told = self.answers.get(self.path)
+        self.send_response(200 if told is not None else 503)
+        self.end_headers()
+        self.wfile.write(json.dumps(told).encode())
+
+    def do_POST(self) -> None:
+        """The same, once the record is read."""
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.do_GET()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def api() -> Iterator[Api]:
+    """A good API, reached at an address that its name does not say."""
+    Handler.answers, Handler.asked = dict(GOOD), []
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield Api(f"http://api.example.org:{server.server_port}", "key", address="127.0.0.1")
+        server.shutdown()
+        thread.join()
+
+
+def test_a_good_api_is_asked_by_its_name_with_the_key_as_a_test(api: Api) -> None:
+    assert api.answer() == Answer(COMMIT, "3", 0.75)
+    assert not api.redirects()
+    for headers in Handler.asked:
+        assert headers["Host"].startswith("api.example.org:")
+        assert (headers["X-API-Key"], headers["X-Churn-Source"]) == ("key", "test")
+
+
+@pytest.mark.parametrize(
+    ("path", "answer", "told"),
+    [
+        ("/ready", None, "answered 503"),
+        ("/health", {"model_loaded": False}, "model_loaded False"),
+        ("/predict", None, "answered 503"),
+        ("/predict", [1], "no JSON object"),
+        ("/predict", {**GOOD["/predict"], "predictions": []}, "no prediction"),
+        ("/predict", {**GOOD["/predict"], "predictions": [2]}, "no prediction"),
+        ("/predict", {**GOOD["/predict"], "probabilities": [1.5]}, "no prediction"),
+        ("/predict", {**GOOD["/predict"], "probabilities": [None]}, "no prediction"),
+        ("/predict", {**GOOD["/predict"], "probabilities": [float("nan")]}, "no prediction"),
+        ("/predict", {"predictions": [1], "probabilities": [0.7]}, "no prediction"),
+    ],
+)
+def test_an_api_that_answers_anything_else_is_refused(
+    api: Api, path: str, answer: Any, told: str
+) -> None:
+    Handler.answers[path] = answer
+    with pytest.raises(Refusal, match=told):
+        api.answer()
+
+
+def test_an_api_that_is_not_there_is_refused() -> None:
+    with pytest.raises(Refusal, match="refused"):
+        Api("http://127.0.0.1:9", "key").answer()
+
+
+def test_one_model_must_not_give_one_record_two_probabilities() -> None:
+    former = Answer("old", "3", 0.75)
+    Answer("new", "3", 0.75 + 1e-8).check_against(former)
+    Answer("new", "4", 0.5).check_against(former)  # promoted in the meantime
+    with pytest.raises(Refusal, match=r"answered 0\.750000 until now and 0\.500000"):
+        Answer("new", "3", 0.5).check_against(former)
+
+
+def test_the_record_is_one_that_the_contract_accepts() -> None:
+    contract = load_contract()
+    assert set(RECORD) == set(contract.feature_names)
+    for name, value in RECORD.items():
+        contract.column(name).number(value)
+
+
+def test_a_tag_is_remembered_and_the_rest_stays(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    path.write_text("CHURN_TAG=old\n# a comment\nCHURN_API_KEYS=a,b\nNOT_CHURN_TAG=1")
+    path.chmod(0o600)
+    remember(path, "new")
+    text = path.read_text()
+    assert text == "# a comment\nCHURN_API_KEYS=a,b\nNOT_CHURN_TAG=1\nCHURN_TAG=new\n"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_two_deployments_do_not_run_at_once(tmp_path: Path) -> None:
+    with alone(tmp_path / ".env") as first, alone(tmp_path / ".env") as second:
+        assert first and not second
+    with alone(tmp_path / ".env") as third:
+        assert third
+
+
+@pytest.mark.parametrize("tag", ["", "-x", "a b", "a;b", "$(x)", "a/b"])
+def test_what_is_no_tag_is_wrong_use(tag: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["host", "--", tag])
+    with pytest.raises(SystemExit) as ended:
+        host.main()
+    assert ended.value.code == 2
+
+
+AWS = """#!/bin/sh
+echo "$@" >>"$CALLS"
+case "$1 $2" in
+"s3 cp") cat >"$CALLS.archive" ;;
+"ssm send-command") echo '{"Command": {"CommandId": "c1"}}' ;;
+"ssm list-commands") echo "{\\"Commands\\": [{\\"Status\\": \\"$STATUS\\"}]}" ;;
+"ssm list-command-invocations") echo "{\\"CommandInvocations\\": $INVOCATIONS}" ;;
+"ssm get-command-invocation") echo '{"StandardOutputContent": "what the host said"}' ;;
+esac
+"""
+
+
+@pytest.fixture
+def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An AWS command line that keeps its calls, and tells of one machine where all went well."""
+    command = tmp_path / "bin" / "aws"
+    command.parent.mkdir()
+    command.write_text(AWS)
+    command.chmod(0o755)
+    invocations = json.dumps([{"InstanceId": "i-1", "Status": "Success"}])
+    for name, value in {
+        "PATH": f"{command.parent}:{os.environ['PATH']}",
+        "CALLS": str(tmp_path / "calls"),
+        "STATUS": "Success",
+        "INVOCATIONS": invocations,
+        "AWS_REGION": "eu-central-1",
+        "ECR_REGISTRY": "1234.dkr.ecr.eu-central-1.amazonaws.com",
+        "CHURN_STACK": "",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(remote, "PROJECT", _repository(tmp_path / "project"))
+    return tmp_path / "calls"
+
+
+def _repository(folder: Path) -> Path:
+    folder.mkdir()
+    (folder / "file").write_text("of a commit")
+    git = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"]):
+        subprocess.run([*git, *words], check=True, capture_output=True)
+    return folder
+
+
+def head() -> str:
+    """The commit of the project that is deployed."""
+    asked = ["git", "-C", str(remote.PROJECT), "rev-parse", "HEAD"]
+    return subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_a_commit_is_sent_to_the_machine_with_the_tag(
+    aws: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert remote.deploy(remote.target(), head())
+    calls = aws.read_text()
+    assert "s3://churn-1234-eu-central-1/deploy/project.tar.gz" in calls
+    assert "--targets Key=tag:churn:service,Values=churn" in calls
+    assert f"project.tar.gz {head()} </dev/null" in calls
+    assert aws.with_name("calls.archive").stat().st_size > 100
+    assert "i-1: Success\nwhat the host said" in capsys.readouterr().out
+
+
+def test_a_failure_there_is_a_failure_here(aws: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INVOCATIONS", '[{"InstanceId": "i-1", "Status": "Failed"}]')
+    assert not remote.deploy(remote.target(), head())
+
+
+def test_a_deployment_to_nobody_is_a_failure(aws: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INVOCATIONS", "[]")
+    with pytest.raises(remote.DeployError, match="no machine .* has the tag churn:service=churn"):
+        remote.deploy(remote.target(), head())
+
+
+def test_a_deployment_without_an_end_is_given_up(
+    aws: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STATUS", "InProgress")
+    with pytest.raises(remote.DeployError, match="InProgress after 0 s: see command c1"):
+        remote.deploy(remote.target(), head(), deadline_seconds=0)
+
+
+@pytest.mark.parametrize("commit", ["main", "abc", f"{COMMIT}; rm -rf /", COMMIT.upper()])
+def test_what_is_no_commit_reaches_no_machine(
+    aws: Path, monkeypatch: pytest.MonkeyPatch, commit: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["remote", commit])
+    with pytest.raises(SystemExit) as ended:
+        remote.main()
+    assert ended.value.code == 2 and not aws.exists()
+
+
+@pytest.mark.parametrize(("code", "held"), [(0, "new"), (1, "former")])
+def test_on_the_machine_the_files_follow_the_images(tmp_path: Path, code: int, held: str) -> None:
+    there, packed = tmp_path / "churn", tmp_path / "packed"
+    for folder, text in ((there, "former"), (packed, "new")):
+        (folder / "infra").mkdir(parents=True)
+        (folder / "infra" / "file").write_text(text)
+    (packed / "added").write_text("new")
+    (there / ".env").write_text("secrets")
+    archive = tmp_path / "project.tar.gz"
+    subprocess.run(["tar", "-czf", archive, "-C", packed, "infra", "added"], check=True)
+    commands = {"aws": 'cp "$4" "$5"', "python3": f'echo "$@" >called; exit {code}'}
+    (tmp_path / "bin").mkdir()
+    for name, line in commands.items():
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{line}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    environment = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", remote.SCRIPT, archive, COMMIT], cwd=there, env=environment, check=False
+    )
+    assert done.returncode == code
+    assert (there / "infra" / "file").read_text() == held
+    assert (there / "called").read_text().split() == ["-m", "infra.deploy.host", COMMIT]
+    assert (there / ".env").read_text() == "secrets"
+
+
+def test_what_runs_on_the_host_needs_python_alone() -> None:
+    modules = "infra.deploy.host, infra.deploy.remote, infra.compose.build"
+    script = f"import {modules}, sys; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-ISc", f"import sys; sys.path.insert(0, {str(PROJECT)!r}); {script}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    ours = {name.split(".")[0] for name in done.stdout.split()}
+    assert not ours & {"include", "yaml", "httpx", "boto3", "pydantic"}
