@@ -35,6 +35,7 @@ IMAGE = "churn-webapp"
 ASKERS = 4
 PUBLIC_NAME = "api.localhost"  # for which Caddy makes a certificate of its own
 PAUSE_SECONDS = 0.02
+MISLABELLED = "0" * 40  # holds another commit, which is seen when all is up
 # What another build of the API may have wrong. Each is one layer on top of the good one.
 FAULTS = {
     "crashes": 'CMD ["python", "-c", "raise SystemExit(1)"]',
@@ -157,14 +158,18 @@ def registry() -> Iterator[str]:
             eventually(lambda: _is_fine(client, "/v2/"), "the registry answers", seconds=30)
         yield f"127.0.0.1:{port}/"
     finally:
+        for image in docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").split():
+            if image.startswith(f"127.0.0.1:{port}/"):
+                docker("image", "rm", "--force", image)
         process.terminate()
         process.wait()
         shutil.rmtree(folder)
 
 
 def push_versions(registry: str, folder: Path) -> None:
-    """`old` and `new`, which are good, and one version for each fault."""
-    layers = {"old": "ENV CHURN_GIT_COMMIT=old", "new": "ENV CHURN_GIT_COMMIT=new", **FAULTS}
+    """`old` and `new`, which are good, one version for each fault, and one of another commit."""
+    commits = {"old": "old", "new": "new", MISLABELLED: "f" * 40}
+    layers = {tag: f"ENV CHURN_GIT_COMMIT={commit}" for tag, commit in commits.items()} | FAULTS
     for tag, layer in layers.items():
         name = f"{registry}{IMAGE}:{tag}"
         (folder / "Dockerfile").write_text(f"FROM {base_image()}\n{layer}\n")

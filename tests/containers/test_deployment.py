@@ -9,6 +9,7 @@ import pytest
 
 from tests.containers.hosts import (
     FAULTS,
+    MISLABELLED,
     Askers,
     Host,
     push_versions,
@@ -88,6 +89,17 @@ def test_a_bad_image_is_never_asked_and_the_old_one_answers_on(bad_host: Host, f
     assert askers.answers > 100 and askers.failures == []
 
 
+def test_an_image_that_fails_once_it_was_let_in_makes_room_for_the_former_one(
+    bad_host: Host,
+) -> None:
+    with Askers(bad_host) as askers:
+        code, told = deployed(bad_host, MISLABELLED)
+    tell(askers)
+    assert code == 1 and "were built from commit" in told and "old is back after" in told
+    assert bad_host.images() == {"webapp": "old"}
+    assert askers.answers > 100 and askers.failures == []
+
+
 def test_images_that_cannot_be_pulled_change_nothing(bad_host: Host) -> None:
     before = bad_host.compose.containers()
     code, told = deployed(bad_host, "nowhere")
@@ -98,13 +110,12 @@ def test_images_that_cannot_be_pulled_change_nothing(bad_host: Host) -> None:
 @pytest.mark.parametrize("line", ["from old to new", "a new one predicts"])
 def test_after_a_kill_in_the_middle_the_next_call_goes_on(bad_host: Host, line: str) -> None:
     with Askers(bad_host) as askers:
-        process = bad_host.deploy("new")
-        assert process.stdout is not None
-        while line not in (said := process.stdout.readline()):
-            assert said, "the deployment ended before it was killed"
-        time.sleep(1)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        with bad_host.deploy("new") as process:
+            assert process.stdout is not None
+            while line not in (said := process.stdout.readline()):
+                assert said, "the deployment ended before it was killed"
+            time.sleep(1)
+            process.send_signal(signal.SIGKILL)
         code, told = deployed(bad_host, "old")
     tell(askers)
     assert code == 0, told
