@@ -53,6 +53,6 @@ def test_an_open_page_asks_again_when_its_session_has_ended(
 
 def test_the_foot_says_which_build_runs(dashboard: Dashboard, open_page: OpenPage) -> None:
     page = open_page(dashboard.url)
-    foot = page.get_by_role("contentinfo")
+    foot = page.locator("footer.foot")
     commit = foot.get_attribute("title")
     assert foot.inner_text() == f"Churn {project_version()}, commit {str(commit)[:7]}"
