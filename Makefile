@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check train tune demo score rollback promote airflow clean-data test bench bench-api bench-training bench-scoring bench-model bench-drift bench-alarms bench-dashboard lint format mwaa lock clean env up down logs backup restore test-containers
+.PHONY: help setup run check train tune demo score rollback promote airflow clean-data test bench bench-api bench-training bench-scoring bench-model bench-drift bench-alarms bench-dashboard screenshots lint format mwaa lock clean env up down logs backup restore test-containers
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ bench-drift: setup ## what a day of drift detection costs: 10 million prediction
 
 bench-alarms: setup ## how often quiet and shifted days ring (CSV=path to real customers)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.bench_alarms "$(CSV)" $(ARGS)
+
+screenshots: setup ## take the dashboard's pictures anew, on the stack that is up with made-up customers
+	@exec $(BIN)/python -m tests.e2e.screenshots
 
 lint: setup ## ruff, mypy, and who may import whom
 	@$(BIN)/ruff check .
