@@ -91,12 +91,12 @@ class Interval:
     high: float
 
     def __str__(self) -> str:
-        return f"{self.mean:.4f} ± {self.high - self.mean:.4f}"
+        return f"{self.mean:.4f}\u00a0±\u00a0{self.high - self.mean:.4f}"
 
     @property
     def in_words(self) -> str:
         """A difference as a sentence says it, and whether it is more than chance."""
-        found = f"{self.mean:+.4f} ({self.low:+.4f} to {self.high:+.4f})"
+        found = f"{self.mean:+.4f} ({self.low:+.4f} to {self.high:+.4f})".replace("-", "\u2212")
         return found + (", beyond chance" if self.low * self.high > 0 else ", within chance")
 
 

@@ -10,19 +10,17 @@ from functools import cached_property
 from typing import Literal, TypeAlias
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from include.contract import Contract
 from include.drift import statistics
-from include.drift.findings import Mix, Verdict
+from include.drift.findings import Verdict
 from include.drift.reference import Reference, compare_group, reference_of
 from include.drift.statistics import SCORE, Counts
 from include.features import SplitRule
 from include.params import DriftRules
 from include.training import fit
-from include.training.fit import SPLIT
 from research.customers import Study
 
 Floats: TypeAlias = NDArray[np.float64]

@@ -1,30 +1,15 @@
-# ---
-# jupyter:
-#   jupytext:
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
 # # When is a changed day worth an alarm?
 #
-# Every day `churn_drift` compares the customers whom the model was asked about with those whom it was trained on. If
-# they differ, a training run starts. An alarm that rings for nothing costs a training run, and soon nobody looks any
-# more; an alarm that stays silent leaves a stale model in production. This study counts both kinds of error, and shows
-# why the rule in `include/config/params.yaml` is what it is.
+# Every day `churn_drift` compares the customers whom the model was asked about with those whom it
+# was trained on. If they differ, a training run starts. An alarm that rings for nothing costs a
+# training run, and soon nobody looks any more; an alarm that stays silent leaves a stale model in
+# production. This study counts both kinds of error, and shows why the rule in
+# `include/config/params.yaml` is what it is.
 #
-# Everything below is computed when this page is made, with the same functions that run in production
-# (`include/drift`). Nothing is typed in by hand: change a rule, run `make research`, and the text says something else.
-
-# %% tags=["parameters"]
-csv = ""  # real customers; empty: made-up ones
-sample_rows = 10_000  # of the made-up ones
-days = 40  # each alarm rate is counted over so many
+# Everything below is computed when this page is made, with the same functions that run in
+# production (`include/drift`). Nothing is typed in by hand: change a rule, run `make research`,
+# and the text says something else.
 
 # %%
 # %config InlineBackend.figure_format = "retina"
@@ -39,16 +24,24 @@ from scipy.stats import binomtest
 from include.drift import statistics
 from include.drift.findings import Verdict
 from research import bank_days, figures
-from research.bank_days import Bank, Change, Population
-from research.customers import open_study
+from research.bank_days import Change, Floats, Population
+from research.customers import EIGHT_COLUMNS, open_study
 
+# %% tags=["parameters"]
+csv = ""  # real customers; empty: made-up ones
+sample_rows = 10_000  # of the made-up ones
+days = 40  # each alarm rate is counted over so many
+
+# %%
 figures.set_style()
 study = open_study(csv, sample_rows=sample_rows)
 rules = study.params.drift
 Markdown(
     f"**Customers:** {study.source}. **Budget:** {days} days behind each rate. "
-    f"**The rule in production:** at least {rules.rows_min:,} customers a day; each feature and the score tested "
-    f"(Kolmogorov–Smirnov, chi-squared); Benjamini–Hochberg at {rules.false_discovery_rate:.0%} over all of them; and "
+    f"**The rule in production:** at least {rules.rows_min:,} customers a day; each feature and "
+    "the score tested "
+    f"(Kolmogorov–Smirnov, chi-squared); Benjamini–Hochberg at {rules.false_discovery_rate:.0%} "
+    "over all of them; and "
     f"a floor on the size of the change: {rules.ks_floor:.0%} of customers for numbers, "
     f"{rules.category_floor:.0%} for categories."
 )
@@ -56,11 +49,12 @@ Markdown(
 # %% [markdown]
 # ## 1. A bank whose days we know
 #
-# To count errors one must know the truth, and no log tells it. So the days here are made: half of the customers are a
-# champion's world (its training rows, and the rows that drift is measured against); each day is drawn from the other
-# half, whom the champion has never seen. A day drawn as it comes is *quiet*: whatever rings is a false alarm. A day
-# that we change beforehand has *drifted*: whatever stays silent is a miss. Because one way of halving the customers
-# could be lucky, the days are spread over three.
+# To count errors one must know the truth, and no log tells it. So the days here are made: half of
+# the customers are a champion's world (its training rows, and the rows that drift is measured
+# against); each day is drawn from the other half, whom the champion has never seen. A day drawn
+# as it comes is *quiet*: whatever rings is a false alarm. A day that we change beforehand has
+# *drifted*: whatever stays silent is a miss. Because one way of halving the customers could be
+# lucky, the days are spread over three.
 
 # %%
 BANKS = [bank_days.make_bank(study, salt=f"halves-{place}") for place in range(3)]
@@ -78,19 +72,8 @@ sizes = pd.DataFrame(
 )
 sizes
 
+
 # %%
-REFERENCE_SYSTEM = (  # the columns of the public example whose rule this one replaces
-    "Total_Relationship_Count",
-    "Credit_Limit",
-    "Total_Revolving_Bal",
-    "Total_Amt_Chng_Q4_Q1",
-    "Total_Trans_Amt",
-    "Total_Trans_Ct",
-    "Total_Ct_Chng_Q4_Q1",
-    "Avg_Utilization_Ratio",
-)
-
-
 @dataclass(frozen=True)
 class Outcome:
     """What one day's verdicts would have led to under each rule."""
@@ -107,7 +90,7 @@ def outcome(verdicts: tuple[Verdict, ...]) -> Outcome:
     low = {verdict.feature for verdict in verdicts if verdict.p_value < 0.05}
     return Outcome(
         any_p=bool(low),
-        any_p_of_eight=bool(low & set(REFERENCE_SYSTEM)),
+        any_p_of_eight=bool(low & set(EIGHT_COLUMNS)),
         corrected=any(verdict.significant for verdict in verdicts),
         rings=statistics.day_drifted(verdicts, rules),
         largest=max(verdict.effect for verdict in verdicts),
@@ -142,15 +125,17 @@ def shown(rung: "pd.Series[bool]") -> str:
 # %% [markdown]
 # ## 2. Quiet days: who cries wolf?
 #
-# The rule that many public examples use is "any feature with p < 0.05 means drift". With twenty tests a day, one in
-# twenty of which rings by design, that is a coin toss. Correcting for the number of tests (Benjamini–Hochberg) mends
-# it as long as reference and day come from *exactly* the same customers; they never quite do, and with enough rows even
-# a difference that matters to nobody becomes significant. The floor asks a second question: is it large?
+# The rule that many public examples use is "any feature with p < 0.05 means drift". With twenty
+# tests a day, one in twenty of which rings by design, that is a coin toss. Correcting for the
+# number of tests (Benjamini–Hochberg) mends it as long as reference and day come from *exactly*
+# the same customers; they never quite do, and with enough rows even a difference that matters to
+# nobody becomes significant. The floor asks a second question: is it large?
 #
-# A bank asks about the customers whom it still has, some callers about everybody it ever had. Neither is drift, so each
-# day is compared with both kinds of reference rows, and the nearer one counts.
+# A bank asks about the customers whom it still has, some callers about everybody it ever had.
+# Neither is drift, so each day is compared with both kinds of reference rows, and the nearer one
+# counts.
 
-# %% alt="Share of quiet days that ring, by customers a day, under four rules, for all customers and existing ones."
+# %% alt="Share of quiet days that ring under four rules, by customers a day."
 ROWS = tuple(sorted({200, 500, 1_000, rules.rows_min, 5_000}))
 RULES = {
     "any_p": "any of all features p < 0.05",
@@ -177,7 +162,7 @@ for place, (population, title) in enumerate(POPULATIONS.items()):
     axes[place].minorticks_off()
     axes[place].yaxis.set_major_formatter(PercentFormatter(1))
 axes[0].set_ylabel("quiet days that ring")
-figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+figures.legend_below(figure, axes[:1], columns=2)
 
 # %%
 at_minimum = {population: quiet[population][rules.rows_min] for population in POPULATIONS}
@@ -190,22 +175,24 @@ pd.DataFrame(
 
 # %%
 both = pd.concat(at_minimum.values())
+in_a_year = {rule: 365 * both[rule].mean() for rule in RULES}
 Markdown(
     f"**False alarms in a year of quiet days** with {rules.rows_min:,} customers each: "
-    f'{365 * both["any_p"].mean():.0f} under "any feature p < 0.05", {365 * both["any_p_of_eight"].mean():.0f} with '
-    f"the eight columns of the reference system, {365 * both['corrected'].mean():.0f} with the correction alone, and "
-    f"{365 * both['rings'].mean():.0f} under the rule in production (at most {365 * rate(both['rings'])[2]:.0f} with "
-    f"95 % confidence, as {len(both)} days show it)."
+    f'{in_a_year["any_p"]:.0f} under "any feature p < 0.05", {in_a_year["any_p_of_eight"]:.0f} '
+    f"with the eight columns of the reference system, {in_a_year['corrected']:.0f} with the "
+    f"correction alone, and {in_a_year['rings']:.0f} under the rule in production (at most "
+    f"{365 * rate(both['rings'])[2]:.0f} with 95 % confidence, as {len(both)} days show it)."
 )
 
 # %% [markdown]
 # ## 3. How many customers does a day need?
 #
-# Chance alone moves a distribution, the more the fewer customers there are. The floor keeps quiet days silent only
-# where chance stays below it. The next figure shows the largest difference of any feature that quiet days came up with:
-# half of the days lie below the line, nineteen of twenty below the band's upper edge.
+# Chance alone moves a distribution, the more the fewer customers there are. The floor keeps quiet
+# days silent only where chance stays below it. The next figure shows the largest difference of
+# any feature that quiet days came up with: half of the days lie below the line, nineteen of
+# twenty below the band's upper edge.
 
-# %% alt="Largest difference of any feature on quiet days by customers a day, with the floor as a line."
+# %% alt="Largest difference of any feature on quiet days, by customers a day."
 figure, axes = figures.panels(2, height=3.2)
 for place, (population, title) in enumerate(POPULATIONS.items()):
     spread = np.array([quiet[population][r]["largest"].quantile([0.05, 0.5, 0.95]) for r in ROWS])
@@ -220,7 +207,7 @@ for place, (population, title) in enumerate(POPULATIONS.items()):
     axes[place].minorticks_off()
     axes[place].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
 axes[0].set_ylabel("largest difference of a day\n(share of customers)")
-figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+figures.legend_below(figure, axes[:1], columns=4)
 
 # %%
 beyond = {
@@ -233,10 +220,11 @@ Markdown(
     + ", ".join(f"{beyond[rows]:.1%} with {rows:,} customers" for rows in ROWS)
     + ". "
     + (
-        f"From {min(safe):,} customers on that is below the floor of {rules.ks_floor:.0%}; the minimum of "
+        f"From {min(safe):,} customers on that is below the floor of {rules.ks_floor:.0%}; the "
+        "minimum of "
         f"{rules.rows_min:,} leaves room above it."
         if safe
-        else f"That is above the floor of {rules.ks_floor:.0%} at every size tried here: the reference is small."
+        else f"That is above the floor of {rules.ks_floor:.0%} at every size tried here."
     )
 )
 
@@ -247,14 +235,17 @@ Markdown(
 #
 # * **one number moves**: every customer makes more transactions;
 # * **a category moves**: some customers' income becomes the lowest band;
-# * **the score alone moves**: the same customers get other answers, as when a model or a feature is computed otherwise;
-# * **other customers**: more of those come who are about to leave. Many features move a little at once.
+# * **the score alone moves**: the same customers get other answers, as when a model or a feature
+#   is computed otherwise;
+# * **other customers**: more of those come who are about to leave. Many features move a little at
+#   once.
 #
-# The horizontal axis is the true size of each change: the share of customers by which the most affected feature
-# differs, measured on all customers at once. So all kinds can be held against the same floor.
+# The horizontal axis is the true size of each change: the share of customers by which the most
+# affected feature differs, measured on all customers at once. So all kinds can be held against
+# the same floor.
 
 
-# %% alt="Share of changed days that ring, by true size of the change, for four kinds of change and three day sizes."
+# %% alt="Share of changed days that ring, by true size, for four kinds of change."
 @dataclass(frozen=True)
 class Kind:
     """A kind of change, in ascending sizes."""
@@ -316,7 +307,7 @@ for axis in axes[2:]:
     axis.set_xlabel("true size of the change (share of customers)")
 for axis in axes[::2]:
     axis.set_ylabel("changed days that ring")
-figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+figures.legend_below(figure, axes[:1], columns=4)
 
 # %%
 pd.DataFrame(
@@ -347,7 +338,8 @@ rung_below = {
     for rows in POWER_ROWS
 }
 Markdown(
-    "With few customers a day the rule is not blind but loose: chance adds to the difference that it sees. Of the "
+    "With few customers a day the rule is not blind but loose: chance adds to the difference "
+    "that it sees. Of the "
     "changes that are truly below the floor, "
     + ", ".join(f"{share:.0%} ring with {rows:,} customers" for rows, share in rung_below.items())
     + "."
@@ -356,11 +348,12 @@ Markdown(
 # %% [markdown]
 # ## 5. Where should the floor be?
 #
-# A higher floor trades misses for silence. Each day's verdicts say which floor would just have kept it silent, so every
-# floor can be tried on the same days: the quiet ones of section 2, and of section 4 those days whose change is large
-# enough that somebody should look (a fifth of customers or more) or too small to matter (below a twentieth).
+# A higher floor trades misses for silence. Each day's verdicts say which floor would just have
+# kept it silent, so every floor can be tried on the same days: the quiet ones of section 2, and
+# of section 4 those days whose change is large enough that somebody should look (a fifth of
+# customers or more) or too small to matter (below a twentieth).
 
-# %% alt="False alarms, rings on small changes and misses of large changes by floor, for three day sizes."
+# %% alt="Share of quiet, slightly and largely changed days that ring, by floor."
 FLOORS = np.linspace(0, 0.25, 51)
 LARGE, SMALL = 0.2, 0.05
 by_size = {
@@ -379,11 +372,13 @@ by_size = {
 }
 
 
-def silent_from(rows: int, size: str) -> "pd.Series[float]":
+def silent_from(rows: int, size: str) -> Floats:
     """The floor that keeps each of the days silent."""
     if size == "quiet":
-        return pd.concat([quiet[population][rows]["floor_needed"] for population in POPULATIONS])
-    return pd.concat([changed[title, each, rows]["floor_needed"] for title, each in by_size[size]])
+        lived = [quiet[population][rows] for population in POPULATIONS]
+    else:
+        lived = [changed[title, each, rows] for title, each in by_size[size]]
+    return pd.concat(lived)["floor_needed"].to_numpy(dtype=np.float64)
 
 
 PANELS = {
@@ -394,7 +389,7 @@ PANELS = {
 figure, axes = figures.panels(3, height=3.2)
 for axis, (size, title) in zip(axes, PANELS.items(), strict=True):
     for rows, ls in zip(POWER_ROWS, (":", "-", "--"), strict=True):
-        needed = silent_from(rows, size).to_numpy()
+        needed = silent_from(rows, size)
         axis.plot(
             FLOORS,
             [(needed > floor).mean() for floor in FLOORS],
@@ -406,7 +401,7 @@ for axis, (size, title) in zip(axes, PANELS.items(), strict=True):
     axis.yaxis.set_major_formatter(PercentFormatter(1))
     axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
 axes[0].set_ylabel("days that ring")
-figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+figures.legend_below(figure, axes[:1], columns=4)
 
 # %%
 candidates = (
@@ -432,37 +427,43 @@ candidates
 # ## 6. What follows
 
 # %% tags=["summary"]
-large = silent_from(rules.rows_min, "large") > rules.ks_floor
-found = pd.DataFrame(
+large = pd.concat(
+    [changed[title, size, rules.rows_min]["rings"] for title, size in by_size["large"]]
+)
+pd.DataFrame(
     {
         "quiet days: any p < 0.05": shown(both["any_p"]),
         "quiet days: any p < 0.05, eight columns": shown(both["any_p_of_eight"]),
         "quiet days: corrected, no floor": shown(both["corrected"]),
         "quiet days: the rule in production": shown(both["rings"]),
         f"changes of {LARGE:.0%} or more: the rule in production": shown(large),
-    }.items(),
-    columns=[f"days of {rules.rows_min:,} customers, {study.source}", "ring (95 % interval)"],
-).set_index(f"days of {rules.rows_min:,} customers, {study.source}")
-found = found.rename_axis(index=None, columns=found.index.name)
-found
+    },
+    index=["ring (95 % interval)"],
+).T.rename_axis(columns=f"days of {rules.rows_min:,} customers, {study.source}")
 
 # %%
 Markdown(
-    f"* **Keep the correction and the floor together.** On the same quiet days the rule of the reference system rings "
-    f"on {both['any_p_of_eight'].mean():.0%}, the correction alone on {both['corrected'].mean():.0%}, both together on "
+    "* **Keep the correction and the floor together.** On the same quiet days the rule of the "
+    "reference system rings "
+    f"on {both['any_p_of_eight'].mean():.0%}, the correction alone on "
+    f"{both['corrected'].mean():.0%}, both together on "
     f"{both['rings'].mean():.0%}.\n"
-    f"* **The price** is that changes below the floor of {rules.ks_floor:.0%} pass unseen by design; of those of "
+    f"* **The price** is that changes below the floor of {rules.ks_floor:.0%} pass unseen by "
+    "design; of those of "
     f"{LARGE:.0%} or more, {large.mean():.0%} ring.\n"
     f"* **The minimum of {rules.rows_min:,} customers** is where chance alone reaches "
-    f"{beyond[rules.rows_min]:.1%} on one quiet day in twenty; with 500 it reaches {beyond[500]:.1%}. A bank with fewer "
+    f"{beyond[rules.rows_min]:.1%} on one quiet day in twenty; with 500 it reaches "
+    f"{beyond[500]:.1%}. A bank with fewer "
     "customers a day should look at several days together rather than lower it."
 )
 
 # %% [markdown]
 # ### What this study cannot say
 #
-# * The days are drawn anew from one snapshot, so they know no weekends, pay days or seasons. Real quiet days differ from
-#   each other more than these do: read the false alarms as a lower bound.
-# * The reference here is half of the customers; in production it is all of them, so chance is a little smaller there.
-# * Drift of the customers is not the same as a worse model. A change of the rule by which customers leave, with the
-#   customers as they were, moves no distribution: only outcomes show it (`measure_outcomes`).
+# * The days are drawn anew from one snapshot, so they know no weekends, pay days or seasons. Real
+#   quiet days differ from each other more than these do: read the false alarms as a lower bound.
+# * The reference here is half of the customers; in production it is all of them, so chance is a
+#   little smaller there.
+# * Drift of the customers is not the same as a worse model. A change of the rule by which
+#   customers leave, with the customers as they were, moves no distribution: only outcomes show it
+#   (`measure_outcomes`).

@@ -1,45 +1,27 @@
-# ---
-# jupyter:
-#   jupytext:
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
 # # Which customers leave, and how well can a model tell?
 #
-# A bank's credit-card team wants to call customers before they leave. This notebook shows the reasoning behind the
-# model that this project trains: what the customers look like, which features help, whether a simple model would do,
-# what to do about leavers being rare, what a search for hyperparameters adds, how sure all of that is, and what a
-# retention team can and cannot make of it.
+# A bank's credit-card team wants to call customers before they leave. This notebook shows the
+# reasoning behind the model that this project trains: what the customers look like, which
+# features help, whether a simple model would do, what to do about leavers being rare, what a
+# search for hyperparameters adds, how sure all of that is, and what a retention team can and
+# cannot make of it.
 #
-# Everything is computed when this page is made, with the same functions that train and judge in production
-# (`include/`). Numbers in the text come from the cells: on other customers the text says something else.
-
-# %% tags=["parameters"]
-csv = ""  # real customers; empty: made-up ones
-sample_rows = 10_000  # of the made-up ones
-splits = 4  # each model is trained and judged on so many
-trials = 6  # of the search
-contact_cost = 5.0  # dollars a call or letter; an assumption
-persuaded_share = 0.3  # of the leavers who are contacted; an assumption (section 7)
+# Everything is computed when this page is made, with the same functions that train and judge in
+# production (`include/`). Numbers in the text come from the cells: on other customers the text
+# says something else.
 
 # %%
 # %config InlineBackend.figure_format = "retina"
 import tempfile
+import textwrap
 from pathlib import Path
 from statistics import fmean
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from IPython.display import Markdown
+from IPython.display import Markdown, display
 from matplotlib.ticker import PercentFormatter
 
 from include.customers.campaign_effect import customers_needed
@@ -54,9 +36,18 @@ from include.tuning import study as studies
 from include.tuning.cross_validation import CrossValidation, gain_interval, labelled_rows
 from include.tuning.tune_hyperparameters import judge_trial
 from research import assessment, figures
-from research.assessment import LIST_SHARE, Split
-from research.customers import Study, open_study
+from research.assessment import LIST_SHARE, Floats, Split
+from research.customers import EIGHT_COLUMNS, SAMPLE_SEED, Study, open_study
 
+# %% tags=["parameters"]
+csv = ""  # real customers; empty: made-up ones
+sample_rows = 6_000  # of the made-up ones
+splits = 4  # each model is trained and judged on so many
+trials = 5  # of the search
+contact_cost = 5.0  # dollars a call or letter; an assumption
+persuaded_share = 0.3  # of the leavers who are contacted; an assumption (section 7)
+
+# %%
 figures.set_style()
 study = open_study(csv, sample_rows=sample_rows)
 frame, contract, params = study.frame, study.contract, study.params
@@ -70,14 +61,15 @@ Markdown(
 # %% [markdown]
 # ## 1. The customers
 #
-# One row is one credit-card customer of one bank at one moment: who they are, what they hold, and what they did in the
-# last twelve months. The columns are those of the ["Credit Card customers" data set on
-# Kaggle](https://www.kaggle.com/datasets/sakshigoyal7/credit-card-customers); the page names its licence, and nothing
-# more is known of the bank, the country or the year. The project holds none of its rows. The made-up customers, which
-# this page uses where no file is given, are drawn from statistics of it.
+# One row is one credit-card customer of one bank at one moment: who they are, what they hold, and
+# what they did in the last twelve months. The columns are those of the ["Credit Card customers"
+# data set on Kaggle](https://www.kaggle.com/datasets/sakshigoyal7/credit-card-customers); the
+# page names its licence, and nothing more is known of the bank, the country or the year. The
+# project holds none of its rows. The made-up customers, which this page uses where no file is
+# given, are drawn from statistics of it.
 #
-# The table says for each column how well it *alone* tells leavers from stayers: 0.5 is a coin toss, 1 is perfect
-# (ROC-AUC in whichever direction; a category stands for its share of leavers).
+# The table says for each column how well it *alone* tells leavers from stayers: 0.5 is a coin
+# toss, 1 is perfect (ROC-AUC in whichever direction; a category stands for its share of leavers).
 
 # %%
 numeric = [column.name for column in contract.features if not column.categories]
@@ -112,45 +104,49 @@ columns.rename_axis(index=None, columns="column (typical: median, or commonest c
 
 # %%
 strongest = sorted(numeric, key=lambda name: -alone[name])[:6]
-weak = [name for name in alone if alone[name] < 0.55]
-correlations = frame[numeric].corr().abs()
-twins = correlations.where(np.triu(np.ones(correlations.shape, dtype=bool), k=1)).stack()
-unknown = frame[categorical].eq("Unknown").mean()
+top = strongest[0]
+weak = {name for name in alone if alone[name] < 0.55}
+correlations = np.triu(np.abs(np.corrcoef(contract.matrix(frame, numeric).T)), k=1)
+twins = [numeric[place] for place in np.unravel_index(correlations.argmax(), correlations.shape)]
+unknown = {name: float((frame[name] == "Unknown").mean()) for name in categorical}
+vaguest = max(unknown, key=lambda name: unknown[name])
 Markdown(
-    f"* The strongest column is `{strongest[0]}`, {alone[strongest[0]]:.3f} by itself: the typical leaver has "
-    f"{typical(left, strongest[0])}, the typical stayer {typical(stayed, strongest[0])}.\n"
-    f"* {len(weak)} of {len(alone)} columns say next to nothing alone (below 0.55), {len(set(weak) & set(categorical))} "
-    f"of the {len(categorical)} categories among them. What customers *do* tells more than who they are.\n"
-    f"* Two columns can say the same: `{'` and `'.join(twins.idxmax())}` correlate at {twins.max():.3f}. Trees do not "
-    "mind; a reader of coefficients should.\n"
-    f'* Up to {unknown.max():.0%} of a category is "Unknown" (`{unknown.idxmax()}`). It is kept as a category of its '
+    f"* The strongest column is `{top}`, {alone[top]:.3f} by itself: the typical leaver has "
+    f"{typical(left, top)}, the typical stayer {typical(stayed, top)}.\n"
+    f"* {len(weak)} of {len(alone)} columns say next to nothing alone (below 0.55), "
+    f"{len(weak & set(categorical))} of the {len(categorical)} categories among them.\n"
+    f"* Two columns can say the same: `{twins[0]}` and `{twins[1]}` correlate at "
+    f"{correlations.max():.3f}. Trees do not mind; a reader of coefficients should.\n"
+    f'* Of `{vaguest}` {unknown[vaguest]:.0%} are "Unknown". That is kept as a category of its '
     "own: that a bank does not know it may itself say something."
 )
 
 # %% alt="Distributions of the six strongest columns, for customers who stayed and who left."
-figure, axes = figures.panels(3, rows=2, height=2.3)
+figure, axes = figures.panels(3, rows=2, height=2.6)
 for axis, name in zip(axes, strongest, strict=True):
-    edges = np.linspace(*frame[name].quantile([0, 0.99]), 31)
+    edges = np.linspace(frame[name].min(), frame[name].quantile(0.99), 31)
     for rows, ink, label in ((stayed, figures.STAYED, "stayed"), (left, figures.LEFT, "left")):
         shares = np.histogram(rows[name].clip(upper=edges[-1]), edges)[0] / len(rows)
         axis.stairs(shares, edges, color=ink, fill=True, alpha=0.25)
         axis.stairs(shares, edges, color=ink, label=label)
     axis.set(title=name)
+    axis.set_xlabel(textwrap.fill(contract.column(name).meaning, 42), fontsize=8)
     axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
 for axis in axes[::3]:
     axis.set_ylabel("share of customers")
-figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+figures.legend_below(figure, axes[:1], columns=2)
 
 # %% [markdown]
 # ## 2. The features
 #
-# Besides the raw columns the model gets two that are computed from them, inside the same ONNX graph that answers in
-# production, so that training and serving cannot disagree. Categories enter as ordinals; numbers are scaled (trees do
-# not need it, logistic regression does).
+# Besides the raw columns the model gets two that are computed from them, inside the same ONNX
+# graph that answers in production, so that training and serving cannot disagree. Categories enter
+# as ordinals; numbers are scaled (trees do not need it, logistic regression does).
 #
-# Three questions. Do the engineered features help by themselves? What do the other eleven columns add to the eight that
-# the public example of this system uses? And how much of the success is due to *activity*: what would be left if the
-# bank did not see how much customers still use their card?
+# Three questions. Do the engineered features help by themselves? What do the other eleven columns
+# add to the eight that the public example of this system uses? And how much of the success is due
+# to *activity*: what would be left if the bank did not see how much customers still use their
+# card?
 
 # %%
 raw = engineer(contract.matrix(frame, contract.feature_names), contract.feature_names)
@@ -176,16 +172,6 @@ ACTIVITY = (  # what customers did with the card in the last twelve months
     "Total_Revolving_Bal",
     "Avg_Utilization_Ratio",
 )
-EIGHT = (
-    "Total_Relationship_Count",
-    "Credit_Limit",
-    "Total_Revolving_Bal",
-    "Total_Amt_Chng_Q4_Q1",
-    "Total_Trans_Amt",
-    "Total_Trans_Ct",
-    "Total_Ct_Chng_Q4_Q1",
-    "Avg_Utilization_Ratio",
-)
 SPLITS = assessment.make_splits(study, splits)
 blind_to = {name: float(frame[name].median()) for name in ACTIVITY}
 unseeing = frame.assign(**blind_to, Avg_Open_To_Buy=frame["Credit_Limit"])
@@ -193,7 +179,7 @@ BLIND = assessment.make_splits(Study(unseeing, contract, params, study.source), 
 PLAIN = {"family": "xgboost", "resampling": "none", "class_weight": "none"}
 answers = assessment.judge({"all columns": lambda split: split.trees(PLAIN)}, SPLITS)
 answers |= assessment.judge(
-    {"eight columns": lambda split: split.trees(PLAIN | {"columns": EIGHT})}, SPLITS
+    {"eight columns": lambda split: split.trees(PLAIN | {"columns": EIGHT_COLUMNS})}, SPLITS
 )
 answers |= assessment.judge({"without activity": lambda split: split.trees(PLAIN)}, BLIND)
 SHOWN = {
@@ -209,21 +195,25 @@ all_columns = answers["all columns"]
 narrower = assessment.gain(all_columns, answers["eight columns"], SPLITS, "roc_auc")
 blinder = assessment.gain(all_columns, answers["without activity"], SPLITS, "roc_auc")
 Markdown(
-    f"All nineteen columns instead of eight change ROC-AUC by {narrower.in_words}. Hiding the {len(ACTIVITY)} columns "
-    f"of activity takes {blinder.mean:.3f} of ROC-AUC away: most of what the model knows, it knows from customers who "
+    f"All nineteen columns instead of eight change ROC-AUC by {narrower.in_words}. Hiding the "
+    f"{len(ACTIVITY)} columns "
+    f"of activity takes {blinder.mean:.3f} of ROC-AUC away: most of what the model knows, it "
+    "knows from customers who "
     "already use their card less. Section 8 comes back to that."
 )
 
 # %% [markdown]
 # ## 3. Would something simple do?
 #
-# A model must beat what a team could do without it: guess at random (everybody gets the base rate), sort customers by
-# their number of transactions, or fit a logistic regression. Each is fitted on the training rows of a split and judged
-# on its hold-out, which it has never seen. The splits are made as in production, by a hash of the customer's number.
+# A model must beat what a team could do without it: guess at random (everybody gets the base
+# rate), sort customers by their number of transactions, or fit a logistic regression. Each is
+# fitted on the training rows of a split and judged on its hold-out, which it has never seen. The
+# splits are made as in production, by a hash of the customer's number.
 #
-# Intervals here and below are 95 % intervals of the mean over splits, corrected for the rows that splits share (Nadeau
-# and Bengio 2003), as in the search of section 5. They say how far a figure depends on the split, not how far it
-# would move at another bank. A difference between two models is always taken on the same hold-outs.
+# Intervals here and below are 95 % intervals of the mean over splits, corrected for the rows that
+# splits share (Nadeau and Bengio 2003), as in the search of section 5. They say how far a figure
+# depends on the split, not how far it would move at another bank. A difference between two models
+# is always taken on the same hold-outs.
 
 # %%
 BASELINES = {
@@ -241,17 +231,19 @@ assessment.compare(baselines, SPLITS, SHOWN).rename_axis(columns="no resampling"
 over_logistic = assessment.gain(all_columns, answers["logistic regression"], SPLITS, "roc_auc")
 over_forest = assessment.gain(all_columns, answers["random forest"], SPLITS, "roc_auc")
 Markdown(
-    f"Boosted trees against logistic regression: ROC-AUC {over_logistic.in_words}. Against a random forest: "
+    f"Boosted trees against logistic regression: ROC-AUC {over_logistic.in_words}. Against a "
+    "random forest: "
     f"{over_forest.in_words}."
 )
 
 # %% [markdown]
 # ## 4. Leavers are rare: does it help to balance them?
 #
-# Four ways: leave the classes as they are; let each leaver weigh as much as the stayers together (class weight); invent
-# leavers between neighbouring ones (SMOTE); or invent them without inventing values between two categories (SMOTENC).
-# Only training rows are ever balanced, and every model is calibrated afterwards on rows as rare as in life, so that
-# its probabilities stay honest.
+# Four ways: leave the classes as they are; let each leaver weigh as much as the stayers together
+# (class weight); invent leavers between neighbouring ones (SMOTE); or invent them without
+# inventing values between two categories (SMOTENC). Only training rows are ever balanced, and
+# every model is calibrated afterwards on rows as rare as in life, so that its probabilities stay
+# honest.
 
 # %%
 BALANCED = {
@@ -277,39 +269,44 @@ against_none = pd.DataFrame(
 against_none.rename_axis(columns="difference from none (of Brier, less is better)")
 
 # %%
-told_apart = against_none.apply(lambda column: column.str.endswith("beyond chance"))
+told_apart = int(
+    against_none.apply(lambda column: column.str.endswith("beyond chance")).sum().sum()
+)
 Markdown(
-    f"Of these {told_apart.size} differences {int(told_apart.to_numpy().sum())} are beyond chance. Ranking customers "
-    "hardly needs balanced classes where a model is calibrated afterwards; what balancing moves is the decision at "
-    f"P = {params.model.threshold:g}. `params.yaml` has `{params.model.resampling}`."
+    f"Of these {against_none.size} differences {told_apart} are beyond chance. Calibration "
+    "afterwards leaves little for balancing to do: it can move the order of customers and the "
+    f"decision at P = {params.model.threshold:g}, not how common leavers are said to be. "
+    f"`params.yaml` has `{params.model.resampling}`; where no difference is beyond chance, the "
+    "choice is free, and `none` is the cheapest."
 )
 
 # %% [markdown]
 # ## 5. Does a search find better hyperparameters?
 #
-# This is what `make tune` does, with a small budget: Optuna's TPE proposes a family, a way of balancing and
-# hyperparameters within the bounds of `params.yaml`; each set is cross-validated on the training side of production's
-# own split, and one that lags behind the others' median is given up early. The best of many trials looks better in its
-# own folds than it is. So it meets the current set twice more: in folds that no trial saw, and on the hold-out
-# rows that the search never touched.
+# This is what `make tune` does, with a small budget: Optuna's TPE proposes a family, a way of
+# balancing and hyperparameters within the bounds of `params.yaml`; each set is cross-validated on
+# the training side of production's own split, and one that lags behind the others' median is
+# given up early. The best of many trials looks better in its own folds than it is. So it meets
+# the current set twice more: in folds that no trial saw, and on the hold-out rows that the search
+# never touched.
 
 # %%
-tuning = params.tuning
-assert tuning is not None, "params.yaml has no section `tuning`, so there is no space to search"
+if (space := params.tuning) is None:
+    raise ValueError("params.yaml has no section `tuning`, so there is no space to search: add it")
 split = fit.with_split(frame, contract, params.split)
 training = labelled_rows(split[split[SPLIT] == "training"], contract, params.model)
 places = fit.categorical_places(contract, contract.chosen(params.model.columns))
 
 
-def folds_of(seed: int) -> CrossValidation:
-    return CrossValidation(training, categorical=places, folds=tuning.folds, seed=seed)
+def folds_of(seed: int, folds: int = space.folds) -> CrossValidation:
+    return CrossValidation(training, categorical=places, folds=folds, seed=seed)
 
 
 with tempfile.TemporaryDirectory() as folder:
     search = studies.open_study(str(Path(folder) / "journal"), "notebook")
     for _ in range(trials):
-        trial = studies.ask(search, worker=0, seed=tuning.seed)
-        judge_trial(search, trial, folds_of(tuning.seed), rules=tuning, current=params.model)
+        trial = studies.ask(search, worker=0, seed=space.seed)
+        judge_trial(search, trial, folds_of(space.seed), rules=space, current=params.model)
     tried = studies.finished(search)
     chosen = ModelParams.model_validate(search.best_trial.user_attrs[studies.PARAMS])
 pd.DataFrame(
@@ -327,35 +324,38 @@ pd.DataFrame(
 ).set_index("trial").rename_axis(index=None, columns="the best trials")
 
 # %%
-fresh = folds_of(tuning.seed + 1)
+fresh = folds_of(space.seed + 1)
 best, current = list(fresh.roc_aucs(chosen)), list(fresh.roc_aucs(params.model))
 gains = [one - other for one, other in zip(best, current, strict=True)]
 in_folds = assessment.Interval(
-    fmean(gains), *gain_interval(gains, folds=tuning.folds, confidence=tuning.confidence)
+    fmean(gains), *gain_interval(gains, folds=space.folds, confidence=space.confidence)
 )
 production = Split(split, contract, params)
 held_gain, held_interval = gate.paired_gain(
     production.labels,
     production.trees(chosen.model_dump()),
     production.trees({}),
-    confidence=tuning.confidence,
+    confidence=space.confidence,
 )
 on_held = assessment.Interval(held_gain, *held_interval)
 Markdown(
     f"The best set is {chosen.family} with resampling `{chosen.resampling}`: "
     + ", ".join(f"{name} {value:.3g}" for name, value in chosen.hyperparameters.items())
-    + f". Against the set in `params.yaml`, ROC-AUC in fresh folds {in_folds.in_words}; on the hold-out "
-    f"{on_held.in_words}. Training takes a found set only where it is better beyond chance: this one it "
+    + f". Against the set in `params.yaml`, ROC-AUC in fresh folds {in_folds.in_words}; on the "
+    "hold-out "
+    f"{on_held.in_words}. Training takes a found set only where it is better beyond chance: this "
+    "one it "
     f"{'takes' if in_folds.low > 0 else 'does not take'}."
 )
 
 # %% [markdown]
 # ## 6. How good is it, and how sure is that?
 #
-# The model of `params.yaml`, as it is trained in production, beside logistic regression. ROC-AUC and average precision
-# judge the order of customers, F1 the decision at the threshold, the Brier score and the calibration error the
-# probabilities. *Leavers in the top tenth* is what a team finds that contacts the likeliest tenth; *lift* is how many
-# times as many that is as in a random tenth.
+# The model of `params.yaml`, as it is trained in production, beside logistic regression. ROC-AUC
+# and average precision judge the order of customers, F1 the decision at the threshold, the Brier
+# score and the calibration error the probabilities. *Leavers in the top tenth* is what a team
+# finds that contacts the likeliest tenth; *lift* is how many times as many that is as in a random
+# tenth.
 
 # %%
 answers["production"] = [split.trees({}) for split in SPLITS]
@@ -368,7 +368,7 @@ SHOWN |= {"precision": "precision", "recall": "recall", "lift": "lift"}
 assessed = assessment.compare({name: answers[name] for name in CONTENDERS}, SPLITS, SHOWN).T
 assessed.rename_axis(columns="figure on hold-outs")
 
-# %% alt="Left: leavers found by share of customers contacted. Right: predicted probability against share who left."
+# %% alt="Leavers found by share of customers contacted; share who left by probability."
 pooled = np.concatenate([split.labels for split in SPLITS])
 figure, (gains_axis, calibration_axis) = figures.panels(2, height=3.6)
 for (name, ink), mark in zip(CONTENDERS.items(), figures.MARKS, strict=False):
@@ -394,14 +394,12 @@ calibration_axis.set(
 for axis in (gains_axis, calibration_axis):
     for scale in (axis.xaxis, axis.yaxis):
         scale.set_major_formatter(PercentFormatter(1))
-handles = [axis.get_legend_handles_labels() for axis in (gains_axis, calibration_axis)]
-figure.legend(
-    *(sum(pair, []) for pair in zip(*handles, strict=True)), loc="outside lower center", ncols=3
-)
+figures.legend_below(figure, [gains_axis, calibration_axis], columns=3)
 
 # %% [markdown]
-# A good average can hide a group that the model serves badly. The gate of `churn_training` therefore refuses a
-# challenger that loses on any large enough group of gender or age. On all hold-outs together:
+# A good average can hide a group that the model serves badly. The gate of `churn_training`
+# therefore refuses a challenger that loses on any large enough group of gender or age. On all
+# hold-outs together:
 
 # %%
 everybody = pd.concat([split.held for split in SPLITS], ignore_index=True)
@@ -430,162 +428,154 @@ pd.DataFrame(
 # %% [markdown]
 # ## 7. What a retention team should take from it
 #
-# A contact costs money whether or not its customer would have left; it earns something only where a leaver is kept.
-# The next figure reckons for each length of list what is earned per 1,000 customers:
+# A contact costs money whether or not its customer would have left; it earns something only where
+# a leaver is kept. The next figure reckons for each length of list what is earned per 1,000
+# customers:
 #
-# > leavers on the list × share of them who can be persuaded × what they bring in a year − contacts × cost of a contact
+# > leavers on the list × share of them who can be persuaded × what they bring in a year −
+# > contacts × cost of a contact
 #
-# What a customer brings is the dashboard's own estimate (a share of spending and interest on the balance, from the
-# settings). The cost of a contact and the share who can be persuaded are assumptions: the parameters at the top. The
-# default of 0.3 is the mean that the profit measure of Verbraken, Verbeke and Baesens (2013,
-# doi:10.1109/TKDE.2012.50) assumes; nobody has measured it here, and section 8 says why.
+# What a customer brings is the dashboard's own estimate (a share of spending and interest on the
+# balance, from the settings). The cost of a contact and the share who can be persuaded are
+# assumptions: the parameters at the top. The default of 0.3 is the mean that the profit measure
+# of Verbraken, Verbeke and Baesens (2013, doi:10.1109/TKDE.2012.50) assumes; nobody has measured
+# it here, and section 8 says why.
 
 # %%
 settings = Settings()
 revenue = Revenue(settings.revenue_per_spend, settings.revenue_per_balance)
+CONTACTED = np.linspace(0.01, 1, 100)  # the share of customers on a list
+PERSUADED = (0.1, 0.2, 0.3, 0.5)
 
 
-def listed(split: Split, given: "np.typing.NDArray[np.float64]") -> pd.DataFrame:
-    """The hold-out customers with their probability, and what they bring in a year, in dollars."""
-    return with_list_columns(pa.table({"probability": given}), split.held, revenue).to_pandas()
+def listed(split: Split, given: Floats) -> pd.DataFrame:
+    """The hold-out customers: probability, who left, and what each brings in a year (dollars)."""
+    scored = with_list_columns(pa.table({"probability": given}), split.held, revenue)
+    people: pd.DataFrame = scored.to_pandas()
+    return people.assign(left=split.labels)
 
 
-def earned(
-    split: Split, given: "np.typing.NDArray[np.float64]", order: str, persuaded: float
-) -> "np.typing.NDArray[np.float64]":
-    """Dollars per 1,000 customers, for each share of them contacted (in hundredths)."""
-    people = listed(split, given).assign(left=split.labels)
-    people = people.sort_values(order, ascending=False, kind="stable")
-    kept = np.cumsum(people["left"] * people["revenue"]) * persuaded
-    spent = np.arange(1, len(people) + 1) * contact_cost
-    contacted = np.linspace(0.01, 1, 100)
-    return (
-        np.interp(contacted * len(people), np.arange(1, len(people) + 1), kept - spent)
-        * 1000
-        / len(people)
-    )
+def earned(people: pd.DataFrame, order: str, persuaded: float) -> Floats:
+    """Dollars a year per 1,000 customers, for each share of them contacted."""
+    ranked = people.sort_values(order, ascending=False, kind="stable")
+    contacts = np.arange(1, len(ranked) + 1)
+    kept = (ranked["left"] * ranked["revenue"]).cumsum().to_numpy() * persuaded
+    dollars = kept - contacts * contact_cost
+    return np.interp(CONTACTED * len(ranked), contacts, dollars) * 1000 / len(ranked)
 
 
-CONTACTED = np.linspace(0.01, 1, 100)
-LISTS = {
-    ("production", "at_risk"): "production, by revenue at risk",
-    ("production", "probability"): "production, by probability",
-    ("logistic regression", "at_risk"): "logistic regression, by revenue at risk",
-}
+def over_lists(name: str, order: str, persuaded: float) -> Floats:
+    """The same of each split: splits × shares contacted."""
+    lists = [listed(split, given) for split, given in zip(SPLITS, answers[name], strict=True)]
+    return np.array([earned(people, order, persuaded) for people in lists])
+
+
 earnings = {
-    label: np.array(
-        [earned(s, a, order, persuaded_share) for s, a in zip(SPLITS, answers[name], strict=True)]
-    )
-    for (name, order), label in LISTS.items()
+    "production, by revenue at risk": over_lists("production", "at_risk", persuaded_share),
+    "production, by probability": over_lists("production", "probability", persuaded_share),
+    "logistic regression, by revenue at risk": over_lists(
+        "logistic regression", "at_risk", persuaded_share
+    ),
 }
 by_persuasion = {
-    persuaded: np.mean(
-        [
-            earned(s, a, "at_risk", persuaded)
-            for s, a in zip(SPLITS, answers["production"], strict=True)
-        ],
-        axis=0,
-    )
-    for persuaded in (0.1, 0.2, 0.3, 0.5)
+    share: over_lists("production", "at_risk", share).mean(axis=0) for share in PERSUADED
 }
 
-# %% alt="Dollars earned per 1,000 customers by share contacted: left by model and order, right by share persuaded."
+# %% alt="Dollars earned per 1,000 customers by share contacted, by model and by share persuaded."
 figure, (model_axis, persuasion_axis) = figures.panels(2, height=3.6)
-for (label, dollars), ls in zip(earnings.items(), ("-", "--", "-."), strict=True):
-    model_axis.plot(CONTACTED, dollars.mean(axis=0), ls=ls, label=label)
-for persuaded, dollars in by_persuasion.items():
-    persuasion_axis.plot(CONTACTED, dollars, label=f"{persuaded:.0%} of leavers persuaded")
-    best_place = int(dollars.argmax())
-    persuasion_axis.plot(
-        CONTACTED[best_place], dollars[best_place], "o", color=plt.gca().lines[-1].get_color()
-    )
+for (label, earning), ls in zip(earnings.items(), ("-", "--", "-."), strict=True):
+    model_axis.plot(CONTACTED, earning.mean(axis=0), ls=ls, label=label)
+for share, dollars in by_persuasion.items():
+    longest = int(dollars.argmax())
+    persuasion_axis.plot(CONTACTED, dollars, color=figures.INKS[0])
+    persuasion_axis.plot(CONTACTED[longest], dollars[longest], "o", color=figures.INKS[1])
+    persuasion_axis.annotate(f"{share:.0%} persuaded", (0.37, dollars[36] + 150), fontsize=8)
 model_axis.set(
     title=f"{persuaded_share:.0%} of leavers persuaded",
     ylabel="dollars earned a year\nper 1,000 customers",
 )
+model_axis.legend(loc="lower right", fontsize=8)
 persuasion_axis.set(title="production, by revenue at risk; dots: best length")
 for axis in (model_axis, persuasion_axis):
     axis.axhline(0, color="#444444", lw=0.8)
     axis.set(xlabel="share of customers contacted", xlim=(0, 0.6))
     axis.xaxis.set_major_formatter(PercentFormatter(1))
     axis.yaxis.set_major_formatter("{x:,.0f}")
-    low = min(0, *(line.get_ydata()[59] for line in axis.lines if len(line.get_ydata()) == 100))
-    axis.set_ylim(low, None)
-    axis.legend(loc="lower left", fontsize=8)
 
 # %%
 ours = earnings["production, by revenue at risk"]
-length = int(ours.mean(axis=0).argmax())
-tenth = assessment.over_splits(
-    [
-        assessment.figures(s, a)["top_tenth_recall"]
-        for s, a in zip(SPLITS, answers["production"], strict=True)
-    ],
-    params,
+best_length = int(ours.mean(axis=0).argmax())
+top_tenth = [
+    listed(split, given).nlargest(round(len(split.labels) * LIST_SHARE), "probability")["left"]
+    for split, given in zip(SPLITS, answers["production"], strict=True)
+]
+found = fmean(
+    left.sum() / split.labels.sum() for left, split in zip(top_tenth, SPLITS, strict=True)
 )
-on_list = np.mean(
-    [
-        listed(s, a)
-        .assign(left=s.labels)
-        .nlargest(round(len(s.labels) * LIST_SHARE), "probability")["left"]
-        .mean()
-        for s, a in zip(SPLITS, answers["production"], strict=True)
-    ]
-)
+on_list = fmean(left.mean() for left in top_tenth)
+by_probability = earnings["production, by probability"]
 order_gain = assessment.over_splits(
-    list(ours.max(axis=1) - earnings["production, by probability"].max(axis=1)), params
+    (ours[:, best_length] - by_probability[:, best_length]).tolist(), params
 )
-cut = persuaded_share
-needed = customers_needed(float(on_list), cut, control_share=0.1)
+lengths = ", ".join(
+    f"{CONTACTED[int(dollars.argmax())]:.0%} at {share:.0%}"
+    for share, dollars in by_persuasion.items()
+)
+planned = params.campaigns.leaving_share
+needed = customers_needed(planned, persuaded_share, control_share=0.1)
 Markdown(
-    f"* **The list is short and rich.** The likeliest tenth holds {tenth.mean:.0%} of all leavers, and {on_list:.0%} of "
-    f"those on it leave.\n"
-    f"* **Under these assumptions it pays to contact {CONTACTED[length]:.0%} of customers**, and earns "
-    f"{ours.mean(axis=0)[length]:,.0f} dollars a year per 1,000 customers. The best length hardly depends on the share "
-    f"who can be persuaded ({', '.join(f'{CONTACTED[int(d.argmax())]:.0%} at {p:.0%}' for p, d in by_persuasion.items())}); "
-    "the profit does.\n"
-    f"* **Sorting by revenue at risk** instead of probability earns {order_gain.mean:+,.0f} dollars more at the best "
-    f"length ({order_gain.low:+,.0f} to {order_gain.high:+,.0f}).\n"
-    f"* **Measure it.** Whether calls persuade anybody, only a control group tells. If {on_list:.0%} of a list leave "
-    f"uncalled and calls keep {cut:.0%} of those, a campaign needs {needed:,} customers, a tenth of them not called, to "
-    "show it reliably."
+    f"* **The list is short and rich.** The likeliest tenth holds {found:.0%} of all leavers, and "
+    f"{on_list:.0%} of those on it have left.\n"
+    f"* **Under these assumptions it pays to contact {CONTACTED[best_length]:.0%} of customers**, "
+    f"which earns {ours.mean(axis=0)[best_length]:,.0f} dollars a year per 1,000 customers. The "
+    f"best length by the share who can be persuaded: {lengths}.\n"
+    f"* **Sort by revenue at risk.** At that length it earns {order_gain.mean:+,.0f} dollars "
+    f"({order_gain.low:+,.0f} to {order_gain.high:+,.0f}) against sorting by probability; the "
+    "shorter the list, the more the order matters.\n"
+    f"* **Measure it.** Whether a call persuades anybody, only a control group tells. Of customers "
+    f"who are still there far fewer leave than {on_list:.0%}; campaigns are planned with "
+    f"{planned:.0%} (`campaigns.leaving_share`). If calls keep {persuaded_share:.0%} of those, a "
+    f"campaign needs {needed:,} customers, a tenth of them not called, to show it reliably."
 )
 
 # %% [markdown]
 # ## 8. What this data cannot say
 #
-# * **It recognises more than it warns.** There are no dates: one snapshot holds customers who have left beside customers
-#   who have not, and the last twelve months of a leaver include the months of leaving. A customer who has closed the
-#   account makes no transactions. Section 2 measured how much of the model's success hangs on that. A figure near 1 means that
-#   the two kinds of customers are told apart, not that a leaver is known three months ahead. Only dated snapshots
-#   can show that.
-# * **Nobody was called.** The data says who left, not whom a call would have kept. The likeliest to leave
-#   may be the hardest to persuade.
-# * **Selection.** One bank, one country, one year, none of them named; whoever collected the rows chose them by rules that
-#   are not published. The share of leavers may be an artefact of that choice, and with it every precision here.
-# * **Source and licence.** The data set's page names both. Published figures on it are common; they compare models on
-#   this snapshot, and all share these limits.
-# * **Intervals are of the split.** They say nothing of another year or another bank. The gate judges every new model on the
-#   bank's own hold-out rows for that reason, and `measure_outcomes` compares predictions with what came of them.
+# * **It recognises more than it warns.** There are no dates: one snapshot holds customers who
+#   have left beside customers who have not, and the last twelve months of a leaver include the
+#   months of leaving. A customer who has closed the account makes no transactions. Section 2
+#   measured how much of the model's success hangs on that. A figure near 1 means that the two
+#   kinds of customers are told apart, not that a leaver is known three months ahead. Only dated
+#   snapshots can show that.
+# * **Nobody was called.** The data says who left, not whom a call would have kept. The likeliest
+#   to leave may be the hardest to persuade.
+# * **Selection.** One bank, one country, one year, none of them named; whoever collected the rows
+#   chose them by rules that are not published. The share of leavers may be an artefact of that
+#   choice, and with it every precision here.
+# * **Source and licence.** The data set's page names both. Published figures on it are common;
+#   they compare models on this snapshot, and all share these limits.
+# * **Intervals are of the split.** They say nothing of another year or another bank. The gate
+#   judges every new model on the bank's own hold-out rows for that reason, and `measure_outcomes`
+#   compares predictions with what came of them.
 
 # %%
-blind_auc = np.mean(
-    [
-        evaluation.scores(s.labels, a, threshold=0.5)["roc_auc"]
-        for s, a in zip(BLIND, answers["without activity"], strict=True)
-    ]
+blind_auc = fmean(
+    assessment.figures(split, given)["roc_auc"]
+    for split, given in zip(BLIND, answers["without activity"], strict=True)
 )
 quieter = stayed["Total_Trans_Ct"].median() / left["Total_Trans_Ct"].median()
 Markdown(
-    f"In figures: the typical stayer makes {quieter:.1f} times as many transactions as the typical leaver, and a model that "
+    f"In figures: the typical stayer makes {quieter:.1f} times as many transactions as the "
+    "typical leaver, and a model that "
     f"does not see activity reaches a ROC-AUC of {blind_auc:.3f} where 0.5 is chance."
 )
 
 # %% [markdown]
 # ### How far the made-up customers carry
 #
-# Where real customers are given, a model trained on made-up ones is judged on them. It says whether what is
-# tried on the sample (this page without a file, `make run`, the tests) means anything.
+# Where real customers are given, a model trained on made-up ones is judged on them. It says
+# whether what is tried on the sample (this page without a file, `make run`, the tests) means
+# anything.
 
 
 # %%
@@ -599,7 +589,7 @@ def trained_on_sample(seed: int) -> float:
 
 Markdown(
     "ROC-AUC on the real customers, trained on 20,000 made-up ones: "
-    + ", ".join(f"{trained_on_sample(seed):.4f}" for seed in (101, 102, 103))
+    + ", ".join(f"{trained_on_sample(seed):.4f}" for seed in range(SAMPLE_SEED, SAMPLE_SEED + 3))
     if csv
     else "These customers are made up; `make research CSV=path` looks at real ones."
 )
@@ -621,4 +611,4 @@ titles = {
 }
 summary = assessment.compare(everything, SPLITS, titles).rename_axis(columns=study.source)
 with pd.option_context("display.width", 160):
-    display(summary)  # noqa: F821
+    display(summary)

@@ -27,6 +27,7 @@ from research.customers import open_study
 
 ROOM = Path(__file__).parent
 NOTEBOOKS = ("experiment", "drift_study")
+PROGRESS_BARS = "ignore:IProgress not found"  # by tqdm, which Optuna imports; nobody would see one
 KERNEL = "python3"  # which Jupyter takes for the Python that runs this
 
 
@@ -99,7 +100,7 @@ async def _render(name: str, given: dict[str, object], folder: Path) -> bool:
     notebook, began = read_notebook(name, given), time.monotonic()
     with tempfile.TemporaryDirectory() as home:
         # Nobody's own start-up files, history or style changes what comes out.
-        environment = os.environ | {"IPYTHONDIR": home, "MPLCONFIGDIR": home}
+        private = {"IPYTHONDIR": home, "MPLCONFIGDIR": home, "PYTHONWARNINGS": PROGRESS_BARS}
         client = NotebookClient(
             notebook,
             kernel_name=KERNEL,
@@ -109,7 +110,7 @@ async def _render(name: str, given: dict[str, object], folder: Path) -> bool:
             on_cell_execute=lambda cell, cell_index: _tell_section(name, notebook, cell_index),
         )
         try:
-            await client.async_execute(env=environment)
+            await client.async_execute(env=os.environ | private)
         except (CellExecutionError, DeadKernelError) as error:
             _tell(f"{name}: a cell failed\n{error}")
             return False
