@@ -63,7 +63,7 @@ def test_the_lock_pins_what_is_asked_for_and_names_no_index() -> None:
         for depth in ("", "*/", "infra/*/")
         for path in PROJECT.glob(f"{depth}requirements.txt")
     ]
-    assert len(asked) == 7
+    assert len(asked) == 8
     assert set().union(*(_names(path.read_text()) for path in asked)) <= _names(lock)
     assert "://" not in lock and "--" not in re.sub("#.*", "", lock)
     assert re.search(r"^pandas==3\.0\.\d+", lock, re.MULTILINE)  # with which Evidently imports
