@@ -119,7 +119,8 @@ def rate(rung: "pd.Series[bool]") -> tuple[float, float, float]:
 
 def shown(rung: "pd.Series[bool]") -> str:
     share, low, high = rate(rung)
-    return f"{share:.0%} ({low:.0%}–{high:.0%})"
+    together = "\u2060"  # no line breaks here
+    return f"{share:.0%}\u00a0({low:.0%}{together}–{together}{high:.0%})"
 
 
 # %% [markdown]
@@ -205,7 +206,7 @@ for place, (population, title) in enumerate(POPULATIONS.items()):
     axes[place].set(title=title, xscale="log", xlabel="customers a day", ylim=(0, None))
     axes[place].set_xticks(ROWS, [f"{rows:,}" for rows in ROWS])
     axes[place].minorticks_off()
-    axes[place].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes[place].yaxis.set_major_formatter(PercentFormatter(1))
 axes[0].set_ylabel("largest difference of a day\n(share of customers)")
 figures.legend_below(figure, axes[:1], columns=4)
 
@@ -313,14 +314,14 @@ figures.legend_below(figure, axes[:1], columns=4)
 pd.DataFrame(
     [
         {
-            "change": kind.title,
+            "change": kind.title if place == 0 else "",
             "size": kind.written.format(size),
             "true size": f"{effect:.0%}",
             "the rule in production": shown(changed[kind.title, size, rules.rows_min]["rings"]),
             "any p < 0.05": shown(changed[kind.title, size, rules.rows_min]["any_p"]),
         }
         for kind in KINDS
-        for size, effect in zip(kind.changes, sizes_of[kind.title], strict=True)
+        for place, (size, effect) in enumerate(zip(kind.changes, sizes_of[kind.title], strict=True))
     ]
 ).set_index("change").rename_axis(
     index=None, columns=f"changed days of {rules.rows_min:,} customers that ring"
