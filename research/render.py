@@ -17,6 +17,7 @@ import jupytext
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbconvert import HTMLExporter
+from nbconvert.filters import strip_ansi
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 from traitlets.config import Config
@@ -61,12 +62,18 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m research.render", description=__doc__.partition("\n")[0]
     )
-    parser.add_argument("notebooks", nargs="*", choices=[*NOTEBOOKS, []], metavar="notebook")
+    parser.add_argument("notebooks", nargs="*", type=_notebook, metavar="notebook")
     parser.add_argument("--csv", type=Path, help="real customers; without it made-up ones")
     parser.add_argument("--out", type=Path, default=PROJECT / "dist" / "research")
     for name, meaning in BUDGETS.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=_at_least_two, help=meaning)
     return parser
+
+
+def _notebook(name: str) -> str:
+    if name not in NOTEBOOKS:
+        raise argparse.ArgumentTypeError(f"expected {' or '.join(NOTEBOOKS)}, found {name}")
+    return name
 
 
 def _at_least_two(text: str) -> int:
@@ -112,7 +119,7 @@ async def _render(name: str, given: dict[str, object], folder: Path) -> bool:
         try:
             await client.async_execute(env=os.environ | private)
         except (CellExecutionError, DeadKernelError) as error:
-            _tell(f"{name}: a cell failed\n{error}")
+            _tell(f"{name}: a cell failed\n{strip_ansi(str(error))}")
             return False
     page_of(folder, name).write_text(_page(name, notebook), "utf-8")
     _tell(*_summary(notebook))
