@@ -126,15 +126,16 @@ def shown(rung: "pd.Series[bool]") -> str:
 # %% [markdown]
 # ## 2. Quiet days: who cries wolf?
 #
-# The rule that many public examples use is "any feature with p < 0.05 means drift". With twenty
-# tests a day, one in twenty of which rings by design, that is a coin toss. Correcting for the
-# number of tests (Benjamini–Hochberg) mends it as long as reference and day come from *exactly*
-# the same customers; they never quite do, and with enough rows even a difference that matters to
-# nobody becomes significant. The floor asks a second question: is it large?
+# The rule that many public examples use is "any feature with p < 0.05 means drift". Each test rings
+# by design on one quiet day in twenty, so the more features there are, the surer is a false alarm.
+# Correcting for the number of tests (Benjamini–Hochberg) mends that as long as reference and day
+# come from *exactly* the same customers; they never quite do, and with enough rows even a
+# difference that matters to nobody becomes significant. The floor asks a second question: is it
+# large?
 #
 # A bank asks about the customers whom it still has, some callers about everybody it ever had.
-# Neither is drift, so each day is compared with both kinds of reference rows, and the nearer one
-# counts.
+# Neither is drift. Under `drift.reference: nearest` each day is compared with both kinds of
+# reference rows, and the nearer one counts.
 
 # %% alt="Share of quiet days that ring under four rules, by customers a day."
 ROWS = tuple(sorted({200, 500, 1_000, rules.rows_min, 5_000}))

@@ -139,14 +139,13 @@ figures.legend_below(figure, axes[:1], columns=2)
 # %% [markdown]
 # ## 2. The features
 #
-# Besides the raw columns the model gets two that are computed from them, inside the same ONNX
+# Besides the raw columns the model gets engineered ones, computed from them inside the same ONNX
 # graph that answers in production, so that training and serving cannot disagree. Categories enter
 # as ordinals; numbers are scaled (trees do not need it, logistic regression does).
 #
-# Three questions. Do the engineered features help by themselves? What do the other eleven columns
-# add to the eight that the public example of this system uses? And how much of the success is due
-# to *activity*: what would be left if the bank did not see how much customers still use their
-# card?
+# Three questions. What do the engineered features say by themselves? What do the other columns add
+# to the eight that the public example of this system uses? And how much of the success is due to
+# *activity*: what would be left if the bank did not see how much customers still use their card?
 
 # %%
 raw = engineer(contract.matrix(frame, contract.feature_names), contract.feature_names)
@@ -199,7 +198,7 @@ above_chance = fmean(
     for split, given in zip(SPLITS, all_columns, strict=True)
 )
 Markdown(
-    f"All nineteen columns instead of eight change ROC-AUC by {narrower.in_words}. Hiding the "
+    f"All {len(contract.features)} columns instead of eight: ROC-AUC {narrower.in_words}. Hiding the "
     f"{len(ACTIVITY)} columns of activity takes {blinder.mean:.3f} of ROC-AUC away, "
     f"{blinder.mean / above_chance:.0%} of what lies above a coin toss: so much of what the model "
     "knows it knows from customers who already use their card less. Section 8 comes back to that."
