@@ -198,8 +198,8 @@ above_chance = fmean(
     for split, given in zip(SPLITS, all_columns, strict=True)
 )
 Markdown(
-    f"All {len(contract.features)} columns instead of eight: ROC-AUC {narrower.in_words}. Hiding the "
-    f"{len(ACTIVITY)} columns of activity takes {blinder.mean:.3f} of ROC-AUC away, "
+    f"All {len(contract.features)} columns instead of eight: ROC-AUC {narrower.in_words}. Hiding "
+    f"the {len(ACTIVITY)} columns of activity takes {blinder.mean:.3f} of ROC-AUC away, "
     f"{blinder.mean / above_chance:.0%} of what lies above a coin toss: so much of what the model "
     "knows it knows from customers who already use their card less. Section 8 comes back to that."
 )
