@@ -136,7 +136,12 @@ def _private(home: str) -> Config:
 def _page(name: str, notebook: NotebookNode) -> str:
     title = next(c.source for c in notebook.cells if c.cell_type == "markdown").splitlines()[0]
     exporter = HTMLExporter(
-        template_name="page", extra_template_basedirs=[str(ROOM)], embed_images=True
+        template_name="page",
+        extra_template_basedirs=[str(ROOM)],
+        embed_images=True,
+        exclude_input_prompt=True,
+        exclude_output_prompt=True,
+        exclude_anchor_links=True,
     )
     page, _ = exporter.from_notebook_node(
         notebook, resources={"metadata": {"name": title.lstrip("# ")}}
