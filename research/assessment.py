@@ -22,6 +22,7 @@ from research.customers import Study
 
 Floats: TypeAlias = NDArray[np.float64]
 CONFIDENCE = 0.95
+SHUFFLE_SEED = 0
 LIST_SHARE = 0.1  # a retention team that can call a tenth of its customers
 
 
@@ -35,8 +36,12 @@ class Split:
 
     @cached_property
     def held(self) -> pd.DataFrame:
-        """The hold-out customers, whom no model here has seen."""
-        return self.frame[self.frame[SPLIT] == "holdout"].reset_index(drop=True)
+        """The hold-out customers, whom no model here has seen.
+
+        Shuffled, so that chance and not the file's order breaks ties in a ranking.
+        """
+        held = self.frame[self.frame[SPLIT] == "holdout"]
+        return held.sample(frac=1, random_state=SHUFFLE_SEED).reset_index(drop=True)
 
     @cached_property
     def labels(self) -> NDArray[np.int64]:
