@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check train tune demo score rollback promote airflow clean-data test bench bench-api bench-training bench-scoring bench-model bench-drift bench-alarms bench-dashboard screenshots lint format mwaa lock clean env up down logs backup restore test-containers
+.PHONY: help setup run check train tune demo score rollback promote airflow clean-data test bench bench-api bench-training bench-scoring bench-model bench-drift bench-alarms bench-dashboard research screenshots lint format mwaa lock clean env up down logs backup restore test-containers
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,13 +69,16 @@ bench-dashboard: setup ## the first page with a million customers, in a real bro
 	@exec $(BIN)/python -m tests.bench.bench_dashboard $(ARGS)
 
 bench-model: setup ## how good the models are, over 20 splits (CSV=path to real customers)
-	@exec $(BIN)/python -m tests.bench.bench_model "$(CSV)" $(ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m research.render experiment $(if $(CSV),--csv "$(CSV)") --splits 20 $(ARGS)
 
 bench-drift: setup ## what a day of drift detection costs: 10 million predictions (ARGS="--rows 1000000")
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.bench_drift $(ARGS)
 
 bench-alarms: setup ## how often quiet and shifted days ring (CSV=path to real customers)
-	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.bench_alarms "$(CSV)" $(ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m research.render drift_study $(if $(CSV),--csv "$(CSV)") --days 500 $(ARGS)
+
+research: setup ## run both notebooks and render them into dist/research (CSV=path to real customers, ARGS="--trials 50 --splits 20 --days 500")
+	@OMP_NUM_THREADS=1 $(BIN)/python -m research.render $(if $(CSV),--csv "$(CSV)") $(ARGS)
 
 screenshots: setup ## take the dashboard's pictures anew, on the stack that is up with made-up customers
 	@exec $(BIN)/python -m tests.e2e.screenshots

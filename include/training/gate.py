@@ -103,7 +103,12 @@ def paired_gain(
 
 
 def strongest_feature(holdout: Holdout) -> tuple[str, float]:
-    """The feature that by itself separates the classes best, with its ROC-AUC in either direction.
+    """The feature that by itself separates the classes best, with its ROC-AUC."""
+    return max(feature_aucs(holdout).items(), key=lambda found: found[1])
+
+
+def feature_aucs(holdout: Holdout) -> dict[str, float]:
+    """How well each feature by itself separates the classes: its ROC-AUC in either direction.
 
     A category stands for its share of leavers, so that the order of the categories does not matter.
     """
@@ -113,9 +118,7 @@ def strongest_feature(holdout: Holdout) -> tuple[str, float]:
         _, group = np.unique(values, return_inverse=True)
         leavers = np.bincount(group, weights=labels) / np.bincount(group)
         found[name] = _auc(labels, leavers[group])
-    both_ways = {name: max(auc, 1 - auc) for name, auc in found.items()}
-    name = max(both_ways, key=lambda n: both_ways[n])
-    return name, both_ways[name]
+    return {name: max(auc, 1 - auc) for name, auc in found.items()}
 
 
 def _placements(

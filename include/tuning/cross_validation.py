@@ -49,8 +49,7 @@ class CrossValidation:
         """The same of logistic regression, which every search has to beat."""
         for place in range(len(self._parts)):
             training, judged = self._scaled(place)
-            model = LogisticRegression(max_iter=LOGISTIC_ITERATIONS)
-            model.fit(training.features, training.labels)
+            model = logistic_regression(training)
             yield _auc(judged, model.decision_function(judged.features))
 
     def _resampled(self, place: int, kind: Resampling) -> Rows:
@@ -70,6 +69,11 @@ def labelled_rows(frame: "pd.DataFrame", contract: Contract, params: ModelParams
     """The model's input of some customers, engineered and not yet scaled, with their labels."""
     columns = contract.chosen(params.columns)
     return Rows(engineer(contract.matrix(frame, columns), columns), contract.labels(frame))
+
+
+def logistic_regression(rows: Rows) -> LogisticRegression:
+    """The floor that every other model has to beat, fitted on scaled rows."""
+    return LogisticRegression(max_iter=LOGISTIC_ITERATIONS).fit(rows.features, rows.labels)
 
 
 def gain_interval(gains: Sequence[float], *, folds: int, confidence: float) -> tuple[float, float]:
