@@ -1,6 +1,6 @@
 """Fitting: scale, resample training rows, grow trees, calibrate on rows that no tree saw."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +9,7 @@ import xgboost as xgb
 from imblearn.over_sampling import SMOTE, SMOTENC
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.preprocessing import StandardScaler
 
 from include.champion.calibration import Calibration
 from include.contract import Contract
@@ -51,7 +50,7 @@ class Fitted:
 
     columns: tuple[str, ...]
     scaler: StandardScaler
-    trees: xgb.XGBClassifier
+    trees: xgb.Booster
     calibration: Calibration
 
     @property
@@ -59,16 +58,10 @@ class Fitted:
         """The features that the trees see, in order."""
         return self.columns + tuple(feature.name for feature in engineered_for(self.columns))
 
-    def pipeline(self) -> Pipeline:
-        """The scikit-learn pipeline from raw columns to the trees, calibration left out."""
-        engineering = FunctionTransformer(engineer, kw_args={"columns": self.columns})
-        steps = [("engineer", engineering), ("scale", self.scaler), ("trees", self.trees)]
-        return Pipeline(steps)
-
     def probabilities(self, matrix: "NDArray[np.float64]") -> "NDArray[np.float64]":
-        """Calibrated P(churn) of raw rows, by way of the scikit-learn pipeline."""
-        margin = self.pipeline().predict(matrix, output_margin=True).astype(np.float64)
-        return platt(margin, self.calibration)
+        """Calibrated P(churn) of raw rows, by scikit-learn's scaler and XGBoost's own trees."""
+        scaled = self.scaler.transform(engineer(matrix, self.columns))
+        return platt(margins(self.trees, scaled), self.calibration)
 
 
 def with_split(frame: "pd.DataFrame", contract: Contract, rule: SplitRule) -> "pd.DataFrame":
@@ -145,23 +138,52 @@ def categorical_places(contract: Contract, columns: Sequence[str]) -> list[int]:
     return [place for place, name in enumerate(columns) if contract.column(name).categories]
 
 
-def fit_trees(rows: Rows, params: ModelParams) -> xgb.XGBClassifier:
+class _Parts(xgb.DataIter):
+    """Rows part by part, as XGBoost asks for them; it begins anew four times."""
+
+    def __init__(self, parts: Iterable[Rows]) -> None:
+        super().__init__()
+        self._parts, self._left = parts, iter(parts)
+
+    def reset(self) -> None:
+        self._left = iter(self._parts)
+
+    def next(self, input_data: Callable[..., None]) -> bool:
+        part = next(self._left, None)
+        if part is None:
+            return False
+        input_data(data=part.features.astype(np.float32, copy=False), label=part.labels)
+        return True
+
+
+def fit_trees(parts: Iterable[Rows], params: ModelParams) -> xgb.Booster:
     """Grow the trees of the configured family; the same rows and parameters give the same bytes.
 
-    A random forest is XGBoost's own: its margins add up over trees, so that it is explained,
-    exported and calibrated like the boosted one.
+    `parts` are gone through more than once, and no two of them are held together: XGBoost keeps a
+    byte for each number. A random forest is XGBoost's own: its margins add up over trees, so that
+    it is explained, exported and calibrated like the boosted one.
     """
-    kind = xgb.XGBRFClassifier if params.family == "random_forest" else xgb.XGBClassifier
-    stayers, leavers = np.bincount(rows.labels, minlength=2)
-    trees = kind(
-        tree_method="hist",
-        base_score=0.5,
-        random_state=params.seed,
-        n_jobs=params.threads,
-        scale_pos_weight=stayers / leavers if params.class_weight == "balanced" else 1.0,
-        **params.hyperparameters,
-    )
-    return trees.fit(rows.features, rows.labels)
+    shape = params.hyperparameters
+    rounds = shape.pop("n_estimators")
+    if params.family == "random_forest":
+        shape |= {"num_parallel_tree": rounds, "learning_rate": 1.0}
+        rounds = 1
+    data = xgb.QuantileDMatrix(_Parts(parts), nthread=params.threads)
+    stayers, leavers = np.bincount(data.get_label().astype(np.int64), minlength=2)
+    learning = {
+        "objective": "binary:logistic",
+        "tree_method": "hist",
+        "base_score": 0.5,
+        "seed": params.seed,
+        "nthread": params.threads,
+        "scale_pos_weight": stayers / leavers if params.class_weight == "balanced" else 1.0,
+    }
+    return xgb.train(learning | shape, data, rounds)
+
+
+def margins(trees: xgb.Booster, features: "NDArray[np.floating]") -> "NDArray[np.float64]":
+    """What the trees say of scaled rows, in log-odds."""
+    return trees.inplace_predict(features, predict_type="margin").astype(np.float64)
 
 
 def fit_calibration(margin: "NDArray[np.float64]", labels: "NDArray[np.int64]") -> Calibration:
@@ -178,8 +200,8 @@ def fit_calibration(margin: "NDArray[np.float64]", labels: "NDArray[np.int64]") 
 
 def fit(prepared: Prepared, params: ModelParams) -> Fitted:
     """Trees on the training rows, calibration on the rows kept aside for it."""
-    trees = fit_trees(prepared.training, params)
-    margin = trees.predict(prepared.calibration.features, output_margin=True).astype(np.float64)
+    trees = fit_trees([prepared.training], params)
+    margin = margins(trees, prepared.calibration.features)
     calibration = fit_calibration(margin, prepared.calibration.labels)
     return Fitted(prepared.columns, prepared.scaler, trees, calibration)
 
@@ -189,6 +211,6 @@ def platt(margin: "NDArray[np.float64]", calibration: Calibration) -> "NDArray[n
     return expit(calibration.slope * margin + calibration.intercept)  # type: ignore[no-any-return]
 
 
-def native_trees(trees: xgb.XGBClassifier) -> bytes:
+def native_trees(trees: xgb.Booster) -> bytes:
     """The trees in XGBoost's own binary JSON."""
-    return bytes(trees.get_booster().save_raw("ubj"))
+    return bytes(trees.save_raw("ubj"))

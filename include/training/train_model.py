@@ -34,7 +34,7 @@ def train_model(run: TrainingRun, ingested: Ingested, transformed: Transformed) 
     holdout = everyone[everyone[SPLIT] == "holdout"]
     model = onnx_export.export(fitted, run.contract.matrix(holdout, fitted.columns))
     made_up = made_up_rows(run, prepared)
-    gains = fitted.trees.get_booster().get_score(importance_type="total_gain")
+    gains = fitted.trees.get_score(importance_type="total_gain")
     candidate = run.registry.register_candidate(
         ingested.mlflow_run_id, model, made_up.head(EXAMPLE_ROWS), run.tags
     )

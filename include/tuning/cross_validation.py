@@ -41,9 +41,9 @@ class CrossValidation:
     def roc_aucs(self, params: ModelParams) -> Iterator[float]:
         """ROC-AUC of the configuration's trees in each fold, as soon as it is known."""
         for place in range(len(self._parts)):
-            trees = fit.fit_trees(self._balanced(place, params.resampling), params)
+            trees = fit.fit_trees([self._balanced(place, params.resampling)], params)
             judged = self._scaled(place)[1]
-            yield _auc(judged, trees.predict(judged.features, output_margin=True))
+            yield _auc(judged, fit.margins(trees, judged.features))
 
     def floor(self) -> Iterator[float]:
         """The same of logistic regression, which every search has to beat."""

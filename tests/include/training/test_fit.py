@@ -177,9 +177,9 @@ def test_calibration_undoes_what_resampling_did_to_the_probabilities(
     prepared: Prepared, params: Params
 ) -> None:
     model = fit.fit(prepared, params.model)
-    margin = model.trees.predict(prepared.calibration.features, output_margin=True)
-    raw = 1 / (1 + np.exp(-margin.astype(np.float64)))
-    calibrated = fit.platt(margin.astype(np.float64), model.calibration)
+    margin = fit.margins(model.trees, prepared.calibration.features)
+    raw = 1 / (1 + np.exp(-margin))
+    calibrated = fit.platt(margin, model.calibration)
     left = prepared.calibration.labels.mean()
     assert calibrated.mean() == pytest.approx(left, abs=1e-3)
     assert abs(raw.mean() - left) > abs(calibrated.mean() - left)
@@ -190,7 +190,8 @@ def test_probabilities_rank_customers_as_the_margins_do(
 ) -> None:
     model = fitted_on(people, contract, params)
     matrix = contract.matrix(people, model.columns)
-    margin = model.pipeline().predict(matrix, output_margin=True)
+    scaled = model.scaler.transform(engineer(matrix, model.columns))
+    margin = fit.margins(model.trees, scaled)
     probabilities = model.probabilities(matrix)
     assert (np.diff(probabilities[np.argsort(margin)]) >= 0).all()
     assert ((probabilities > 0) & (probabilities < 1)).all()
@@ -225,7 +226,7 @@ def test_the_native_trees_give_the_margins(prepared: Prepared, params: Params) -
     booster = xgb.Booster()
     booster.load_model(bytearray(fit.native_trees(model.trees)))
     found = booster.inplace_predict(prepared.calibration.features, predict_type="margin")
-    expected = model.trees.predict(prepared.calibration.features, output_margin=True)
+    expected = fit.margins(model.trees, prepared.calibration.features)
     np.testing.assert_array_equal(found, expected)
 
 
@@ -236,5 +237,5 @@ def test_a_class_weight_moves_what_the_trees_take_for_even(
     # One constant feature: all that the trees can learn is how many leave.
     rows = Rows(np.zeros((400, 1)), (np.arange(400) % 4 == 0).astype(np.int64))
     chosen = with_model(params, class_weight=weight)
-    found = fit.fit_trees(rows, chosen.model).predict_proba(rows.features)[:, 1]
+    found = fit.fit_trees([rows], chosen.model).inplace_predict(rows.features)
     assert found == pytest.approx(told, abs=0.02)
