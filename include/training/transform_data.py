@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from include.features import SplitRule
+from include.params import ClassWeight, Resampling
 from include.training import fit
 from include.training.fit import SPLIT, Prepared, Rows
 from include.training.run import TrainingRun
@@ -26,6 +27,8 @@ class Transformed:
     calibration_rows: int
     holdout_rows: int
     training_attrited_share: float
+    resampling: Resampling  # what was done, whatever params.yaml asks for
+    class_weight: ClassWeight  # what the fit is to use
 
 
 def transform_data(run: TrainingRun, validated: Validated) -> Transformed:
@@ -34,6 +37,7 @@ def transform_data(run: TrainingRun, validated: Validated) -> Transformed:
     prepared = fit.prepare(frame, run.contract, run.params)
     labels = run.contract.labels(frame)
     rows = frame[SPLIT].value_counts()
+    model = run.params.model.for_rows(int(rows["training"]))
     scaler = {
         "mean": prepared.scaler.mean_.tolist(),
         "scale": prepared.scaler.scale_.tolist(),
@@ -48,6 +52,8 @@ def transform_data(run: TrainingRun, validated: Validated) -> Transformed:
         calibration_rows=int(rows["calibration"]),
         holdout_rows=int(rows["holdout"]),
         training_attrited_share=float(labels[frame[SPLIT] == "training"].mean()),
+        resampling=model.resampling,
+        class_weight=model.class_weight,
     )
 
 
@@ -59,6 +65,7 @@ def read_prepared(run: TrainingRun, transformed: Transformed) -> Prepared:
         scaler=fit.restored_scaler(scaler["mean"], scaler["scale"]),
         training=_read_rows(run, transformed.training),
         calibration=_read_rows(run, transformed.calibration),
+        class_weight=transformed.class_weight,
     )
 
 

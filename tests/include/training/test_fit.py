@@ -106,6 +106,15 @@ def test_the_places_of_the_ordinals_follow_the_columns(contract: Contract) -> No
     assert fit.categorical_places(contract, columns) == [0, 2]
 
 
+def test_rows_beyond_the_limit_are_weighted_instead(
+    people: pd.DataFrame, contract: Contract, params: Params
+) -> None:
+    limited = with_model(params, resampling="smotenc", resampling_rows_max=1000)
+    plain = with_model(params, resampling="none", class_weight="balanced")
+    first, second = (fitted_on(people, contract, chosen) for chosen in (limited, plain))
+    assert fit.native_trees(first.trees) == fit.native_trees(second.trees)
+
+
 # --- fitting
 
 
