@@ -72,9 +72,7 @@ class Run:
         self, key: str, *, columns: Sequence[str] | None = None, rows: int = BATCH_ROWS
     ) -> Iterator[pd.DataFrame]:
         """A table that an earlier task kept, in parts of at most `rows` rows, in its order."""
-        file = pq.ParquetFile(pa.BufferReader(self.read(key)))
-        for batch in file.iter_batches(batch_size=rows, columns=columns and list(columns)):
-            yield batch.to_pandas()
+        yield from batches_of(self.read(key), columns=columns, rows=rows)
 
     def read_json(self, key: str) -> Any:
         """A value that an earlier task kept."""
@@ -95,6 +93,15 @@ def safe_key(run_id: str) -> str:
     if cleaned == run_id:
         return cleaned
     return f"{cleaned}-{hashlib.sha256(run_id.encode()).hexdigest()[:8]}"
+
+
+def batches_of(
+    data: bytes, *, columns: Sequence[str] | None = None, rows: int = BATCH_ROWS
+) -> Iterator[pd.DataFrame]:
+    """A table in parquet's bytes, in parts of at most `rows` rows, in its order."""
+    file = pq.ParquetFile(pa.BufferReader(data))
+    for batch in file.iter_batches(batch_size=rows, columns=columns and list(columns)):
+        yield batch.to_pandas()
 
 
 def frame_bytes(frame: pd.DataFrame) -> bytes:

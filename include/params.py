@@ -52,6 +52,7 @@ class ModelParams(_Rules):
     columns: Literal["all"] | Annotated[tuple[str, ...], Field(min_length=1)]
     resampling: Resampling
     class_weight: ClassWeight = "none"
+    resampling_rows_max: int = Field(default=100_000, ge=0, description="training rows")
     threshold: float = Field(gt=0, lt=1)
     seed: int = Field(ge=0, lt=2**31)
     threads: int = Field(ge=1, le=64)
@@ -63,6 +64,15 @@ class ModelParams(_Rules):
         """Those of the configured family."""
         chosen = self.xgboost if self.family == "xgboost" else self.random_forest
         return chosen.model_dump()
+
+    def for_rows(self, training_rows: int) -> Self:
+        """What so many training rows are fitted with: of too many none is made up from neighbours.
+
+        Their leavers weigh as much as their stayers instead.
+        """
+        if self.resampling == "none" or training_rows <= self.resampling_rows_max:
+            return self
+        return self.model_copy(update={"resampling": "none", "class_weight": "balanced"})
 
 
 class Bounds(_Rules):

@@ -54,8 +54,6 @@ def ingest_data(run: TrainingRun) -> Ingested:
         mlflow_run_id,
         params={
             "family": run.params.model.family,
-            "resampling": run.params.model.resampling,
-            "class_weight": run.params.model.class_weight,
             "columns": len(run.contract.chosen(run.params.model.columns)),
             "threshold": run.params.model.threshold,
             "seed": run.params.model.seed,

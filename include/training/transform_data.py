@@ -1,12 +1,14 @@
 """Task `transform_data`: each customer's side of the split, and training rows made ready."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pandas as pd
 
 from include.features import SplitRule
+from include.params import ClassWeight, Resampling
 from include.training import fit
-from include.training.fit import SPLIT, Prepared, Rows
+from include.training.fit import SPLIT, Rows
 from include.training.run import TrainingRun
 from include.training.validate_data import Validated
 
@@ -26,6 +28,8 @@ class Transformed:
     calibration_rows: int
     holdout_rows: int
     training_attrited_share: float
+    resampling: Resampling  # what was done, whatever params.yaml asks for
+    class_weight: ClassWeight  # what the fit is to use
 
 
 def transform_data(run: TrainingRun, validated: Validated) -> Transformed:
@@ -34,6 +38,7 @@ def transform_data(run: TrainingRun, validated: Validated) -> Transformed:
     prepared = fit.prepare(frame, run.contract, run.params)
     labels = run.contract.labels(frame)
     rows = frame[SPLIT].value_counts()
+    model = run.params.model.for_rows(int(rows["training"]))
     scaler = {
         "mean": prepared.scaler.mean_.tolist(),
         "scale": prepared.scaler.scale_.tolist(),
@@ -48,26 +53,15 @@ def transform_data(run: TrainingRun, validated: Validated) -> Transformed:
         calibration_rows=int(rows["calibration"]),
         holdout_rows=int(rows["holdout"]),
         training_attrited_share=float(labels[frame[SPLIT] == "training"].mean()),
+        resampling=model.resampling,
+        class_weight=model.class_weight,
     )
 
 
-def read_prepared(run: TrainingRun, transformed: Transformed) -> Prepared:
-    """What training needs, as this task handed it on."""
-    scaler = run.read_json(transformed.scaler)
-    return Prepared(
-        columns=run.contract.chosen(run.params.model.columns),
-        scaler=fit.restored_scaler(scaler["mean"], scaler["scale"]),
-        training=_read_rows(run, transformed.training),
-        calibration=_read_rows(run, transformed.calibration),
-    )
+def _write_rows(run: TrainingRun, name: str, parts: Iterable[Rows]) -> str:
+    return run.write_batches("transform_data", name, map(_named, parts))
 
 
-def _write_rows(run: TrainingRun, name: str, rows: Rows) -> str:
+def _named(rows: Rows) -> pd.DataFrame:
     names = [f"f{i}" for i in range(rows.features.shape[1])]
-    frame = pd.DataFrame(rows.features, columns=names)
-    return run.write_frame("transform_data", name, frame.assign(**{LABEL: rows.labels}))
-
-
-def _read_rows(run: TrainingRun, key: str) -> Rows:
-    frame = run.read_frame(key)
-    return Rows(frame.drop(columns=LABEL).to_numpy(), frame[LABEL].to_numpy())
+    return pd.DataFrame(rows.features, columns=names).assign(**{LABEL: rows.labels})

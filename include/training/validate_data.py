@@ -77,7 +77,8 @@ def _refuse(run: TrainingRun, frame: pd.DataFrame, check: FrameCheck, faults: pd
             f"{valid} labelled customers keep the contract, training needs {least} "
             "(validation.rows_min): load more"
         )
-    fit.need_both_classes("table", run.contract.labels(frame[check.valid]))
+    leavers = int(run.contract.labels(frame[check.valid]).sum())
+    fit.need_both_classes("table", rows=valid, leavers=leavers)
 
 
 def _broken_rules(check: FrameCheck) -> str:

@@ -47,8 +47,9 @@ def test_calibration_rows_are_the_customers_themselves(
 ) -> None:
     rows = people[sides(people, params) == "calibration"]
     matrix = engineer(contract.matrix(rows, prepared.columns), prepared.columns)
-    np.testing.assert_array_equal(prepared.calibration.features, prepared.scaler.transform(matrix))
-    np.testing.assert_array_equal(prepared.calibration.labels, contract.labels(rows))
+    [aside] = prepared.calibration
+    np.testing.assert_array_equal(aside.features, prepared.scaler.transform(matrix))
+    np.testing.assert_array_equal(aside.labels, contract.labels(rows))
 
 
 @pytest.mark.parametrize("side", ["training", "calibration", "holdout"])
@@ -104,6 +105,15 @@ def test_too_few_leavers_to_resample_are_refused(kind: str, rows: Rows) -> None:
 def test_the_places_of_the_ordinals_follow_the_columns(contract: Contract) -> None:
     columns = ("Gender", "Credit_Limit", "Card_Category")
     assert fit.categorical_places(contract, columns) == [0, 2]
+
+
+def test_rows_beyond_the_limit_are_weighted_instead(
+    people: pd.DataFrame, contract: Contract, params: Params
+) -> None:
+    limited = with_model(params, resampling="smotenc", resampling_rows_max=1000)
+    plain = with_model(params, resampling="none", class_weight="balanced")
+    first, second = (fitted_on(people, contract, chosen) for chosen in (limited, plain))
+    assert fit.native_trees(first.trees) == fit.native_trees(second.trees)
 
 
 # --- fitting
@@ -177,10 +187,11 @@ def test_calibration_undoes_what_resampling_did_to_the_probabilities(
     prepared: Prepared, params: Params
 ) -> None:
     model = fit.fit(prepared, params.model)
-    margin = fit.margins(model.trees, prepared.calibration.features)
+    [aside] = prepared.calibration
+    margin = fit.margins(model.trees, aside.features)
     raw = 1 / (1 + np.exp(-margin))
     calibrated = fit.platt(margin, model.calibration)
-    left = prepared.calibration.labels.mean()
+    left = aside.labels.mean()
     assert calibrated.mean() == pytest.approx(left, abs=1e-3)
     assert abs(raw.mean() - left) > abs(calibrated.mean() - left)
 
@@ -225,8 +236,9 @@ def test_the_native_trees_give_the_margins(prepared: Prepared, params: Params) -
     model = fit.fit(prepared, params.model)
     booster = xgb.Booster()
     booster.load_model(bytearray(fit.native_trees(model.trees)))
-    found = booster.inplace_predict(prepared.calibration.features, predict_type="margin")
-    expected = fit.margins(model.trees, prepared.calibration.features)
+    [aside] = prepared.calibration
+    found = booster.inplace_predict(aside.features, predict_type="margin")
+    expected = fit.margins(model.trees, aside.features)
     np.testing.assert_array_equal(found, expected)
 
 
