@@ -44,6 +44,7 @@ def train_model(run: TrainingRun, ingested: Ingested, transformed: Transformed) 
     run.registry.log(
         ingested.mlflow_run_id,
         params={"resampling": transformed.resampling, "class_weight": transformed.class_weight},
+        tags={"balancing": run.params.model.balancing(transformed.training_rows)},
     )
     prepared = read_prepared(run, transformed)
     fitted = fit.fit(prepared, run.params.model)

@@ -2,6 +2,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -141,6 +142,30 @@ def test_the_same_data_gives_the_same_bytes(
     first, second = (fitted_on(people, contract, chosen) for _ in range(2))
     assert fit.native_trees(first.trees) == fit.native_trees(second.trees)
     assert first.calibration == second.calibration
+
+
+@pytest.mark.parametrize("family", ["xgboost", "random_forest"])
+def test_rows_in_parts_give_the_bytes_of_rows_at_once(
+    family: str, prepared: Prepared, params: Params
+) -> None:
+    forest = params.model.random_forest.model_copy(update={"n_estimators": 10})
+    model = with_model(params, family=family, random_forest=forest).model
+    [rows] = prepared.training
+    parts = [
+        Rows(rows.features[start : start + 700], rows.labels[start : start + 700])
+        for start in range(0, len(rows.labels), 700)
+    ]
+    whole = fit.native_trees(fit.fit_trees([rows], model))
+    assert fit.native_trees(fit.fit_trees(parts, model)) == whole
+
+
+def test_a_failure_to_read_a_part_is_told_as_it_is(prepared: Prepared, params: Params) -> None:
+    class Torn(list[Rows]):
+        def __iter__(self) -> Iterator[Rows]:
+            raise OSError("the store is gone")
+
+    with pytest.raises(OSError, match="the store is gone"):
+        fit.fit_trees(Torn(), params.model)
 
 
 PROGRAM = """
