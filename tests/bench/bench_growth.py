@@ -24,9 +24,7 @@ from typing import Any
 from include.champion import versions
 from include.champion.registry import EXPERIMENT, Registry
 from include.contract import load_contract
-from include.customers import loading
 from include.customers.database import open_engine
-from include.customers.sample import sample_customers
 from include.params import Params, load_params
 from include.scoring.plan_ranges import Portion, plan_ranges
 from include.scoring.run import ScoringRun
@@ -42,11 +40,10 @@ from include.training.run import TrainingRun
 from include.training.train_model import train_model
 from include.training.transform_data import transform_data
 from include.training.validate_data import validate_data
+from tests.bench.customers import load_made_up
 from tests.bench.memory import peak_mib
 from tests.include.nights import REVENUE
 
-FIRST_KEY = 700_000_001
-LOADED_AT_ONCE = 250_000
 QUALITY = ("roc_auc", "f1", "brier")
 BALANCES: dict[str, dict[str, Any]] = {
     "none": {"resampling": "none", "class_weight": "none"},
@@ -247,11 +244,7 @@ def loaded(bank: Bank, rows: int) -> None:
         EXPERIMENT, artifact_location=(bank.home / "artifacts").as_uri()
     )
     engine = open_engine(bank.customers)
-    loading.create_table(engine)
-    for first in range(FIRST_KEY, FIRST_KEY + rows, LOADED_AT_ONCE):
-        some = min(LOADED_AT_ONCE, FIRST_KEY + rows - first)
-        frame = sample_customers(some, seed=first, first_key=first)
-        loading.load_customers(engine, frame, now=datetime.now(UTC))
+    load_made_up(engine, rows)
     engine.dispose()
 
 
