@@ -86,8 +86,7 @@ def read_prepared(run: TrainingRun, transformed: Transformed) -> Prepared:
 
 def _probe(run: TrainingRun, transformed: Transformed) -> pd.DataFrame:
     """Hold-out customers on whom graph and trees must agree: those of the table's first part."""
-    first = next(run.read_batches(transformed.customers))
-    return first[first[SPLIT] == "holdout"]
+    return next(run.read_batches(transformed.customers, where=(SPLIT, "holdout")))
 
 
 def made_up_rows(run: TrainingRun, prepared: Prepared, *, middle: float = 0.8) -> pd.DataFrame:
