@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check train tune demo score rollback promote airflow clean-data test bench bench-api bench-training bench-scoring bench-model bench-drift bench-alarms bench-dashboard research screenshots lint format mwaa lock clean env up down logs backup restore test-containers
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*/\1/p' $(MAKEFILE_LIST))
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,8 +59,11 @@ bench: bench-api bench-training bench-scoring bench-drift bench-dashboard ## eve
 bench-api: setup ## requests a second against a do-nothing route and the usual way of serving
 	@exec $(BIN)/python -W ignore -m tests.bench.bench_api $(ARGS)
 
-bench-training: setup ## a training run from trigger to success (CSV=path to real customers)
+bench-training: setup ## a training run from trigger to success (CSV=path to real customers, or ARGS="--customers 1000000")
 	@exec $(BIN)/python -m tests.bench.bench_training $(CSV) $(ARGS)
+
+bench-growth: setup ## what each stage costs as customers grow (ARGS="--rows 10000,100000,1000000 --workers 1")
+	@exec $(BIN)/python -W ignore -m tests.bench.bench_growth $(ARGS)
 
 bench-scoring: setup ## a million customers from the database to parquet and table
 	@exec $(BIN)/python -m tests.bench.bench_scoring $(ARGS)

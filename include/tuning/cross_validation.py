@@ -39,11 +39,15 @@ class CrossValidation:
         self._balanced = cache(self._resampled)
 
     def roc_aucs(self, params: ModelParams) -> Iterator[float]:
-        """ROC-AUC of the configuration's trees in each fold, as soon as it is known."""
+        """ROC-AUC of the configuration's trees in each fold, as soon as it is known.
+
+        Rows that a training would not resample are not resampled here.
+        """
+        params = params.for_rows(len(self._rows.labels))
         for place in range(len(self._parts)):
-            trees = fit.fit_trees(self._balanced(place, params.resampling), params)
+            trees = fit.fit_trees([self._balanced(place, params.resampling)], params)
             judged = self._scaled(place)[1]
-            yield _auc(judged, trees.predict(judged.features, output_margin=True))
+            yield _auc(judged, fit.margins(trees, judged.features))
 
     def floor(self) -> Iterator[float]:
         """The same of logistic regression, which every search has to beat."""
