@@ -42,7 +42,8 @@ def prepare_study(run: TuningRun) -> list[Share]:
             f"{len(frame)} labelled customers of the training side keep the contract, a search "
             f"needs {run.params.validation.rows_min} (validation.rows_min): load more"
         )
-    fit.need_both_classes("training", run.contract.labels(frame))
+    leavers = int(run.contract.labels(frame).sum())
+    fit.need_both_classes("training", rows=len(frame), leavers=leavers)
     digest = content_sha256(frame)
     mlflow_run_id = run.registry.ensure_run(run.dag_run_id, run.tags)
     run.registry.log(
