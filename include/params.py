@@ -79,12 +79,17 @@ class Bounds(_Rules):
         return self
 
 
+TRIALS_MAX, WORKERS_MAX, MINUTES_MAX = 10_000, 64, 7 * 24 * 60  # of a search
+
+
 class TuningRules(_Rules):
     """What the hyperparameter search tries, and for how long."""
 
-    trials: int = Field(ge=1, le=10_000, description="of all workers together")
-    minutes: float = Field(gt=0, description="after these no trial is begun")
-    workers: int = Field(ge=1, le=64, description="mapped tasks; one repeats a study exactly")
+    trials: int = Field(ge=1, le=TRIALS_MAX, description="of all workers together")
+    minutes: float = Field(gt=0, le=MINUTES_MAX, description="after these no trial is begun")
+    workers: int = Field(
+        ge=1, le=WORKERS_MAX, description="mapped tasks; one repeats a study exactly"
+    )
     folds: int = Field(ge=2, le=20, description="of the stratified cross-validation")
     repeats: int = Field(ge=1, le=20, description="fresh cross-validations that confirm the best")
     confidence: float = Field(gt=0.5, lt=1, description="of the interval on what the best adds")
