@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check train tune demo score rollback promote airflow clean-data test bench bench-api bench-training bench-scoring bench-model bench-drift bench-alarms bench-dashboard lint format mwaa lock clean env up down logs backup restore test-containers
+.PHONY: help setup run check train tune demo score rollback promote airflow clean-data test bench bench-api bench-training bench-scoring bench-model bench-tuning bench-drift bench-alarms bench-dashboard lint format mwaa lock clean env up down logs backup restore test-containers
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ bench-dashboard: setup ## the first page with a million customers, in a real bro
 
 bench-model: setup ## how good the models are, over 20 splits (CSV=path to real customers)
 	@exec $(BIN)/python -m tests.bench.bench_model "$(CSV)" $(ARGS)
+
+bench-tuning: setup ## what a search costs, and whether what it finds is better (CSV=path to real customers)
+	@OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m tests.bench.bench_tuning "$(CSV)" $(ARGS)
 
 bench-drift: setup ## what a day of drift detection costs: 10 million predictions (ARGS="--rows 1000000")
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.bench_drift $(ARGS)
