@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check train tune demo score rollback promote airflow clean-data test bench bench-api bench-training bench-scoring bench-model bench-tuning bench-drift bench-alarms bench-dashboard lint format mwaa lock clean env up down logs backup restore test-containers
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*/\1/p' $(MAKEFILE_LIST))
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,8 +59,11 @@ bench: bench-api bench-training bench-scoring bench-drift bench-dashboard ## eve
 bench-api: setup ## requests a second against a do-nothing route and the usual way of serving
 	@exec $(BIN)/python -W ignore -m tests.bench.bench_api $(ARGS)
 
-bench-training: setup ## a training run from trigger to success (CSV=path to real customers)
+bench-training: setup ## a training run from trigger to success (CSV=path to real customers, or ARGS="--customers 1000000")
 	@exec $(BIN)/python -m tests.bench.bench_training $(CSV) $(ARGS)
+
+bench-growth: setup ## what each stage costs as customers grow (ARGS="--rows 10000,100000,1000000 --workers 1")
+	@exec $(BIN)/python -W ignore -m tests.bench.bench_growth $(ARGS)
 
 bench-scoring: setup ## a million customers from the database to parquet and table
 	@exec $(BIN)/python -m tests.bench.bench_scoring $(ARGS)
@@ -69,7 +72,7 @@ bench-dashboard: setup ## the first page with a million customers, in a real bro
 	@exec $(BIN)/python -m tests.bench.bench_dashboard $(ARGS)
 
 bench-model: setup ## how good the models are, over 20 splits (CSV=path to real customers)
-	@exec $(BIN)/python -m tests.bench.bench_model "$(CSV)" $(ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m research.render experiment $(if $(CSV),--csv "$(CSV)") --splits 20 $(ARGS)
 
 bench-tuning: setup ## what a search costs, and whether what it finds is better (CSV=path to real customers)
 	@OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m tests.bench.bench_tuning "$(CSV)" $(ARGS)
@@ -78,7 +81,13 @@ bench-drift: setup ## what a day of drift detection costs: 10 million prediction
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.bench_drift $(ARGS)
 
 bench-alarms: setup ## how often quiet and shifted days ring (CSV=path to real customers)
-	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.bench_alarms "$(CSV)" $(ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m research.render drift_study $(if $(CSV),--csv "$(CSV)") --days 500 $(ARGS)
+
+research: setup ## run both notebooks and render them into dist/research (CSV=path to real customers, ARGS="--trials 50 --splits 20 --days 500")
+	@OMP_NUM_THREADS=1 $(BIN)/python -m research.render $(if $(CSV),--csv "$(CSV)") $(ARGS)
+
+screenshots: setup ## take the dashboard's pictures anew, on the stack that is up with made-up customers
+	@exec $(BIN)/python -m tests.e2e.screenshots
 
 lint: setup ## ruff, mypy, and who may import whom
 	@$(BIN)/ruff check .

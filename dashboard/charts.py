@@ -177,7 +177,7 @@ def _figure(data: list[Figure], x_title: str, y_title: str) -> Figure:
     layout = {
         **FIGURE_LAYOUT,
         "xaxis": {"title": {"text": x_title}, **SHARE_AXIS},
-        "yaxis": {"title": {"text": y_title}, **SHARE_AXIS},
+        "yaxis": {"title": {"text": y_title, "standoff": 8}, **SHARE_AXIS},
         "showlegend": len(data) > 1,
     }
     return {"data": data, "layout": layout}

@@ -300,7 +300,7 @@ class Contract(_Frozen):
         """Check a table's rows; an empty label is no fault, an empty feature is one."""
         import pandas as pd
 
-        found = [*self.column_faults(frame), *self.repeated_keys(frame[self.key.name]), *also]
+        found = {*self.column_faults(frame), *self.repeated_keys(frame[self.key.name]), *also}
         table = pd.DataFrame(sorted(found), columns=list(TableFault._fields))
         texts = {"column": "str", "expected": "str", "found": "str"}
         faults = table.astype({"position": np.int64, **texts})  # also where there is no fault
@@ -327,9 +327,10 @@ class Contract(_Frozen):
             ]
         return faults
 
-    def repeated_keys(self, keys: "pd.Series[Any]") -> list[TableFault]:
-        """A fault for every row whose key stands in another row, too."""
-        repeated = (keys.duplicated(keep=False) & keys.notna()).to_numpy()
+    def repeated_keys(self, keys: "pd.Series[Any]", elsewhere: Any = ()) -> list[TableFault]:
+        """A fault for every row whose key stands in another row, or is among those elsewhere."""
+        again = keys.duplicated(keep=False) | keys.isin(elsewhere)
+        repeated = (again & keys.notna()).to_numpy()
         return [
             TableFault(place, self.key.name, "each key once", f"{describe(value)} again")
             for place, value in zip(

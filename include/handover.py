@@ -5,12 +5,14 @@ import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from include.store import Store
@@ -35,20 +37,21 @@ class Run:
         return self.write(task_id, name, frame_bytes(frame))
 
     def write_batches(self, task_id: str, name: str, batches: Iterable[pd.DataFrame]) -> str:
-        """Keep a table that comes in parts as one parquet file; returns its key.
+        """Keep a table that comes in parts as one parquet file; returns its key."""
+        with self.table(task_id, name) as table:
+            for batch in batches:
+                table.write(batch)
+        return table.key
 
-        The first part says the columns and their types; ValueError without any part.
+    @contextmanager
+    def table(self, task_id: str, name: str) -> "Iterator[Table]":
+        """A table that is written part by part, and kept as one parquet file when the block ends.
+
+        ValueError without any part.
         """
-        buffer, writer = io.BytesIO(), None
-        for batch in batches:
-            schema = writer.schema if writer else None
-            table = pa.Table.from_pandas(batch, schema, preserve_index=False)
-            writer = writer or pq.ParquetWriter(buffer, table.schema)
-            writer.write_table(table)
-        if writer is None:
-            raise ValueError(f"{name} has no part, and so no columns")
-        writer.close()
-        return self.write(task_id, name, buffer.getvalue())
+        table = Table(self.key(task_id, name))
+        yield table
+        self.write(task_id, name, table.to_bytes())
 
     def write_json(self, task_id: str, name: str, value: Any) -> str:
         """Keep a value as JSON; returns its key."""
@@ -69,16 +72,45 @@ class Run:
         return pd.read_parquet(io.BytesIO(self.read(key)))
 
     def read_batches(
-        self, key: str, *, columns: Sequence[str] | None = None, rows: int = BATCH_ROWS
+        self,
+        key: str,
+        *,
+        columns: Sequence[str] | None = None,
+        rows: int = BATCH_ROWS,
+        where: tuple[str, str] | None = None,
     ) -> Iterator[pd.DataFrame]:
-        """A table that an earlier task kept, in parts of at most `rows` rows, in its order."""
-        file = pq.ParquetFile(pa.BufferReader(self.read(key)))
-        for batch in file.iter_batches(batch_size=rows, columns=columns and list(columns)):
-            yield batch.to_pandas()
+        """A table that an earlier task kept, in parts of at most `rows` rows, in its order.
+
+        `where` leaves of each part the rows whose column, one of those read, has that value.
+        """
+        yield from batches_of(self.read(key), columns=columns, rows=rows, where=where)
 
     def read_json(self, key: str) -> Any:
         """A value that an earlier task kept."""
         return json.loads(self.read(key))
+
+
+class Table:
+    """One parquet file in the making; the first part says its columns and their types."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self._buffer = io.BytesIO()
+        self._writer: pq.ParquetWriter | None = None
+
+    def write(self, batch: pd.DataFrame) -> None:
+        """Add rows of the same columns."""
+        schema = self._writer.schema if self._writer else None
+        table = pa.Table.from_pandas(batch, schema, preserve_index=False)
+        self._writer = self._writer or pq.ParquetWriter(self._buffer, table.schema)
+        self._writer.write_table(table)
+
+    def to_bytes(self) -> bytes:
+        """The finished file."""
+        if self._writer is None:
+            raise ValueError(f"{self.key} has no part, and so no columns")
+        self._writer.close()
+        return self._buffer.getvalue()
 
 
 def now() -> datetime:
@@ -95,6 +127,21 @@ def safe_key(run_id: str) -> str:
     if cleaned == run_id:
         return cleaned
     return f"{cleaned}-{hashlib.sha256(run_id.encode()).hexdigest()[:8]}"
+
+
+def batches_of(
+    data: bytes,
+    *,
+    columns: Sequence[str] | None = None,
+    rows: int = BATCH_ROWS,
+    where: tuple[str, str] | None = None,
+) -> Iterator[pd.DataFrame]:
+    """The same of a table in parquet's bytes, for who goes through it more than once."""
+    file = pq.ParquetFile(pa.BufferReader(data))
+    for batch in file.iter_batches(batch_size=rows, columns=columns and list(columns)):
+        if where is not None:
+            batch = batch.filter(pc.equal(batch[where[0]], where[1]))
+        yield batch.to_pandas()
 
 
 def frame_bytes(frame: pd.DataFrame) -> bytes:

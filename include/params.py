@@ -52,6 +52,7 @@ class ModelParams(_Rules):
     columns: Literal["all"] | Annotated[tuple[str, ...], Field(min_length=1)]
     resampling: Resampling
     class_weight: ClassWeight = "none"
+    resampling_rows_max: int = Field(default=100_000, ge=0, description="training rows")
     threshold: float = Field(gt=0, lt=1)
     seed: int = Field(ge=0, lt=2**31)
     threads: int = Field(ge=1, le=64)
@@ -63,6 +64,26 @@ class ModelParams(_Rules):
         """Those of the configured family."""
         chosen = self.xgboost if self.family == "xgboost" else self.random_forest
         return chosen.model_dump()
+
+    def balancing(self, training_rows: int) -> str:
+        """What so many training rows are fitted with, and why, for people."""
+        used = self.for_rows(training_rows)
+        done = f"resampling {used.resampling}, class weight {used.class_weight}"
+        if used is self:
+            return f"{done}, as configured"
+        return (
+            f"{done}, because {training_rows:,} rows are more than the "
+            f"{self.resampling_rows_max:,} of model.resampling_rows_max"
+        )
+
+    def for_rows(self, training_rows: int) -> Self:
+        """What so many training rows are fitted with: of too many none is made up from neighbours.
+
+        Their leavers weigh as much as their stayers instead.
+        """
+        if self.resampling == "none" or training_rows <= self.resampling_rows_max:
+            return self
+        return self.model_copy(update={"resampling": "none", "class_weight": "balanced"})
 
 
 class Bounds(_Rules):
@@ -153,6 +174,9 @@ class DriftRules(_Rules):
     cooldown_days: float = Field(ge=0, description="between two runs that drift started")
     outcome_days: float = Field(ge=0, description="until a customer who stayed is an outcome")
     outcome_weeks: int = Field(ge=1, description="how far back outcomes are measured")
+    reference_rows_max: int = Field(
+        default=1_000_000, ge=1000, description="a sample of more customers is what drift tests use"
+    )
     report_rows: int = Field(ge=100, description="rows behind the report's plots, on each side")
 
 

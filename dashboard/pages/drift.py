@@ -59,6 +59,8 @@ def drift_sentence(days: Sequence[DriftDay]) -> str:
     drifted = [day for day in days if day.drifted]
     last = days[-1]
     latest = f"Latest, {last.date:%d %b %Y}: {finding(last)}."
+    if len(days) == 1:
+        return f"{'Drift' if drifted else 'No drift'} on the one day that was checked. {latest}"
     if not drifted:
         return f"No drift on the last {len(days)} days. {latest}"
     return f"Drift on {len(drifted)} of the last {len(days)} days. {latest}"

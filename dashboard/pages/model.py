@@ -66,7 +66,7 @@ def _subtitle(champion: Champion) -> str:
     family = manifest.model_family.replace("_", " ")
     return (
         f"Version {manifest.version} ({family}, {len(manifest.columns)} columns), in production "
-        f"since {since}: {pointer.reason or 'no reason given'}."
+        f"since {since} ({pointer.reason or 'no reason given'})."
     )
 
 

@@ -14,6 +14,8 @@ from include.store import Store
 
 logger = logging.getLogger(__name__)
 
+VERSIONS_NAMED = 10
+
 
 @dataclass(frozen=True)
 class Production:
@@ -89,6 +91,7 @@ def _origin(manifest: Manifest) -> str:
 
 def read_whole_version(store: Store, version: str) -> tuple[Manifest, str]:
     """Manifest and hash of a version whose every file is right and whose graph answers rightly."""
+    _check_known(store, version)
     manifest, digest = versions.read_version(store, version)
     if manifest.version != version:
         raise ChampionError(
@@ -98,6 +101,18 @@ def read_whole_version(store: Store, version: str) -> tuple[Manifest, str]:
     files = versions.read_files(store, manifest, manifest.files)
     check_answers(Scorer(files[versions.MODEL_FILE]), files[versions.SELF_CHECK_FILE])
     return manifest, digest
+
+
+def _check_known(store: Store, version: str) -> None:
+    prefix = f"{versions.VERSIONS_PREFIX}/"
+    found = {info.key.removeprefix(prefix).partition("/")[0] for info in store.list(prefix)}
+    if version in found:
+        return
+    newest = sorted(found, key=versions.version_order)[-VERSIONS_NAMED:]
+    raise ChampionError(
+        f"version {version!r} is not in {store.uri}; the newest there are "
+        f"{', '.join(newest) or 'none'}: choose one of them"
+    )
 
 
 def put_in_production(

@@ -82,7 +82,12 @@ class Manifest(ChampionDocument):
     calibration: Calibration
     scaler_mean: tuple[float, ...]
     scaler_scale: tuple[float, ...]
-    resampling: str
+    resampling: str = Field(description="what was done, whatever params.yaml asks for")
+    class_weight: str = "none"
+    balancing: str = Field(default="", description="the two, and why, for people")
+    reference_rows: int | None = Field(
+        default=None, description="customers in reference.parquet: all, or a sample of very many"
+    )
     split: SplitRule = Field(description="tells for ever which customers it was trained on")
     training_rows: int
     training_attrited_share: float

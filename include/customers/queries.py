@@ -38,7 +38,7 @@ def read_customers(
     with reading(engine, TABLE) as connection:
         frame = read_rows(connection, query, types)
     if contract.labelled_at.name in types:
-        frame[contract.labelled_at.name] = _moments(frame[contract.labelled_at.name])
+        frame[contract.labelled_at.name] = dated(frame[contract.labelled_at.name])
     return frame
 
 
@@ -91,7 +91,8 @@ def column_types(engine: sa.Engine, contract: Contract) -> "dict[str, TypeEngine
     return {column.name: types[column.name] for column in contract.columns if column.name in types}
 
 
-def _moments(values: "pd.Series[Any]") -> "pd.Series[Any]":
+def dated(values: "pd.Series[Any]") -> "pd.Series[Any]":
+    """The moments of a column that holds nothing else; any other column as it is."""
     parsed = moments(values)
     # One that is no date stays, and all with it, for the contract to name.
     return parsed.dt.as_unit("us") if parsed.notna().equals(values.notna()) else values

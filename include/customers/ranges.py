@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from include.contract import Contract
 from include.customers.database import reading
 from include.customers.queries import column_types
-from include.customers.rows import read_rows
+from include.customers.rows import read_rows, same_types
 from include.customers.table import TABLE, count_rows
 from include.errors import DataError
 
@@ -61,17 +61,25 @@ def cut(engine: sa.Engine, contract: Contract, *, ranges: int, rows: int) -> lis
 
 
 def pages(
-    engine: sa.Engine, contract: Contract, names: Sequence[str], keys: KeyRange, *, rows: int
+    engine: sa.Engine,
+    contract: Contract,
+    names: Sequence[str],
+    keys: KeyRange,
+    *,
+    rows: int,
+    where: "sa.ColumnElement[bool] | None" = None,
 ) -> Iterator[pd.DataFrame]:
     """The key and the named columns of a range's customers, by key, so many rows at a time.
 
     Each page is a query of its own: no cursor stays open that a writer would wait for, and a lost
-    connection costs one page.
+    connection costs one page. A customer is read once and whole; what is written between two pages
+    is seen as if it had been written a moment earlier or later.
     """
     types = _types(engine, contract, names)
     key: sa.ColumnElement[Any] = sa.column(contract.key.name)
     last = sa.select(key).select_from(sa.table(TABLE)).order_by(key).limit(1).offset(rows - 1)
     query = sa.select().select_from(sa.table(TABLE)).order_by(key)
+    query = query if where is None else query.where(where)
     while True:
         with reading(engine, TABLE) as connection:
             bound = connection.scalar(last.where(keys.condition(key)))
@@ -82,6 +90,36 @@ def pages(
         if bound is None:
             return
         keys = KeyRange(near.upto, keys.upto)
+
+
+def labelled_customers(
+    engine: sa.Engine, contract: Contract, *, rows: int
+) -> Iterator[pd.DataFrame]:
+    """Everybody with a label, by key: the contract's columns as far as the table has them.
+
+    So many rows at a time, all of the same column types; values are as the table holds them, right
+    or wrong, and moments are text. The last part is of those without a key, mostly none. DataError
+    when the table lacks a column that it must have.
+    """
+    types = column_types(engine, contract)
+    missing = contract.missing_columns(types)
+    if missing:
+        raise DataError(
+            f"the table {TABLE} lacks the columns {', '.join(missing)}: add them, or change "
+            "schema.yaml if the bank no longer has them"
+        )
+    name = contract.key.name
+    if isinstance(types[name], sa.String):  # whose order and whose comparison with numbers differ
+        raise DataError(f"the column {name} of the table {TABLE} is text: expected integers")
+    key: sa.ColumnElement[Any] = sa.column(name)
+    labelled = sa.column(contract.target.name).is_not(None)
+    others, everybody = [other for other in types if other != name], KeyRange(None, None)
+    with_key = sa.and_(labelled, key.is_not(None))
+    for page in pages(engine, contract, others, everybody, rows=rows, where=with_key):
+        yield same_types(page[[*types]], types, contract)
+    with reading(engine, TABLE) as connection:  # of a view, where there is no primary key
+        without = sa.select().select_from(sa.table(TABLE)).where(labelled, key.is_(None))
+        yield same_types(read_rows(connection, without, types), types, contract)
 
 
 def read_keys(

@@ -3,12 +3,16 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, sqlite
 
+from include.contract import Column, Contract
 from include.customers import mysql_arrow
 from include.customers.table import churners_table, published_contract
+from include.errors import DataError
 
 if TYPE_CHECKING:
     from sqlalchemy.types import TypeEngine
@@ -34,6 +38,38 @@ def read_rows(
         for chunk in rows.partitions(READ_ROWS)
     ]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=names)
+
+
+def same_types(
+    frame: pd.DataFrame, types: "Mapping[str, TypeEngine[Any]]", contract: Contract
+) -> pd.DataFrame:
+    """The same values in column types that depend on none of them, so that parts fit together.
+
+    Numbers are float64, an integer key excepted, and all else is text. DataError for text among
+    numbers, which SQLite takes.
+    """
+    return pd.DataFrame(
+        {name: _as_type(frame[name], kind, contract.column(name)) for name, kind in types.items()}
+    )
+
+
+def _as_type(values: "pd.Series[Any]", kind: "TypeEngine[Any]", column: Column) -> "pd.Series[Any]":
+    numeric = isinstance(kind, sa.Integer | sa.Numeric)
+    expected = column.type in {"integer", "float"} and not isinstance(kind, sa.String)
+    if not numeric and not expected:
+        return values.astype("str")
+    if values.dtype.kind == "i" and column.role == "key":
+        return values
+    if values.dtype.kind in "iufb":
+        return values.astype(np.float64)
+    try:
+        found = pa.array(values, pa.float64(), from_pandas=True)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):  # whose text would show a customer's value
+        raise DataError(
+            f"expected numbers in the column {column.name} of the customer table, found text: "
+            f"correct the rows WHERE typeof({column.name}) IN ('text', 'blob')"
+        ) from None
+    return pd.Series(found.to_numpy(zero_copy_only=False), values.index)
 
 
 def upsert_rows(connection: sa.Connection, rows: pd.DataFrame, *, keeps_moment: bool) -> int:

@@ -5,13 +5,14 @@ answers what drift.json says.
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from include.champion.versions import Manifest
+from include.contract import Column
 from include.drift import findings
 from include.drift.collect_predictions import Collected
 from include.drift.detect_drift import Detected
@@ -50,7 +51,7 @@ def publish_report(run: DriftRun, collected: Collected, detected: Detected) -> s
     made = draw(
         reference=sample_reference(reference, group.reference or "all", run.rules),
         current=run.read_frame(logged.sample or ""),
-        manifest=reference.manifest,
+        columns=reference.columns,
         group=group,
     )
     run.store.write(findings.day_key(run.day, findings.REPORT_FILE), made.json)
@@ -69,19 +70,23 @@ def sample_reference(reference: Reference, mix: Mix, rules: DriftRules) -> pd.Da
 
 
 def draw(
-    *, reference: pd.DataFrame, current: pd.DataFrame, manifest: Manifest, group: GroupDrift
+    *,
+    reference: pd.DataFrame,
+    current: pd.DataFrame,
+    columns: Sequence[Column],
+    group: GroupDrift,
 ) -> DriftReport:
     """Draw the report of one version's traffic; categories come as the contract's ordinals."""
     from evidently import DataDefinition, Dataset, Report
     from evidently.presets import DataDriftPreset
 
-    categorical = [n for n in manifest.columns if manifest.contract.column(n).categories]
+    categorical = [column.name for column in columns if column.categories]
     definition = DataDefinition(
         numerical_columns=[name for name in current.columns if name not in categorical],
         categorical_columns=categorical,
     )
     sides = [
-        Dataset.from_pandas(_named(frame, manifest), data_definition=definition)
+        Dataset.from_pandas(_named(frame, columns), data_definition=definition)
         for frame in (current, reference)
     ]
     preset = DataDriftPreset(
@@ -124,11 +129,11 @@ def _drift_share(group: GroupDrift) -> float:
     return 1.0 if len(group.drifted_features) < len(group.verdicts) else 1.1
 
 
-def _named(frame: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
+def _named(frame: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
     """Ordinals as the categories that people know."""
     named = frame.copy()
-    for name in manifest.columns:
-        categories = manifest.contract.column(name).categories
-        if categories:
-            named[name] = np.array(categories)[frame[name].to_numpy(dtype=np.int64)]
+    for column in columns:
+        if column.categories:
+            ordinals = frame[column.name].to_numpy(dtype=np.int64)
+            named[column.name] = np.array(column.categories)[ordinals]
     return named

@@ -1,7 +1,7 @@
 """What a version's traffic is compared with: its own training rows, as counts by feature."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 
 from include.champion import versions
-from include.champion.versions import Manifest
-from include.contract import Column
+from include.contract import Column, Contract
 from include.drift import statistics
 from include.drift.findings import Kind, Mix, Verdict
 from include.drift.statistics import SCORE, Comparison, Counts
@@ -26,17 +25,13 @@ if TYPE_CHECKING:
 class Reference:
     """The reference rows of one version, by feature; the score's are rows that no tree saw.
 
-    `existing` says of each row whether the customer stayed.
+    `columns` are the model's own, under the rules that it was trained with; `existing` says of each
+    row whether the customer stayed.
     """
 
-    manifest: Manifest
+    columns: tuple[Column, ...]
     values: Mapping[str, "NDArray[np.float64]"]
     existing: Mapping[str, "NDArray[np.bool_]"]
-
-    @property
-    def columns(self) -> tuple[Column, ...]:
-        """The model's own columns, under the rules that it was trained with."""
-        return tuple(self.manifest.contract.column(name) for name in self.manifest.columns)
 
     @cached_property
     def places(self) -> "dict[str, NDArray[np.float64]]":
@@ -58,7 +53,7 @@ class Reference:
 
     def rows(self, mix: Mix, name: str | None = None) -> int:
         """How many reference rows the score, or without a name each feature, is tested against."""
-        chosen = name or self.manifest.columns[0]
+        chosen = name or self.columns[0].name
         return len(self.values[chosen]) if mix == "all" else int(self.existing[chosen].sum())
 
     def compare(self, current: Mapping[str, Counts], mix: Mix) -> dict[str, Comparison]:
@@ -69,8 +64,8 @@ class Reference:
         }
 
     def _kind(self, name: str) -> Kind:
-        categorical = name != SCORE and self.manifest.contract.column(name).categories
-        return "categorical" if categorical else "numeric"
+        categorical = {column.name for column in self.columns if column.categories}
+        return "categorical" if name in categorical else "numeric"
 
 
 def compare_group(
@@ -93,13 +88,18 @@ def read_reference(store: Store, version: str) -> Reference:
     """A version's reference; ChampionError when the version or its file is not whole."""
     manifest, _ = versions.read_version(store, version)
     files = versions.read_files(store, manifest, [versions.REFERENCE_FILE])
-    frame, contract = pd.read_parquet(io.BytesIO(files[versions.REFERENCE_FILE])), manifest.contract
+    frame = pd.read_parquet(io.BytesIO(files[versions.REFERENCE_FILE]))
+    return reference_of(frame, manifest.contract, manifest.columns)
+
+
+def reference_of(frame: pd.DataFrame, contract: Contract, names: Sequence[str]) -> Reference:
+    """The reference that customers make, with their side of the split and their score."""
     trained = (frame["split"] == "training").to_numpy()
     stayed = contract.labels(frame) == 0
-    matrix = contract.matrix(frame[trained], manifest.columns)
-    values = dict(zip(manifest.columns, matrix.T, strict=True))
-    existing = dict.fromkeys(manifest.columns, stayed[trained])
+    matrix = contract.matrix(frame[trained], names)
+    values = dict(zip(names, matrix.T, strict=True))
+    existing = dict.fromkeys(names, stayed[trained])
     # The trees know their own rows by heart: of those the score looks better than it ever will.
     values[SCORE] = frame.loc[~trained, SCORE].to_numpy(dtype=np.float64)
     existing[SCORE] = stayed[~trained]
-    return Reference(manifest, values, existing)
+    return Reference(tuple(map(contract.column, names)), values, existing)

@@ -23,6 +23,7 @@ from include.training.ingest_data import Ingested
 from include.training.model_card import model_card
 from include.training.plots import evaluation_figures
 from include.training.record import keep_record
+from include.training.reference_sample import sampled
 from include.training.run import TrainingRun
 from include.training.train_model import Trained
 from include.training.transform_data import Transformed
@@ -36,6 +37,7 @@ logger = logging.getLogger(__name__)
 TASK = "evaluate_model"
 DRAFT_FILE = "draft_manifest.json"
 DRAFT_VERSION = "draft"
+ANSWER = "probability"  # the candidate's, in reference.parquet
 
 
 @dataclass(frozen=True)
@@ -71,25 +73,23 @@ def evaluate_model(
 
 def judge(run: TrainingRun, lineage: Lineage, production: Production) -> Evaluated:
     """Judge the candidate against `production`; write the decision and the files."""
-    frame = run.read_frame(lineage.transformed.customers)
     fitted = run.read_json(lineage.trained.fitted)
     scorer = Scorer(run.read(lineage.trained.model))
     columns = run.contract.chosen(run.params.model.columns)
-    everyone = scorer.score(run.contract.matrix(frame, columns))
-    decision = _decide(run, lineage, production, frame, everyone)
-    held = frame[SPLIT] == "holdout"
-    report = _report(run, frame[held], everyone[held], fitted["importance"])
+    holdout, reference = _scored(run, lineage, scorer)
+    decision = _decide(run, lineage, production, holdout)
+    report = _report(run, holdout, fitted["importance"])
     files = {
         versions.MODEL_FILE: run.read(lineage.trained.model),
         versions.TREES_FILE: run.read(lineage.trained.trees),
-        versions.REFERENCE_FILE: frame_bytes(_reference(run, frame, everyone)),
+        versions.REFERENCE_FILE: frame_bytes(reference),
         versions.SELF_CHECK_FILE: _self_check(columns, fitted["made_up_rows"], scorer).to_bytes(),
         versions.EVALUATION_FILE: report.to_bytes(),
-        versions.CARD_FILE: _card(run, lineage, report).encode(),
+        versions.CARD_FILE: _card(run, lineage, report, len(reference)).encode(),
     }
     for name, data in files.items():
         run.write(TASK, name, data)
-    draft = _draft(run, lineage, decision, report, fitted, files)
+    draft = _draft(run, lineage, decision, report, fitted, files, len(reference))
     key = run.write(TASK, GATE_FILE, decision.to_bytes())
     _log(run, lineage.ingested.mlflow_run_id, decision, report, files)
     keep_record(run, lineage, decision, report)
@@ -97,30 +97,51 @@ def judge(run: TrainingRun, lineage: Lineage, production: Production) -> Evaluat
     return Evaluated(key, run.write(TASK, DRAFT_FILE, draft.to_bytes()), decision.outcome)
 
 
+def _scored(
+    run: TrainingRun, lineage: Lineage, scorer: Scorer
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The hold-out, and what drift is measured against, with the candidate's answers.
+
+    Nobody else is scored, and the table is never in memory as a whole. The reference has no keys.
+    """
+    contract, sides = run.contract, lineage.transformed
+    columns = contract.chosen(run.params.model.columns)
+    kept = [*contract.feature_names, contract.target.name, SPLIT]
+    rows = sides.training_rows + sides.calibration_rows + sides.holdout_rows
+    held, referred = [], []
+    for part in run.read_batches(sides.customers, columns=[contract.key.name, *kept]):
+        chosen = sampled(
+            part[contract.key.name], rows=rows, rows_max=run.params.drift.reference_rows_max
+        )
+        holdout = (part[SPLIT] == "holdout").to_numpy()
+        some = part[holdout | chosen]
+        answered = some.assign(**{ANSWER: scorer.score(contract.matrix(some, columns))})
+        held.append(answered[answered[SPLIT] == "holdout"])
+        referred.append(answered.loc[chosen[holdout | chosen], [*kept, ANSWER]])
+    return pd.concat(held, ignore_index=True), pd.concat(referred, ignore_index=True)
+
+
 def _decide(
-    run: TrainingRun,
-    lineage: Lineage,
-    production: Production,
-    frame: pd.DataFrame,
-    everyone: "NDArray[np.float64]",
+    run: TrainingRun, lineage: Lineage, production: Production, holdout: pd.DataFrame
 ) -> Decision:
     """Judge on rows that neither model was trained on, even where the split was changed since.
 
     Nor on customers whom the champion's own contract refuses, because it was changed since.
     """
-    judges = (frame[SPLIT] == "holdout").to_numpy(copy=True)
+    judges = np.ones(len(holdout), dtype=np.bool_)
     rival = None
     if production.pointer is not None:
         manifest = versions.read_manifest(run.store, production.pointer)
         if manifest.split != lineage.transformed.split:
-            keys = frame[run.contract.key.name].tolist()
+            keys = holdout[run.contract.key.name].tolist()
             judges &= manifest.split.sides(keys) == "holdout"
-        matrix = manifest.contract.matrix(frame, manifest.columns)
+        matrix = manifest.contract.matrix(holdout, manifest.columns)
         judges &= ~np.isnan(matrix).any(axis=1)
         rival = _answers_of(run, manifest, matrix[judges])
+    answers = holdout[ANSWER].to_numpy()[judges]
     return gate.decide(
-        _holdout(run, frame[judges]),
-        gate.Contestant(lineage.trained.candidate, everyone[judges], run.params.model.threshold),
+        _holdout(run, holdout[judges]),
+        gate.Contestant(lineage.trained.candidate, answers, run.params.model.threshold),
         rival,
         rules=run.params.gate,
         attrited_share=run.contract.attrited_share,
@@ -148,13 +169,9 @@ def _holdout(run: TrainingRun, frame: pd.DataFrame) -> gate.Holdout:
     )
 
 
-def _report(
-    run: TrainingRun,
-    frame: pd.DataFrame,
-    answers: "NDArray[np.float64]",
-    importance: Mapping[str, float],
-) -> Evaluation:
+def _report(run: TrainingRun, frame: pd.DataFrame, importance: Mapping[str, float]) -> Evaluation:
     target, threshold = run.contract.labels(frame), run.params.model.threshold
+    answers = frame[ANSWER].to_numpy()
     parts = evaluation.slices(frame)
     return Evaluation(
         threshold=threshold,
@@ -166,14 +183,6 @@ def _report(
     )
 
 
-def _reference(
-    run: TrainingRun, frame: pd.DataFrame, answers: "NDArray[np.float64]"
-) -> pd.DataFrame:
-    """What drift is measured against: the rows without their keys, their side and their score."""
-    kept = frame[[*run.contract.feature_names, run.contract.target.name, SPLIT]]
-    return kept.assign(probability=answers)
-
-
 def _self_check(columns: tuple[str, ...], rows: list[list[float]], scorer: Scorer) -> SelfCheck:
     answers = scorer.score(np.array(rows, dtype=np.float64))
     return SelfCheck(
@@ -183,7 +192,7 @@ def _self_check(columns: tuple[str, ...], rows: list[list[float]], scorer: Score
     )
 
 
-def _card(run: TrainingRun, lineage: Lineage, report: Evaluation) -> str:
+def _card(run: TrainingRun, lineage: Lineage, report: Evaluation, reference_rows: int) -> str:
     """The model card; without the decision, which a race for the pointer can change."""
     columns = run.contract.chosen(run.params.model.columns)
     return model_card(
@@ -199,7 +208,8 @@ def _card(run: TrainingRun, lineage: Lineage, report: Evaluation) -> str:
         outcome_days=run.params.campaigns.outcome_days,
         columns=columns,
         engineered=[feature.name for feature in engineered_for(columns)],
-        resampling=run.params.model.resampling,
+        balancing=run.params.model.balancing(lineage.transformed.training_rows),
+        reference_rows=reference_rows,
         threshold=run.params.model.threshold,
         metrics=report.metrics,
         slices=report.slices,
@@ -213,6 +223,7 @@ def _draft(
     report: Evaluation,
     fitted: Mapping[str, Any],
     files: Mapping[str, bytes],
+    reference_rows: int,
 ) -> Manifest:
     """The manifest with everything but its version, which only the registry can give."""
     columns = run.contract.chosen(run.params.model.columns)
@@ -231,7 +242,10 @@ def _draft(
         calibration=Calibration(**fitted["calibration"]),
         scaler_mean=tuple(scaler["mean"]),
         scaler_scale=tuple(scaler["scale"]),
-        resampling=run.params.model.resampling,
+        resampling=lineage.transformed.resampling,
+        class_weight=lineage.transformed.class_weight,
+        balancing=run.params.model.balancing(lineage.transformed.training_rows),
+        reference_rows=reference_rows,
         split=lineage.transformed.split,
         training_rows=lineage.transformed.training_rows,
         training_attrited_share=lineage.transformed.training_attrited_share,

@@ -1,6 +1,6 @@
 """Fitting: scale, resample training rows, grow trees, calibrate on rows that no tree saw."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,20 +9,20 @@ import xgboost as xgb
 from imblearn.over_sampling import SMOTE, SMOTENC
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.preprocessing import StandardScaler
 
 from include.champion.calibration import Calibration
 from include.contract import Contract
 from include.errors import DataError
 from include.features import SplitRule, engineer, engineered_for
-from include.params import ModelParams, Params
+from include.params import ClassWeight, ModelParams, Params
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
 SPLIT = "split"
+SIDES = ("training", "calibration", "holdout")
 NEIGHBOURS = 5  # of SMOTE, as in Chawla et al. 2002
 PLATT_PENALTY = 1e6  # C: practically no penalty, so that the slope is the maximum-likelihood one
 
@@ -31,18 +31,22 @@ PLATT_PENALTY = 1e6  # C: practically no penalty, so that the slope is the maxim
 class Rows:
     """Scaled features and labels of one side of the split."""
 
-    features: "NDArray[np.float64]"
+    features: "NDArray[np.floating]"
     labels: "NDArray[np.int64]"
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What training needs: balanced training rows, rows to calibrate on, and the scaler."""
+    """What training needs: balanced rows and their weight, rows to calibrate on, the scaler.
+
+    Rows come in parts that can be gone through again.
+    """
 
     columns: tuple[str, ...]
     scaler: StandardScaler
-    training: Rows
-    calibration: Rows
+    training: Iterable[Rows]
+    calibration: Iterable[Rows]
+    class_weight: ClassWeight  # of the fit: not the configured one where rows are too many
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class Fitted:
 
     columns: tuple[str, ...]
     scaler: StandardScaler
-    trees: xgb.XGBClassifier
+    trees: xgb.Booster
     calibration: Calibration
 
     @property
@@ -59,16 +63,10 @@ class Fitted:
         """The features that the trees see, in order."""
         return self.columns + tuple(feature.name for feature in engineered_for(self.columns))
 
-    def pipeline(self) -> Pipeline:
-        """The scikit-learn pipeline from raw columns to the trees, calibration left out."""
-        engineering = FunctionTransformer(engineer, kw_args={"columns": self.columns})
-        steps = [("engineer", engineering), ("scale", self.scaler), ("trees", self.trees)]
-        return Pipeline(steps)
-
     def probabilities(self, matrix: "NDArray[np.float64]") -> "NDArray[np.float64]":
-        """Calibrated P(churn) of raw rows, by way of the scikit-learn pipeline."""
-        margin = self.pipeline().predict(matrix, output_margin=True).astype(np.float64)
-        return platt(margin, self.calibration)
+        """Calibrated P(churn) of raw rows, by scikit-learn's scaler and XGBoost's own trees."""
+        scaled = self.scaler.transform(engineer(matrix, self.columns))
+        return platt(margins(self.trees, scaled), self.calibration)
 
 
 def with_split(frame: "pd.DataFrame", contract: Contract, rule: SplitRule) -> "pd.DataFrame":
@@ -77,39 +75,58 @@ def with_split(frame: "pd.DataFrame", contract: Contract, rule: SplitRule) -> "p
 
 
 def prepare(frame: "pd.DataFrame", contract: Contract, params: Params) -> Prepared:
-    """Engineer, scale by the training rows, and balance the training rows alone.
+    """What `transform_data` does, for customers who are all in memory.
 
     `frame` holds valid, labelled customers with their side of the split; DataError when a side
     lacks a class.
     """
     columns = contract.chosen(params.model.columns)
-    matrix = engineer(contract.matrix(frame, columns), columns)
-    labels = contract.labels(frame)
-    sides = frame[SPLIT].to_numpy()
-    for side in ("training", "calibration", "holdout"):
-        need_both_classes(side, labels[sides == side])
-    scaler = StandardScaler().fit(matrix[sides == "training"])
-    side_rows = {
-        side: Rows(scaler.transform(matrix[sides == side]), labels[sides == side])
+    parts = {side: frame[frame[SPLIT] == side] for side in SIDES}
+    for side, part in parts.items():
+        labels = contract.labels(part)
+        need_both_classes(side, rows=len(labels), leavers=int(labels.sum()))
+    training, calibration = (
+        Rows(raw_features(parts[side], contract, columns), contract.labels(parts[side]))
         for side in ("training", "calibration")
-    }
-    balanced = resample(
-        side_rows["training"],
-        kind=params.model.resampling,
-        categorical=categorical_places(contract, columns),
-        seed=params.model.seed,
     )
-    return Prepared(columns, scaler, balanced, side_rows["calibration"])
+    scaler = StandardScaler().fit(training.features)
+    model = params.model.for_rows(len(training.labels))
+    training, aside = (
+        Rows(scaler.transform(rows.features), rows.labels) for rows in (training, calibration)
+    )
+    balanced = balance([training], model, categorical=categorical_places(contract, columns))
+    return Prepared(columns, scaler, list(balanced), [aside], model.class_weight)
 
 
-def need_both_classes(where: str, labels: "NDArray[np.int64]") -> None:
+def raw_features(
+    frame: "pd.DataFrame", contract: Contract, columns: Sequence[str]
+) -> "NDArray[np.float64]":
+    """The model's input of valid customers with the engineered features, not yet scaled."""
+    return engineer(contract.matrix(frame, columns), columns)
+
+
+def need_both_classes(where: str, *, rows: int, leavers: int) -> None:
     """DataError unless some customers left and some stayed."""
-    leavers = int(labels.sum())
-    if not 0 < leavers < len(labels):
+    if not 0 < leavers < rows:
         raise DataError(
-            f"the {where} rows have {leavers} customers who left and {len(labels) - leavers} who "
+            f"the {where} rows have {leavers} customers who left and {rows - leavers} who "
             "stayed: a model needs both, so check where the labels come from"
         )
+
+
+def balance(
+    parts: Iterable[Rows], model: ModelParams, *, categorical: Sequence[int]
+) -> Iterator[Rows]:
+    """The scaled training rows as they come, or all at once where the model resamples them."""
+    if model.resampling == "none":
+        yield from parts
+        return
+    held = list(parts)
+    rows = Rows(
+        np.concatenate([part.features for part in held]),
+        np.concatenate([part.labels for part in held]),
+    )
+    yield resample(rows, kind=model.resampling, categorical=categorical, seed=model.seed)
 
 
 def restored_scaler(mean: Sequence[float], scale: Sequence[float]) -> StandardScaler:
@@ -145,23 +162,52 @@ def categorical_places(contract: Contract, columns: Sequence[str]) -> list[int]:
     return [place for place, name in enumerate(columns) if contract.column(name).categories]
 
 
-def fit_trees(rows: Rows, params: ModelParams) -> xgb.XGBClassifier:
+class _Parts(xgb.DataIter):  # type: ignore[misc]
+    """Rows part by part, as XGBoost asks for them; it begins anew four times."""
+
+    def __init__(self, parts: Iterable[Rows]) -> None:
+        super().__init__()
+        self._parts, self._left = parts, iter(parts)
+
+    def reset(self) -> None:
+        self._left = iter(self._parts)
+
+    def next(self, input_data: Callable[..., None]) -> bool:
+        part = next(self._left, None)
+        if part is None:
+            return False
+        input_data(data=part.features.astype(np.float32, copy=False), label=part.labels)
+        return True
+
+
+def fit_trees(parts: Iterable[Rows], params: ModelParams) -> xgb.Booster:
     """Grow the trees of the configured family; the same rows and parameters give the same bytes.
 
-    A random forest is XGBoost's own: its margins add up over trees, so that it is explained,
-    exported and calibrated like the boosted one.
+    `parts` are gone through more than once, and no two of them are held together: XGBoost keeps a
+    byte for each number. A random forest is XGBoost's own: its margins add up over trees, so that
+    it is explained, exported and calibrated like the boosted one.
     """
-    kind = xgb.XGBRFClassifier if params.family == "random_forest" else xgb.XGBClassifier
-    stayers, leavers = np.bincount(rows.labels, minlength=2)
-    trees = kind(
-        tree_method="hist",
-        base_score=0.5,
-        random_state=params.seed,
-        n_jobs=params.threads,
-        scale_pos_weight=stayers / leavers if params.class_weight == "balanced" else 1.0,
-        **params.hyperparameters,
-    )
-    return trees.fit(rows.features, rows.labels)
+    shape = params.hyperparameters
+    rounds = shape.pop("n_estimators")
+    if params.family == "random_forest":
+        shape |= {"num_parallel_tree": rounds, "learning_rate": 1.0}
+        rounds = 1
+    data = xgb.QuantileDMatrix(_Parts(parts), nthread=params.threads)
+    stayers, leavers = np.bincount(data.get_label().astype(np.int64), minlength=2)
+    learning = {
+        "objective": "binary:logistic",
+        "tree_method": "hist",
+        "base_score": 0.5,
+        "seed": params.seed,
+        "nthread": params.threads,
+        "scale_pos_weight": stayers / leavers if params.class_weight == "balanced" else 1.0,
+    }
+    return xgb.train(learning | shape, data, rounds)
+
+
+def margins(trees: xgb.Booster, features: "NDArray[np.floating]") -> "NDArray[np.float64]":
+    """What the trees say of scaled rows, in log-odds."""
+    return trees.inplace_predict(features, predict_type="margin").astype(np.float64)  # type: ignore[no-any-return]
 
 
 def fit_calibration(margin: "NDArray[np.float64]", labels: "NDArray[np.int64]") -> Calibration:
@@ -178,10 +224,11 @@ def fit_calibration(margin: "NDArray[np.float64]", labels: "NDArray[np.int64]") 
 
 def fit(prepared: Prepared, params: ModelParams) -> Fitted:
     """Trees on the training rows, calibration on the rows kept aside for it."""
-    trees = fit_trees(prepared.training, params)
-    margin = trees.predict(prepared.calibration.features, output_margin=True).astype(np.float64)
-    calibration = fit_calibration(margin, prepared.calibration.labels)
-    return Fitted(prepared.columns, prepared.scaler, trees, calibration)
+    weighted = params.model_copy(update={"class_weight": prepared.class_weight})
+    trees = fit_trees(prepared.training, weighted)
+    aside = [(margins(trees, part.features), part.labels) for part in prepared.calibration]
+    margin, labels = (np.concatenate(values) for values in zip(*aside, strict=True))
+    return Fitted(prepared.columns, prepared.scaler, trees, fit_calibration(margin, labels))
 
 
 def platt(margin: "NDArray[np.float64]", calibration: Calibration) -> "NDArray[np.float64]":
@@ -189,6 +236,6 @@ def platt(margin: "NDArray[np.float64]", calibration: Calibration) -> "NDArray[n
     return expit(calibration.slope * margin + calibration.intercept)  # type: ignore[no-any-return]
 
 
-def native_trees(trees: xgb.XGBClassifier) -> bytes:
+def native_trees(trees: xgb.Booster) -> bytes:
     """The trees in XGBoost's own binary JSON."""
-    return bytes(trees.get_booster().save_raw("ubj"))
+    return bytes(trees.save_raw("ubj"))

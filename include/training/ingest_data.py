@@ -1,18 +1,23 @@
 """Task `ingest_data`: the labelled customers, read once, and the run's place in MLflow."""
 
 import logging
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
 import pandas as pd
 
-from include.customers import labels, queries, treatment
+from include.customers import labels, treatment
+from include.customers.ranges import count_customers, labelled_customers
+from include.customers.table import TABLE
 from include.errors import DataError
-from include.handover import now
+from include.handover import BATCH_ROWS, now
 from include.training import tuned_set
 from include.training.run import TrainingRun
 
 logger = logging.getLogger(__name__)
+
+READ, KEPT = "read", "kept"  # customers, in this task's counts
 
 
 @dataclass(frozen=True)
@@ -41,21 +46,19 @@ def ingest_data(run: TrainingRun) -> Ingested:
     run, chosen_from = tuned_set.settle(run)
     snapshot_at = now()
     labels.stamp_labels(run.engine, snapshot_at)
-    frame = queries.read_customers(run.engine, run.contract, labelled_only=True)
-    total, labelled = queries.table_counts(run.engine)
-    if not labelled:
+    customers, counts = _write_customers(run, snapshot_at)
+    total = count_customers(run.engine)
+    if not counts[READ]:
         raise DataError(
-            f"the table churners has {total} customers and none with a label: load customers whose "
+            f"the table {TABLE} has {total} customers and none with a label: load customers whose "
             f"{run.contract.target.name} is known; nothing is trained on an empty table"
         )
-    frame, called = _without_called(run, frame, snapshot_at)
+    called = _called(counts)
     mlflow_run_id = run.registry.ensure_run(run.dag_run_id, run.tags)
     run.registry.log(
         mlflow_run_id,
         params={
             "family": run.params.model.family,
-            "resampling": run.params.model.resampling,
-            "class_weight": run.params.model.class_weight,
             "columns": len(run.contract.chosen(run.params.model.columns)),
             "threshold": run.params.model.threshold,
             "seed": run.params.model.seed,
@@ -64,40 +67,56 @@ def ingest_data(run: TrainingRun) -> Ingested:
             **run.params.model.hyperparameters,
         },
         metrics={
-            "customers_labelled": len(frame),
-            "customers_unlabelled": total - labelled,
+            "customers_labelled": counts[KEPT],
+            "customers_unlabelled": total - counts[READ],
             **{f"customers_called_{name}": count for name, count in vars(called).items()},
         },
         tags={"hyperparameters_from": chosen_from},
     )
-    key = run.write_frame("ingest_data", "customers.parquet", frame)
-    logger.info("read %s labelled customers of %s", len(frame), total)
-    moment = snapshot_at.isoformat()
-    return Ingested(key, len(frame), total - labelled, moment, mlflow_run_id, called)
+    logger.info("read %s labelled customers of %s", counts[READ], total)
+    return Ingested(
+        customers=customers,
+        rows=counts[KEPT],
+        unlabelled_rows=total - counts[READ],
+        snapshot_at=snapshot_at.isoformat(),
+        mlflow_run_id=mlflow_run_id,
+        called=called,
+    )
 
 
-def _without_called(
-    run: TrainingRun, frame: pd.DataFrame, at: datetime
-) -> tuple[pd.DataFrame, Called]:
-    """The customers with their campaigns, without those whose label a call may have brought."""
+def _write_customers(run: TrainingRun, at: datetime) -> tuple[str, Counter[str]]:
+    """Keep the customers with their campaigns, and apart those whose label a call may have brought.
+
+    Returns the former's key, and how many were read and kept, and kept on each side of a campaign.
+    """
     rules, marks = run.params.campaigns, treatment.read_marks(run.engine)
-    frame = treatment.with_tags(frame, marks, run.contract)
-    if not rules.leaves_out:
-        return frame, _count(frame, left_out=0)
-    why = treatment.shadows(frame, marks, run.contract, days=rules.outcome_days, at=at)
-    run.write_frame("ingest_data", "left_out.parquet", frame.assign(why=why)[why != ""])
-    kept = frame[why == ""].reset_index(drop=True)
-    if kept.empty:
+    counts = Counter[str]()
+    with (
+        run.table("ingest_data", "customers.parquet") as customers,
+        run.table("ingest_data", "left_out.parquet") as left_out,
+    ):
+        for page in labelled_customers(run.engine, run.contract, rows=BATCH_ROWS):
+            frame = treatment.with_tags(page, marks, run.contract)
+            why = pd.Series("", index=frame.index)
+            if rules.leaves_out:
+                days = rules.outcome_days
+                why = treatment.shadows(frame, marks, run.contract, days=days, at=at)
+            kept = frame[why == ""]
+            customers.write(kept)
+            left_out.write(frame.assign(why=why)[why != ""])
+            counts.update({READ: len(frame), KEPT: len(kept)})
+            counts.update(kept[treatment.SIDE].dropna().tolist())
+    return customers.key, counts
+
+
+def _called(counts: Counter[str]) -> Called:
+    if not counts[KEPT]:
         raise DataError(
-            f"all {len(frame)} labelled customers were listed or called, and nobody knows yet who "
-            "of them leaves unasked: load customers who were not, or set "
+            f"all {counts[READ]} labelled customers were listed or called, and nobody knows yet "
+            "who of them leaves unasked: load customers who were not, or set "
             "campaigns.listed_customers to used in params.yaml"
         )
-    if len(kept) < len(frame):
-        logger.info("left out %s customers who were listed or called", len(frame) - len(kept))
-    return kept, _count(kept, left_out=len(frame) - len(kept))
-
-
-def _count(frame: pd.DataFrame, *, left_out: int) -> Called:
-    sides = frame[treatment.SIDE].value_counts()
-    return Called(left_out, *(int(sides.get(side, 0)) for side in treatment.SIDES))
+    left_out = counts[READ] - counts[KEPT]
+    if left_out:
+        logger.info("left out %s customers who were listed or called", left_out)
+    return Called(left_out, *(counts[side] for side in treatment.SIDES))

@@ -39,7 +39,8 @@ def model_card(
     outcome_days: float,
     columns: Sequence[str],
     engineered: Sequence[str],
-    resampling: str,
+    balancing: str,
+    reference_rows: int,
     threshold: float,
     metrics: Mapping[str, float],
     slices: Sequence[Mapping[str, Any]],
@@ -50,16 +51,26 @@ def model_card(
     rows = ", ".join(f"{count:,} {side}" for side, count in trained_rows.items())
     return (
         "# Churn model\n\n"
-        f"Says how likely a credit-card customer is to leave. Family: {family}; resampling of the "
-        f"training rows: {resampling}; probabilities calibrated by Platt scaling on rows that no "
-        "tree saw.\n\n"
+        f"Says how likely a credit-card customer is to leave. Family: {family}; training rows: "
+        f"{balancing}. Probabilities calibrated by Platt scaling on rows that no tree saw.\n\n"
         f"- Customers as of {snapshot_at}: {rows}; {attrited_share:.1%} of them left\n"
         f"- Campaigns: {_campaigns(called, outcome_days)}\n"
         f"- Input: {used}\n- Engineered from them: {added}\n"
+        f"- Drift is measured against {_reference(reference_rows, sum(trained_rows.values()))}\n"
         f"- Counts a customer as leaving from P(churn) ≥ {threshold:g}\n"
         "- What the gate decided, and why: `gate` in the manifest\n\n"
         f"## On the hold-out\n\n{_metric_table(metrics)}\n"
         f"## By slice\n\n{_slice_table(slices)}\n{LIMITS}"
+    )
+
+
+def _reference(reference_rows: int, rows: int) -> str:
+    """How much of the table `reference.parquet` keeps."""
+    if reference_rows == rows:
+        return f"all {rows:,} customers"
+    return (
+        f"{reference_rows:,} of the {rows:,} customers, drawn by a hash of their keys "
+        "(drift.reference_rows_max); the difference is far below what counts as drift"
     )
 
 

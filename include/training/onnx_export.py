@@ -22,7 +22,7 @@ OPSET = 15  # the newest that onnxmltools 1.16 converts trees for
 ML_OPSET = 1
 IR_VERSION = 8
 REFUSAL = "NaN_and_infinity_are_refused"
-AGREEMENT = 1e-5  # largest allowed difference from the scikit-learn pipeline
+AGREEMENT = 1e-5  # largest allowed difference from scikit-learn's scaler and XGBoost's trees
 
 
 def export(fitted: Fitted, probe: "NDArray[np.float64]") -> bytes:
@@ -34,7 +34,7 @@ def export(fitted: Fitted, probe: "NDArray[np.float64]") -> bytes:
     if not worst <= AGREEMENT:
         wrong = int((difference > AGREEMENT).sum())
         raise ChampionError(
-            f"the ONNX graph differs from the scikit-learn pipeline by up to {worst:.2g}, on "
+            f"the ONNX graph differs from the fitted model by up to {worst:.2g}, on "
             f"{wrong} of {len(probe)} rows by more than {AGREEMENT:g}: the export is refused"
         )
     return model
@@ -127,7 +127,7 @@ def _column(builder: _Builder, columns: tuple[str, ...], name: str) -> str:
     return builder.add("Gather", INPUT, place, axis=1)
 
 
-def _trees(builder: _Builder, trees: xgb.XGBClassifier, single: str, *, width: int) -> str:
+def _trees(builder: _Builder, trees: xgb.Booster, single: str, *, width: int) -> str:
     """The trees as one regressor node that gives their margin."""
     converted = convert_xgboost(
         _as_regressor(trees),
@@ -140,13 +140,13 @@ def _trees(builder: _Builder, trees: xgb.XGBClassifier, single: str, *, width: i
     return "margin"
 
 
-def _as_regressor(trees: xgb.XGBClassifier) -> xgb.XGBRegressor:
+def _as_regressor(trees: xgb.Booster) -> xgb.XGBRegressor:
     """The same trees under an objective whose prediction is the margin itself.
 
     The converter would otherwise emit a classifier node, which answers uncalibrated probabilities.
     A base score of one half is a margin of zero.
     """
-    document = json.loads(trees.get_booster().save_raw("json"))
+    document = json.loads(trees.save_raw("json"))
     learner = document["learner"]
     learner["objective"] = {
         "name": "reg:squarederror",

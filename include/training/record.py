@@ -88,7 +88,7 @@ def description(
     """A candidate in a few lines of Markdown; `page` is its run's in MLflow."""
     made = lineage.transformed
     yield (
-        f"{run.params.model.family}, resampling {run.params.model.resampling}: trained on "
+        f"{run.params.model.family}, resampling {made.resampling}: trained on "
         f"{made.training_rows:,} customers as of {lineage.ingested.snapshot_at[:10]} "
         f"({made.training_attrited_share:.1%} of them left), calibrated on "
         f"{made.calibration_rows:,}, judged on {decision.holdout_rows:,} of "

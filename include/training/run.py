@@ -40,8 +40,12 @@ class TrainingRun(Run):
 
 def content_sha256(frame: pd.DataFrame) -> str:
     """A hash of a table's values, whatever file they came in."""
-    hashes = pd.util.hash_pandas_object(frame, index=False).to_numpy()
-    return hashlib.sha256(hashes.tobytes()).hexdigest()
+    return hashlib.sha256(content_hashes(frame)).hexdigest()
+
+
+def content_hashes(frame: pd.DataFrame) -> bytes:
+    """A hash of each row's values; those of parts, one after another, are those of the whole."""
+    return pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes()
 
 
 def git_commit(configured: str) -> str:

@@ -1,14 +1,22 @@
 """Task `transform_data`: each customer's side of the split, and training rows made ready."""
 
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
+from sklearn.preprocessing import StandardScaler
 
 from include.features import SplitRule
+from include.params import ClassWeight, Resampling
 from include.training import fit
-from include.training.fit import SPLIT, Prepared, Rows
+from include.training.fit import SIDES, SPLIT, Rows
 from include.training.run import TrainingRun
 from include.training.validate_data import Validated
+
+logger = logging.getLogger(__name__)
 
 LABEL = "label"
 
@@ -26,48 +34,86 @@ class Transformed:
     calibration_rows: int
     holdout_rows: int
     training_attrited_share: float
+    resampling: Resampling  # what was done, whatever params.yaml asks for
+    class_weight: ClassWeight  # what the fit is to use
 
 
 def transform_data(run: TrainingRun, validated: Validated) -> Transformed:
     """Split, engineer, scale by the training rows, and balance the training rows alone."""
-    frame = fit.with_split(run.read_frame(validated.customers), run.contract, run.params.split)
-    prepared = fit.prepare(frame, run.contract, run.params)
-    labels = run.contract.labels(frame)
-    rows = frame[SPLIT].value_counts()
-    scaler = {
-        "mean": prepared.scaler.mean_.tolist(),
-        "scale": prepared.scaler.scale_.tolist(),
-    }
+    customers, scaler, rows, leavers = _split(run, validated)
+    model = run.params.model.for_rows(rows["training"])
+    if model != run.params.model:
+        logger.info(
+            "%s training rows are more than model.resampling_rows_max (%s): none is resampled by "
+            "%s, which would take too long; leavers weigh as much as stayers instead",
+            *(rows["training"], model.resampling_rows_max, run.params.model.resampling),
+        )
+    columns = run.contract.chosen(model.columns)
+    places = fit.categorical_places(run.contract, columns)
+    training = fit.balance(_scaled(run, customers, "training", scaler), model, categorical=places)
+    vectors = {"mean": scaler.mean_.tolist(), "scale": scaler.scale_.tolist()}
     return Transformed(
-        customers=run.write_frame("transform_data", "customers.parquet", frame),
-        training=_write_rows(run, "training.parquet", prepared.training),
-        calibration=_write_rows(run, "calibration.parquet", prepared.calibration),
-        scaler=run.write_json("transform_data", "scaler.json", scaler),
+        customers=customers,
+        training=_write_rows(run, "training.parquet", training),
+        calibration=_write_rows(
+            run, "calibration.parquet", _scaled(run, customers, "calibration", scaler)
+        ),
+        scaler=run.write_json("transform_data", "scaler.json", vectors),
         split=run.params.split,
-        training_rows=int(rows["training"]),
-        calibration_rows=int(rows["calibration"]),
-        holdout_rows=int(rows["holdout"]),
-        training_attrited_share=float(labels[frame[SPLIT] == "training"].mean()),
+        training_rows=rows["training"],
+        calibration_rows=rows["calibration"],
+        holdout_rows=rows["holdout"],
+        training_attrited_share=leavers["training"] / rows["training"],
+        resampling=model.resampling,
+        class_weight=model.class_weight,
     )
 
 
-def read_prepared(run: TrainingRun, transformed: Transformed) -> Prepared:
-    """What training needs, as this task handed it on."""
-    scaler = run.read_json(transformed.scaler)
-    return Prepared(
-        columns=run.contract.chosen(run.params.model.columns),
-        scaler=fit.restored_scaler(scaler["mean"], scaler["scale"]),
-        training=_read_rows(run, transformed.training),
-        calibration=_read_rows(run, transformed.calibration),
+def _split(
+    run: TrainingRun, validated: Validated
+) -> tuple[str, StandardScaler, Counter[str], Counter[str]]:
+    """Keep everybody with his side; the scaler of the training rows, each side's rows and leavers.
+
+    The scaler's mean and variance are merged batch by batch: in one batch they are those of a fit
+    of the whole, in several they may differ from it in the last digits.
+    """
+    columns = run.contract.chosen(run.params.model.columns)
+    scaler, rows, leavers = StandardScaler(), Counter[str](), Counter[str]()
+    with run.table("transform_data", "customers.parquet") as customers:
+        for batch in run.read_batches(validated.customers):
+            frame = fit.with_split(batch, run.contract, run.params.split)
+            customers.write(frame)
+            for side, part in frame.groupby(SPLIT):
+                rows[str(side)] += len(part)
+                leavers[str(side)] += int(run.contract.labels(part).sum())
+            training = frame[frame[SPLIT] == "training"]
+            if len(training):
+                scaler.partial_fit(fit.raw_features(training, run.contract, columns))
+    for side in SIDES:
+        fit.need_both_classes(side, rows=rows[side], leavers=leavers[side])
+    return customers.key, scaler, rows, leavers
+
+
+def _scaled(run: TrainingRun, customers: str, side: str, scaler: StandardScaler) -> Iterator[Rows]:
+    """One side's scaled features and labels, batch by batch."""
+    columns = run.contract.chosen(run.params.model.columns)
+    names = [*columns, run.contract.target.name, SPLIT]
+    for batch in run.read_batches(customers, columns=names, where=(SPLIT, side)):
+        if len(batch):
+            features = scaler.transform(fit.raw_features(batch, run.contract, columns))
+            yield Rows(features, run.contract.labels(batch))
+
+
+def _write_rows(run: TrainingRun, name: str, parts: Iterable[Rows]) -> str:
+    """As float32, which is what the trees make of any number."""
+    return run.write_batches(
+        "transform_data",
+        name,
+        (
+            pd.DataFrame(
+                rows.features.astype(np.float32),
+                columns=[f"f{place}" for place in range(rows.features.shape[1])],
+            ).assign(**{LABEL: rows.labels})
+            for rows in parts
+        ),
     )
-
-
-def _write_rows(run: TrainingRun, name: str, rows: Rows) -> str:
-    names = [f"f{i}" for i in range(rows.features.shape[1])]
-    frame = pd.DataFrame(rows.features, columns=names)
-    return run.write_frame("transform_data", name, frame.assign(**{LABEL: rows.labels}))
-
-
-def _read_rows(run: TrainingRun, key: str) -> Rows:
-    frame = run.read_frame(key)
-    return Rows(frame.drop(columns=LABEL).to_numpy(), frame[LABEL].to_numpy())

@@ -39,18 +39,21 @@ class CrossValidation:
         self._balanced = cache(self._resampled)
 
     def roc_aucs(self, params: ModelParams) -> Iterator[float]:
-        """ROC-AUC of the configuration's trees in each fold, as soon as it is known."""
+        """ROC-AUC of the configuration's trees in each fold, as soon as it is known.
+
+        Rows that a training would not resample are not resampled here.
+        """
+        params = params.for_rows(len(self._rows.labels))
         for place in range(len(self._parts)):
-            trees = fit.fit_trees(self._balanced(place, params.resampling), params)
+            trees = fit.fit_trees([self._balanced(place, params.resampling)], params)
             judged = self._scaled(place)[1]
-            yield _auc(judged, trees.predict(judged.features, output_margin=True))
+            yield _auc(judged, fit.margins(trees, judged.features))
 
     def floor(self) -> Iterator[float]:
         """The same of logistic regression, which every search has to beat."""
         for place in range(len(self._parts)):
             training, judged = self._scaled(place)
-            model = LogisticRegression(max_iter=LOGISTIC_ITERATIONS)
-            model.fit(training.features, training.labels)
+            model = logistic_regression(training)
             yield _auc(judged, model.decision_function(judged.features))
 
     def _resampled(self, place: int, kind: Resampling) -> Rows:
@@ -70,6 +73,11 @@ def labelled_rows(frame: "pd.DataFrame", contract: Contract, params: ModelParams
     """The model's input of some customers, engineered and not yet scaled, with their labels."""
     columns = contract.chosen(params.columns)
     return Rows(engineer(contract.matrix(frame, columns), columns), contract.labels(frame))
+
+
+def logistic_regression(rows: Rows) -> LogisticRegression:
+    """The floor that every other model has to beat, fitted on scaled rows."""
+    return LogisticRegression(max_iter=LOGISTIC_ITERATIONS).fit(rows.features, rows.labels)
 
 
 def gain_interval(gains: Sequence[float], *, folds: int, confidence: float) -> tuple[float, float]:

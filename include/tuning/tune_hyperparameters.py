@@ -6,7 +6,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from include.handover import now
-from include.params import ModelParams
+from include.params import ModelParams, TuningRules
 from include.training import fit
 from include.tuning import study as studies
 from include.tuning.cross_validation import CrossValidation, labelled_rows
@@ -33,7 +33,7 @@ def tune_hyperparameters(run: TuningRun, share: Share) -> int:
             logger.info("the time is over after %s of %s trials", done, share.trials)
             break
         trial = studies.ask(study, worker=share.worker, seed=run.rules.seed)
-        _try(run, study, trial, folds)
+        judge_trial(study, trial, folds, rules=run.rules, current=run.params.model)
         keep_in_mlflow(run, share.mlflow_run_id, study.trials[trial.number])
         logger.info("trial %s: %s", trial.number, studies.described(study, trial.number))
     return done
@@ -50,16 +50,23 @@ def folds_of(run: TuningRun, share: Share, *, seed: int) -> CrossValidation:
     )
 
 
-def _try(run: TuningRun, study: "Study", trial: "Trial", folds: CrossValidation) -> None:
+def judge_trial(
+    study: "Study",
+    trial: "Trial",
+    folds: CrossValidation,
+    *,
+    rules: TuningRules,
+    current: ModelParams,
+) -> None:
     """Judge a trial fold by fold; one that lags behind the others' median is pruned."""
     from optuna.trial import TrialState
 
-    model = studies.suggested(trial, run.rules, run.params.model)
+    model = studies.suggested(trial, rules, current)
     trial.set_user_attr(studies.PARAMS, model.model_dump(mode="json"))
     found: list[float] = []
     for auc in folds.roc_aucs(model):
         found.append(auc)
-        if studies.report(trial, found) and len(found) < run.rules.folds:
+        if studies.report(trial, found) and len(found) < rules.folds:
             study.tell(trial, state=TrialState.PRUNED)
             return
     trial.set_user_attr(studies.FOLDS, found)

@@ -83,6 +83,8 @@ CHURN_S3_SECRET_KEY=
 #CHURN_REVENUE_PER_BALANCE=0.18
 # Who hears of an alert: a file that holds the URL of a webhook, and nothing else.
 #CHURN_ALERT_WEBHOOK_FILE=
+# Where an alert's link leads: a folder's address, below which each alert's page has its name.
+#CHURN_RUNBOOKS_URL=https://git.bank.example/churn/-/blob/main/docs/runbooks
 # Logs of tasks go to the store, too.
 #CHURN_REMOTE_LOGGING=True
 #CHURN_REMOTE_LOG_URI=s3://churn/airflow-logs

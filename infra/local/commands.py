@@ -6,6 +6,7 @@ And of one that is down: make clean-data.
 import argparse
 import logging
 import os
+import re
 import sys
 from contextlib import closing
 from datetime import UTC, date, datetime
@@ -45,11 +46,11 @@ def main() -> int:
     tune.add_argument("--write", action="store_true", help="put a better set into params.yaml")
     tune.set_defaults(work=_tune)
     rollback = commands.add_parser("rollback", help="an earlier version into production again")
-    rollback.add_argument("version", help="the version of prod.churn_model to return to")
+    rollback.add_argument("version", type=_version, help="the version to return to")
     rollback.add_argument("--reason", required=True, help="why; it is kept with the version")
     rollback.set_defaults(work=_roll_back)
     promote = commands.add_parser("promote", help="an approved version into production")
-    promote.add_argument("version", help="a version of prod.churn_model that is in the store")
+    promote.add_argument("version", type=_version, help="a version that the store holds")
     promote.add_argument("--reason", required=True, help="why; it is kept in the pointer")
     promote.set_defaults(work=_promote)
     # Without a prefix for options all words are Airflow's own.
@@ -60,6 +61,14 @@ def main() -> int:
     clean.set_defaults(work=_clean)
     arguments = parser.parse_args()
     return exit_code(arguments.name, lambda settings: arguments.work(settings, arguments))
+
+
+def _version(text: str) -> str:
+    if not re.fullmatch("[1-9][0-9]*", text, re.ASCII):
+        raise argparse.ArgumentTypeError(
+            f"expected a version of prod.churn_model, a number such as 2, found {text!r}"
+        )
+    return text
 
 
 def _count(text: str, *, most: int) -> int:

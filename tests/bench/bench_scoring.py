@@ -27,7 +27,6 @@ import xgboost as xgb
 
 from include.champion import versions
 from include.contract import load_contract
-from include.customers import loading
 from include.customers.database import open_engine
 from include.customers.mysql_arrow import connectorx_url
 from include.customers.sample import sample_customers
@@ -40,12 +39,11 @@ from include.scoring.score_range import Scored, score_range
 from include.scoring.summarise_scores import summarise_scores
 from include.settings import Settings
 from include.store import LocalStore, Store
+from tests.bench.customers import load_made_up
 from tests.bench.memory import peak_mib
 from tests.conftest import database_daemon
 from tests.include.nights import REVENUE, fitted_on, put_champion
 
-FIRST_KEY = 700_000_001
-LOADED_AT_ONCE = 250_000
 TRAINED_ON = 10_000
 DAY = date(2026, 11, 22)
 
@@ -169,11 +167,7 @@ def prepared(url: str, home: Path, rows: int) -> Place:
     with sa.create_engine(url).begin() as connection:
         connection.exec_driver_sql("CREATE DATABASE bench CHARACTER SET utf8mb4")
     engine = open_engine(f"{url}/bench")
-    loading.create_table(engine)
-    for first in range(FIRST_KEY, FIRST_KEY + rows, LOADED_AT_ONCE):
-        some = min(LOADED_AT_ONCE, FIRST_KEY + rows - first)
-        frame = sample_customers(some, seed=first, first_key=first)
-        loading.load_customers(engine, frame, now=datetime.now(UTC))
+    load_made_up(engine, rows)
     engine.dispose()
     contract, params = load_contract(), load_params(Settings().params_file)
     fitted = fitted_on(sample_customers(TRAINED_ON, seed=20), contract, params)

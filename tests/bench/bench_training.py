@@ -20,13 +20,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from include.customers.database import open_engine
 from infra.airflow import training_run
 from infra.airflow.client import AirflowClient
 from infra.airflow.login import USER
+from tests.bench.customers import load_made_up
 from tests.conftest import AWS_DUMMY, PROJECT, database_daemon
 from tests.ports import free_ports
 
 READY_SECONDS = 240
+ROWS_A_SECOND = 2000  # that the first training, which comes before ready, must reach
 BUCKET = "bench"
 
 
@@ -35,6 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("csv", nargs="?", type=Path, help="real customers; made-up ones if absent")
     parser.add_argument("--runs", type=int, default=4)
+    parser.add_argument("--customers", type=int, help="made-up ones in place of the stack's 10,000")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
         bench("SQLite + directory", {}, Path(home), arguments)
@@ -50,7 +54,14 @@ def bench(
     name: str, environment: dict[str, str], home: Path, arguments: argparse.Namespace
 ) -> None:
     """Start a stack, train in it, print the medians."""
-    with local_stack(home, environment, arguments.csv) as urls:
+    rows = arguments.customers or 0
+    if rows:
+        url = environment.get("CHURN_DATABASE_URL", f"sqlite:///{home / 'churn.db'}")
+        engine = open_engine(url)
+        load_made_up(engine, rows)
+        engine.dispose()
+    patience = READY_SECONDS + rows / ROWS_A_SECOND
+    with local_stack(home, environment, arguments.csv, ready_seconds=patience) as urls:
         secret = json.loads((home / "airflow" / "passwords.json").read_text())[USER]
         client = AirflowClient(urls["airflow"], user=USER, password=secret)
         found = [one_run(client) for _ in range(arguments.runs)]
@@ -75,7 +86,7 @@ def one_run(client: AirflowClient) -> tuple[float, float]:
 
 @contextmanager
 def local_stack(
-    home: Path, environment: dict[str, str], csv: Path | None
+    home: Path, environment: dict[str, str], csv: Path | None, *, ready_seconds: float
 ) -> Iterator[dict[str, str]]:
     """The local stack in a directory of its own, from ready to stopped."""
     names = [f"CHURN_{name}_PORT" for name in ("API", "AIRFLOW", "MLFLOW", "DASHBOARD")]
@@ -87,7 +98,7 @@ def local_stack(
         stdout=subprocess.DEVNULL,
     )
     try:
-        deadline = time.monotonic() + READY_SECONDS
+        deadline = time.monotonic() + ready_seconds
         while not (home / "stack.json").exists():
             assert process.poll() is None and time.monotonic() < deadline, home / "logs"
             time.sleep(0.5)

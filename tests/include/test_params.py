@@ -45,6 +45,29 @@ def test_the_projects_own_parameters_are_right(contract: Contract) -> None:
     assert params.promotion == "auto"
 
 
+@pytest.mark.parametrize(
+    ("resampling", "rows", "expected"),
+    [
+        ("smotenc", 1000, ("smotenc", "none")),
+        ("smotenc", 1001, ("none", "balanced")),
+        ("smote", 1001, ("none", "balanced")),
+        ("none", 1001, ("none", "none")),
+    ],
+)
+def test_more_rows_than_the_limit_are_weighted_and_not_resampled(
+    resampling: str, rows: int, expected: tuple[str, str]
+) -> None:
+    limited = {"resampling": resampling, "resampling_rows_max": 1000}
+    found = load_params(FILE).model.model_copy(update=limited).for_rows(rows)
+    assert (found.resampling, found.class_weight) == expected
+
+
+def test_parameters_of_a_release_without_the_limit_have_the_same_one(
+    write: Callable[..., Path],
+) -> None:
+    assert load_params(write("model.resampling_rows_max", None)) == load_params(FILE)
+
+
 def test_the_eight_columns_are_a_change_of_one_line(
     write: Callable[..., Path], contract: Contract
 ) -> None:

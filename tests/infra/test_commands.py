@@ -75,6 +75,18 @@ def test_a_rollback_to_what_serves_says_that_nothing_was_moved(
     assert "version 1 was in production already: nothing was moved" in caplog.text
 
 
+@pytest.mark.parametrize("command", ["rollback", "promote"])
+def test_what_is_no_version_is_refused_before_anything_is_asked(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["commands", command, "../1", "--reason", "a typing error"])
+    with pytest.raises(SystemExit, match="2"):
+        commands.main()
+    assert "a version of prod.churn_model, a number such as 2, found '../1'" in (
+        capsys.readouterr().err
+    )
+
+
 def test_a_start_with_a_torn_pointer_goes_on_so_that_a_rollback_has_a_stack(
     settings: Settings, places: Layout, store: Store
 ) -> None:

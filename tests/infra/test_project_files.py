@@ -3,13 +3,19 @@
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
+from include.errors import DataError
 from include.settings import PROJECT, Settings
+from infra.airflow.dag_files import dag_ids
+from infra.compose.environment import TEMPLATE
+from tests.e2e import screenshots
 
 MAKE = (PROJECT / "Makefile").read_text()
 CALLED = [*PROJECT.glob(".ci/*"), *PROJECT.glob("tests/containers/standins/*/entrypoint")]
@@ -63,7 +69,7 @@ def test_the_lock_pins_what_is_asked_for_and_names_no_index() -> None:
         for depth in ("", "*/", "infra/*/")
         for path in PROJECT.glob(f"{depth}requirements.txt")
     ]
-    assert len(asked) == 7
+    assert len(asked) == 8
     assert set().union(*(_names(path.read_text()) for path in asked)) <= _names(lock)
     assert "://" not in lock and "--" not in re.sub("#.*", "", lock)
     assert re.search(r"^pandas==3\.0\.\d+", lock, re.MULTILINE)  # with which Evidently imports
@@ -71,3 +77,82 @@ def test_the_lock_pins_what_is_asked_for_and_names_no_index() -> None:
 
 def _names(requirements: str) -> set[str]:
     return {canonicalize_name(name) for name in re.findall(r"^[\w.-]+", requirements, re.MULTILINE)}
+
+
+PAGES = [*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")]
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
+def test_pages_link_to_what_is_there(page: Path) -> None:
+    for target in LINK.findall(page.read_text()):
+        if target.startswith("https://"):
+            continue
+        path, _, anchor = target.partition("#")
+        linked = (page.parent / path) if path else page
+        assert linked.exists(), target
+        assert not anchor or anchor in _anchors(linked), target
+
+
+def _anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_pages_name_only_targets_and_settings_that_exist() -> None:
+    said = "\n".join(page.read_text() for page in PAGES)
+    assert set(re.findall(r"`make ([a-z-]+)", said)) <= set(targets())
+    compose = (PROJECT / "docker-compose.yaml").read_text()
+    known = {f"CHURN_{name.upper()}" for name in Settings.model_fields}
+    known |= set(re.findall(r"\bCHURN_[A-Z0-9_]+", TEMPLATE + compose))
+    assert set(re.findall(r"\bCHURN_[A-Z0-9_]+", said)) <= known
+
+
+def test_the_picture_of_the_parts_names_dags_that_exist() -> None:
+    (picture,) = re.findall(r"```mermaid\n(.*?)```", (PROJECT / "README.md").read_text(), re.DOTALL)
+    named = set(re.findall(r"churn_\w+", picture))
+    assert {"churn_training", "churn_drift", "churn_scoring"} <= named <= set(dag_ids())
+
+
+def test_the_screenshots_are_small_and_each_is_one_that_the_script_takes() -> None:
+    pictures = list((PROJECT / "docs" / "screenshots").iterdir())
+    assert {picture.name for picture in pictures} == {f"{name}.png" for name in screenshots.SHOWN}
+    assert sum(picture.stat().st_size for picture in pictures) <= screenshots.FOLDER_BYTES_MAX
+
+
+def test_real_customers_are_on_no_screenshot(tmp_path: Path) -> None:
+    settings = Settings(database_url=f"sqlite:///{tmp_path / 'bank.db'}")
+    with pytest.raises(DataError, match="expected made-up customers, found some"):
+        screenshots.refuse_real_customers(settings)
+
+
+def test_pre_commit_runs_what_make_lint_runs() -> None:
+    (repository,) = yaml.safe_load((PROJECT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert repository["repo"] == "local"
+    assert {hook["language"] for hook in repository["hooks"]} == {"system"}
+    recipe = re.search(r"^lint: .*\n((?:\t.*\n)+)", MAKE, flags=re.MULTILINE)
+    assert recipe
+    linted = [line.lstrip("\t@").replace("$(BIN)", ".venv/bin") for line in recipe[1].splitlines()]
+    entries = [hook["entry"] for hook in repository["hooks"]]
+    assert [line for line in linted if line in entries] == entries
+    assert len(entries) >= 4
+
+
+def test_dependabot_looks_where_something_is_pinned() -> None:
+    checked = ("check-jsonschema", "--builtin-schema", "vendor.dependabot")
+    configuration = PROJECT / ".github" / "dependabot.yml"
+    command = [Path(sys.executable).parent / checked[0], *checked[1:], configuration]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    for update in yaml.safe_load(configuration.read_text())["updates"]:
+        for folder in update.get("directories", [update.get("directory")]):
+            assert (PROJECT / folder.lstrip("/")).is_dir(), folder
+
+
+def test_the_change_log_goes_from_new_to_old() -> None:
+    text = (PROJECT / "CHANGELOG.md").read_text()
+    first, *releases = re.findall(r"^## \[([^]]+)\](?: - (\d{4}-\d\d-\d\d))?$", text, re.MULTILINE)
+    assert first == ("Unreleased", "")
+    assert releases == sorted(releases, key=lambda each: Version(each[0]), reverse=True)
+    dates = [date for _, date in releases]
+    assert dates == sorted(dates, reverse=True) and all(dates)

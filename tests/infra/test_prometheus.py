@@ -70,7 +70,7 @@ def test_what_operators_must_hear_of_has_an_alert() -> None:
 @pytest.mark.parametrize("alert", alerts(), ids=names())
 def test_an_alert_says_what_happened_what_it_means_and_what_to_do(alert: dict[str, Any]) -> None:
     assert alert["labels"]["severity"] in {"critical", "warning"}
-    assert set(alert["annotations"]) == {"summary", "description", "runbook"}
+    assert set(alert["annotations"]) == {"summary", "description", "runbook", "runbook_url"}
     assert len(alert["annotations"]["summary"]) < 80
     assert all(len(text) > 20 for text in alert["annotations"].values())
 

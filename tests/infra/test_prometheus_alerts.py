@@ -21,7 +21,7 @@ from include.champion.versions import (
     write_version,
 )
 from include.store import LocalStore
-from tests.infra.watched import Watched, watched_stack
+from tests.infra.watched import RUNBOOKS, Watched, watched_stack
 from tests.webapp.champions import Version, make_version, publish, records
 
 LARGE_ROWS = 50_000  # some seconds of work
@@ -194,6 +194,9 @@ def test_what_was_told_reads_well(stack: Watched) -> None:
             text = json.dumps(alert["annotations"])
             assert "{{" not in text and "error" not in alert["annotations"]["summary"]
             assert "<no value>" not in text and "%!" not in text
+            page = f"{RUNBOOKS}/{alert['labels']['alertname']}.md"
+            assert alert["annotations"]["runbook_url"] == page
+            assert "runbooks" not in alert["labels"]
 
 
 def test_an_exporter_that_falls_is_missed(stack: Watched) -> None:

@@ -30,6 +30,7 @@ from tests.webapp.conftest import PROJECT, Server
 PROMETHEUS = PROJECT / "infra" / "prometheus"
 ALERTMANAGER = PROJECT / "infra" / "alertmanager" / "alertmanager.yml"
 MAPPING = PROJECT / "infra" / "statsd" / "mapping.yml"
+RUNBOOKS = "docs/runbooks"
 STAND_IN = PROJECT / "tests" / "containers" / "standins" / "statsd_exporter.py"
 START_SECONDS = 30.0
 ALERTMANAGERS = ("alertmanager", "prometheus-alertmanager")  # the second is Debian's name
@@ -182,7 +183,8 @@ def _exporter() -> list[str]:
 
 def _prometheus_configuration(home: Path, targets: dict[str, int]) -> Path:
     document = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())
-    document["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    document["global"] |= {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    document["global"]["external_labels"]["runbooks"] = RUNBOOKS  # older ones expand no variables
     jobs = [job for job in document["scrape_configs"] if job["job_name"] in targets]
     for job in jobs:
         job["static_configs"] = [{"targets": [f"127.0.0.1:{targets[job['job_name']]}"]}]

@@ -1,7 +1,7 @@
 """The drift page's table: what became of each day's answers."""
 
 from dashboard.data.drift_days import read_days
-from dashboard.pages.drift import answers_text
+from dashboard.pages.drift import answers_text, drift_sentence
 from include.store import LocalStore
 from tests.dashboard import bank
 
@@ -13,3 +13,10 @@ def test_a_days_answers_say_how_many_are_repeats(local_store: LocalStore) -> Non
     group = day.groups[0].model_copy(update={"repeated_rows": 40_000})
     repeated = day.model_copy(update={"rows": 42_400, "groups": (group,)})
     assert answers_text(repeated) == "42,400, of them 40,000 repeats"
+
+
+def test_one_day_is_no_row_of_days(local_store: LocalStore) -> None:
+    bank.write_drift_days(local_store, days=2)
+    days = read_days(local_store)
+    assert drift_sentence(days).startswith(("Drift on 1 of the last 2", "No drift on the last 2"))
+    assert " on the one day that was checked. Latest, " in drift_sentence(days[-1:])

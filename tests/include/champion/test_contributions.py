@@ -15,6 +15,7 @@ from include.champion.versions import SELF_CHECK_FILE, TREES_FILE, SelfCheck
 from include.contract import Contract
 from include.documents import parse_document
 from include.errors import ChampionError
+from include.features import engineer
 from include.params import Params
 from include.training import fit
 from tests.include.conftest import changed
@@ -52,9 +53,9 @@ def on_cuts(booster: xgb.Booster) -> Any:
 def test_contributions_are_those_of_xgboost_and_add_up(
     fitted: fit.Fitted, people: pd.DataFrame, contract: Contract
 ) -> None:
-    booster = fitted.trees.get_booster()
+    booster = fitted.trees
     matrix = contract.matrix(people.head(200), fitted.columns)
-    scaled = fitted.pipeline()[:-1].transform(matrix).astype(np.float32)
+    scaled = fitted.scaler.transform(engineer(matrix, fitted.columns)).astype(np.float32)
     rows = np.vstack([scaled, on_cuts(booster)[:200]])
     theirs = booster.predict(xgb.DMatrix(rows), pred_contribs=True)
     trees = read_trees(fit.native_trees(fitted.trees))
@@ -83,7 +84,9 @@ def stumps(people: pd.DataFrame, contract: Contract) -> bytes:
     """A small file of trees."""
     trees = xgb.XGBClassifier(n_estimators=2, max_depth=1)
     return fit.native_trees(
-        trees.fit(contract.matrix(people, contract.feature_names), contract.labels(people))
+        trees.fit(
+            contract.matrix(people, contract.feature_names), contract.labels(people)
+        ).get_booster()
     )
 
 

@@ -77,7 +77,7 @@ def case(request: pytest.FixtureRequest, reference: Reference) -> Case:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket.socket, "connect", refuse)
         made = publish_report.draw(
-            reference=old, current=logged(), manifest=reference.manifest, group=group
+            reference=old, current=logged(), columns=reference.columns, group=group
         )
     return Case(group, made)
 

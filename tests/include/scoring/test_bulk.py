@@ -33,7 +33,7 @@ def test_the_first_reason_is_xgboosts_largest(
     scorer = BulkScorer(*version_of(fitted, contract, params, version="1"))
     inputs = scorer.inputs(contract.matrix(people.head(20), fitted.columns))
     reasons = scorer.reasons(inputs)
-    raw = fitted.trees.get_booster().predict(xgb.DMatrix(inputs), pred_contribs=True)[:, :-1]
+    raw = fitted.trees.predict(xgb.DMatrix(inputs), pred_contribs=True)[:, :-1]
     assert reasons is not None
     assert reasons.features[:, 0].tolist() == np.abs(raw).argmax(axis=1).tolist()
 

@@ -59,6 +59,26 @@ def test_the_mlflow_run_tells_the_whole_story(make_run: MakeRun, registry: Regis
     }
 
 
+def test_what_many_customers_change_is_told_everywhere(
+    make_run: MakeRun, params: Params, registry: Registry, people: pd.DataFrame
+) -> None:
+    model = params.model.model_copy(update={"resampling_rows_max": 1000})
+    drift = params.drift.model_copy(update={"reference_rows_max": 1500})
+    run = make_run("many", params=params.model_copy(update={"model": model, "drift": drift}))
+    lineage = lineage_of(run)
+    evaluate(run, lineage)
+    manifest = run.read_json(run.key(TASK, DRAFT_FILE))
+    logged = registry._client.get_run(lineage.ingested.mlflow_run_id).data
+    card = run.read(run.key(TASK, versions.CARD_FILE)).decode()
+    reference = run.read_frame(run.key(TASK, versions.REFERENCE_FILE))
+    why = f"because {manifest['training_rows']:,} rows are more than the 1,000 of model.resampling"
+    for told in (manifest, logged.params):
+        assert (told["resampling"], told["class_weight"]) == ("none", "balanced")
+    assert why in manifest["balancing"] and why in logged.tags["balancing"] and why in card
+    assert 1300 < len(reference) == manifest["reference_rows"] < 1700
+    assert f"{len(reference):,} of the {len(people):,} customers, drawn by a hash" in card
+
+
 POISONS = {
     "labels": (
         "UPDATE churners SET Attrition_Flag = 'Attrited Customer' WHERE CLIENTNUM % 10 < 8",

@@ -2,6 +2,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -47,8 +48,9 @@ def test_calibration_rows_are_the_customers_themselves(
 ) -> None:
     rows = people[sides(people, params) == "calibration"]
     matrix = engineer(contract.matrix(rows, prepared.columns), prepared.columns)
-    np.testing.assert_array_equal(prepared.calibration.features, prepared.scaler.transform(matrix))
-    np.testing.assert_array_equal(prepared.calibration.labels, contract.labels(rows))
+    [aside] = prepared.calibration
+    np.testing.assert_array_equal(aside.features, prepared.scaler.transform(matrix))
+    np.testing.assert_array_equal(aside.labels, contract.labels(rows))
 
 
 @pytest.mark.parametrize("side", ["training", "calibration", "holdout"])
@@ -106,6 +108,15 @@ def test_the_places_of_the_ordinals_follow_the_columns(contract: Contract) -> No
     assert fit.categorical_places(contract, columns) == [0, 2]
 
 
+def test_rows_beyond_the_limit_are_weighted_instead(
+    people: pd.DataFrame, contract: Contract, params: Params
+) -> None:
+    limited = with_model(params, resampling="smotenc", resampling_rows_max=1000)
+    plain = with_model(params, resampling="none", class_weight="balanced")
+    first, second = (fitted_on(people, contract, chosen) for chosen in (limited, plain))
+    assert fit.native_trees(first.trees) == fit.native_trees(second.trees)
+
+
 # --- fitting
 
 
@@ -131,6 +142,30 @@ def test_the_same_data_gives_the_same_bytes(
     first, second = (fitted_on(people, contract, chosen) for _ in range(2))
     assert fit.native_trees(first.trees) == fit.native_trees(second.trees)
     assert first.calibration == second.calibration
+
+
+@pytest.mark.parametrize("family", ["xgboost", "random_forest"])
+def test_rows_in_parts_give_the_bytes_of_rows_at_once(
+    family: str, prepared: Prepared, params: Params
+) -> None:
+    forest = params.model.random_forest.model_copy(update={"n_estimators": 10})
+    model = with_model(params, family=family, random_forest=forest).model
+    [rows] = prepared.training
+    parts = [
+        Rows(rows.features[start : start + 700], rows.labels[start : start + 700])
+        for start in range(0, len(rows.labels), 700)
+    ]
+    whole = fit.native_trees(fit.fit_trees([rows], model))
+    assert fit.native_trees(fit.fit_trees(parts, model)) == whole
+
+
+def test_a_failure_to_read_a_part_is_told_as_it_is(prepared: Prepared, params: Params) -> None:
+    class Torn(list[Rows]):
+        def __iter__(self) -> Iterator[Rows]:
+            raise OSError("the store is gone")
+
+    with pytest.raises(OSError, match="the store is gone"):
+        fit.fit_trees(Torn(), params.model)
 
 
 PROGRAM = """
@@ -177,10 +212,11 @@ def test_calibration_undoes_what_resampling_did_to_the_probabilities(
     prepared: Prepared, params: Params
 ) -> None:
     model = fit.fit(prepared, params.model)
-    margin = model.trees.predict(prepared.calibration.features, output_margin=True)
-    raw = 1 / (1 + np.exp(-margin.astype(np.float64)))
-    calibrated = fit.platt(margin.astype(np.float64), model.calibration)
-    left = prepared.calibration.labels.mean()
+    [aside] = prepared.calibration
+    margin = fit.margins(model.trees, aside.features)
+    raw = 1 / (1 + np.exp(-margin))
+    calibrated = fit.platt(margin, model.calibration)
+    left = aside.labels.mean()
     assert calibrated.mean() == pytest.approx(left, abs=1e-3)
     assert abs(raw.mean() - left) > abs(calibrated.mean() - left)
 
@@ -190,7 +226,8 @@ def test_probabilities_rank_customers_as_the_margins_do(
 ) -> None:
     model = fitted_on(people, contract, params)
     matrix = contract.matrix(people, model.columns)
-    margin = model.pipeline().predict(matrix, output_margin=True)
+    scaled = model.scaler.transform(engineer(matrix, model.columns))
+    margin = fit.margins(model.trees, scaled)
     probabilities = model.probabilities(matrix)
     assert (np.diff(probabilities[np.argsort(margin)]) >= 0).all()
     assert ((probabilities > 0) & (probabilities < 1)).all()
@@ -224,8 +261,9 @@ def test_the_native_trees_give_the_margins(prepared: Prepared, params: Params) -
     model = fit.fit(prepared, params.model)
     booster = xgb.Booster()
     booster.load_model(bytearray(fit.native_trees(model.trees)))
-    found = booster.inplace_predict(prepared.calibration.features, predict_type="margin")
-    expected = model.trees.predict(prepared.calibration.features, output_margin=True)
+    [aside] = prepared.calibration
+    found = booster.inplace_predict(aside.features, predict_type="margin")
+    expected = fit.margins(model.trees, aside.features)
     np.testing.assert_array_equal(found, expected)
 
 
@@ -236,5 +274,5 @@ def test_a_class_weight_moves_what_the_trees_take_for_even(
     # One constant feature: all that the trees can learn is how many leave.
     rows = Rows(np.zeros((400, 1)), (np.arange(400) % 4 == 0).astype(np.int64))
     chosen = with_model(params, class_weight=weight)
-    found = fit.fit_trees(rows, chosen.model).predict_proba(rows.features)[:, 1]
+    found = fit.fit_trees([rows], chosen.model).inplace_predict(rows.features)
     assert found == pytest.approx(told, abs=0.02)

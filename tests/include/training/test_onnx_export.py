@@ -154,7 +154,7 @@ def test_an_export_that_disagrees_is_refused(
     steeper = small.calibration.model_copy(update={"slope": small.calibration.slope * 1.01})
     wrong = onnx_export.build_graph(replace(small, calibration=steeper))
     monkeypatch.setattr(onnx_export, "build_graph", lambda _: wrong)
-    with pytest.raises(ChampionError, match=r"differs from the scikit-learn .* export is refused"):
+    with pytest.raises(ChampionError, match=r"differs from the fitted .* export is refused"):
         onnx_export.export(small, rows_of(small, people))
 
 

@@ -47,6 +47,17 @@ def test_only_rows_of_the_training_part_are_resampled(
     assert [len(features) for features in seen] == [240] * 5  # once for each fold
 
 
+def test_a_search_resamples_nothing_where_a_training_would_not(params: Params) -> None:
+    folds = CrossValidation(noise(), categorical=[], folds=3, seed=1)
+    limited = {"resampling": "smote", "resampling_rows_max": 299}
+    weighted = {"resampling": "none", "class_weight": "balanced"}
+    first, second = (
+        [*folds.roc_aucs(params.model.model_copy(update=changes))]
+        for changes in (limited, weighted)
+    )
+    assert first == second
+
+
 def test_logistic_regression_is_the_floor() -> None:
     rows = noise()
     rows.features[:, 0] += 2.0 * rows.labels

@@ -57,7 +57,8 @@ def test_several_share_the_trials_and_propose_different_sets(
     assert [share.trials for share in searched(run)] == [2, 2, 1, 1]
     found = tried(run)
     assert sorted(worker for worker, _, _ in found) == [0, 0, 1, 1, 2, 3]
-    assert len({tuple(sorted(params.items())) for _, params, _ in found}) == 6
+    # Four that drew alike would try two or three; in so small a space two may meet by chance.
+    assert len({tuple(sorted(params.items())) for _, params, _ in found}) >= 5
 
 
 def test_a_killed_worker_goes_on_without_a_trial_lost_or_repeated(
