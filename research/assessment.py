@@ -164,7 +164,7 @@ def gain(
     return over_splits(gains, splits[0].params)
 
 
-def _logistic(training: Rows, features: Floats) -> Floats:
+def _logistic(training: Rows, features: NDArray[np.floating]) -> Floats:
     scaler = StandardScaler().fit(training.features)
     model = logistic_regression(Rows(scaler.transform(training.features), training.labels))
     answers: Floats = model.predict_proba(scaler.transform(features))[:, 1]
