@@ -17,7 +17,8 @@ from datetime import timedelta
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG, Param
 
-from include.tasks.tuning import prepare_study, publish_best, tuning_task
+from include.params import MINUTES_MAX, TRIALS_MAX, WORKERS_MAX
+from include.tasks.tuning import close_failed_run, prepare_study, publish_best, tuning_task
 
 with DAG(
     dag_id="churn_tuning",
@@ -28,25 +29,31 @@ with DAG(
     max_active_runs=1,
     is_paused_upon_creation=False,
     tags=["churn"],
-    default_args={"retries": 2, "retry_delay": timedelta(seconds=10)},
+    default_args={
+        "retries": 2,
+        "retry_delay": timedelta(seconds=10),
+        "on_failure_callback": close_failed_run,
+    },
     params={
         "trials": Param(
             None,
             type=["null", "integer"],
             minimum=1,
+            maximum=TRIALS_MAX,
             description="Sets to try, of all workers together; as in params.yaml when empty",
         ),
         "minutes": Param(
             None,
             type=["null", "number"],
             exclusiveMinimum=0,
+            maximum=MINUTES_MAX,
             description="After these no trial is begun; as in params.yaml when empty",
         ),
         "workers": Param(
             None,
             type=["null", "integer"],
             minimum=1,
-            maximum=64,
+            maximum=WORKERS_MAX,
             description="Tasks that search at once; as in params.yaml when empty",
         ),
     },

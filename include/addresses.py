@@ -43,5 +43,11 @@ def is_own_name(authority: str, others: tuple[str, ...]) -> bool:
     return is_loopback(host) or host.endswith(".localhost") or host in others
 
 
+def drift_report_page(dashboard: str, report_uri: str) -> str:
+    """Where a browser finds the report of a URI such as s3://bucket/…/date=2026-01-31/…."""
+    day = re.search(r"/date=(\d{4}-\d{2}-\d{2})/", report_uri)
+    return f"{dashboard.rstrip('/')}/drift" + (f"?report={day[1]}" if day else "")
+
+
 def _without_brackets(host: str) -> str:
     return host[1:-1] if host.startswith("[") and host.endswith("]") else host

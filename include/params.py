@@ -52,7 +52,7 @@ class ModelParams(_Rules):
     columns: Literal["all"] | Annotated[tuple[str, ...], Field(min_length=1)]
     resampling: Resampling
     class_weight: ClassWeight = "none"
-    resampling_rows_max: int = Field(default=100_000, ge=0, description="training rows")
+    resampling_rows_max: int = Field(default=20_000, ge=0, description="training rows")
     threshold: float = Field(gt=0, lt=1)
     seed: int = Field(ge=0, lt=2**31)
     threads: int = Field(ge=1, le=64)
@@ -100,12 +100,17 @@ class Bounds(_Rules):
         return self
 
 
+TRIALS_MAX, WORKERS_MAX, MINUTES_MAX = 10_000, 64, 7 * 24 * 60  # of a search
+
+
 class TuningRules(_Rules):
     """What the hyperparameter search tries, and for how long."""
 
-    trials: int = Field(ge=1, le=10_000, description="of all workers together")
-    minutes: float = Field(gt=0, description="after these no trial is begun")
-    workers: int = Field(ge=1, le=64, description="mapped tasks; one repeats a study exactly")
+    trials: int = Field(ge=1, le=TRIALS_MAX, description="of all workers together")
+    minutes: float = Field(gt=0, le=MINUTES_MAX, description="after these no trial is begun")
+    workers: int = Field(
+        ge=1, le=WORKERS_MAX, description="mapped tasks; one repeats a study exactly"
+    )
     folds: int = Field(ge=2, le=20, description="of the stratified cross-validation")
     repeats: int = Field(ge=1, le=20, description="fresh cross-validations that confirm the best")
     confidence: float = Field(gt=0.5, lt=1, description="of the interval on what the best adds")

@@ -236,6 +236,11 @@ class Settings(BaseSettings):
         return self.tuning_storage.get_secret_value() or str(default)
 
     @cached_property
+    def resolved_dashboard_url(self) -> str:
+        """The dashboard as a browser reaches it, on loopback by default."""
+        return self.dashboard_public_url or f"http://127.0.0.1:{self.dashboard_port}"
+
+    @cached_property
     def resolved_champion_dir(self) -> Path:
         """The local copy of the last good champion, with its default below `var_dir`."""
         return self.champion_dir or self.var_dir.resolve() / "champion"

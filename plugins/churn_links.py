@@ -10,7 +10,7 @@ from include.settings import load_settings
 def create_views() -> list[dict[str, Any]]:
     """The entries of Airflow's navigation; addresses as a browser reaches them."""
     settings = load_settings()
-    dashboard = settings.dashboard_public_url or f"http://127.0.0.1:{settings.dashboard_port}"
+    dashboard = settings.resolved_dashboard_url
     links = {
         "MLflow: runs and models": settings.mlflow_public_url or settings.tracking_uri,
         "Customers at risk": dashboard,

@@ -316,11 +316,13 @@ pd.DataFrame(
             "trial": each.number,
             "family": each.params["family"],
             "resampling": each.params["resampling"],
-            "ROC-AUC": f"{each.value:.4f}" if each.value is not None else "given up",
+            "ROC-AUC": f"{studies.mean_auc(each):.4f}" if studies.is_whole(each) else "given up",
             "folds": len(each.intermediate_values),
             "seconds": f"{each.duration.total_seconds():.0f}",
         }
-        for each in sorted(tried, key=lambda each: -(each.value or 0))[:10]
+        for each in sorted(
+            tried, key=lambda each: (studies.is_whole(each), studies.mean_auc(each)), reverse=True
+        )[:10]
     ]
 ).set_index("trial").rename_axis(index=None, columns="the best trials")
 

@@ -1,20 +1,17 @@
-"""MLflow: one run for each DAG run, the candidate, production and its alias.
+"""MLflow's model registry: the candidate, production and its alias, each with its description.
 
 Every step can be repeated: what a killed task left behind is found again by its tag.
 """
 
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
+from include.champion.tracking import Tracking
 from include.documents import sha256
-from include.errors import RegistryError
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
-    from mlflow import MlflowClient
     from mlflow.models.model import ModelInfo
 
 logger = logging.getLogger(__name__)
@@ -24,105 +21,32 @@ CANDIDATES = "churn_model"
 PRODUCTION = "prod.churn_model"
 CHAMPION = "champion"
 MODEL_NAME = "model"
-DAG_RUN_TAG = "dag_run_id"
 RUN_TAG = "training_run"
 MODEL_TAG = "model_sha256"
 CANDIDATE_TAG = "candidate_version"
-PARAMS_TAG = "params_sha256"
 STATUS_TAG = "validation_status"
 ABSENT = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
+DESCRIPTIONS = {
+    CANDIDATES: (
+        "How likely a credit-card customer is to leave: every model that `churn_training` has made "
+        "is a version here, whatever the gate said of it (tag `validation_status`). A version's "
+        "own description has its figures, the decision and its reasons.\n\n"
+        f"What may answer customers is copied to `{PRODUCTION}`."
+    ),
+    PRODUCTION: (
+        "How likely a credit-card customer is to leave: the candidates that the gate accepted. The "
+        f"alias `{CHAMPION}` names the version in production; it follows the pointer "
+        "`champion/current.json` in the object store, which is what the API reads, so moving the "
+        "alias here changes no answer: use `make promote` or `make rollback`."
+    ),
+}
 
 
-class Registry:
+class Registry(Tracking):
     """The tracking server and the model registry behind one URI."""
 
     def __init__(self, tracking_uri: str, *, experiment: str = EXPERIMENT) -> None:
-        import mlflow
-
-        self.experiment = experiment
-        self.tracking_uri = tracking_uri
-        # The fluent calls that log a model know no other way to be told.
-        mlflow.set_tracking_uri(tracking_uri)
-        self._client: MlflowClient = mlflow.MlflowClient(tracking_uri)
-
-    def ensure_run(self, dag_run_id: str, tags: Mapping[str, str]) -> str:
-        """The MLflow run of a DAG run under these parameters, made at the first call; its id.
-
-        A DAG run that is cleared after its parameters changed gets another one: MLflow keeps a
-        parameter's first value.
-        """
-        marks = {DAG_RUN_TAG: dag_run_id, PARAMS_TAG: tags[PARAMS_TAG]}
-        with self._errors():
-            experiment = self._experiment()
-            wanted = " and ".join(f"tags.{name} = '{value}'" for name, value in marks.items())
-            for run in self._client.search_runs([experiment], wanted, max_results=1):
-                return str(run.info.run_id)
-            made = self._client.create_run(
-                experiment, tags={DAG_RUN_TAG: dag_run_id, **tags}, run_name=dag_run_id
-            )
-            return str(made.info.run_id)
-
-    def ensure_nested_run(
-        self,
-        parent: str,
-        name: str,
-        *,
-        params: Mapping[str, Any],
-        metrics: Mapping[str, float],
-        succeeded: bool,
-    ) -> None:
-        """A finished run of that name below another, unless it is there and whole."""
-        marks = {"mlflow.parentRunId": parent, "mlflow.runName": name}
-        wanted = " and ".join(f"tags.`{key}` = '{value}'" for key, value in marks.items())
-        with self._errors():
-            experiment = self._experiment()
-            for run in self._client.search_runs([experiment], wanted, max_results=1):
-                if run.info.status != "RUNNING":
-                    return
-                run_id = run.info.run_id
-                break
-            else:
-                run_id = self._client.create_run(experiment, tags=marks).info.run_id
-        self.log(run_id, params=params, metrics=metrics)
-        self.finish(run_id, succeeded=succeeded)
-
-    def log(
-        self,
-        run_id: str,
-        *,
-        params: Mapping[str, Any] | None = None,
-        metrics: Mapping[str, float] | None = None,
-        tags: Mapping[str, str] | None = None,
-    ) -> None:
-        """Add parameters, metrics and tags to a run, in one request."""
-        import time
-
-        from mlflow.entities import Metric, Param, RunTag
-
-        now = int(time.time() * 1000)
-        with self._errors():
-            self._client.log_batch(
-                run_id,
-                params=[Param(k, str(v)) for k, v in (params or {}).items()],
-                metrics=[Metric(k, v, now, 0) for k, v in (metrics or {}).items()],
-                tags=[RunTag(k, v) for k, v in (tags or {}).items()],
-            )
-
-    def log_figures(self, run_id: str, figures: "Mapping[str, Figure]") -> None:
-        """Add plots to a run, each as plots/<name>.png."""
-        with self._errors():
-            for name, figure in figures.items():
-                self._client.log_figure(run_id, figure, f"plots/{name}.png")
-
-    def log_text(self, run_id: str, text: str, path: str) -> None:
-        """Add a text file to a run."""
-        with self._errors():
-            self._client.log_text(run_id, text, path)
-
-    def finish(self, run_id: str, *, succeeded: bool) -> None:
-        """Close a run."""
-        with self._errors():
-            self._client.set_terminated(run_id, "FINISHED" if succeeded else "FAILED")
+        super().__init__(tracking_uri, experiment=experiment)
 
     def register_candidate(
         self, run_id: str, model: bytes, example: "pd.DataFrame", tags: Mapping[str, str]
@@ -149,6 +73,13 @@ class Registry:
             )
             return str(made.version)
 
+    def describe(self, candidate: str, description: str, tags: Mapping[str, str]) -> None:
+        """Say of a candidate what it is, in Markdown and by tags, which its copies keep."""
+        with self._errors():
+            self._client.update_model_version(CANDIDATES, candidate, description)
+            for name, value in tags.items():
+                self._client.set_model_version_tag(CANDIDATES, candidate, name, value)
+
     def judge(self, candidate: str, status: str) -> None:
         """Tag a candidate as approved or rejected."""
         with self._errors():
@@ -162,6 +93,7 @@ class Registry:
         if found is not None:
             return found
         with self._errors():
+            self._ensure_model(PRODUCTION)
             made = self._client.copy_model_version(f"models:/{CANDIDATES}/{candidate}", PRODUCTION)
             return str(made.version)
 
@@ -194,28 +126,17 @@ class Registry:
             for name, value in tags.items():
                 self._client.set_model_version_tag(PRODUCTION, version, name, value)
 
-    def _experiment(self) -> str:
-        from mlflow.exceptions import MlflowException
-
-        found = self._client.get_experiment_by_name(self.experiment)
-        if found is not None:
-            return str(found.experiment_id)
-        try:
-            return str(self._client.create_experiment(self.experiment))
-        except MlflowException:  # somebody else made it a moment ago
-            made = self._client.get_experiment_by_name(self.experiment)
-            if made is None:
-                raise
-            return str(made.experiment_id)
-
     def _ensure_model(self, name: str) -> None:
         from mlflow.exceptions import MlflowException
 
         try:
-            self._client.create_registered_model(name)
+            self._client.create_registered_model(name, description=DESCRIPTIONS[name])
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
+            # An earlier release gave none; somebody else's words stay.
+            if not self._client.get_registered_model(name).description:
+                self._client.update_registered_model(name, DESCRIPTIONS[name])
 
     def _version_of(self, name: str, condition: str) -> str | None:
         with self._errors():
@@ -247,16 +168,3 @@ class Registry:
             )
         self._client.update_run(run_id, status="RUNNING")
         return info
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        from mlflow.exceptions import MlflowException
-        from requests.exceptions import RequestException
-
-        try:
-            yield
-        except (MlflowException, RequestException) as error:
-            raise RegistryError(
-                f"MLflow at {self.tracking_uri} did not do what it was asked: {error}; check that "
-                "the server runs and that MLFLOW_TRACKING_URI names it"
-            ) from error

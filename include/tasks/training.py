@@ -65,6 +65,7 @@ def open_new_run(context: Context) -> "TrainingRun":
         params=load_params(settings.params_file),
         trigger=trigger_of(context),
         git_commit=git_commit(settings.git_commit),
+        dashboard_url=settings.resolved_dashboard_url,
     )
 
 

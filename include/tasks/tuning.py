@@ -1,13 +1,17 @@
 """What the operators of `churn_tuning` call: light to import, heavy only inside a task."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from include.errors import ConfigurationError
 from include.tasks.adapter import Context, task
 
 if TYPE_CHECKING:
+    from include.params import TuningRules
     from include.tuning.run import TuningRun
+
+logger = logging.getLogger(__name__)
 
 BUDGET = ("trials", "minutes", "workers")
 
@@ -27,10 +31,20 @@ def publish_best(*, prepared: list[dict[str, Any]], **context: Any) -> Any:
     return tuning_task("publish_best")(share=prepared[0]["share"], **context)
 
 
+def close_failed_run(context: Context) -> None:
+    """Mark the MLflow run of a failed search as failed; the failure itself stands."""
+    try:
+        run = open_run(context)
+        run.registry.finish(run.registry.ensure_run(run.dag_run_id, run.tags), succeeded=False)
+    except Exception:  # a callback must not hide the error that it is called for
+        logger.exception("could not mark the MLflow run as failed")
+
+
 def open_run(context: Context) -> "TuningRun":
     """The run's connections and configuration; its budget wins over params.yaml's."""
     from include.build import git_commit
-    from include.champion.registry import PARAMS_TAG, Registry
+    from include.champion.registry import Registry
+    from include.champion.tracking import PARAMS_TAG
     from include.contract import load_contract
     from include.params import load_params
     from include.settings import load_settings
@@ -41,8 +55,6 @@ def open_run(context: Context) -> "TuningRun":
     params = load_params(settings.params_file)
     if params.tuning is None:
         raise ConfigurationError(f"{settings.params_file} has no section tuning")
-    given = {name: context["params"].get(name) for name in BUDGET}
-    budget = {name: value for name, value in given.items() if value is not None}
     return TuningRun(
         dag_run_id=context["dag_run"].run_id,
         store=connections.task_store(settings),
@@ -50,7 +62,22 @@ def open_run(context: Context) -> "TuningRun":
         registry=Registry(settings.tracking_uri, experiment=EXPERIMENT),
         contract=load_contract(),
         params=params,
-        rules=params.tuning.model_copy(update=budget),
+        rules=within_budget(params.tuning, context["params"]),
         storage=settings.resolved_tuning_storage,
         tags={PARAMS_TAG: params.sha256(), "git_commit": git_commit(settings.git_commit)},
     )
+
+
+def within_budget(rules: "TuningRules", given: Mapping[str, Any]) -> "TuningRules":
+    """The rules with a run's own budget in them; ConfigurationError where that cannot be used."""
+    from pydantic import ValidationError
+
+    budget = {name: given[name] for name in BUDGET if given.get(name) is not None}
+    try:
+        return type(rules).model_validate(rules.model_dump() | budget)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{fault['loc'][0]}: {fault['msg']}, found {fault['input']!r}"
+            for fault in error.errors()
+        )
+        raise ConfigurationError(f"the run's parameters cannot be used: {faults}") from error

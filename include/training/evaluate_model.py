@@ -22,6 +22,7 @@ from include.training.fit import SPLIT
 from include.training.ingest_data import Ingested
 from include.training.model_card import model_card
 from include.training.plots import evaluation_figures
+from include.training.record import keep_record
 from include.training.reference_sample import sampled
 from include.training.run import TrainingRun
 from include.training.train_model import Trained
@@ -91,6 +92,7 @@ def judge(run: TrainingRun, lineage: Lineage, production: Production) -> Evaluat
     draft = _draft(run, lineage, decision, report, fitted, files, len(reference))
     key = run.write(TASK, GATE_FILE, decision.to_bytes())
     _log(run, lineage.ingested.mlflow_run_id, decision, report, files)
+    keep_record(run, lineage, decision, report)
     logger.info("gate: %s: %s", decision.outcome, "; ".join(decision.reasons))
     return Evaluated(key, run.write(TASK, DRAFT_FILE, draft.to_bytes()), decision.outcome)
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from include.champion.registry import PARAMS_TAG, Registry
+from include.champion.registry import Registry
+from include.champion.tracking import PARAMS_TAG
 from include.contract import Contract
 from include.handover import Run
 from include.params import Params
@@ -26,6 +27,7 @@ class TrainingRun(Run):
     params: Params
     trigger: Mapping[str, Any]
     git_commit: str
+    dashboard_url: str = ""  # as a browser reaches it
 
     @property
     def tags(self) -> dict[str, str]:

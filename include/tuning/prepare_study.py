@@ -12,9 +12,10 @@ from include.errors import DataError
 from include.handover import now
 from include.training import fit
 from include.training.fit import SPLIT
+from include.training.record import data_set
 from include.training.run import content_sha256
+from include.tuning import study as studies
 from include.tuning.run import TuningRun
-from include.tuning.study import open_study
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +43,7 @@ def prepare_study(run: TuningRun) -> list[Share]:
             f"{len(frame)} labelled customers of the training side keep the contract, a search "
             f"needs {run.params.validation.rows_min} (validation.rows_min): load more"
         )
-    leavers = int(run.contract.labels(frame).sum())
-    fit.need_both_classes("training", rows=len(frame), leavers=leavers)
+    _need_leavers(run, frame)
     digest = content_sha256(frame)
     mlflow_run_id = run.registry.ensure_run(run.dag_run_id, run.tags)
     run.registry.log(
@@ -52,7 +52,7 @@ def prepare_study(run: TuningRun) -> list[Share]:
         metrics={"customers": len(frame)},
         tags={"data_sha256": digest},
     )
-    open_study(run.storage, run.dag_run_id)
+    studies.claim(studies.open_study(run.storage, run.dag_run_id), run.basis(digest))
     workers = min(rules.workers, rules.trials)
     logger.info(
         "%s trials on %s customers by %s workers, in at most %g minutes",
@@ -60,6 +60,15 @@ def prepare_study(run: TuningRun) -> list[Share]:
     )
     deadline = now() + timedelta(minutes=rules.minutes)
     customers = run.write_frame("prepare_study", "customers.parquet", frame)
+    read = data_set(
+        run.contract,
+        run.contract.chosen(run.params.model.columns),
+        context="tuning",
+        uri=f"{run.store.uri}/{customers}",
+        digest_of=(digest,),
+        rows=len(frame),
+    )
+    run.registry.log_inputs(mlflow_run_id, [read])
     return [
         Share(
             study=run.dag_run_id,
@@ -73,6 +82,17 @@ def prepare_study(run: TuningRun) -> list[Share]:
         )
         for worker in range(workers)
     ]
+
+
+def _need_leavers(run: TuningRun, frame: pd.DataFrame) -> None:
+    """DataError unless each fold can be judged, and its training part resampled."""
+    leavers = int(run.contract.labels(frame).sum())
+    least = max(run.rules.folds, 2 * (fit.NEIGHBOURS + 1))  # of two folds, half is trained on
+    if min(leavers, len(frame) - leavers) < least:
+        raise DataError(
+            f"{leavers} customers of the training side left and {len(frame) - leavers} stayed, a "
+            f"search in {run.rules.folds} folds needs {least} of each: load more labelled customers"
+        )
 
 
 def _training_side(run: TuningRun) -> pd.DataFrame:

@@ -31,7 +31,7 @@ def publish_best(run: TuningRun, share: Share) -> TunedSet:
     """
     study = studies.open_study(run.storage, share.study)
     trials = studies.finished(study)
-    complete = [each for each in trials if each.value is not None]
+    complete = [each for each in trials if studies.is_whole(each)]
     if not complete:
         raise DataError(
             f"none of {len(trials)} trials was finished in {run.rules.minutes:g} minutes "
@@ -42,7 +42,7 @@ def publish_best(run: TuningRun, share: Share) -> TunedSet:
     chosen = ModelParams.model_validate(study.best_trial.user_attrs[studies.PARAMS])
     found = _confirmed(run, share, chosen, trials=len(trials), pruned=len(trials) - len(complete))
     run.store.write(BEST_KEY, found.to_bytes())
-    history = [each.value for each in complete if each.value is not None]
+    history = [studies.mean_auc(each) for each in complete]
     importances = studies.importances(study)
     run.registry.log_figures(share.mlflow_run_id, figures(history, importances))
     run.registry.log_text(share.mlflow_run_id, found.to_bytes().decode(), "best.json")

@@ -5,13 +5,16 @@ from typing import TYPE_CHECKING
 
 from include.champion.registry import Registry
 from include.contract import Contract
+from include.documents import sha256
 from include.handover import Run
 from include.params import Params, TuningRules
+from include.training.tuned_set import contract_sha256, model_sha256
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 EXPERIMENT = "churn-tuning"
+SEARCHED = {"folds", "seed", "resampling", "class_weight", "families"}
 
 
 @dataclass(frozen=True)
@@ -25,3 +28,9 @@ class TuningRun(Run):
     rules: TuningRules  # of the parameters, or of who started the run
     storage: str  # where Optuna keeps the study
     tags: dict[str, str]
+
+    def basis(self, data_sha256: str) -> str:
+        """The hash of what makes trials comparable: customers, contract, folds, space, the rest."""
+        rules = self.rules.model_dump_json(include=SEARCHED)
+        parts = (data_sha256, contract_sha256(self.contract), model_sha256(self.params.model))
+        return sha256("\n".join((*parts, rules)).encode())

@@ -6,44 +6,44 @@ one worker alone repeats a whole study.
 """
 
 import math
+import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from include.errors import ConfigurationError
 from include.params import Bounds, ModelParams, TuningRules
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
+    from optuna.storages import JournalStorage
     from optuna.trial import FrozenTrial
 
 WORKER = "worker"
+BASIS = "basis"
 PARAMS = "model"  # what a trial tried, whole
 FOLDS = "fold_roc_aucs"
-SEEDS_APART = 10_000  # of two workers: more than a study has trials
+LINE_BYTES = 2**16  # of a journal, at most
 
 
 def open_study(storage: str, name: str) -> "Study":
     """A study by its name, made at the first call: in a journal file, or in a database."""
     import optuna
-    from optuna.storages import JournalStorage, RDBStorage
-    from optuna.storages.journal import JournalFileBackend
+    from optuna.storages import RDBStorage
     from sqlalchemy.exc import SQLAlchemyError
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        if "://" not in storage:
-            Path(storage).parent.mkdir(parents=True, exist_ok=True)
-        kept = (
-            RDBStorage(storage) if "://" in storage else JournalStorage(JournalFileBackend(storage))
-        )
+        kept = RDBStorage(storage) if "://" in storage else _journal(storage)
         return optuna.create_study(
             storage=kept,
             study_name=name,
             direction="maximize",
             load_if_exists=True,
-            pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1),
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2),
         )
     except (OSError, ValueError, SQLAlchemyError) as error:
         raise ConfigurationError(
@@ -52,12 +52,72 @@ def open_study(storage: str, name: str) -> "Study":
         ) from error
 
 
+def _journal(path: str) -> "JournalStorage":
+    """A journal file, without the half line that a full disk may have left at its end.
+
+    The next line would be written behind it, and nothing that follows could be read.
+    """
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    lock = JournalFileSymlinkLock(path)
+    backend = JournalFileBackend(path, lock)
+    lock.acquire()
+    try:
+        with open(path, "rb+") as file:
+            file.seek(max(0, os.path.getsize(path) - LINE_BYTES))
+            tail = file.read()
+            if not tail.endswith(b"\n"):
+                file.seek(tail.rfind(b"\n") + 1 - len(tail), os.SEEK_END)
+                file.truncate()
+    finally:
+        lock.release()
+    return JournalStorage(backend)
+
+
+def claim(study: "Study", basis: str) -> None:
+    """Let a study's trials be comparable: all on the same customers, under the same rules."""
+    known = study.user_attrs.get(BASIS)
+    if known is None:
+        study.set_user_attr(BASIS, basis)
+    elif known != basis:
+        raise ConfigurationError(
+            f"the study {study.study_name} was begun on other customers, or with another search "
+            "space or model in params.yaml, and its trials cannot be compared with new ones: "
+            "start another run"
+        )
+
+
 def finished(study: "Study", *, worker: int | None = None) -> "list[FrozenTrial]":
     """The trials that were judged or pruned, of all workers unless told which."""
     from optuna.trial import TrialState
 
     found = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
     return [each for each in found if worker is None or each.user_attrs[WORKER] == worker]
+
+
+def is_whole(trial: "FrozenTrial") -> bool:
+    """Whether a finished trial was judged in all folds; Optuna gives pruned ones a value, too."""
+    from optuna.trial import TrialState
+
+    return bool(trial.state == TrialState.COMPLETE)
+
+
+def report(trial: "Trial", aucs: Sequence[float]) -> bool:
+    """Tell the study a trial's folds so far; whether it lags behind the median of the others.
+
+    The pruner compares a trial's best report with the others' last ones. Of means the best is often
+    an easy first fold, which would keep any trial alive; a sum's best is its last.
+    """
+    trial.report(sum(aucs), len(aucs))
+    return bool(trial.should_prune())
+
+
+def mean_auc(trial: "FrozenTrial") -> float:
+    """ROC-AUC over the folds in which a finished trial was judged."""
+    folds = max(trial.intermediate_values)
+    return float(trial.intermediate_values[folds] / folds)
 
 
 def ask(study: "Study", *, worker: int, seed: int) -> "Trial":
@@ -69,7 +129,8 @@ def ask(study: "Study", *, worker: int, seed: int) -> "Trial":
         if each.user_attrs.get(WORKER) == worker:
             study.tell(each.number, state=TrialState.FAIL)
     done = len(finished(study, worker=worker))
-    study.sampler = TPESampler(seed=(seed + worker) * SEEDS_APART + done)
+    (own,) = np.random.SeedSequence((seed, worker, done)).generate_state(1)
+    study.sampler = TPESampler(seed=int(own))
     trial = study.ask()
     trial.set_user_attr(WORKER, worker)
     return trial
@@ -104,15 +165,16 @@ def described(study: "Study", number: int) -> str:
     """A finished trial in a line, and how far the search is."""
     trial = study.trials[number]
     tried = f"{trial.params['family']}, {trial.params['resampling']}"
-    folds = len(trial.intermediate_values)
-    came = f"pruned after {folds} folds" if trial.value is None else f"ROC-AUC {trial.value:.5f}"
-    return f"{tried}: {came}; {progress(study)}"
+    came = (
+        "ROC-AUC" if is_whole(trial) else f"pruned after {len(trial.intermediate_values)} folds at"
+    )
+    return f"{tried}: {came} {mean_auc(trial):.5f}; {progress(study)}"
 
 
 def progress(study: "Study") -> str:
     """How many trials are finished, and the best score so far."""
     done = finished(study)
-    values = [each.value for each in done if each.value is not None]
+    values = [mean_auc(each) for each in done if is_whole(each)]
     best = f", best ROC-AUC {max(values):.5f}" if values else ""
     return f"{len(done)} trials{best}"
 
@@ -125,7 +187,7 @@ def importances(study: "Study") -> Mapping[str, float]:
     """
     import optuna
 
-    if len({each.value for each in finished(study) if each.value is not None}) < 2:
+    if len({mean_auc(each) for each in finished(study) if is_whole(each)}) < 2:
         return {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a short search: few trials had each value

@@ -26,6 +26,7 @@ def tune_hyperparameters(run: TuningRun, share: Share) -> int:
     A worker that was killed goes on where it was: what it had finished is in the study.
     """
     study = studies.open_study(run.storage, share.study)
+    studies.claim(study, run.basis(share.data_sha256))
     folds = folds_of(run, share, seed=run.rules.seed)
     while (done := len(studies.finished(study, worker=share.worker))) < share.trials:
         if now() > share.deadline:
@@ -63,10 +64,9 @@ def judge_trial(
     model = studies.suggested(trial, rules, current)
     trial.set_user_attr(studies.PARAMS, model.model_dump(mode="json"))
     found: list[float] = []
-    for place, auc in enumerate(folds.roc_aucs(model)):
+    for auc in folds.roc_aucs(model):
         found.append(auc)
-        trial.report(fmean(found), place)
-        if place < rules.folds - 1 and trial.should_prune():
+        if studies.report(trial, found) and len(found) < rules.folds:
             study.tell(trial, state=TrialState.PRUNED)
             return
     trial.set_user_attr(studies.FOLDS, found)
@@ -86,13 +86,13 @@ def keep_in_mlflow(run: TuningRun, parent: str, trial: "FrozenTrial") -> None:
             **model.hyperparameters,
         },
         metrics=dict(_metrics(trial)),
-        succeeded=trial.value is not None,
+        tags={"trial": "judged" if studies.is_whole(trial) else "pruned"},
     )
 
 
 def _metrics(trial: "FrozenTrial") -> Iterator[tuple[str, float]]:
-    if trial.intermediate_values:
-        yield "roc_auc", trial.intermediate_values[max(trial.intermediate_values)]
-        yield "folds", len(trial.intermediate_values)
+    # Who sorts by roc_auc does not meet one of easy folds alone.
+    yield ("roc_auc" if studies.is_whole(trial) else "pruned_at_roc_auc"), studies.mean_auc(trial)
+    yield "folds", len(trial.intermediate_values)
     if trial.duration:
         yield "seconds", trial.duration.total_seconds()

@@ -5,7 +5,6 @@ And of one that is down: make clean-data.
 
 import argparse
 import logging
-import math
 import os
 import re
 import sys
@@ -15,7 +14,7 @@ from functools import partial
 
 from include.champion.versions import POINTER_KEY, read_manifest, read_pointer
 from include.errors import ObjectNotFound
-from include.params import load_params
+from include.params import MINUTES_MAX, TRIALS_MAX, WORKERS_MAX, load_params
 from include.settings import Settings
 from include.store import Store, open_store
 from infra.airflow import training_run
@@ -27,8 +26,6 @@ from infra.local.stack import Stack, StackError
 from infra.local.status import champion, figures
 
 logger = logging.getLogger(__name__)
-
-COUNT_MAX = 10_000
 
 
 def main() -> int:
@@ -42,9 +39,10 @@ def main() -> int:
     score.add_argument("--date", type=date.fromisoformat, help="day to file the scores under")
     score.set_defaults(work=_score)
     tune = commands.add_parser("tune", help="search hyperparameters")
-    tune.add_argument("--trials", type=_count, help="sets to try; as in params.yaml when not given")
+    trials, workers = partial(_count, most=TRIALS_MAX), partial(_count, most=WORKERS_MAX)
+    tune.add_argument("--trials", type=trials, help="sets to try; as in params.yaml when not given")
     tune.add_argument("--minutes", type=_minutes, help="after these no trial is begun; likewise")
-    tune.add_argument("--workers", type=_count, help="tasks that search at once; likewise")
+    tune.add_argument("--workers", type=workers, help="tasks that search at once; likewise")
     tune.add_argument("--write", action="store_true", help="put a better set into params.yaml")
     tune.set_defaults(work=_tune)
     rollback = commands.add_parser("rollback", help="an earlier version into production again")
@@ -73,16 +71,21 @@ def _version(text: str) -> str:
     return text
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= COUNT_MAX:
-        raise argparse.ArgumentTypeError(f"expected a number from 1 to {COUNT_MAX}, found {text!r}")
+def _count(text: str, *, most: int) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"expected a number from 1 to {most}, found {text!r}")
     return int(text)
 
 
 def _minutes(text: str) -> float:
-    if not 0 < float(text) < math.inf:
-        raise argparse.ArgumentTypeError(f"expected a finite number above 0, found {text!r}")
-    return float(text)
+    wrong = f"expected a number above 0, at most {MINUTES_MAX} (a week), found {text!r}"
+    try:
+        minutes = float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(wrong) from error
+    if not 0 < minutes <= MINUTES_MAX:
+        raise argparse.ArgumentTypeError(wrong)
+    return minutes
 
 
 def _train(settings: Settings, arguments: argparse.Namespace) -> int:

@@ -84,6 +84,8 @@ def run_dag(
             raise RunFailed("\n".join([f"Airflow does not know {dag_id} yet:", *errors]))
         if dag["is_paused"]:
             raise RunFailed(f"{dag_id} is paused: switch it on in the UI")
+        if other := client.unfinished_run(dag_id):
+            logger.info("%s is under way: this run begins when that one ends", other)
         run_id = client.trigger(dag_id, conf)
         logger.info("%s run %s", dag_id, run_id)
         return follow(client, dag_id, run_id, logs=places.airflow_logs, tick=watch(run_id))

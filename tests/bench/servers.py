@@ -110,6 +110,21 @@ def s3_server() -> Iterator[tuple[str, S3Store]]:
         yield url, empty_bucket(url)
 
 
+@contextmanager
+def mlflow_server(home: Path) -> Iterator[str]:
+    """The URL of an MLflow server on SQLite and a directory."""
+    port = loopback_port()
+    command = [
+        *(sys.executable, "-m", "mlflow", "server", "--workers", "1"),
+        *("--host", "127.0.0.1", "--port", str(port)),
+        *("--backend-store-uri", f"sqlite:///{home / 'mlflow.db'}"),
+        *("--artifacts-destination", str(home / "artifacts")),
+    ]
+    # Jobs would start seven more processes.
+    with _started(command, port, "/health", {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}):
+        yield f"http://127.0.0.1:{port}"
+
+
 def save_mlflow_model(version: Version, path: Path) -> None:
     """The champion's graph as people log it, for `mlflow.pyfunc.load_model`."""
     import mlflow.onnx

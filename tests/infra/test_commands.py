@@ -1,20 +1,24 @@
-"""`make rollback` and what leads there; in the place of Airflow, what its DAG does."""
+"""`make rollback`, `make tune`; in the place of Airflow, what its DAGs do."""
 
 from argparse import Namespace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from include.champion import versions
+from include.params import load_params
 from include.settings import Settings
 from include.store import Store, open_store
+from include.training.tuned_set import BEST_KEY, TunedSet
 from infra.airflow.client import RunState
 from infra.local import commands, status
 from infra.local.run import StartUp
 from infra.local.running import exit_code
 from infra.local.services import Layout
 from infra.local.stack import Stack
+from tests.include.tuning.test_publish_best import best
 from tests.s3_answers import Answer, answering
 from tests.webapp.champions import make_version, publish
 
@@ -113,3 +117,65 @@ def test_a_store_that_refuses_ends_a_start_with_one_message(
         assert exit_code("run", lambda settings: len([status.champion(settings)])) == 1
     (record,) = [each for each in caplog.records if each.levelname == "ERROR"]
     assert record.getMessage().startswith(told) and not record.exc_info
+
+
+def tuned(**changes: Any) -> TunedSet:
+    """A set that a search found, compared with what params.yaml has."""
+    model = load_params(Settings().params_file).model
+    return best(hyperparameters=model.random_forest.model_dump() | {"max_depth": 9}, **changes)
+
+
+@pytest.mark.parametrize(
+    ("found", "write", "said"),
+    [
+        (tuned(), False, "the next training takes it"),
+        (tuned(), True, "params.yaml has it now"),
+        (tuned(gain_interval=(-0.001, 0.02)), True, "stays with params.yaml: chance explains"),
+    ],
+)
+def test_a_search_says_what_it_found_and_writes_only_what_is_better(
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+    found: TunedSet,
+    write: bool,
+    said: str,
+) -> None:
+    caplog.set_level("INFO")
+    params = tmp_path / "params.yaml"
+    params.write_text(Settings().params_file.read_text())
+    own = settings.model_copy(update={"params_file": params})
+
+    def run_dag(_: Settings, dag_id: str, conf: dict[str, Any], **__: Any) -> RunState:
+        assert (dag_id, conf) == ("churn_tuning", {"trials": 7})
+        open_store(own.resolved_store_uri).write(BEST_KEY, found.to_bytes())
+        return RunState("run", "success", 1.0)
+
+    monkeypatch.setattr(commands, "run_dag", run_dag)
+    asked = Namespace(trials=7, minutes=None, workers=None, write=write)
+    assert commands._tune(own, asked) == 0
+    assert "best of 50 trials (9 pruned): random_forest" in caplog.text and said in caplog.text
+    assert ("max_depth: 9" in params.read_text()) == (write and found.is_better)
+
+
+@pytest.mark.parametrize(
+    ("words", "wrong"),
+    [
+        (["--trials", "0"], "expected a number from 1 to 10000, found '0'"),
+        (["--trials", "1e9"], "expected a number from 1 to 10000, found '1e9'"),
+        (["--workers", "65"], "expected a number from 1 to 64, found '65'"),
+        (["--minutes", "soon"], "expected a number above 0, at most 10080 (a week), found 'soon'"),
+        (["--minutes", "nan"], "at most 10080 (a week), found 'nan'"),
+    ],
+)
+def test_a_budget_that_cannot_be_is_refused_before_anything_starts(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    wrong: str,
+) -> None:
+    monkeypatch.setattr("sys.argv", ["commands", "tune", *words])
+    with pytest.raises(SystemExit):
+        commands.main()
+    assert wrong in capsys.readouterr().err

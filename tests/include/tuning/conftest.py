@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from include.champion.registry import PARAMS_TAG, Registry
+from include.champion.registry import Registry
+from include.champion.tracking import PARAMS_TAG
 from include.contract import load_contract
 from include.customers import loading
 from include.customers.database import open_engine

@@ -1,22 +1,25 @@
 """The search: repeated exactly, cut up exactly, and not at a loss when a worker is killed."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from include.errors import ConfigurationError
+from include.errors import ConfigurationError, DataError
 from include.settings import PROJECT
 from include.tuning import study as studies
 from include.tuning.prepare_study import prepare_study
 from include.tuning.run import TuningRun
 from include.tuning.tune_hyperparameters import tune_hyperparameters
+from tests.include.conftest import sql
 from tests.include.tuning.conftest import MakeSearch, search_in, searched
 
 pytestmark = pytest.mark.slow
@@ -26,6 +29,7 @@ import sys
 from pathlib import Path
 from include.tuning.prepare_study import prepare_study
 from include.tuning.tune_hyperparameters import tune_hyperparameters
+from tests.include.conftest import sql
 from tests.include.tuning.conftest import search_in
 run = search_in(Path(sys.argv[1]), sys.argv[2], "killed")
 tune_hyperparameters(run, prepare_study(run)[0])
@@ -53,7 +57,8 @@ def test_several_share_the_trials_and_propose_different_sets(
     assert [share.trials for share in searched(run)] == [2, 2, 1, 1]
     found = tried(run)
     assert sorted(worker for worker, _, _ in found) == [0, 0, 1, 1, 2, 3]
-    assert len({tuple(sorted(params.items())) for _, params, _ in found}) == 6
+    # Four that drew alike would try two or three; in so small a space two may meet by chance.
+    assert len({tuple(sorted(params.items())) for _, params, _ in found}) >= 5
 
 
 def test_a_killed_worker_goes_on_without_a_trial_lost_or_repeated(
@@ -75,8 +80,8 @@ def test_a_killed_worker_goes_on_without_a_trial_lost_or_repeated(
     assert len(studies.finished(study)) < 6
     searched(run)
     assert tried(run) == tried(whole)
-    abandoned = study.get_trials(states=[TrialState.FAIL])
-    assert len(abandoned) <= 1 and not study.get_trials(states=[TrialState.RUNNING])
+    # One that was killed before it was said whose it is stays for ever, without a value.
+    assert len(study.get_trials(states=[TrialState.FAIL, TrialState.RUNNING])) <= 1
 
 
 def test_after_the_deadline_no_trial_is_begun(make_search: MakeSearch) -> None:
@@ -97,10 +102,11 @@ def test_each_trial_is_a_run_below_the_studys(make_search: MakeSearch) -> None:
     for trial in studies.open_study(run.storage, run.dag_run_id).trials:
         told = by_name[f"trial {trial.number}"]
         assert told.data.params["max_depth"] == str(trial.params["xgboost.max_depth"])
-        assert told.data.metrics["roc_auc"] == pytest.approx(
-            trial.intermediate_values[max(trial.intermediate_values)]
-        )
-        assert told.info.status == ("FAILED" if trial.value is None else "FINISHED")
+        name = "roc_auc" if studies.is_whole(trial) else "pruned_at_roc_auc"
+        assert told.data.metrics[name] == pytest.approx(studies.mean_auc(trial))
+        assert told.info.status == "FINISHED"
+    (read,) = parent.inputs.dataset_inputs
+    assert json.loads(read.dataset.profile)["num_rows"] == share.rows
 
 
 @pytest.mark.parametrize("storage", ["{}/churn.db/studies.log", "sqlite:///{}/absent/studies.db"])
@@ -109,4 +115,26 @@ def test_a_storage_that_is_none_is_named(
 ) -> None:
     run = make_search("nowhere", storage=storage.format(tmp_path))
     with pytest.raises(ConfigurationError, match="CHURN_TUNING_STORAGE names no place"):
+        prepare_study(run)
+
+
+def test_a_study_is_not_continued_on_other_customers(make_search: MakeSearch) -> None:
+    run = make_search("changed", trials=1)
+    (share,) = searched(run)
+    sql(run.engine, "UPDATE churners SET Customer_Age = 50")
+    with pytest.raises(ConfigurationError, match="begun on other customers"):
+        prepare_study(run)
+    other = replace(run, rules=run.rules.model_copy(update={"folds": 4}))
+    with pytest.raises(ConfigurationError, match="another search space"):
+        tune_hyperparameters(other, share)
+
+
+def test_too_few_leavers_for_the_folds_are_counted(make_search: MakeSearch) -> None:
+    run = make_search("few", folds=20)
+    sql(
+        run.engine,
+        "UPDATE churners SET Attrition_Flag = 'Existing Customer' WHERE CLIENTNUM NOT IN (SELECT "
+        "CLIENTNUM FROM churners WHERE Attrition_Flag = 'Attrited Customer' LIMIT 15)",
+    )
+    with pytest.raises(DataError, match=r"side left .* a search in 20 folds needs 20 of each"):
         prepare_study(run)

@@ -1,0 +1,121 @@
+"""What MLflow keeps of a candidate beside its files: what it read, what it is, what was decided."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from include.addresses import drift_report_page
+from include.champion.gate_decision import GATE_FILE, Decision
+from include.champion.tracking import DataSet
+from include.champion.versions import CARD_FILE, Evaluation
+from include.contract import Contract
+from include.training.model_card import METRIC_NAMES
+from include.training.run import TrainingRun
+
+if TYPE_CHECKING:
+    from include.training.evaluate_model import Lineage
+
+TABLE = "churners"
+TYPES = {"integer": "long", "float": "double", "category": "string", "timestamp": "datetime"}
+SHOWN = ("roc_auc", "f1", "brier")
+OUTCOMES = {
+    "accepted": "accepted it",
+    "rejected": "rejected it",
+    "needs_person": "would not decide alone",
+}
+
+
+def keep_record(
+    run: TrainingRun, lineage: "Lineage", decision: Decision, report: Evaluation
+) -> None:
+    """Say in MLflow what the run read, and of its candidate what it is and how it was judged."""
+    run_id = lineage.ingested.mlflow_run_id
+    run.registry.log_inputs(run_id, data_sets(run, lineage))
+    page = run.registry.run_page(run_id)
+    run.registry.describe(
+        lineage.trained.candidate,
+        "\n".join(description(run, lineage, decision, report, page=page)),
+        {"gate": decision.outcome, "gate_decision": f"runs:/{run_id}/{GATE_FILE}"},
+    )
+
+
+def data_sets(run: TrainingRun, lineage: "Lineage") -> list[DataSet]:
+    """The three sides of the split; a side's hash is of the customers', the rule and its name."""
+    made = lineage.transformed
+    sides = {
+        "training": made.training_rows,
+        "calibration": made.calibration_rows,
+        "holdout": made.holdout_rows,
+    }
+    columns = run.contract.chosen(run.params.model.columns)
+    return [
+        data_set(
+            run.contract,
+            columns,
+            context=side,
+            uri=f"{run.store.uri}/{made.customers}",
+            digest_of=(lineage.validated.data_sha256, made.split.model_dump_json(), side),
+            rows=rows,
+        )
+        for side, rows in sides.items()
+    ]
+
+
+def data_set(
+    contract: Contract,
+    columns: Sequence[str],
+    *,
+    context: str,
+    uri: str,
+    digest_of: tuple[str, ...],
+    rows: int,
+) -> DataSet:
+    """Customers that were used for something: their columns and how many, never a value."""
+    names = (*columns, contract.target.name)
+    return DataSet(
+        name=f"{TABLE}-{context}",
+        context=context,
+        uri=uri,
+        sha256=hashlib.sha256("\n".join(digest_of).encode()).hexdigest(),
+        rows=rows,
+        columns={name: TYPES[contract.column(name).type] for name in names},
+    )
+
+
+def description(
+    run: TrainingRun, lineage: "Lineage", decision: Decision, report: Evaluation, *, page: str
+) -> Iterator[str]:
+    """A candidate in a few lines of Markdown; `page` is its run's in MLflow."""
+    made = lineage.transformed
+    yield (
+        f"{run.params.model.family}, resampling {made.resampling}: trained on "
+        f"{made.training_rows:,} customers as of {lineage.ingested.snapshot_at[:10]} "
+        f"({made.training_attrited_share:.1%} of them left), calibrated on "
+        f"{made.calibration_rows:,}, judged on {decision.holdout_rows:,} of "
+        f"{report.holdout_rows:,} held out.\n"
+    )
+    yield from _figures(decision, report)
+    rival = "no champion" if decision.champion is None else f"version {decision.champion}"
+    yield f"\n**The gate {OUTCOMES[decision.outcome]}**, against {rival}:\n"
+    yield from (f"- {reason}" for reason in decision.reasons)
+    yield f"\n{' · '.join(_links(run, page))}"
+
+
+def _figures(decision: Decision, report: Evaluation) -> Iterator[str]:
+    """What it reaches on the hold-out, and the champion where there is one.
+
+    A list: MLflow's pages set the cells of a table without a gap.
+    """
+    own, rival = decision.challenger_metrics or report.metrics, decision.champion_metrics
+    for name in SHOWN:
+        beside = "" if rival is None else f" (version {decision.champion}: {rival[name]:.4f})"
+        yield f"- {METRIC_NAMES[name]} {own[name]:.4f}{beside}"
+
+
+def _links(run: TrainingRun, page: str) -> Iterator[str]:
+    yield f"[gate decision]({page}/artifacts/{GATE_FILE})"
+    yield f"[model card]({page}/artifacts/{CARD_FILE})"
+    yield f"[training run]({page})"
+    report = run.trigger.get("report_uri")
+    title = "drift report that started it" if report else "drift since then"
+    yield f"[{title}]({drift_report_page(run.dashboard_url, report or '')})"
