@@ -149,6 +149,7 @@ class DriftRules(_Rules):
     outcome_days: float = Field(ge=0, description="until a customer who stayed is an outcome")
     outcome_weeks: int = Field(ge=1, description="how far back outcomes are measured")
     report_rows: int = Field(ge=100, description="rows behind the report's plots, on each side")
+    part_mebibytes: float = Field(default=256, gt=0, description="of the log, for a mapped task")
 
 
 class CampaignRules(_Rules):
