@@ -35,7 +35,7 @@ from include.drift.traffic import (
     matrix_of,
 )
 from include.handover import safe_key
-from include.predictions.log import SeenHashes, day_objects
+from include.predictions.log import SeenHashes, day_objects, gathered
 from include.predictions.places import OBJECT, read_places
 
 logger = logging.getLogger(__name__)
@@ -118,7 +118,7 @@ def _counts_of(run: DriftRun, version: str, rows: pd.DataFrame) -> dict[str, Cou
         return {}
     traffic = VersionTraffic(version, read_reference(run.store, version), sample_rows=0)
     objects = day_objects(run.store, run.day)
-    for batch in read_places(run.store, objects, rows, columns=traffic.names):
+    for batch in gathered(read_places(run.store, objects, rows, columns=traffic.names)):
         traffic.add(matrix_of(traffic.columns, batch))
     traffic.settle()
     return traffic.counts

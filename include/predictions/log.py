@@ -130,11 +130,25 @@ def read_predictions(
     seen = SeenHashes() if seen is None else seen
     found = day_objects(store, day, span)
     objects = read_objects(store, found, columns=wanted, arrange=arrange)
-    for batch in _gathered(_readable(objects, unreadable, places=places)):
+    for batch in gathered(_readable(objects, unreadable, places=places)):
         first = seen.first_of(batch.column(_HASH).to_numpy())
         fresh = batch if first.all() else batch.filter(first)
         if fresh.num_rows:
             yield fresh.select(batch.schema.names[1:])
+
+
+def gathered(batches: "Iterable[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
+    """Small batches taken together: what is done for each costs the same for five thousand rows."""
+    pending: list[Any] = []
+    rows = 0
+    for batch in batches:
+        rows += batch.num_rows
+        if pending and (rows > BATCH_ROWS or pending[0].schema != batch.schema):
+            yield _joined(pending)
+            pending, rows = [], batch.num_rows
+        pending.append(batch)
+    if pending:
+        yield _joined(pending)
 
 
 class SeenHashes:
@@ -220,20 +234,6 @@ def _arranged(
     places = batch.column("row").fill_null(-1).to_numpy().astype(np.uint64)
     identity = pa.array(hashes(batch.column("prediction_id"), places))
     return pa.RecordBatch.from_arrays([identity, *map(column, names)], names=[_HASH, *names])
-
-
-def _gathered(batches: "Iterable[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
-    """Small batches taken together: what is done for each costs the same for five thousand rows."""
-    pending: list[Any] = []
-    rows = 0
-    for batch in batches:
-        rows += batch.num_rows
-        if pending and (rows > BATCH_ROWS or pending[0].schema != batch.schema):
-            yield _joined(pending)
-            pending, rows = [], batch.num_rows
-        pending.append(batch)
-    if pending:
-        yield _joined(pending)
 
 
 def _joined(batches: "list[pa.RecordBatch]") -> "pa.RecordBatch":
