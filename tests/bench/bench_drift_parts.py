@@ -2,7 +2,8 @@
 
 Writes a day's log as bench_drift does and takes it from the store to drift.json: in one part, then
 in parts by one process and by two, each with a core of its own, as the DAG's mapped tasks on as
-many workers of one core. The day is one of customers who each come once, then one of customers who
+many workers of one core. The whole time includes each process's start and imports, as on a worker:
+of a small day it is most. The day is one of customers who each come once, then one of customers who
 come again, most of them in other parts: their later rows are read again and taken back.
 """
 
