@@ -1,11 +1,15 @@
 """
 ### Notices that customers changed, and starts a training run when they did
 
-`collect_predictions` counts the day's logged predictions → `detect_drift` compares them with what
+`plan_parts` pins the champion and cuts the day's log → `collect_predictions`, mapped over the
+parts, counts the predictions of one each → `detect_drift` adds them up, compares them with what
 each version was trained on and writes `monitoring/date=…/drift.json` → `publish_report` draws the
 Evidently report beside it → `drift_detected` goes on only if the champion's own traffic drifted and
 no guard stops it → `trigger_training` starts `churn_training`. Beside them `measure_outcomes`
 compares older predictions with what customers did since.
+
+An ordinary day is one part (`drift.part_mebibytes` in params.yaml); a larger one takes as many
+workers as are free. Whatever the number of parts, the day's findings are the same.
 
 A quiet day, a day without predictions and a drift that a guard stops are all green; the log of
 `drift_detected` and `drift.json` say which it was. A day may be run again, or later: it finds the
@@ -19,7 +23,13 @@ from airflow.providers.standard.operators.python import PythonOperator, ShortCir
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, Param
 
-from include.tasks.drift import TRAINING_DAG, drift_detected, drift_task
+from include.tasks.drift import (
+    TRAINING_DAG,
+    detect_drift,
+    drift_detected,
+    drift_task,
+    plan_parts,
+)
 from include.tasks.links import DriftReportLink
 
 DETECTED = "ti.xcom_pull(task_ids='detect_drift')"
@@ -49,18 +59,21 @@ with DAG(
         ),
     },
 ):
-    collect = PythonOperator(
-        task_id="collect_predictions", python_callable=drift_task("collect_predictions")
-    )
+    plan = PythonOperator(task_id="plan_parts", python_callable=plan_parts)
+    collect = PythonOperator.partial(
+        task_id="collect_predictions",
+        python_callable=drift_task("collect_predictions"),
+        map_index_template="part {{ task.op_kwargs['part']['place'] }}",
+    ).expand(op_kwargs=plan.output)
     detect = PythonOperator(
         task_id="detect_drift",
-        python_callable=drift_task("detect_drift"),
+        python_callable=detect_drift,
         op_kwargs={"collected": collect.output},
     )
     publish = PythonOperator(
         task_id="publish_report",
         python_callable=drift_task("publish_report"),
-        op_kwargs={"collected": collect.output, "detected": detect.output},
+        op_kwargs={"detected": detect.output},
     )
     publish.operator_extra_links = (DriftReportLink(),)
     decide = ShortCircuitOperator(
@@ -80,4 +93,4 @@ with DAG(
         skip_when_already_exists=True,
     )
     PythonOperator(task_id="measure_outcomes", python_callable=drift_task("measure_outcomes"))
-    collect >> detect >> publish >> decide >> trigger
+    plan >> collect >> detect >> publish >> decide >> trigger

@@ -178,6 +178,7 @@ class DriftRules(_Rules):
         default=1_000_000, ge=1000, description="a sample of more customers is what drift tests use"
     )
     report_rows: int = Field(ge=100, description="rows behind the report's plots, on each side")
+    part_mebibytes: float = Field(default=256, gt=0, description="of the log, for a mapped task")
 
 
 class CampaignRules(_Rules):

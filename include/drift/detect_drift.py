@@ -4,7 +4,7 @@ What the task hands on are the facts of the drift.json that it has written, and 
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -24,6 +24,7 @@ from include.drift.findings import (
     Verdict,
 )
 from include.drift.guards import PinnedChampion, Situation
+from include.drift.parts import add_parts
 from include.drift.reference import Reference, compare_group, read_reference
 from include.drift.run import DriftRun
 from include.drift.statistics import SCORE
@@ -49,25 +50,30 @@ class Detected:
     run_id: str | None
     conf: dict[str, Any] | None
     report_version: str | None
+    report_sample: str | None  # of its logged rows
 
 
-def detect_drift(run: DriftRun, collected: Collected) -> Detected:
+def detect_drift(run: DriftRun, parts: Sequence[Collected]) -> Detected:
     """Test each version's traffic, decide whether drift starts a training run, write drift.json."""
-    groups = tuple(_judged(run, group, collected.champion) for group in collected.groups)
+    collected = add_parts(run, parts)
+    champion = collected.part.champion
+    groups = tuple(_judged(run, group, champion) for group in collected.groups)
     tested = any(group.verdicts for group in groups)
     report_key = findings.day_key(run.day, findings.REPORT_PAGE)
     report_uri = f"{run.store.uri}/{report_key}" if tested else None
     key = findings.day_key(run.day, findings.DRIFT_FILE)
     before = _earlier_day(run.store, key)
-    decision = _decide(run, groups, collected.champion, report_uri, before)
+    decision = _decide(run, groups, champion, report_uri, before)
     found = _drift_day(run, collected, groups, decision, _started(decision, before), report_uri)
     run.store.write(key, found.to_bytes())
     logger.info("%s: %s; %s", run.day, found.explanation, decision.explanation)
-    return _detected(found, key)
+    return _detected(found, key, collected)
 
 
-def _detected(found: DriftDay, key: str) -> Detected:
+def _detected(found: DriftDay, key: str, collected: Collected) -> Detected:
     decision = found.retraining
+    version = _report_version(found)
+    samples = {group.version: group.sample for group in collected.groups}
     return Detected(
         drift=key,
         drifted=found.drifted,
@@ -77,7 +83,8 @@ def _detected(found: DriftDay, key: str) -> Detected:
         explanation=f"{found.explanation}; {decision.explanation}",
         run_id=decision.run_id,
         conf=decision.conf,
-        report_version=_report_version(found),
+        report_version=version,
+        report_sample=samples[version] if version else None,
     )
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from include.contract import Column
 from include.drift import findings
-from include.drift.collect_predictions import Collected
+from include.drift.collect_predictions import PRIORITY
 from include.drift.detect_drift import Detected
 from include.drift.findings import GroupDrift, Mix
 from include.drift.reference import Reference, read_reference
@@ -38,7 +38,7 @@ class DriftReport:
     json: bytes
 
 
-def publish_report(run: DriftRun, collected: Collected, detected: Detected) -> str | None:
+def publish_report(run: DriftRun, detected: Detected) -> str | None:
     """Draw the report of the day's most telling version; None where nothing was tested."""
     version = detected.report_version
     if version is None:
@@ -46,11 +46,10 @@ def publish_report(run: DriftRun, collected: Collected, detected: Detected) -> s
         return None
     day = findings.read_day(run.store, run.day)
     group = next(g for g in day.groups if g.version == version)
-    logged = next(g for g in collected.groups if g.version == version)
     reference = read_reference(run.store, version)
     made = draw(
         reference=sample_reference(reference, group.reference or "all", run.rules),
-        current=run.read_frame(logged.sample or ""),
+        current=run.read_frame(detected.report_sample or "").drop(columns=PRIORITY),
         columns=reference.columns,
         group=group,
     )

@@ -45,6 +45,15 @@ class Counts:
             self.rows + other.rows,
         )
 
+    def __sub__(self, other: "Counts") -> "Counts":
+        """The counts without those of rows that are among them; the places must be the same."""
+        return Counts(
+            self.places,
+            self.below - other.below,
+            self.at_most - other.at_most,
+            self.rows - other.rows,
+        )
+
     @property
     def frequencies(self) -> "NDArray[np.int64]":
         """How many values are exactly at each place."""

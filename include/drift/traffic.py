@@ -22,6 +22,8 @@ from include.drift.statistics import SCORE, Counts
 from include.errors import ChampionError, StoreError, StoreForbidden, StoreUnavailable
 from include.predictions import log as prediction_log
 from include.predictions.asked import CUSTOMER_KEY, KEYS, AskedCustomers, Counted, rows_by_version
+from include.predictions.log import KeySpan, SeenHashes, combined
+from include.predictions.places import OBJECT, PLACE
 from include.store import Store
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ logger = logging.getLogger(__name__)
 CHUNK_ROWS = 2**16
 CHUNK_ROWS_MAX = 2**20  # for a reference of so many values, each of which every chunk looks up
 LARGEST = float(np.finfo(np.float64).max)
+IDENTITY, KNOWN = "identity", "known"  # with the places, the columns of first rows
 SCORE_COLUMN = Column(name=SCORE, type="float", minimum=0, maximum=1, meaning="P(churn)")
 
 
@@ -50,7 +53,8 @@ class VersionTraffic:
     faults: Counter[str] = field(default_factory=Counter)
     counts: dict[str, Counts] = field(default_factory=dict)
     sample: "NDArray[np.float64]" = field(default_factory=lambda: np.empty((0, 0)))
-    _priorities: "NDArray[np.float64]" = field(default_factory=lambda: np.empty(0))
+    priorities: "NDArray[np.uint64]" = field(default_factory=lambda: np.empty(0, np.uint64))
+    first_rows: "list[pa.RecordBatch]" = field(default_factory=list)
     _pending: "list[NDArray[np.float64]]" = field(default_factory=list)
 
     @property
@@ -81,10 +85,9 @@ class VersionTraffic:
         self.repeated += int(repeats.sum())
         self.repeated_anonymous += int((repeats & ~found.known).sum())
 
-    def add(self, matrix: "NDArray[np.float64]", random: np.random.Generator) -> None:
+    def add(self, matrix: "NDArray[np.float64]") -> None:
         """Take the rows to be tested: rows × columns."""
         self._pending.append(matrix)
-        self._choose(matrix, random.random(len(matrix)))
         if sum(map(len, self._pending)) >= self._chunk_rows:
             self.settle()
 
@@ -104,26 +107,36 @@ class VersionTraffic:
         places = self.reference.places.values() if self.reference else ()
         return min(max(CHUNK_ROWS, *(len(each) for each in places)), CHUNK_ROWS_MAX)
 
-    def _choose(self, matrix: "NDArray[np.float64]", priorities: "NDArray[np.float64]") -> None:
+    def first_rows_frame(self) -> pd.DataFrame:
+        """OBJECT, PLACE, IDENTITY and KNOWN of each customer's first row, as they came."""
+        import pyarrow as pa
+
+        together = pa.Table.from_batches(self.first_rows).unify_dictionaries()
+        frame: pd.DataFrame = together.to_pandas()
+        return frame
+
+    def choose(self, matrix: "NDArray[np.float64]", priorities: "NDArray[np.uint64]") -> None:
         """Keep the rows of the smallest random numbers: a uniform sample of any length of log."""
-        full = len(self._priorities) >= self.sample_rows
-        kept = priorities < self._priorities.max() if full else np.ones(len(matrix), dtype=bool)
+        full = len(self.priorities) >= self.sample_rows
+        below = self.priorities.max(initial=0)
+        kept = priorities < below if full else np.ones(len(matrix), dtype=bool)
         if not kept.any():
             return
         rows = matrix[kept] if not len(self.sample) else np.vstack([self.sample, matrix[kept]])
-        drawn = np.concatenate([self._priorities, priorities[kept]])
+        drawn = np.concatenate([self.priorities, priorities[kept]])
         lowest = np.argsort(drawn, kind="stable")[: self.sample_rows]
-        self.sample, self._priorities = rows[lowest], drawn[lowest]
+        self.sample, self.priorities = rows[lowest], drawn[lowest]
 
 
 @dataclass
 class Traffic:
-    """One day's log."""
+    """One day's log, or a part of it; `places` keeps where each customer's first row lies."""
 
     store: Store
     day: date
     columns: Sequence[str]
     sample_rows: int
+    places: bool = False
     versions: dict[str, VersionTraffic] = field(default_factory=dict)
     rows: int = 0  # each once
     other_sources: int = 0
@@ -131,9 +144,8 @@ class Traffic:
     unreadable: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.seen = SeenHashes()  # the rows' own
         self._customers = AskedCustomers(self.columns)
-        # Objects come in the order of their keys: the same log gives the same sample.
-        self._random = np.random.default_rng(self.day.toordinal())
 
     def add(self, batch: "pa.RecordBatch") -> None:
         """Split a batch by version."""
@@ -148,15 +160,21 @@ class Traffic:
 
     def _add(self, own: VersionTraffic, batch: "pa.RecordBatch", rows: "NDArray[np.intp]") -> None:
         chosen = batch if len(rows) == batch.num_rows else batch.take(rows)
-        # By column, which is how it is filled, checked and counted.
-        matrix = np.empty((len(rows), len(own.columns)), order="F")
-        for place, column in enumerate(own.columns):
-            matrix[:, place] = numbers(column, chosen.column(column.name))
+        matrix = matrix_of(own.columns, chosen)
         kept = own.check(matrix)
         found = self._customers.count(own.version, chosen, kept)
         own.count(found, kept)
+        identities = found.identities[found.first]
         if own.reference is not None:
-            own.add(matrix if found.first.all() else matrix[found.first], self._random)
+            matrix = matrix if found.first.all() else matrix[found.first]
+            own.add(matrix)
+            own.choose(matrix, self._priorities(identities))
+        if self.places:
+            own.first_rows.append(_first_rows(chosen, found, identities))
+
+    def _priorities(self, identities: "NDArray[np.uint64]") -> "NDArray[np.uint64]":
+        """A random number for each customer, another one each day; by parts it stays the same."""
+        return combined(identities, np.full(len(identities), self.day.toordinal(), np.uint64))
 
     def _of(self, version: str) -> VersionTraffic:
         if version not in self.versions:
@@ -165,18 +183,24 @@ class Traffic:
         return self.versions[version]
 
 
-def read_traffic(store: Store, day: date, *, columns: Sequence[str], sample_rows: int) -> Traffic:
-    """Read the day's whole log, one object at a time; an unreadable object is named, not fatal.
+def read_traffic(
+    traffic: Traffic, *, span: KeySpan | None = None, shipped: "NDArray[np.uint64] | None" = None
+) -> Traffic:
+    """Read a day's log, or a span of it; an unreadable object is named, not fatal.
 
-    `columns` are the features of every version whose traffic is to be tested.
+    Rows whose hashes are among those `shipped` before are left out.
     """
-    traffic = Traffic(store, day, columns, sample_rows)
+    if shipped is not None:
+        traffic.seen.first_of(shipped)
     for batch in prediction_log.read_predictions(
-        store,
-        day,
-        columns=(*KEYS, SCORE, *columns),
+        traffic.store,
+        traffic.day,
+        columns=(*KEYS, SCORE, *traffic.columns),
         hashed=[CUSTOMER_KEY],
         unreadable=traffic.unreadable,
+        span=span,
+        seen=traffic.seen,
+        places=traffic.places,
     ):
         traffic.add(batch)
     for each in traffic.versions.values():
@@ -201,6 +225,15 @@ def counts_of(frame: pd.DataFrame) -> dict[str, Counts]:
         )
         for name, part in frame.groupby("feature", sort=False)
     }
+
+
+def matrix_of(columns: Sequence[Column], rows: "pa.RecordBatch") -> "NDArray[np.float64]":
+    """Logged rows as numbers, NaN where a value breaks the contract."""
+    # By column, which is how it is filled, checked and counted.
+    matrix = np.empty((rows.num_rows, len(columns)), order="F")
+    for place, column in enumerate(columns):
+        matrix[:, place] = numbers(column, rows.column(column.name))
+    return matrix
 
 
 def numbers(column: Column, values: "pa.Array") -> "NDArray[np.float64]":
@@ -240,3 +273,14 @@ def _reference(store: Store, version: str) -> Reference | None:
             raise
         logger.warning("the answers of version %s cannot be tested: %s", version, error)
         return None
+
+
+def _first_rows(
+    rows: "pa.RecordBatch", found: Counted, identities: "NDArray[np.uint64]"
+) -> "pa.RecordBatch":
+    """Of each customer's first row whose it is, and where it lies."""
+    import pyarrow as pa
+
+    where = rows.select([OBJECT, PLACE]).filter(pa.array(found.first))
+    known = pa.array(found.known[found.first])
+    return where.append_column(IDENTITY, pa.array(identities)).append_column(KNOWN, known)

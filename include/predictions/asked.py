@@ -25,8 +25,9 @@ NULL = np.float64(np.nan).view(np.uint64)  # what stands for no value, in column
 
 @dataclass(frozen=True)
 class Counted:
-    """For each row whether it is the first of its customer, and whether its customer is known."""
+    """For each row whose it is, whether it is that customer's first, and whether they are known."""
 
+    identities: "NDArray[np.uint64]"  # of rows that are kept; another version's customer is another
     first: "NDArray[np.bool_]"
     known: "NDArray[np.bool_]"
 
@@ -50,9 +51,10 @@ class AskedCustomers:
         if unknown.any():
             identities = identities.copy()
             identities[unknown] = content_hashes(rows.select(self._columns).filter(unknown))
+        identities = salted(identities, version)
         first = np.zeros(len(kept), dtype=bool)
-        first[kept] = self._seen.first_of(salted(identities[kept], version))
-        return Counted(first, known)
+        first[kept] = self._seen.first_of(identities[kept])
+        return Counted(identities, first, known)
 
 
 def content_hashes(rows: "pa.RecordBatch") -> "NDArray[np.uint64]":

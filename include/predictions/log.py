@@ -8,6 +8,7 @@ by the UTC day of the answer. Rows can come twice after a crash; readers take th
 import hmac
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -17,7 +18,8 @@ import numpy as np
 from include.contract import Contract
 from include.errors import DataError
 from include.predictions.objects import encoded, read_objects
-from include.store import Store
+from include.predictions.places import located
+from include.store import ObjectInfo, Store
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -71,6 +73,24 @@ def log_prefix(day: date) -> str:
     return f"{PREFIX}/date={day.isoformat()}/"
 
 
+@dataclass(frozen=True)
+class KeySpan:
+    """Objects by their keys: those after one, up to another; by default all."""
+
+    after: str | None = None
+    upto: str | None = None
+
+    def __contains__(self, key: str) -> bool:
+        return (self.after is None or key > self.after) and (self.upto is None or key <= self.upto)
+
+
+def day_objects(store: Store, day: date, span: KeySpan | None = None) -> Iterator[ObjectInfo]:
+    """The objects of a day's log, or of a part of it, in the order of their keys."""
+    for found in store.list(log_prefix(day)):
+        if found.key.endswith(".parquet") and (span is None or found.key in span):
+            yield found
+
+
 def write_table(store: Store, table: "pa.Table", *, name: str) -> None:
     """Write rows of the log (`log_schema`), one object of this name for each day among them.
 
@@ -92,23 +112,43 @@ def read_predictions(
     columns: Sequence[str] | None = None,
     hashed: Sequence[str] = (),
     unreadable: list[str] | None = None,
+    span: KeySpan | None = None,
+    seen: "SeenHashes | None" = None,
+    places: bool = False,
 ) -> "Iterator[pa.RecordBatch]":
     """A day's rows in large batches, each row once; memory holds some objects and 8 bytes a row.
 
     `columns` chooses and orders what is read (all of them by default); a column that an object does
     not have, because its contract had none such, is null. Texts that repeat are dictionaries; of
     `hashed` columns there are only the texts' hashes. DataError names an object that is no log,
-    unless there is a list of `unreadable` keys to take it and the others are still read.
+    unless there is a list of `unreadable` keys to take it and the others are still read. `span` is
+    the part of the day that is read; rows whose hashes `seen` has are left out, and it learns the
+    others'. `places` adds where each row lies (`include.predictions.places`).
     """
     arrange = partial(_arranged, columns=columns, hashed=hashed)
     wanted = None if columns is None else {*columns, "prediction_id", "row"}
-    seen = SeenHashes()
-    objects = read_objects(store, log_prefix(day), columns=wanted, arrange=arrange)
-    for batch in _gathered(_readable(objects, unreadable)):
+    seen = SeenHashes() if seen is None else seen
+    found = day_objects(store, day, span)
+    objects = read_objects(store, found, columns=wanted, arrange=arrange)
+    for batch in gathered(_readable(objects, unreadable, places=places)):
         first = seen.first_of(batch.column(_HASH).to_numpy())
         fresh = batch if first.all() else batch.filter(first)
         if fresh.num_rows:
             yield fresh.select(batch.schema.names[1:])
+
+
+def gathered(batches: "Iterable[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
+    """Small batches taken together: what is done for each costs the same for five thousand rows."""
+    pending: list[Any] = []
+    rows = 0
+    for batch in batches:
+        rows += batch.num_rows
+        if pending and (rows > BATCH_ROWS or pending[0].schema != batch.schema):
+            yield _joined(pending)
+            pending, rows = [], batch.num_rows
+        pending.append(batch)
+    if pending:
+        yield _joined(pending)
 
 
 class SeenHashes:
@@ -137,6 +177,10 @@ class SeenHashes:
         fresh[order] = new
         return fresh
 
+    def hashes(self) -> "NDArray[np.uint64]":
+        """All that have been seen, ascending."""
+        return np.sort(np.concatenate([np.empty(0, np.uint64), *self._runs]), kind="stable")
+
     def _keep(self, run: "NDArray[np.uint64]") -> None:
         while self._runs and len(self._runs[-1]) <= RUNS_APART * len(run):
             run = np.concatenate([self._runs.pop(), run])
@@ -158,12 +202,16 @@ def combined(before: "NDArray[np.uint64]", words: "NDArray[np.uint64]") -> "NDAr
 
 
 def _readable(
-    objects: "Iterator[tuple[str, Future[list[pa.RecordBatch]]]]", unreadable: list[str] | None
+    objects: "Iterator[tuple[str, Future[list[pa.RecordBatch]]]]",
+    unreadable: list[str] | None,
+    *,
+    places: bool,
 ) -> "Iterator[pa.RecordBatch]":
     """All rows of a day, some perhaps twice."""
     for key, decoded in objects:
         try:
-            yield from decoded.result()
+            batches = decoded.result()
+            yield from located(key, batches) if places else batches
         except DataError as error:
             if unreadable is None:
                 raise
@@ -186,20 +234,6 @@ def _arranged(
     places = batch.column("row").fill_null(-1).to_numpy().astype(np.uint64)
     identity = pa.array(hashes(batch.column("prediction_id"), places))
     return pa.RecordBatch.from_arrays([identity, *map(column, names)], names=[_HASH, *names])
-
-
-def _gathered(batches: "Iterable[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
-    """Small batches taken together: what is done for each costs the same for five thousand rows."""
-    pending: list[Any] = []
-    rows = 0
-    for batch in batches:
-        rows += batch.num_rows
-        if pending and (rows > BATCH_ROWS or pending[0].schema != batch.schema):
-            yield _joined(pending)
-            pending, rows = [], batch.num_rows
-        pending.append(batch)
-    if pending:
-        yield _joined(pending)
 
 
 def _joined(batches: "list[pa.RecordBatch]") -> "pa.RecordBatch":

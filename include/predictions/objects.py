@@ -5,12 +5,12 @@ objects ready while this one is used. Their order is that of the keys, however f
 """
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from include.errors import DataError
-from include.store import Store
+from include.store import ObjectInfo, Store
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,12 +44,12 @@ def encoded(table: "pa.Table") -> bytes:
 
 def read_objects(
     store: Store,
-    prefix: str,
+    objects: Iterable[ObjectInfo],
     *,
     columns: Collection[str] | None = None,
     arrange: "Callable[[pa.RecordBatch], pa.RecordBatch]",
 ) -> "Iterator[tuple[str, Future[list[pa.RecordBatch]]]]":
-    """Each parquet object's key and batches, which raise DataError for what is no log.
+    """Each object's key and batches, which raise DataError for what is no log.
 
     Of `columns` (all of them by default) those that an object lacks are left out; `arrange` is done
     to each batch by the thread that decodes it. Texts that repeat stay dictionaries.
@@ -57,9 +57,7 @@ def read_objects(
     waiting: deque[tuple[int, str, Future[list[pa.RecordBatch]]]] = deque()
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix="prediction-objects")
     try:
-        for found in store.list(prefix):
-            if not found.key.endswith(".parquet"):
-                continue
+        for found in objects:
             while waiting and not _room(found.size, [size for size, *_ in waiting]):
                 yield waiting.popleft()[1:]
             decoded = pool.submit(_decoded, store, found.key, columns, arrange)

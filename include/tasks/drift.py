@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,16 @@ GUARD = "churn_retrain_guard_total"
 def drift_task(name: str) -> Callable[..., Any]:
     """What the operator of that name calls."""
     return task("drift", name, open_run)
+
+
+def plan_parts(**context: Any) -> list[dict[str, Any]]:
+    """Pin the champion and cut the day's log; the arguments of each mapped task."""
+    return [{"part": part} for part in drift_task("plan_parts")(**context)]
+
+
+def detect_drift(*, collected: Iterable[dict[str, Any]], **context: Any) -> Any:
+    """Add up the parts, and judge the day."""
+    return drift_task("detect_drift")(parts=list(collected), **context)
 
 
 def drift_detected(*, detected: Mapping[str, Any], **context: Any) -> bool:

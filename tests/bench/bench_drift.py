@@ -24,6 +24,7 @@ import pyarrow as pa
 
 from include.drift.collect_predictions import collect_predictions
 from include.drift.detect_drift import detect_drift
+from include.drift.plan_parts import plan_parts
 from include.drift.statistics import SCORE
 from include.predictions import log as prediction_log
 from include.predictions.objects import encoded
@@ -111,11 +112,11 @@ def report(name: str, directory: str) -> None:
 
 
 def whole(store: LocalStore) -> Callable[[], Any]:
-    """From the log to drift.json, as the DAG's two tasks do it."""
-    run = drift_run("bench", store=store)
+    """From the log to drift.json in one part, as the DAG's tasks do it."""
+    run = drift_run("bench", {"part_mebibytes": 2**20}, store=store)
 
     def step() -> None:
-        found = detect_drift(run, collect_predictions(run))
+        found = detect_drift(run, [collect_predictions(run, part) for part in plan_parts(run)])
         assert not found.drifted
 
     return step
@@ -181,8 +182,13 @@ def reference_frame(store: LocalStore) -> pd.DataFrame:
     return frame.loc[frame["split"] == "training", COLUMNS]
 
 
-def write_day(home: Path, rows: int, objects: int, *, anonymous: bool = False) -> None:
-    """A champion and a day's log: customers drawn again and again from a few thousand."""
+def write_day(
+    home: Path, rows: int, objects: int, *, anonymous: bool = False, customers: int = 0
+) -> None:
+    """A champion and a day's log: records drawn again and again from a few thousand.
+
+    Each row is of another customer, or of one of so many.
+    """
     store = LocalStore(home)
     publish(store, people=people(REFERENCE_ROWS, seed=1))
     asked = people(REFERENCE_ROWS, seed=2)
@@ -193,8 +199,13 @@ def write_day(home: Path, rows: int, objects: int, *, anonymous: bool = False) -
     random = np.random.default_rng(rows)
     folder = home / prediction_log.log_prefix(DAY)
     folder.mkdir(parents=True)
+    keys = hexadecimal(random, customers, 32)
     for place in range(objects):
         table = log_table(pool, schema, rows // objects, random)
+        if customers:
+            drawn = keys.take(pa.array(random.integers(0, customers, table.num_rows)))
+            at = table.schema.get_field_index("customer_key")
+            table = table.set_column(at, table.schema.field(at), drawn)
         if anonymous:
             table = without_customers(table, random)
         (folder / f"{place:06}.parquet").write_bytes(encoded(table))

@@ -1,5 +1,6 @@
 """The drift DAG: its shape, and real days run by Airflow, up to the training run that it queues."""
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from include.drift.findings import DriftDay, read_day
+from include.settings import Settings
 from include.store import LocalStore
 from tests.dags.conftest import AnswersOf, Forks, load, shape_of
 from tests.include.bank_days import BUSY_SHIFT, DAY, SNAPSHOT, log, people, publish
@@ -14,12 +16,14 @@ from tests.include.bank_days import BUSY_SHIFT, DAY, SNAPSHOT, log, people, publ
 pytestmark = pytest.mark.slow
 
 CHAIN = [
+    "plan_parts",
     "collect_predictions",
     "detect_drift",
     "publish_report",
     "drift_detected",
     "trigger_training",
 ]
+PARAMS = Settings().params_file
 RUN_ID = f"drift__{DAY}__v1"
 STOPPED, EMPTY = DAY - timedelta(7), DAY - timedelta(1)
 AFTER, QUIET = DAY + timedelta(1), DAY + timedelta(2)
@@ -66,7 +70,8 @@ for conf in {confs}:
         continue
     states = {{t.task_id: str(t.state) for t in run.get_task_instances()}}
     ours = [each for each in metrics if each[0].startswith("churn_")]
-    days.append({{"state": str(run.state), "tasks": states, "metrics": ours}})
+    parts = sum(t.task_id == "collect_predictions" for t in run.get_task_instances())
+    days.append({{"state": str(run.state), "tasks": states, "metrics": ours, "parts": parts}})
 with create_session() as session:
     runs = session.query(DagRun).filter(DagRun.run_id.like("drift__%")).all()
     started = {{r.run_id: [r.dag_id, str(r.state), r.conf, str(r.logical_date)] for r in runs}}
@@ -101,7 +106,10 @@ def week(airflow: Forks, tmp_path_factory: pytest.TempPathFactory) -> Week:
     for day in (STOPPED, DAY, AFTER):
         log(store, people(2500, drift=BUSY_SHIFT), day=day)
     log(store, people(2500), day=QUIET)
+    params = home / "params.yaml"
+    params.write_text(re.sub("part_mebibytes: .*", "part_mebibytes: 0.05", PARAMS.read_text()))
     environment = {
+        "CHURN_PARAMS_FILE": str(params),
         "CHURN_VAR_DIR": str(home / "var"),
         "CHURN_ID_KEY": "k",
         "CHURN_STORE_URI": store.uri,
@@ -118,6 +126,7 @@ def test_the_dag_is_the_one_of_the_design(answers_of: AnswersOf) -> None:
     for task, following in zip(CHAIN, CHAIN[1:], strict=False):
         assert following in found["downstream"][task]
     assert found["downstream"]["measure_outcomes"] == []
+    assert found["mapped"] == ["collect_predictions"]
     assert found["operators"]["trigger_training"] == "TriggerDagRunOperator"
     assert found["runs"] == [1, False, False]
     assert found["schedule"] == "30 0 * * *"
@@ -129,6 +138,7 @@ def test_the_dag_is_the_one_of_the_design(answers_of: AnswersOf) -> None:
 @pytest.mark.slow
 def test_a_drifted_day_queues_a_training_run_with_the_reason(week: Week) -> None:
     assert week.days[3]["tasks"] == dict.fromkeys([*CHAIN, "measure_outcomes"], "success")
+    assert (week.days[3]["parts"], week.days[0]["parts"]) == (2, 1)
     dag_id, state, conf, logical_date = week.started[RUN_ID]
     assert (dag_id, state, logical_date) == ("churn_training", "queued", "None")
     assert conf["trigger_reason"] == "drift" and conf["drift_date"] == str(DAY)

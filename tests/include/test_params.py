@@ -120,6 +120,13 @@ def test_a_value_that_cannot_work_is_named(
         load_params(write(place, value))
 
 
+def test_a_file_of_an_earlier_release_cuts_a_day_into_the_same_parts(
+    write: Callable[..., Path],
+) -> None:
+    earlier = load_params(write("drift.part_mebibytes", None))
+    assert earlier == load_params(FILE)
+
+
 def test_a_file_of_an_earlier_release_leaves_listed_customers_out(
     write: Callable[..., Path],
 ) -> None:

@@ -37,6 +37,7 @@ MODULES = (
     "include.training.train_model",
     "include.training.evaluate_model",
     "include.training.promote_model",
+    "include.drift.plan_parts",
     "include.drift.collect_predictions",
     "include.drift.detect_drift",
     "include.drift.publish_report",

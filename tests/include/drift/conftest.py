@@ -9,9 +9,10 @@ from sqlalchemy import Engine
 
 from include.customers import loading
 from include.customers.database import open_engine
-from include.drift.collect_predictions import collect_predictions
+from include.drift.collect_predictions import Collected, collect_predictions
 from include.drift.detect_drift import Detected, detect_drift
 from include.drift.findings import DriftDay, read_day
+from include.drift.plan_parts import plan_parts
 from include.drift.run import DriftRun
 from include.store import LocalStore
 from tests.include.bank_days import SNAPSHOT, drift_run, people
@@ -20,11 +21,14 @@ from tests.include.handing_on import handed_on
 MakeRun = Callable[..., DriftRun]
 
 
+def collect(run: DriftRun) -> list[Collected]:
+    """All parts of the day, each answer on its way through JSON as in Airflow."""
+    return [handed_on(collect_predictions(run, handed_on(part))) for part in plan_parts(run)]
+
+
 def detect(run: DriftRun) -> tuple[DriftDay, Detected]:
-    """Both tasks, each answer on its way through JSON as in Airflow."""
-    collected = collect_predictions(run)
-    assert handed_on(collected) == collected
-    found = handed_on(detect_drift(run, collected))
+    """The day judged, the answer on its way through JSON as in Airflow."""
+    found = handed_on(detect_drift(run, collect(run)))
     return read_day(run.store, run.day), found
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from include.customers.sample import NO_DRIFT, Drift
 from include.drift import publish_report, statistics
-from include.drift.collect_predictions import CollectedGroup, collect_predictions
+from include.drift.collect_predictions import CollectedGroup
 from include.drift.detect_drift import _group_drift, detect_drift
 from include.drift.findings import GroupDrift, day_key
 from include.drift.publish_report import DriftReport
@@ -19,7 +19,7 @@ from include.drift.statistics import SCORE
 from include.store import LocalStore
 from tests.include import bank_days
 from tests.include.bank_days import BUSY_SHIFT, CONTRACT, DAY, log, people, publish, score
-from tests.include.drift.conftest import MakeRun
+from tests.include.drift.conftest import MakeRun, collect
 
 # Evidently's own, while it is imported.
 pytestmark = [
@@ -125,8 +125,8 @@ def test_page_and_json_lie_beside_drift_json(
     publish(local_store, people=people(1000, seed=1), columns=COLUMNS)
     log(local_store, people(300))
     run = make_run(rules={"rows_min": 300})
-    collected = collect_predictions(run)
-    uri = publish_report.publish_report(run, collected, detect_drift(run, collected))
+    collected = collect(run)
+    uri = publish_report.publish_report(run, detect_drift(run, collected))
     assert uri == f"{local_store.uri}/{day_key(DAY, 'report.html')}"
     found = [local_store.read(day_key(DAY, f"report.{end}")).data for end in ("html", "json")]
     assert found == [b"page", b"json"]
@@ -134,5 +134,5 @@ def test_page_and_json_lie_beside_drift_json(
 
 def test_where_nothing_was_tested_there_is_nothing_to_report(make_run: MakeRun) -> None:
     run = make_run()
-    collected = collect_predictions(run)
-    assert publish_report.publish_report(run, collected, detect_drift(run, collected)) is None
+    collected = collect(run)
+    assert publish_report.publish_report(run, detect_drift(run, collected)) is None

@@ -36,7 +36,7 @@ def slow(local_store: LocalStore) -> Slow:
 
 
 def rows(store: LocalStore) -> Iterator[int]:
-    for _, decoded in read_objects(store, PREFIX, arrange=lambda batch: batch):
+    for _, decoded in read_objects(store, store.list(PREFIX), arrange=lambda batch: batch):
         yield from (row for b in decoded.result() for row in b.column("row").to_pylist())
 
 
