@@ -37,50 +37,25 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True)
+class Role:
+    """A role as IAM has it: the statements of its policies, and of who may take it on."""
+
+    arn: str
+    statements: list[dict[str, Any]]
+    trust: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
 class Account:
-    """All stacks, made by `make aws-deploy` on the S3 endpoint of the tests."""
+    """All stacks of an account, what they tell, and the roles among them by their logical ids."""
 
     endpoint: str
-
-    def client(self, service: str) -> Any:
-        """A client of any service, as somebody who may do everything."""
-        return boto3.client(
-            service,
-            endpoint_url=self.endpoint,
-            region_name=AWS_DUMMY["AWS_DEFAULT_REGION"],
-            aws_access_key_id=AWS_DUMMY["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=AWS_DUMMY["AWS_SECRET_ACCESS_KEY"],
-        )
-
-    def outputs(self, part: str) -> dict[str, str]:
-        """What a stack tells."""
-        stacks = self.client("cloudformation").describe_stacks(StackName=f"churn-{part}")["Stacks"]
-        return {each["OutputKey"]: each["OutputValue"] for each in stacks[0]["Outputs"]}
-
-    def resource(self, part: str, logical_id: str) -> str:
-        """A resource's own id."""
-        found = self.client("cloudformation").describe_stack_resource(
-            StackName=f"churn-{part}", LogicalResourceId=logical_id
-        )
-        return str(found["StackResourceDetail"]["PhysicalResourceId"])
-
-    def statements(self, role: str) -> list[dict[str, Any]]:
-        """All that the role's policies say."""
-        iam, name = self.client("iam"), self.resource("access", role)
-        assert iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"] == []
-        names = iam.list_role_policies(RoleName=name)["PolicyNames"]
-        found = [iam.get_role_policy(RoleName=name, PolicyName=each) for each in names]
-        return [each for policy in found for each in policy["PolicyDocument"]["Statement"]]
-
-    def trust(self, role: str) -> list[dict[str, Any]]:
-        """Who may take on the role."""
-        name = self.resource("access", role)
-        document = self.client("iam").get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"]
-        return list(document["Statement"])
+    outputs: Mapping[str, Mapping[str, str]]
+    roles: Mapping[str, Role]
 
     def store_of(self, role: str) -> S3Store:
         """The bucket of data.yaml as a role may use it: Refused for any other call."""
-        bucket, statements = self.outputs("data")["StoreName"], self.statements(role)
+        bucket, statements = self.outputs["data"]["StoreName"], self.roles[role].statements
 
         def check(params: dict[str, Any], model: Any, **_: Any) -> None:
             path = f"/{params['Key']}" if "Key" in params else ""
@@ -93,6 +68,47 @@ class Account:
         client = s3_client_of(self.endpoint)
         client.meta.events.register("before-parameter-build.s3", check)
         return S3Store(client, bucket)
+
+
+def client(service: str, endpoint: str) -> Any:
+    """A client of any service, as somebody who may do everything."""
+    return boto3.client(
+        service,
+        endpoint_url=endpoint,
+        region_name=AWS_DUMMY["AWS_DEFAULT_REGION"],
+        aws_access_key_id=AWS_DUMMY["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=AWS_DUMMY["AWS_SECRET_ACCESS_KEY"],
+    )
+
+
+def read_account(endpoint: str) -> Account:
+    """What the stacks made."""
+    cloud, iam = client("cloudformation", endpoint), client("iam", endpoint)
+    outputs = {
+        each["StackName"].removeprefix("churn-"): {
+            told["OutputKey"]: told["OutputValue"] for told in each["Outputs"]
+        }
+        for each in cloud.describe_stacks()["Stacks"]
+    }
+    resources = cloud.list_stack_resources(StackName="churn-access")["StackResourceSummaries"]
+    roles = {
+        each["LogicalResourceId"]: _read_role(iam, each["PhysicalResourceId"])
+        for each in resources
+        if each["ResourceType"] == "AWS::IAM::Role"
+    }
+    return Account(endpoint, outputs, roles)
+
+
+def _read_role(iam: Any, name: str) -> Role:
+    assert iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"] == []
+    names = iam.list_role_policies(RoleName=name)["PolicyNames"]
+    policies = [iam.get_role_policy(RoleName=name, PolicyName=each) for each in names]
+    role = iam.get_role(RoleName=name)["Role"]
+    return Role(
+        role["Arn"],
+        [each for policy in policies for each in policy["PolicyDocument"]["Statement"]],
+        role["AssumeRolePolicyDocument"]["Statement"],
+    )
 
 
 def allowed(

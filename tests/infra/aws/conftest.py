@@ -1,7 +1,6 @@
 """All stacks on moto, made once by `make aws-deploy` itself."""
 
 import warnings
-from collections.abc import Iterator
 
 import boto3
 import pytest
@@ -9,7 +8,7 @@ from moto.cloudformation.parsing import ResourceMap
 
 from infra.aws import stacks
 from tests.conftest import AWS_DUMMY
-from tests.infra.aws.account import Account
+from tests.infra.aws.account import Account, client, read_account
 
 SETTINGS = {
     "CHURN_STACK": "churn",
@@ -25,10 +24,9 @@ AN_IMAGE = "ami-03cf127a"  # moto knows no image of Ubuntu's
 
 
 @pytest.fixture(scope="session")
-def account(s3_endpoint: str) -> Iterator[Account]:
+def account(s3_endpoint: str) -> Account:
     """Every stack, with operators' ports and without a database."""
-    found = Account(s3_endpoint)
-    certificate = found.client("acm").request_certificate(DomainName="*.churn.example.com")
+    certificate = client("acm", s3_endpoint).request_certificate(DomainName="*.churn.example.com")
     with pytest.MonkeyPatch.context() as patch:
         environment = {**AWS_DUMMY, **SETTINGS, "AWS_ENDPOINT_URL": s3_endpoint}
         for name, value in environment.items():
@@ -39,4 +37,4 @@ def account(s3_endpoint: str) -> Iterator[Account]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=NOT_MODELLED)
             assert stacks.main(["deploy"]) == 0
-        yield found
+            return read_account(s3_endpoint)

@@ -17,7 +17,7 @@ from include.training.tuned_set import BEST_KEY
 from infra.compose import objects, store_init
 from tests.include import bank_days
 from tests.include.drift.conftest import detect
-from tests.infra.aws.account import Account, Refused, allowed
+from tests.infra.aws.account import Account, Refused, allowed, client
 from tests.webapp.champions import make_version, publish, records
 from webapp import create_app, prediction_service
 from webapp.prediction_log.shipper import Shipper
@@ -31,7 +31,7 @@ GATE_KEY = f"{RUNS_PREFIX}/run/evaluate_model/gate.json"
 @pytest.fixture
 def everything(account: Account) -> S3Store:
     """The bucket as its owner sees it: a champion, a run, a prediction."""
-    store = S3Store(account.client("s3"), account.outputs("data")["StoreName"])
+    store = S3Store(client("s3", account.endpoint), account.outputs["data"]["StoreName"])
     for key in (versions.POINTER_KEY, GATE_KEY, "predictions/date=2026-01-01/a.parquet"):
         store.write(key, b"{}")
     return store
@@ -135,7 +135,7 @@ def test_the_api_may_list_nothing_but_its_pointer(account: Account, everything: 
 def test_no_part_reaches_another_bucket_or_another_service(account: Account, role: str) -> None:
     with pytest.raises(Refused):
         S3Store(account.store_of(role).client, "churn-of-somebody-else").read("champion/a")
-    told = account.statements(role)
+    told = account.roles[role].statements
     assert all(each["Action"] and "s3:*" not in each["Action"] for each in told)
     for action in (
         "iam:PassRole",
@@ -144,8 +144,8 @@ def test_no_part_reaches_another_bucket_or_another_service(account: Account, rol
         "secretsmanager:GetSecretValue",
     ):
         assert not allowed(told, action, "arn:aws:iam::123456789012:role/any")
-    [trusted] = account.trust(role)
-    assert trusted["Principal"]["AWS"] == _arn_of(account, "HostRole")
+    [trusted] = account.roles[role].trust
+    assert trusted["Principal"]["AWS"] == account.roles["HostRole"].arn
 
 
 def test_mlflow_keeps_artefacts(account: Account) -> None:
@@ -158,15 +158,15 @@ def test_mlflow_keeps_artefacts(account: Account) -> None:
 
 
 def test_the_machine_takes_on_the_roles_of_its_parts_alone(account: Account) -> None:
-    told = account.statements("HostRole")
+    told = account.roles["HostRole"].statements
     for role in ROLES:
-        assert allowed(told, "sts:AssumeRole", _arn_of(account, role))
-    assert not allowed(told, "sts:AssumeRole", account.outputs("access")["DeploymentRole"])
-    bucket = f"arn:aws:s3:::{account.outputs('data')['StoreName']}"
+        assert allowed(told, "sts:AssumeRole", account.roles[role].arn)
+    assert not allowed(told, "sts:AssumeRole", account.outputs["access"]["DeploymentRole"])
+    bucket = f"arn:aws:s3:::{account.outputs['data']['StoreName']}"
     assert allowed(told, "s3:GetObject", f"{bucket}/deploy/project.tar.gz")
     assert not allowed(told, "s3:GetObject", f"{bucket}/champion/current.json")
     volume = ARN.format("ec2") + "volume/"
-    assert allowed(told, "ec2:AttachVolume", volume + account.outputs("data")["VolumeId"])
+    assert allowed(told, "ec2:AttachVolume", volume + account.outputs["data"]["VolumeId"])
     assert not allowed(told, "ec2:AttachVolume", f"{volume}vol-of-somebody-else")
 
 
@@ -193,7 +193,7 @@ def test_a_deployment_may(
     account: Account, action: str, resource: str, tag: str, may: bool
 ) -> None:
     context = {"ssm:resourceTag/churn:service": tag} if tag else {}
-    assert allowed(account.statements("DeploymentRole"), action, resource, context) is may
+    assert allowed(account.roles["DeploymentRole"].statements, action, resource, context) is may
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_a_deployment_may(
 def test_github_takes_on_the_deployment_role(
     account: Account, subject: str, audience: str, may: bool
 ) -> None:
-    [trusted] = account.trust("DeploymentRole")
+    [trusted] = account.roles["DeploymentRole"].trust
     context = {f"{GITHUB}:sub": subject, f"{GITHUB}:aud": audience}
     told = [{**trusted, "Resource": "*"}]
     assert allowed(told, "sts:AssumeRoleWithWebIdentity", context=context) is may
@@ -244,8 +244,3 @@ def test_no_policy_allows_all_of_a_service_and_wide_ones_say_why() -> None:
 
 def _template(part: str) -> Any:
     return loads((PROJECT / "infra" / "aws" / f"{part}.yaml").read_text())
-
-
-def _arn_of(account: Account, role: str) -> str:
-    name = account.resource("access", role)
-    return str(account.client("iam").get_role(RoleName=name)["Role"]["Arn"])
