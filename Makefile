@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check train tune demo score rollback promote airflow clean-data test bench bench-api bench-training bench-scoring bench-model bench-drift bench-alarms bench-dashboard lint format mwaa lock clean env up down logs backup restore test-containers
+.PHONY: help setup run check train tune demo score rollback promote airflow clean-data test bench bench-api bench-training bench-scoring bench-model bench-drift bench-alarms bench-dashboard lint format mwaa aws-plan aws-deploy aws-destroy lock clean env up down logs backup restore test-containers
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,11 +77,12 @@ bench-drift: setup ## what a day of drift detection costs: 10 million prediction
 bench-alarms: setup ## how often quiet and shifted days ring (CSV=path to real customers)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.bench_alarms "$(CSV)" $(ARGS)
 
-lint: setup ## ruff, mypy, and who may import whom
+lint: setup ## ruff, mypy, who may import whom, and the templates for AWS
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/cfn-lint
 
 format: setup ## let ruff put the code in order
 	@$(BIN)/ruff check --fix .
@@ -89,6 +90,15 @@ format: setup ## let ruff put the code in order
 
 mwaa: setup ## pack dags/, plugins.zip and requirements.txt for Amazon MWAA into dist/mwaa
 	@$(BIN)/python -m infra.aws.mwaa
+
+aws-plan: setup ## what the stacks of infra/aws would change on AWS; changes nothing (ARGS="--until access")
+	@exec $(BIN)/python -m infra.aws.stacks plan $(ARGS)
+
+aws-deploy: setup ## make or change the stacks on AWS, in their order (ARGS="--until access")
+	@exec $(BIN)/python -m infra.aws.stacks deploy $(ARGS)
+
+aws-destroy: setup ## take service and access away again (ARGS="--data churn": network and data, too)
+	@exec $(BIN)/python -m infra.aws.stacks destroy $(ARGS)
 
 lock: setup ## resolve constraints.txt anew (ARGS=--upgrade takes newer versions)
 	@$(BIN)/python -m infra.local.lock $(ARGS)

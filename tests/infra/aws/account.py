@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import boto3
+import yaml
 from moto.iam.access_control import IAMPolicyStatement, PermissionResult
 
 from include.store import S3Store
@@ -102,13 +103,21 @@ def read_account(endpoint: str) -> Account:
 def _read_role(iam: Any, name: str) -> Role:
     assert iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"] == []
     names = iam.list_role_policies(RoleName=name)["PolicyNames"]
-    policies = [iam.get_role_policy(RoleName=name, PolicyName=each) for each in names]
+    policies = [
+        _document(iam.get_role_policy(RoleName=name, PolicyName=each)["PolicyDocument"])
+        for each in names
+    ]
     role = iam.get_role(RoleName=name)["Role"]
     return Role(
         role["Arn"],
-        [each for policy in policies for each in policy["PolicyDocument"]["Statement"]],
+        [each for policy in policies for each in policy["Statement"]],
         role["AssumeRolePolicyDocument"]["Statement"],
     )
+
+
+def _document(found: Any) -> Any:
+    """A policy as AWS has it; moto's CloudFormation answers with Python's text of it."""
+    return yaml.safe_load(found) if isinstance(found, str) else found
 
 
 def allowed(
