@@ -1,5 +1,6 @@
 """Each role may do what the code does, on the resources that the stacks made, and nothing else."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +9,29 @@ from cfnlint.decode.cfn_yaml import loads
 
 from dashboard.data import champions, drift_days
 from include.champion import versions
+from include.champion.registry import Registry
+from include.contract import load_contract
+from include.customers import loading
+from include.customers.database import open_engine
+from include.customers.sample import sample_customers
 from include.errors import ObjectNotFound
 from include.handover import RUNS_PREFIX
+from include.params import load_params
 from include.scoring.run import clear_day, part_key
 from include.settings import PROJECT, Settings
 from include.store import S3Store
+from include.training.run import TrainingRun
 from include.training.tuned_set import BEST_KEY
 from infra.compose import objects, store_init
 from tests.include import bank_days
+from tests.include.conftest import (
+    STRONG,
+    changed,
+    clear_production,
+    evaluate,
+    lineage_of,
+    promote_judged,
+)
 from tests.include.drift.conftest import detect
 from tests.infra.aws.account import Account, Refused, allowed, client
 from tests.webapp.champions import make_version, publish, records
@@ -76,6 +92,32 @@ def test_airflow_and_the_dashboard_work_by_their_roles(account: Account) -> None
     assert logged is not None and len(champions.read_versions(dashboard)) == 1
     assert champions.read_gates(dashboard) == []  # read, and found to be no decision
     assert drift_days.read_report(dashboard, day.date.isoformat()) is None
+
+
+@pytest.mark.slow
+def test_airflow_trains_and_promotes_by_its_role(
+    account: Account, sqlite_url: str, mlflow_server: str
+) -> None:
+    store, registry = account.store_of("AirflowRole"), Registry(mlflow_server)
+    objects.clear(account.store_of("KeeperRole"))
+    clear_production(registry)
+    engine = open_engine(sqlite_url)
+    loading.create_table(engine)
+    loading.load_customers(engine, sample_customers(1500, seed=4), now=datetime.now(UTC))
+    run = TrainingRun(
+        dag_run_id="by its role",
+        store=store,
+        engine=engine,
+        registry=registry,
+        contract=load_contract(),
+        params=changed(load_params(Settings().params_file), STRONG),
+        trigger={"trigger_reason": "manual", "drift_date": None},
+        git_commit="abc",
+    )
+    lineage = lineage_of(run)
+    assert promote_judged(run, lineage, evaluate(run, lineage)).version == "1"
+    assert len(champions.read_gates(account.store_of("DashboardRole"))) == 1
+    engine.dispose()
 
 
 def test_a_start_tries_the_store_and_an_operator_backs_it_up(
