@@ -24,7 +24,9 @@ mount_volume() {
 }
 
 install_docker() {
-    mkdir -p /etc/docker /root/.docker
+    mkdir -p /etc/docker /root/.docker /etc/systemd/system/docker.service.d
+    # Before the volume is there, Docker would begin anew beside it.
+    printf '[Unit]\nRequiresMountsFor=/srv\n' >/etc/systemd/system/docker.service.d/churn.conf
     echo '{"data-root": "/srv/docker"}' >/etc/docker/daemon.json
     # Signs in to the registry by the machine's role, so that no token lies about.
     printf '{"credHelpers": {"%s": "ecr-login"}}\n' "${CHURN_REGISTRY%/}" >/root/.docker/config.json
@@ -80,7 +82,9 @@ install_units() {
     install --mode 0644 /opt/churn/infra/aws/host/churn*.service /opt/churn/infra/aws/host/churn*.timer \
         /etc/systemd/system/
     systemctl daemon-reload
-    systemctl enable --now churn-credentials.timer churn.service
+    systemctl enable churn-credentials.service churn-credentials.timer churn.service
+    systemctl start churn-credentials.service churn-credentials.timer
+    systemctl start --no-block churn.service # it tries again until the registry has the images
 }
 
 mount_volume
