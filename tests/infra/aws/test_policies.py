@@ -137,7 +137,7 @@ def test_a_start_tries_the_store_and_an_operator_backs_it_up(
     objects.pack(keeper)
     assert b"champion/current.json" in capsysbinary.readouterr().out
     keeper.delete(versions.POINTER_KEY)
-    assert list(everything.list("champion/")) == []
+    assert list(everything.list(versions.POINTER_KEY)) == []
 
 
 @pytest.mark.parametrize(
