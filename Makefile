@@ -92,13 +92,14 @@ screenshots: setup ## take the dashboard's pictures anew, on the stack that is u
 audit: setup ## known vulnerabilities in what constraints.txt pins, as the Python Packaging Authority's database has them
 	@$(BIN)/python -m uv tool run pip-audit==2.10.1 --requirement constraints.txt --no-deps --disable-pip
 
-lint: setup ## ruff, mypy, who may import whom, and the workflows
+lint: setup ## ruff, mypy, who may import whom, the workflows, and the templates for AWS
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/zizmor --offline --quiet --no-progress .github
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(BIN)/cfn-lint
 
 format: setup ## let ruff put the code in order
 	@$(BIN)/ruff check --fix .
@@ -106,6 +107,15 @@ format: setup ## let ruff put the code in order
 
 mwaa: setup ## pack dags/, plugins.zip and requirements.txt for Amazon MWAA into dist/mwaa
 	@$(BIN)/python -m infra.aws.mwaa
+
+aws-plan: setup ## what the stacks of infra/aws would change on AWS; changes nothing (ARGS="--until access")
+	@exec $(BIN)/python -m infra.aws.stacks plan $(ARGS)
+
+aws-deploy: setup ## make or change the stacks on AWS, in their order (ARGS="--until access")
+	@exec $(BIN)/python -m infra.aws.stacks deploy $(ARGS)
+
+aws-destroy: setup ## take service and access away again (ARGS="--data churn": network and data, too)
+	@exec $(BIN)/python -m infra.aws.stacks destroy $(ARGS)
 
 lock: setup ## resolve constraints.txt anew (ARGS=--upgrade takes newer versions)
 	@$(BIN)/python -m infra.local.lock $(ARGS)

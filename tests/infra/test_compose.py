@@ -16,8 +16,14 @@ from infra.compose.environment import environment_text, write_environment
 BASE = PROJECT / "docker-compose.yaml"
 CELERY = PROJECT / "infra" / "compose" / "docker-compose.celery.yaml"
 PRODUCTION = PROJECT / "infra" / "compose" / "docker-compose.production.yaml"
-TEXTS = {path: path.read_text() for path in (BASE, CELERY, PRODUCTION)}
-SERVICES, OF_CELERY, ON_EC2 = (yaml.safe_load(text)["services"] for text in TEXTS.values())
+AWS = PROJECT / "infra" / "compose" / "docker-compose.aws.yaml"
+RDS = PROJECT / "infra" / "compose" / "docker-compose.rds.yaml"
+TEXTS = {path: path.read_text() for path in (BASE, CELERY, PRODUCTION, AWS, RDS)}
+SERVICES, OF_CELERY, ON_EC2, ON_AWS, WITH_RDS = (
+    # !override is for docker compose alone.
+    yaml.safe_load(text.replace("!override", ""))["services"]
+    for text in TEXTS.values()
+)
 SECOND = "webapp-next"  # which a deployment starts
 ALL = {**SERVICES, "redis": OF_CELERY["redis"], "caddy": ON_EC2["caddy"]}
 COMPOSE_FILES = [BASE, *sorted((PROJECT / "infra" / "compose").glob("docker-compose.*.yaml"))]
@@ -120,11 +126,34 @@ def test_only_a_deployment_starts_the_second_api_and_the_proxy_knows_both() -> N
         assert SERVICES["webapp"]["networks"][network]["aliases"] == ["webapp-present"]
     text = (PROJECT / "infra" / "compose" / "Caddyfile").read_text()
     assert "reverse_proxy webapp-present:8000 webapp-next:8000 {\n\t\tlb_policy first\n" in text
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_on_aws_each_part_sees_the_credentials_of_its_own_role_alone(name: str) -> None:
+    if "AWS_ACCESS_KEY_ID" not in SERVICES[name].get("environment", {}) or name == "s3":
+        assert "/run/churn" not in str(ON_AWS.get(name)), name
+        return
+    part = {"webapp": "web", "store-init": "keeper", "bootstrap": "airflow"}.get(
+        name, name.split("-")[0]
+    )
+    mounts = [each for each in ON_AWS[name]["volumes"] if "/run/churn" in each]
+    assert mounts == [f"/run/churn/{part}:/run/aws:ro"]
+    assert ON_AWS[name]["environment"]["AWS_CONFIG_FILE"] == "/run/aws/config"
+
+
+def test_nobody_waits_for_the_database_that_rds_stands_for() -> None:
+    for name, service in SERVICES.items():
+        assert "mysql" not in WITH_RDS.get(name, service).get("depends_on", {}), name
+        if "CHURN_DATABASE_URL" in service.get("environment", {}):
+            assert "ssl_ca" in WITH_RDS[name]["environment"]["CHURN_DATABASE_URL"]
+            assert "/etc/churn/rds.pem:/run/rds.pem:ro" in WITH_RDS[name]["volumes"]
 
 
 def test_metrics_are_refused_on_every_public_site() -> None:
     text = (PROJECT / "infra" / "compose" / "Caddyfile").read_text()
-    sites = re.findall(r"^\w+\.\{\$CHURN_DOMAIN\} \{\n(.*?)^\}", text, re.MULTILINE | re.DOTALL)
+    sites = re.findall(
+        r"^\{\$CHURN_CADDY_SCHEME\}\w+\.\{\$CHURN_DOMAIN\} \{\n(.*?)^\}",
+        text,
+        re.MULTILINE | re.DOTALL,
+    )
     assert len(sites) == 4
     assert all(site.startswith("\timport public\n") for site in sites)
     assert "@metrics path /metrics /metrics/*\n\trespond @metrics 403" in text
@@ -184,8 +213,9 @@ def compose(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         ((), {}, {"webapp": ["churn-webapp:latest"]}),
         ((CELERY,), {}, {"airflow-worker": ["CeleryExecutor", "redis", "airflow-init"]}),
         ((PRODUCTION,), ON_EC2_SETTINGS, {"webapp": ["s3://bucket/prefix", ON_EC2_IMAGE]}),
+        ((PRODUCTION, AWS), ON_EC2_SETTINGS, {"webapp": ["/run/churn/web", "/run/aws/config"]}),
     ],
-    ids=["alone", "celery", "production"],
+    ids=["alone", "celery", "production", "aws"],
 )
 def test_compose_reads_the_files_without_a_word(
     compose: list[str], overrides: tuple[Path, ...], settings: dict[str, str], told: Any
