@@ -126,6 +126,8 @@ def test_only_a_deployment_starts_the_second_api_and_the_proxy_knows_both() -> N
         assert SERVICES["webapp"]["networks"][network]["aliases"] == ["webapp-present"]
     text = (PROJECT / "infra" / "compose" / "Caddyfile").read_text()
     assert "reverse_proxy webapp-present:8000 webapp-next:8000 {\n\t\tlb_policy first\n" in text
+
+
 @pytest.mark.parametrize("name", sorted(SERVICES))
 def test_on_aws_each_part_sees_the_credentials_of_its_own_role_alone(name: str) -> None:
     if "AWS_ACCESS_KEY_ID" not in SERVICES[name].get("environment", {}) or name == "s3":
