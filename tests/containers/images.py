@@ -79,7 +79,7 @@ def catalogue() -> dict[str, Image]:
     foreign: dict[str, Image] = {}
     overrides = sorted((PROJECT / "infra" / "compose").glob("docker-compose.*.yaml"))
     for path in (COMPOSE_FILE, *overrides):
-        for service in yaml.safe_load(path.read_text())["services"].values():
+        for service in services_of(path).values():
             name = _with_defaults(service.get("image", ""))
             if "build" in service:
                 dockerfile = service["build"]["dockerfile"]
@@ -87,6 +87,12 @@ def catalogue() -> dict[str, Image]:
             elif name and "churn-" not in name:
                 foreign[name] = Image(name)
     return {**ours, **foreign}
+
+
+def services_of(path: Path) -> dict[str, Any]:
+    """A compose file's services by name; its !override is for docker compose alone."""
+    found: dict[str, Any] = yaml.safe_load(path.read_text().replace("!override", ""))["services"]
+    return found
 
 
 def base_of(dockerfile: str) -> str:

@@ -12,21 +12,18 @@ import yaml
 
 from include.settings import PROJECT, Settings
 from infra.compose.environment import environment_text, write_environment
+from tests.containers.images import services_of
 
 BASE = PROJECT / "docker-compose.yaml"
 CELERY = PROJECT / "infra" / "compose" / "docker-compose.celery.yaml"
 PRODUCTION = PROJECT / "infra" / "compose" / "docker-compose.production.yaml"
 AWS = PROJECT / "infra" / "compose" / "docker-compose.aws.yaml"
 RDS = PROJECT / "infra" / "compose" / "docker-compose.rds.yaml"
-TEXTS = {path: path.read_text() for path in (BASE, CELERY, PRODUCTION, AWS, RDS)}
-SERVICES, OF_CELERY, ON_EC2, ON_AWS, WITH_RDS = (
-    # !override is for docker compose alone.
-    yaml.safe_load(text.replace("!override", ""))["services"]
-    for text in TEXTS.values()
-)
+FILES = (BASE, CELERY, PRODUCTION, AWS, RDS)
+TEXTS = {path: path.read_text() for path in FILES}
+SERVICES, OF_CELERY, ON_EC2, ON_AWS, WITH_RDS = map(services_of, FILES)
 SECOND = "webapp-next"  # which a deployment starts
 ALL = {**SERVICES, "redis": OF_CELERY["redis"], "caddy": ON_EC2["caddy"]}
-COMPOSE_FILES = [BASE, *sorted((PROJECT / "infra" / "compose").glob("docker-compose.*.yaml"))]
 KEEPERS = {"mysql", "postgres", "s3", "redis"}
 JOBS = {"store-init", "airflow-init", "bootstrap"}
 SECRET = re.compile(r"PASSWORD(?!S_FILE)|SECRET|KEYS?$|KEY_ID$|TOKEN")
@@ -108,9 +105,9 @@ def test_on_ec2_everybody_uses_the_role_and_our_images_come_from_the_registry() 
             assert asked, name
 
 
-@pytest.mark.parametrize("path", COMPOSE_FILES, ids=[path.name for path in COMPOSE_FILES])
+@pytest.mark.parametrize("path", FILES, ids=[path.name for path in FILES])
 def test_the_second_api_of_a_deployment_is_like_the_first_in_every_file(path: Path) -> None:
-    services = yaml.safe_load(path.read_text())["services"]
+    services = services_of(path)
     own = {"ports", "networks", "profiles"}
     first, second = (services.get(name, {}) for name in ("webapp", SECOND))
     assert {k: v for k, v in first.items() if k not in own} == {
@@ -133,7 +130,7 @@ def test_on_aws_each_part_sees_the_credentials_of_its_own_role_alone(name: str) 
     if "AWS_ACCESS_KEY_ID" not in SERVICES[name].get("environment", {}) or name == "s3":
         assert "/run/churn" not in str(ON_AWS.get(name)), name
         return
-    part = {"webapp": "web", "store-init": "keeper", "bootstrap": "airflow"}.get(
+    part = {"webapp": "web", SECOND: "web", "store-init": "keeper", "bootstrap": "airflow"}.get(
         name, name.split("-")[0]
     )
     mounts = [each for each in ON_AWS[name]["volumes"] if "/run/churn" in each]

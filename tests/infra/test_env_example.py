@@ -19,7 +19,7 @@ ASKED_BY_COMPOSE = set(
 )
 MADE_BY_MAKE_ENV = set(re.findall(r"^(\w+)=", environment_text(), re.MULTILINE))
 MADE_BY_THE_STACKS = {"CHURN_AWS_PREFIX"}  # CHURN_STACK
-MADE_BY_THE_BUILD = {"CHURN_GIT_COMMIT"}
+SET_IN_CONTAINERS = {"CHURN_GIT_COMMIT", "CHURN_DRAIN_FILE"}
 
 
 def fields() -> dict[str, Any]:
@@ -42,11 +42,11 @@ def parameters() -> dict[str, dict[str, Any]]:
 
 
 def test_every_setting_of_the_code_is_offered() -> None:
-    assert fields().keys() - OFFERED.keys() == MADE_BY_THE_BUILD
+    assert fields().keys() - OFFERED.keys() == SET_IN_CONTAINERS
 
 
 def test_every_variable_of_compose_is_offered_or_made() -> None:
-    assert ASKED_BY_COMPOSE - OFFERED.keys() - MADE_BY_MAKE_ENV - MADE_BY_THE_BUILD == set()
+    assert ASKED_BY_COMPOSE - OFFERED.keys() - MADE_BY_MAKE_ENV - SET_IN_CONTAINERS == set()
 
 
 def test_every_parameter_of_the_templates_is_offered() -> None:

@@ -101,7 +101,8 @@ def test_pages_name_only_targets_and_settings_that_exist() -> None:
     assert set(re.findall(r"`make ([a-z-]+)", said)) <= set(targets())
     compose = (PROJECT / "docker-compose.yaml").read_text()
     known = {f"CHURN_{name.upper()}" for name in Settings.model_fields}
-    known |= set(re.findall(r"\bCHURN_[A-Z0-9_]+", TEMPLATE + compose))
+    offered = (PROJECT / ".env.example").read_text()
+    known |= set(re.findall(r"\bCHURN_[A-Z0-9_]+", TEMPLATE + compose + offered))
     assert set(re.findall(r"\bCHURN_[A-Z0-9_]+", said)) <= known
 
 
