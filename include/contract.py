@@ -329,8 +329,7 @@ class Contract(_Frozen):
 
     def repeated_keys(self, keys: "pd.Series[Any]", elsewhere: Any = ()) -> list[TableFault]:
         """A fault for every row whose key stands in another row, or is among those elsewhere."""
-        again = keys.duplicated(keep=False) | keys.isin(elsewhere)
-        repeated = (again & keys.notna()).to_numpy()
+        repeated = (keys.notna() & (keys.duplicated(keep=False) | keys.isin(elsewhere))).to_numpy()
         return [
             TableFault(place, self.key.name, "each key once", f"{describe(value)} again")
             for place, value in zip(

@@ -45,8 +45,8 @@ def same_types(
 ) -> pd.DataFrame:
     """The same values in column types that depend on none of them, so that parts fit together.
 
-    Numbers are float64, an integer key excepted, and all else is text. DataError for text among
-    numbers, which SQLite takes.
+    Numbers are float64, integer keys excepted, and all else is text. DataError for what is no
+    number in a column of numbers, which SQLite takes.
     """
     return pd.DataFrame(
         {name: _as_type(frame[name], kind, contract.column(name)) for name, kind in types.items()}
@@ -54,22 +54,28 @@ def same_types(
 
 
 def _as_type(values: "pd.Series[Any]", kind: "TypeEngine[Any]", column: Column) -> "pd.Series[Any]":
-    numeric = isinstance(kind, sa.Integer | sa.Numeric)
-    expected = column.type in {"integer", "float"} and not isinstance(kind, sa.String)
-    if not numeric and not expected:
+    number = values.dtype.kind in "iufb"
+    if column.type not in {"integer", "float"} or isinstance(kind, sa.String):
+        # As text, neither 5.0 nor b'M' is a category or a moment.
+        if number:
+            values = values.astype(np.float64)
+        if values.dtype == object:
+            values = values.map(_told, na_action="ignore")
         return values.astype("str")
-    if values.dtype.kind == "i" and column.role == "key":
-        return values
-    if values.dtype.kind in "iufb":
-        return values.astype(np.float64)
+    if number:
+        return values if column.role == "key" else values.astype(np.float64)
     try:
         found = pa.array(values, pa.float64(), from_pandas=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError):  # whose text would show a customer's value
         raise DataError(
-            f"expected numbers in the column {column.name} of the customer table, found text: "
-            f"correct the rows WHERE typeof({column.name}) IN ('text', 'blob')"
+            f"the column {column.name} of the customer table holds what is no number: expected "
+            "numbers, so correct the rows that hold text there, or the column's type"
         ) from None
     return pd.Series(found.to_numpy(zero_copy_only=False), values.index)
+
+
+def _told(value: object) -> str:
+    return value if isinstance(value, str) else repr(value)
 
 
 def upsert_rows(connection: sa.Connection, rows: pd.DataFrame, *, keeps_moment: bool) -> int:

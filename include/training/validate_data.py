@@ -153,8 +153,8 @@ def _refuse(run: TrainingRun, checked: Checked) -> None:
     """Fail where the table as a whole cannot be trained on."""
     share, allowed = checked.rejected_rows / checked.rows, run.params.validation.rejected_share_max
     named = _broken_rules(checked)
-    which = f"all {checked.faults}" if checked.faults <= FAULTS_KEPT else f"the first {FAULTS_KEPT}"
-    listed = f"customers, values and {which} faults are in {run.key(*FAULTS)}"
+    which = f"the first {FAULTS_KEPT} of" if checked.faults > FAULTS_KEPT else "all"
+    listed = f"customers, values and {which} {checked.faults} faults are in {run.key(*FAULTS)}"
     if share > allowed:
         raise DataError(
             f"{checked.rejected_rows} of {checked.rows} customers ({share:.1%}) break the "

@@ -36,6 +36,8 @@ def test_a_table_written_in_parts_is_read_whole_or_in_other_parts(tmp_path: Path
     parts = list(run.read_batches(key, columns=["text"], rows=3))
     assert [len(part) for part in parts] == [3, 3, 3, 1]
     assert pd.concat(parts)["text"].tolist() == whole["text"].tolist()
+    chosen = list(run.read_batches(key, rows=4, where=("text", "t5")))
+    assert [part["n"].tolist() for part in chosen] == [[], [5], []]
 
 
 def test_a_table_without_a_part_is_refused(tmp_path: Path) -> None:

@@ -38,6 +38,22 @@ def test_a_plain_insert_of_21_columns_counts_as_labelled_from_now_on(
         assert connection.execute(text(unstamped)).scalar() == 0
 
 
+def test_text_among_numbers_is_told_without_showing_it(make_run: MakeRun, engine: Engine) -> None:
+    sql(engine, "UPDATE churners SET Customer_Age = 'Zorg' WHERE CLIENTNUM % 100 = 0")
+    with pytest.raises(DataError, match="column Customer_Age .* holds what is no number") as told:
+        ingest_data(make_run("wordy"))
+    assert "Zorg" not in str(told.value)
+
+
+def test_keys_that_are_text_are_refused(make_run: MakeRun, engine: Engine) -> None:
+    sql(engine, "ALTER TABLE churners RENAME TO kept")
+    sql(engine, "CREATE VIEW churners AS SELECT * FROM kept")
+    sql(engine, "ALTER TABLE kept RENAME COLUMN CLIENTNUM TO number")
+    sql(engine, "ALTER TABLE kept ADD COLUMN CLIENTNUM TEXT")
+    with pytest.raises(DataError, match="CLIENTNUM .* is text: expected integers"):
+        ingest_data(make_run("words"))
+
+
 def begin_campaign(engine: Engine, people: pd.DataFrame, *, days_ago: float, **facts: Any) -> None:
     """200 customers on the list of a campaign and 50 kept aside."""
     contacts.create_contacts(engine)

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 from sqlalchemy import Engine
 
+from include.customers.treatment import TAGS
 from include.errors import DataError
 from include.training.ingest_data import ingest_data
 from include.training.run import TrainingRun, content_sha256
@@ -61,6 +62,85 @@ def test_a_log_says_which_rules_are_broken_and_neither_whose_values_nor_what_the
     assert ": 30 rows, the first is row " in caplog.text and ": 15 rows" in caplog.text
     shown = [key for key in people["CLIENTNUM"] if str(key) in caplog.text]
     assert shown == [] and "77" not in caplog.text and "Zorg" not in caplog.text
+
+
+@pytest.fixture
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table of 3000 customers goes through the tasks in five parts."""
+    monkeypatch.setattr("include.training.ingest_data.BATCH_ROWS", 700)
+    monkeypatch.setattr("include.training.validate_data.CHECKED_ROWS", 700)
+
+
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        ("Customer_Age = NULL, Credit_Limit = NULL", {"nothing"}),
+        ("Customer_Age = 45.5", {"45.5"}),
+        ("Customer_Age = 9e999", {"inf"}),
+        ("Gender = x'ff01'", {repr(repr(b"\xff\x01"))}),
+        ("labelled_at = 'soon'", {"'soon'"}),
+    ],
+)
+def test_rows_at_fault_in_one_part_change_nothing_of_the_others(
+    make_run: MakeRun, engine: Engine, people: pd.DataFrame, values: str, found: set[str]
+) -> None:
+    keys = ", ".join(map(str, people["CLIENTNUM"].iloc[[800, 2200]]))
+    sql(engine, f"UPDATE churners SET {values} WHERE CLIENTNUM IN ({keys})")
+    run = make_run("odd")
+    odd = validated(run)
+    assert (odd.rows, odd.rejected_rows) == (2998, 2)
+    faults = run.read_frame(run.key("validate_data", "faults.parquet"))
+    assert set(faults["found"]) == found and set(faults["position"]) == {800, 2200}
+    sql(engine, f"DELETE FROM churners WHERE CLIENTNUM IN ({keys})")
+    assert validated(make_run("without")).data_sha256 == odd.data_sha256
+
+
+def test_the_parts_of_a_table_have_the_hash_of_the_whole(
+    make_run: MakeRun, request: pytest.FixtureRequest
+) -> None:
+    run = make_run("whole")
+    whole = validated(run)
+    request.getfixturevalue("small_parts")
+    parts = validated(make_run("parts"))
+    table = run.read_frame(whole.customers).drop(columns=[*TAGS])
+    assert whole.data_sha256 == parts.data_sha256 == content_sha256(table)
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_keys_that_come_twice_and_rows_without_one_are_set_aside(
+    make_run: MakeRun, engine: Engine, people: pd.DataFrame
+) -> None:
+    sql(engine, "ALTER TABLE churners RENAME TO kept")
+    twice, absent = people["CLIENTNUM"].iloc[[699, 1500]]
+    sql(
+        engine,
+        f"CREATE TABLE churners AS SELECT * FROM kept WHERE CLIENTNUM != {absent} UNION ALL "
+        f"SELECT * FROM kept WHERE CLIENTNUM = {twice}",
+    )
+    columns = "labelled_at, Attrition_Flag, " + ", ".join(people.columns[2:])
+    sql(
+        engine,
+        f"INSERT INTO churners ({columns}) SELECT {columns} FROM kept WHERE CLIENTNUM = {absent}",
+    )
+    run = make_run("view")
+    assert validated(run).rejected_rows == 3
+    faults = run.read_frame(run.key("validate_data", "faults.parquet"))
+    assert sorted(faults["found"]) == [f"{twice} again", f"{twice} again", "nothing"]
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_only_the_first_faults_are_kept_and_all_are_counted(
+    make_run: MakeRun, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("include.training.validate_data.FAULTS_KEPT", 1000)
+    sql(engine, "UPDATE churners SET Customer_Age = -1, Gender = 'X'")
+    run = make_run("hopeless")
+    expected = r"3000 of 3000 .* Gender .*: 3000 rows.* the first 1000 of 6000 faults are in runs/"
+    with pytest.raises(DataError, match=expected):
+        validated(run)
+    assert len(run.read_frame(run.key("validate_data", "faults.parquet"))) == 1000
+    assert len(run.read_frame(run.key("validate_data", "rejected.parquet"))) == 500
 
 
 def test_a_missing_column_is_named(make_run: MakeRun, engine: Engine) -> None:
