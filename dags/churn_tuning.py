@@ -17,7 +17,7 @@ from datetime import timedelta
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG, Param
 
-from include.params import MINUTES_MAX, TRIALS_MAX, WORKERS_MAX
+from include.settings import MINUTES_MAX, TRIALS_MAX, WORKERS_MAX
 from include.tasks.tuning import close_failed_run, prepare_study, publish_best, tuning_task
 
 with DAG(

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from include.errors import ConfigurationError
 from include.features import SplitRule
+from include.settings import MINUTES_MAX, TRIALS_MAX, WORKERS_MAX
 
 
 class _Rules(BaseModel):
@@ -98,9 +99,6 @@ class Bounds(_Rules):
         if not self.low < self.high or (self.log and self.low <= 0):
             raise ValueError("low is below high, and above 0 where log is true")
         return self
-
-
-TRIALS_MAX, WORKERS_MAX, MINUTES_MAX = 10_000, 64, 7 * 24 * 60  # of a search
 
 
 class TuningRules(_Rules):

@@ -22,6 +22,8 @@ from include.errors import ConfigurationError
 
 PROJECT = Path(__file__).resolve().parent.parent
 MEBIBYTE = 2**20
+# Of a search. Here and not in params.py, because Airflow parses DAG files without NumPy.
+TRIALS_MAX, WORKERS_MAX, MINUTES_MAX = 10_000, 64, 7 * 24 * 60
 UNREADABLE_URL = (
     "expected a URL such as redis://:password@host:6379/0, with %2F for a / in the password, %40 "
     "for an @ and %3A for a :"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import sqlalchemy as sa
 
-from include.contract import Contract
+from include.contract import Contract, moments
 from include.customers.campaigns import SIDES as SIDES
 from include.customers.contacts import TABLE, contacts_table, is_there
 from include.customers.database import reading
@@ -32,9 +32,9 @@ def read_marks(engine: sa.Engine) -> pd.DataFrame:
 
 def _frame(rows: Any) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=["customer", "kind", "campaign", "marked_at"])
-    moments = pd.to_datetime(frame["marked_at"], utc=True).dt.as_unit("us")
+    marked = pd.to_datetime(frame["marked_at"], utc=True).dt.as_unit("us")
     types = {"customer": "int64", "kind": "str", "campaign": "str"}  # also where there is none
-    return frame.astype(types).assign(marked_at=moments)
+    return frame.astype(types).assign(marked_at=marked)
 
 
 def with_tags(customers: pd.DataFrame, marks: pd.DataFrame, contract: Contract) -> pd.DataFrame:
@@ -54,13 +54,13 @@ def shadows(
     what came of the call. One from before, or from after, counts; so does a control customer's.
     """
     calls = marks.loc[marks["kind"].isin(TREATED), ["customer", "marked_at"]]
-    keys, moments = _keys(customers, contract), label_moments(customers, contract)
-    pairs = pd.DataFrame({"customer": keys, "labelled_at": moments, "place": customers.index})
+    keys, dated = _keys(customers, contract), label_moments(customers, contract)
+    pairs = pd.DataFrame({"customer": keys, "labelled_at": dated, "place": customers.index})
     pairs = pairs.merge(calls, on="customer")
     ends = pairs["marked_at"] + pd.Timedelta(days=days)
     known_at = pairs["labelled_at"].fillna(pd.Timestamp(at))
     within = (known_at >= pairs["marked_at"]) & (known_at <= ends)
-    found = pd.Series("", index=customers.index, dtype=object)
+    found = pd.Series("", index=customers.index, dtype="str")  # also where none is found
     found[pairs.loc[within, "place"]] = WITHIN
     found[pairs.loc[ends >= at, "place"]] = OPEN
     return found
@@ -70,7 +70,8 @@ def label_moments(customers: pd.DataFrame, contract: Contract) -> "pd.Series[Any
     """When each label became known; NaT where it is not dated, or by no date."""
     name = contract.labelled_at.name
     given = customers[name] if name in customers else pd.Series(pd.NaT, index=customers.index)
-    return pd.to_datetime(given, utc=True, errors="coerce").dt.as_unit("us")
+    found: pd.Series[Any] = moments(given).dt.as_unit("us")
+    return found
 
 
 def _keys(customers: pd.DataFrame, contract: Contract) -> "pd.Series[Any]":

@@ -7,8 +7,8 @@ from datetime import datetime
 
 import pandas as pd
 
-from include.customers import labels, treatment
-from include.customers.ranges import count_customers, labelled_customers
+from include.customers import labels, queries, treatment
+from include.customers.ranges import labelled_customers
 from include.customers.table import TABLE
 from include.errors import DataError
 from include.handover import BATCH_ROWS, now
@@ -47,7 +47,7 @@ def ingest_data(run: TrainingRun) -> Ingested:
     snapshot_at = now()
     labels.stamp_labels(run.engine, snapshot_at)
     customers, counts = _write_customers(run, snapshot_at)
-    total = count_customers(run.engine)
+    total, labelled = queries.table_counts(run.engine)
     if not counts[READ]:
         raise DataError(
             f"the table {TABLE} has {total} customers and none with a label: load customers whose "
@@ -68,7 +68,7 @@ def ingest_data(run: TrainingRun) -> Ingested:
         },
         metrics={
             "customers_labelled": counts[KEPT],
-            "customers_unlabelled": total - counts[READ],
+            "customers_unlabelled": total - labelled,
             **{f"customers_called_{name}": count for name, count in vars(called).items()},
         },
         tags={"hyperparameters_from": chosen_from},
@@ -77,7 +77,7 @@ def ingest_data(run: TrainingRun) -> Ingested:
     return Ingested(
         customers=customers,
         rows=counts[KEPT],
-        unlabelled_rows=total - counts[READ],
+        unlabelled_rows=total - labelled,
         snapshot_at=snapshot_at.isoformat(),
         mlflow_run_id=mlflow_run_id,
         called=called,
@@ -97,7 +97,7 @@ def _write_customers(run: TrainingRun, at: datetime) -> tuple[str, Counter[str]]
     ):
         for page in labelled_customers(run.engine, run.contract, rows=BATCH_ROWS):
             frame = treatment.with_tags(page, marks, run.contract)
-            why = pd.Series("", index=frame.index)
+            why = pd.Series("", index=frame.index, dtype="str")
             if rules.leaves_out:
                 days = rules.outcome_days
                 why = treatment.shadows(frame, marks, run.contract, days=days, at=at)

@@ -9,13 +9,13 @@ from include.champion.gate_decision import GATE_FILE, Decision
 from include.champion.tracking import DataSet
 from include.champion.versions import CARD_FILE, Evaluation
 from include.contract import Contract
+from include.customers.table import TABLE
 from include.training.model_card import METRIC_NAMES
 from include.training.run import TrainingRun
 
 if TYPE_CHECKING:
     from include.training.evaluate_model import Lineage
 
-TABLE = "churners"
 TYPES = {"integer": "long", "float": "double", "category": "string", "timestamp": "datetime"}
 SHOWN = ("roc_auc", "f1", "brier")
 OUTCOMES = {
@@ -76,7 +76,8 @@ def data_set(
         name=f"{TABLE}-{context}",
         context=context,
         uri=uri,
-        sha256=hashlib.sha256("\n".join(digest_of).encode()).hexdigest(),
+        # MLflow keeps the first of equal names and digests, source and columns included.
+        sha256=hashlib.sha256("\n".join((*digest_of, uri, *names)).encode()).hexdigest(),
         rows=rows,
         columns={name: TYPES[contract.column(name).type] for name in names},
     )

@@ -43,8 +43,12 @@ def train_model(run: TrainingRun, ingested: Ingested, transformed: Transformed) 
     """Fit and calibrate, export to ONNX, register the candidate."""
     run.registry.log(
         ingested.mlflow_run_id,
-        params={"resampling": transformed.resampling, "class_weight": transformed.class_weight},
-        tags={"balancing": run.params.model.balancing(transformed.training_rows)},
+        # Tags, because a run that is cleared with other rows may be balanced otherwise.
+        tags={
+            "resampling": transformed.resampling,
+            "class_weight": transformed.class_weight,
+            "balancing": run.params.model.balancing(transformed.training_rows),
+        },
     )
     prepared = read_prepared(run, transformed)
     fitted = fit.fit(prepared, run.params.model)

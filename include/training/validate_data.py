@@ -145,6 +145,8 @@ def _whole_numbers(contract: Contract) -> list[str]:
 
 def _whole(values: "pd.Series[Any]") -> "pd.Series[Any]":
     """A part's numbers as integers where they are; they are told and hashed as such."""
+    if values.dtype.kind not in "iuf":  # text, which the contract names
+        return values
     whole = (values % 1 == 0) & (values.abs() <= LARGEST_INTEGER)
     return values.astype(np.int64) if whole.all() else values
 

@@ -14,8 +14,8 @@ from functools import partial
 
 from include.champion.versions import POINTER_KEY, read_manifest, read_pointer
 from include.errors import ObjectNotFound
-from include.params import MINUTES_MAX, TRIALS_MAX, WORKERS_MAX, load_params
-from include.settings import Settings
+from include.params import load_params
+from include.settings import MINUTES_MAX, TRIALS_MAX, WORKERS_MAX, Settings
 from include.store import Store, open_store
 from infra.airflow import training_run
 from infra.airflow.dag_runs import Tick

@@ -54,6 +54,40 @@ def test_keys_that_are_text_are_refused(make_run: MakeRun, engine: Engine) -> No
         ingest_data(make_run("words"))
 
 
+def test_who_is_left_out_may_stand_on_any_page(
+    make_run: MakeRun, engine: Engine, people: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("include.training.ingest_data.BATCH_ROWS", 700)
+    last = people.sort_values("CLIENTNUM").tail(300)
+    begin_campaign(engine, last, days_ago=10)
+    run = make_run("pages")
+    found = ingest_data(run)
+    assert found.called.left_out == 200
+    assert len(run.read_frame(run.key("ingest_data", "left_out.parquet"))) == 200
+
+
+def test_labels_dated_in_several_spellings_count_alike(
+    make_run: MakeRun, engine: Engine, people: pd.DataFrame
+) -> None:
+    date_labels(engine, days_ago=30)
+    begin_campaign(engine, people, days_ago=100)
+    sql(engine, "UPDATE churners SET labelled_at = substr(labelled_at, 1, 19) WHERE CLIENTNUM % 2")
+    assert ingest_data(make_run("spellings")).called.left_out == 200
+
+
+def test_a_number_that_the_table_has_as_text_is_a_fault_of_its_column(
+    make_run: MakeRun, engine: Engine
+) -> None:
+    sql(engine, "ALTER TABLE churners RENAME TO kept")
+    sql(engine, "ALTER TABLE kept RENAME COLUMN Customer_Age TO age")
+    sql(engine, "ALTER TABLE kept ADD COLUMN Customer_Age TEXT")
+    sql(engine, "UPDATE kept SET Customer_Age = 'of age'")
+    sql(engine, "ALTER TABLE kept RENAME TO churners")
+    run = make_run("texts")
+    with pytest.raises(DataError, match="Customer_Age expected an integer"):
+        validate_data(run, ingest_data(run))
+
+
 def begin_campaign(engine: Engine, people: pd.DataFrame, *, days_ago: float, **facts: Any) -> None:
     """200 customers on the list of a campaign and 50 kept aside."""
     contacts.create_contacts(engine)
