@@ -117,6 +117,14 @@ class TuningRules(_Rules):
     class_weight: tuple[ClassWeight, ...] = Field(min_length=1)
     families: dict[Family, dict[str, Bounds]] = Field(min_length=1)
 
+    def for_rows(self, training_rows: int, *, rows_max: int) -> Self:
+        """What a search offers on so many rows: of too many, what `ModelParams.for_rows` leaves."""
+        if set(self.resampling) == {"none"} or training_rows <= rows_max:
+            return self
+        own = self.class_weight if "none" in self.resampling else ()
+        weights = tuple(dict.fromkeys((*own, "balanced")))
+        return self.model_copy(update={"resampling": ("none",), "class_weight": weights})
+
 
 class ValidationRules(_Rules):
     """When a table with faults may still be trained on."""

@@ -25,6 +25,7 @@ RUN_TAG = "training_run"
 MODEL_TAG = "model_sha256"
 CANDIDATE_TAG = "candidate_version"
 STATUS_TAG = "validation_status"
+GATE_TAG = "gate"
 ABSENT = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 DESCRIPTIONS = {
     CANDIDATES: (
@@ -86,11 +87,15 @@ class Registry(Tracking):
             self._client.set_model_version_tag(CANDIDATES, candidate, STATUS_TAG, status)
 
     def copy_to_production(self, candidate: str) -> str:
-        """Copy an approved candidate to production, once; returns the version there."""
+        """Copy an approved candidate to production, once; returns the version there.
+
+        A copy that is there already is told how the candidate was judged since.
+        """
         with self._errors():
             self._client.set_model_version_tag(CANDIDATES, candidate, CANDIDATE_TAG, candidate)
         found = self._version_of(PRODUCTION, f"tags.`{CANDIDATE_TAG}` = '{candidate}'")
         if found is not None:
+            self._describe_copy(candidate, found)
             return found
         with self._errors():
             self._ensure_model(PRODUCTION)
@@ -125,6 +130,15 @@ class Registry(Tracking):
         with self._errors():
             for name, value in tags.items():
                 self._client.set_model_version_tag(PRODUCTION, version, name, value)
+
+    def _describe_copy(self, candidate: str, version: str) -> None:
+        with self._errors():
+            judged = self._client.get_model_version(CANDIDATES, candidate)
+            self._client.update_model_version(PRODUCTION, version, judged.description)
+            if GATE_TAG in judged.tags:
+                self._client.set_model_version_tag(
+                    PRODUCTION, version, GATE_TAG, judged.tags[GATE_TAG]
+                )
 
     def _ensure_model(self, name: str) -> None:
         from mlflow.exceptions import MlflowException

@@ -44,7 +44,11 @@ TASK = "detect_drift"
 
 
 def add_parts(run: DriftRun, parts: Sequence[Collected]) -> Collected:
-    """The whole day, of all its parts in their order; 8 bytes a row in memory."""
+    """The whole day, of all its parts in their order.
+
+    Memory holds 8 bytes for each row of the day or customer of a version, one part's rows, and 17
+    bytes for each row that is taken back, twice that while they are joined.
+    """
     if len(parts) == 1:
         return parts[0]
     once = list(_shipped_once(run, parts))
@@ -107,9 +111,10 @@ def _repeats(run: DriftRun, groups: Sequence[CollectedGroup]) -> pd.DataFrame:
         rows = run.read_frame(group.first_rows or "")
         found.append(rows[~seen.first_of(rows[IDENTITY].to_numpy())])
     some = [rows for rows in found if len(rows)] or found[:1]
-    # Without this a key for each row would be text.
     objects = union_categoricals([rows[OBJECT] for rows in some])
-    return pd.concat(some, ignore_index=True).assign(**{OBJECT: objects})
+    # Categoricals of different keys would be concatenated as text, a whole key for each row.
+    bare = pd.concat([rows.drop(columns=OBJECT) for rows in some], ignore_index=True)
+    return bare.assign(**{OBJECT: objects})
 
 
 def _counts_of(run: DriftRun, version: str, rows: pd.DataFrame) -> dict[str, Counts]:

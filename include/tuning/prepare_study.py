@@ -52,7 +52,8 @@ def prepare_study(run: TuningRun) -> list[Share]:
         metrics={"customers": len(frame)},
         tags={"data_sha256": digest},
     )
-    studies.claim(studies.open_study(run.storage, run.dag_run_id), run.basis(digest))
+    study = studies.open_study(run.storage, run.dag_run_id)
+    studies.claim(study, run.basis(digest, rows=len(frame)))
     workers = min(rules.workers, rules.trials)
     logger.info(
         "%s trials on %s customers by %s workers, in at most %g minutes",

@@ -29,8 +29,12 @@ class TuningRun(Run):
     storage: str  # where Optuna keeps the study
     tags: dict[str, str]
 
-    def basis(self, data_sha256: str) -> str:
+    def offered(self, rows: int) -> TuningRules:
+        """The rules of a search on so many customers: nothing is tried that would not be fitted."""
+        return self.rules.for_rows(rows, rows_max=self.params.model.resampling_rows_max)
+
+    def basis(self, data_sha256: str, *, rows: int) -> str:
         """The hash of what makes trials comparable: customers, contract, folds, space, the rest."""
-        rules = self.rules.model_dump_json(include=SEARCHED)
+        rules = self.offered(rows).model_dump_json(include=SEARCHED)
         parts = (data_sha256, contract_sha256(self.contract), model_sha256(self.params.model))
         return sha256("\n".join((*parts, rules)).encode())

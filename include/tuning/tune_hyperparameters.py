@@ -26,14 +26,15 @@ def tune_hyperparameters(run: TuningRun, share: Share) -> int:
     A worker that was killed goes on where it was: what it had finished is in the study.
     """
     study = studies.open_study(run.storage, share.study)
-    studies.claim(study, run.basis(share.data_sha256))
+    studies.claim(study, run.basis(share.data_sha256, rows=share.rows))
+    rules = run.offered(share.rows)
     folds = folds_of(run, share, seed=run.rules.seed)
     while (done := len(studies.finished(study, worker=share.worker))) < share.trials:
         if now() > share.deadline:
             logger.info("the time is over after %s of %s trials", done, share.trials)
             break
         trial = studies.ask(study, worker=share.worker, seed=run.rules.seed)
-        judge_trial(study, trial, folds, rules=run.rules, current=run.params.model)
+        judge_trial(study, trial, folds, rules=rules, current=run.params.model)
         keep_in_mlflow(run, share.mlflow_run_id, study.trials[trial.number])
         logger.info("trial %s: %s", trial.number, studies.described(study, trial.number))
     return done

@@ -62,6 +62,29 @@ def test_more_rows_than_the_limit_are_weighted_and_not_resampled(
     assert (found.resampling, found.class_weight) == expected
 
 
+@pytest.mark.parametrize(
+    ("resampling", "class_weight", "rows", "expected"),
+    [
+        (("none", "smote"), ("none",), 1000, (("none", "smote"), ("none",))),
+        (("none", "smote"), ("none",), 1001, (("none",), ("none", "balanced"))),
+        (("none", "smote"), ("balanced", "none"), 1001, (("none",), ("balanced", "none"))),
+        (("smotenc",), ("none",), 1001, (("none",), ("balanced",))),
+        (("none",), ("none",), 1001, (("none",), ("none",))),
+    ],
+)
+def test_a_search_on_more_rows_than_the_limit_offers_what_they_are_fitted_with(
+    resampling: tuple[str, ...],
+    class_weight: tuple[str, ...],
+    rows: int,
+    expected: tuple[tuple[str, ...], tuple[str, ...]],
+) -> None:
+    rules = load_params(FILE).tuning
+    assert rules is not None
+    rules = rules.model_copy(update={"resampling": resampling, "class_weight": class_weight})
+    found = rules.for_rows(rows, rows_max=1000)
+    assert (found.resampling, found.class_weight) == expected
+
+
 def test_parameters_of_a_release_without_the_limit_have_the_same_one(
     write: Callable[..., Path],
 ) -> None:

@@ -123,6 +123,21 @@ def test_only_objects_with_rows_to_be_taken_back_are_read_again(
     assert [key for key in read if key.startswith(log_prefix(DAY))] == [last.key]
 
 
+def test_rows_to_be_taken_back_never_hold_their_objects_keys_as_text(
+    make_run: MakeRun, local_store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(local_store, people=TRAINED, columns=COLUMNS)
+    for request in ("a", "b", "c"):
+        log(local_store, people(200), request=request, object_rows=50)
+    run = make_run(rules={"part_mebibytes": EACH_OBJECT})
+    parts, made = collect(run), list[pd.DataFrame]()
+    keep = pd.concat
+    monkeypatch.setattr(pd, "concat", lambda *a, **o: made.append(keep(*a, **o)) or made[-1])
+    assert add_parts(run, parts).groups[0].repeated == 400
+    (rows,) = (frame for frame in made if "log_place" in frame)
+    assert len(rows) == 400 and rows.memory_usage(index=False, deep=True).sum() <= 400 * 17
+
+
 def sizes(*each: int) -> list[ObjectInfo]:
     return [ObjectInfo(f"k{place:04}", size, 0.0) for place, size in enumerate(each)]
 
