@@ -81,8 +81,8 @@ class Outcome:
     any_p: bool  # any of all features below 0.05
     any_p_of_eight: bool
     corrected: bool  # Benjamini-Hochberg, no floor
-    rings: bool  # the rule in production
-    largest: float  # difference of any numeric feature, significant or not
+    rings: bool  # the rule in production, as if that judged a day of any size
+    largest: float  # difference of any number, category or the score, significant or not
     floor_needed: float  # the floor that would have kept the day silent
 
 
@@ -136,6 +136,9 @@ def shown(rung: "pd.Series[bool]") -> str:
 # A bank asks about the customers whom it still has, some callers about everybody it ever had.
 # Neither is drift. Under `drift.reference: nearest` each day is compared with both kinds of
 # reference rows, and the nearer one counts.
+#
+# Production judges no day of fewer than `drift.rows_min` customers, and so none of those rings
+# there. They are judged here to show what it would be like if it did.
 
 # %% alt="Share of quiet days that ring under four rules, by customers a day."
 ROWS = tuple(sorted({200, 500, 1_000, rules.rows_min, 5_000}))
@@ -143,7 +146,7 @@ RULES = {
     "any_p": "any of all features p < 0.05",
     "any_p_of_eight": "any of eight features p < 0.05",
     "corrected": "corrected for many tests, no floor",
-    "rings": "corrected, and above the floor (production)",
+    "rings": f"corrected, and above the floor (production, from {rules.rows_min:,} customers on)",
 }
 POPULATIONS: dict[Population, str] = {"all": "all customers", "existing": "existing customers only"}
 quiet = {
@@ -183,7 +186,8 @@ Markdown(
     f'{in_a_year["any_p"]:.0f} under "any feature p < 0.05", {in_a_year["any_p_of_eight"]:.0f} '
     f"with the eight columns of the reference system, {in_a_year['corrected']:.0f} with the "
     f"correction alone, and {in_a_year['rings']:.0f} under the rule in production (at most "
-    f"{365 * rate(both['rings'])[2]:.0f} with 95 % confidence, as {len(both)} days show it)."
+    f"{365 * rate(both['rings'])[2]:.0f} with 95 % confidence, as {len(both)} days show it). A day "
+    "of fewer customers raises none in production, where it is not judged."
 )
 
 # %% [markdown]
@@ -191,10 +195,10 @@ Markdown(
 #
 # Chance alone moves a distribution, the more the fewer customers there are. The floor keeps quiet
 # days silent only where chance stays below it. The next figure shows the largest difference of
-# any feature that quiet days came up with: half of the days lie below the line, nineteen of
-# twenty below the band's upper edge.
+# any feature or the score that quiet days came up with: half of the days lie below the line,
+# nineteen of twenty below the band's upper edge.
 
-# %% alt="Largest difference of any feature on quiet days, by customers a day."
+# %% alt="Largest difference of any feature or the score on quiet days, by customers a day."
 figure, axes = figures.panels(2, height=3.2)
 for place, (population, title) in enumerate(POPULATIONS.items()):
     spread = np.array([quiet[population][r]["largest"].quantile([0.05, 0.5, 0.95]) for r in ROWS])
@@ -218,7 +222,7 @@ beyond = {
 }
 safe = [rows for rows in ROWS if beyond[rows] < rules.ks_floor]
 Markdown(
-    "On nineteen of twenty quiet days no feature differs by more than "
+    "On nineteen of twenty quiet days neither a feature nor the score differs by more than "
     + ", ".join(f"{beyond[rows]:.1%} with {rows:,} customers" for rows in ROWS)
     + ". "
     + (
@@ -244,7 +248,8 @@ Markdown(
 #
 # The horizontal axis is the true size of each change: the share of customers by which the most
 # affected feature differs, measured on all customers at once. So all kinds can be held against
-# the same floor.
+# the same floor. Days of fewer than `drift.rows_min` customers are judged here by production's
+# rule, which production itself does not apply to them.
 
 
 # %% alt="Share of changed days that ring, by true size, for four kinds of change."
@@ -284,6 +289,11 @@ KINDS = (
     ),
 )
 POWER_ROWS = (500, rules.rows_min, 5_000)
+A_DAY = {  # in words
+    rows: f"{rows:,} customers a day"
+    + (" (not judged in production)" if rows < rules.rows_min else "")
+    for rows in POWER_ROWS
+}
 power_days = max(days // 3, 10)
 sizes_of = {
     kind.title: [bank_days.true_effect(bank, change, rules)[1] for change in kind.changes.values()]
@@ -300,7 +310,7 @@ figure, axes = figures.panels(2, rows=2, height=3.1)
 for axis, kind in zip(axes, KINDS, strict=True):
     for rows, mark in zip(POWER_ROWS, figures.MARKS, strict=False):
         shares = [float(changed[kind.title, size, rows]["rings"].mean()) for size in kind.changes]
-        axis.plot(sizes_of[kind.title], shares, marker=mark, label=f"{rows:,} customers a day")
+        axis.plot(sizes_of[kind.title], shares, marker=mark, label=A_DAY[rows])
     axis.axvline(rules.ks_floor, color=figures.QUIET, ls="--", label="floor")
     axis.set(title=kind.title, ylim=(-0.03, 1.03), xlim=(0, None))
     axis.yaxis.set_major_formatter(PercentFormatter(1))
@@ -309,7 +319,7 @@ for axis in axes[2:]:
     axis.set_xlabel("true size of the change (share of customers)")
 for axis in axes[::2]:
     axis.set_ylabel("changed days that ring")
-figures.legend_below(figure, axes[:1], columns=4)
+figures.legend_below(figure, axes[:1], columns=2)
 
 # %%
 pd.DataFrame(
@@ -341,9 +351,10 @@ rung_below = {
 }
 Markdown(
     "With few customers a day the rule is not blind but loose: chance adds to the difference "
-    "that it sees. Of the "
-    "changes that are truly below the floor, "
-    + ", ".join(f"{share:.0%} ring with {rows:,} customers" for rows, share in rung_below.items())
+    "that it sees, which is why production applies it only from "
+    f"{rules.rows_min:,} customers on. Of the changes that are truly below the floor, the rule "
+    "rings for "
+    + ", ".join(f"{share:.0%} at {A_DAY[rows]}" for rows, share in rung_below.items())
     + "."
 )
 
@@ -353,7 +364,9 @@ Markdown(
 # A higher floor trades misses for silence. Each day's verdicts say which floor would just have
 # kept it silent, so every floor can be tried on the same days: the quiet ones of section 2, and
 # of section 4 those days whose change is large enough that somebody should look (a fifth of
-# customers or more) or too small to matter (below a twentieth).
+# customers or more) or too small to matter (below a twentieth). Again the days below
+# `drift.rows_min` show what production would meet if it judged them: there they raise no alarm,
+# false or true, under any floor.
 
 # %% alt="Share of quiet, slightly and largely changed days that ring, by floor."
 FLOORS = np.linspace(0, 0.25, 51)
@@ -383,6 +396,11 @@ def silent_from(rows: int, size: str) -> Floats:
     return pd.concat(lived)["floor_needed"].to_numpy(dtype=np.float64)
 
 
+def rung_share(rows: int, size: str, floor: float) -> float:
+    """The share of the days that ring under a floor."""
+    return float((silent_from(rows, size) > floor).mean())
+
+
 PANELS = {
     "quiet": "quiet days",
     "small": f"changes below {SMALL:.0%}",
@@ -391,37 +409,36 @@ PANELS = {
 figure, axes = figures.panels(3, height=3.2)
 for axis, (size, title) in zip(axes, PANELS.items(), strict=True):
     for rows, ls in zip(POWER_ROWS, (":", "-", "--"), strict=True):
-        needed = silent_from(rows, size)
         axis.plot(
             FLOORS,
-            [(needed > floor).mean() for floor in FLOORS],
+            [rung_share(rows, size, floor) for floor in FLOORS],
             ls=ls,
-            label=f"{rows:,} customers a day",
+            label=A_DAY[rows],
         )
     axis.axvline(rules.ks_floor, color=figures.QUIET, ls="--", lw=1, label="floor in production")
     axis.set(title=title, xlabel="floor (share of customers)", ylim=(-0.03, 1.03))
     axis.yaxis.set_major_formatter(PercentFormatter(1))
     axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
 axes[0].set_ylabel("days that ring")
-figures.legend_below(figure, axes[:1], columns=4)
+figures.legend_below(figure, axes[:1], columns=2)
 
 # %%
 candidates = (
     pd.DataFrame(
         [
             {
-                "customers a day": f"{rows:,}",
+                "days of": A_DAY[rows],
                 "floor": f"{floor:.0%}",
-                "false alarms a year": f"{365 * (silent_from(rows, 'quiet') > floor).mean():.0f}",
-                f"rings below {SMALL:.0%}": f"{(silent_from(rows, 'small') > floor).mean():.0%}",
-                f"rings from {LARGE:.0%}": f"{(silent_from(rows, 'large') > floor).mean():.0%}",
+                "false alarms a year, if judged": f"{365 * rung_share(rows, 'quiet', floor):.0f}",
+                f"rings below {SMALL:.0%}": f"{rung_share(rows, 'small', floor):.0%}",
+                f"rings from {LARGE:.0%}": f"{rung_share(rows, 'large', floor):.0%}",
             }
             for rows in POWER_ROWS
             for floor in (0.0, 0.05, rules.ks_floor, 0.15)
         ]
     )
-    .set_index("customers a day")
-    .rename_axis(index=None, columns="customers a day")
+    .set_index("days of")
+    .rename_axis(index=None, columns="days of")
 )
 candidates
 

@@ -15,6 +15,7 @@
 # %config InlineBackend.figure_format = "retina"
 import tempfile
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import fmean
 
@@ -33,7 +34,8 @@ from include.settings import Settings
 from include.training import evaluation, fit, gate
 from include.training.fit import SPLIT
 from include.tuning import study as studies
-from include.tuning.cross_validation import CrossValidation, gain_interval, labelled_rows
+from include.tuning.cross_validation import CrossValidation, labelled_rows
+from include.tuning.publish_best import confirm
 from include.tuning.tune_hyperparameters import judge_trial
 from research import assessment, figures
 from research.assessment import LIST_SHARE, Floats, Split
@@ -244,13 +246,15 @@ Markdown(
 # (class weight); invent leavers between neighbouring ones (SMOTE); or invent them without
 # inventing values between two categories (SMOTENC). Only training rows are ever balanced, and
 # every model is calibrated afterwards on rows as rare as in life, so that its probabilities stay
-# honest.
+# honest. Production invents nobody above `model.resampling_rows_max` training rows, and weighs
+# instead; here every way is tried at any size.
 
 # %%
-BALANCED = {
+AT_ANY_SIZE = {"resampling_rows_max": 10**9}  # so that what is named is what was run
+BALANCED: dict[str, Mapping[str, object]] = {
     "class weight": PLAIN | {"class_weight": "balanced"},
-    "SMOTE": PLAIN | {"resampling": "smote"},
-    "SMOTENC": PLAIN | {"resampling": "smotenc"},
+    "SMOTE": PLAIN | AT_ANY_SIZE | {"resampling": "smote"},
+    "SMOTENC": PLAIN | AT_ANY_SIZE | {"resampling": "smotenc"},
 }
 for name, changes in BALANCED.items():
     answers[name] = [split.trees(changes) for split in SPLITS]
@@ -288,8 +292,8 @@ Markdown(
 # balancing and hyperparameters within the bounds of `params.yaml`; each set is cross-validated on
 # the training side of production's own split, and one that lags behind the others' median is
 # given up early. The best of many trials looks better in its own folds than it is. So it meets
-# the current set twice more: in folds that no trial saw, and on the hold-out rows that the search
-# never touched.
+# the current set twice more: in `tuning.repeats` cross-validations whose folds no trial saw, as in
+# production, and on the hold-out rows that the search never touched.
 
 # %%
 if (space := params.tuning) is None:
@@ -327,12 +331,8 @@ pd.DataFrame(
 ).set_index("trial").rename_axis(index=None, columns="the best trials")
 
 # %%
-fresh = folds_of(space.seed + 1)
-best, current = list(fresh.roc_aucs(chosen)), list(fresh.roc_aucs(params.model))
-gains = [one - other for one, other in zip(best, current, strict=True)]
-in_folds = assessment.Interval(
-    fmean(gains), *gain_interval(gains, folds=space.folds, confidence=space.confidence)
-)
+confirmed = confirm(folds_of, chosen, current=params.model, rules=space)
+in_folds = assessment.Interval(confirmed.gain, *confirmed.gain_interval)
 production = Split(split, contract, params)
 held_gain, held_interval = gate.paired_gain(
     production.labels,
@@ -344,7 +344,8 @@ on_held = assessment.Interval(held_gain, *held_interval)
 Markdown(
     f"The best set is {chosen.family} with resampling `{chosen.resampling}`: "
     + ", ".join(f"{name} {value:.3g}" for name, value in chosen.hyperparameters.items())
-    + f". Against the set in `params.yaml`, ROC-AUC in fresh folds {in_folds.in_words}; on the "
+    + f". Against the set in `params.yaml`, ROC-AUC in {space.repeats} fresh "
+    f"cross-validations {in_folds.in_words}; on the "
     f"hold-out {on_held.in_words}. Training takes a found set only where it is better beyond "
     f"chance in fresh folds: this one it {'takes' if in_folds.low > 0 else 'does not take'}."
 )

@@ -22,8 +22,8 @@ def sampled(keys: "pd.Series[int]", *, rows: int, rows_max: int) -> "NDArray[np.
     """Which of these customers are in the sample, out of a table of so many `rows`.
 
     Exactly all where the table has no more than `rows_max`, else about so many. A hash of the key
-    decides, so that a customer stays in or out whatever else is in the table, and for no side of
-    the split more often than for another.
+    decides, for no side of the split more often than for another. Its bar is `rows_max / rows`: as
+    the table grows, a customer who is out stays out, and one who is in may fall out.
     """
     places = hash_array(keys.to_numpy(np.int64)) * KEYS_SHARE
     return places <= min(rows_max / rows, 1.0)

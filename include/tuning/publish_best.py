@@ -1,7 +1,8 @@
 """Task `publish_best`: the best set against the current one on fresh folds, kept for training."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from statistics import fmean
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -9,11 +10,11 @@ from matplotlib.figure import Figure
 
 from include.errors import DataError
 from include.handover import now
-from include.params import ModelParams
+from include.params import ModelParams, TuningRules
 from include.training import tuned_set
 from include.training.tuned_set import BEST_KEY, TunedSet
 from include.tuning import study as studies
-from include.tuning.cross_validation import gain_interval
+from include.tuning.cross_validation import CrossValidation, gain_interval
 from include.tuning.prepare_study import Share
 from include.tuning.run import TuningRun
 from include.tuning.tune_hyperparameters import folds_of, keep_in_mlflow
@@ -60,17 +61,48 @@ def publish_best(run: TuningRun, share: Share) -> TunedSet:
     return found
 
 
-def _confirmed(
-    run: TuningRun, share: Share, chosen: ModelParams, *, trials: int, pruned: int
-) -> TunedSet:
-    rules, current = run.rules, run.params.model
+@dataclass(frozen=True)
+class Confirmation:
+    """How a set did against the current one, as means of ROC-AUC over fresh folds."""
+
+    roc_auc: float
+    current_roc_auc: float
+    floor_roc_auc: float
+    gain: float
+    gain_interval: tuple[float, float]
+
+
+def confirm(
+    folds_of_seed: Callable[[int], CrossValidation],
+    chosen: ModelParams,
+    *,
+    current: ModelParams,
+    rules: TuningRules,
+) -> Confirmation:
+    """Let a set meet the current one in `tuning.repeats` cross-validations that no trial saw."""
     best, ours, floor = list[float](), list[float](), list[float]()
     for repeat in range(1, rules.repeats + 1):
-        folds = folds_of(run, share, seed=rules.seed + repeat)
+        folds = folds_of_seed(rules.seed + repeat)
         best += folds.roc_aucs(chosen)
         ours += folds.roc_aucs(current)
         floor += folds.floor()
     gains = [one - other for one, other in zip(best, ours, strict=True)]
+    return Confirmation(
+        roc_auc=fmean(best),
+        current_roc_auc=fmean(ours),
+        floor_roc_auc=fmean(floor),
+        gain=fmean(gains),
+        gain_interval=gain_interval(gains, folds=rules.folds, confidence=rules.confidence),
+    )
+
+
+def _confirmed(
+    run: TuningRun, share: Share, chosen: ModelParams, *, trials: int, pruned: int
+) -> TunedSet:
+    current = run.params.model
+    found = confirm(
+        lambda seed: folds_of(run, share, seed=seed), chosen, current=current, rules=run.rules
+    )
     return TunedSet(
         study=share.study,
         made_at=now(),
@@ -85,11 +117,11 @@ def _confirmed(
         resampling=chosen.resampling,
         class_weight=chosen.class_weight,
         hyperparameters=chosen.hyperparameters,
-        roc_auc=fmean(best),
-        current_roc_auc=fmean(ours),
-        floor_roc_auc=fmean(floor),
-        gain=fmean(gains),
-        gain_interval=gain_interval(gains, folds=rules.folds, confidence=rules.confidence),
+        roc_auc=found.roc_auc,
+        current_roc_auc=found.current_roc_auc,
+        floor_roc_auc=found.floor_roc_auc,
+        gain=found.gain,
+        gain_interval=found.gain_interval,
     )
 
 

@@ -26,6 +26,12 @@ def test_who_else_is_in_the_table_moves_nobody() -> None:
     np.testing.assert_array_equal(part, whole[7:90])
 
 
+def test_as_the_table_grows_nobody_who_is_out_comes_in() -> None:
+    small = sampled(KEYS, rows=len(KEYS), rows_max=5000)
+    grown = sampled(KEYS, rows=2 * len(KEYS), rows_max=5000)
+    assert not (grown & ~small).any() and 0 < grown.sum() < small.sum()
+
+
 def test_no_side_of_the_split_is_drawn_more_often(params: Params) -> None:
     kept = sampled(KEYS, rows=len(KEYS), rows_max=10_000)
     held = params.split.sides(KEYS.tolist()) == "holdout"

@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -12,7 +13,7 @@ from include.training import tuned_set
 from include.training.ingest_data import ingest_data
 from include.training.tuned_set import BEST_KEY, TunedSet
 from include.tuning.prepare_study import prepare_study
-from include.tuning.publish_best import publish_best
+from include.tuning.publish_best import confirm, publish_best
 from tests.include.conftest import MakeRun
 from tests.include.tuning.conftest import MakeSearch, searched, small_search
 
@@ -35,6 +36,26 @@ def test_the_best_is_kept_with_what_it_was_compared_with(make_search: MakeSearch
     kept = {each.path for each in client.list_artifacts(share.mlflow_run_id, "plots")}
     names = ("optimisation_history", "hyperparameter_importances")
     assert kept == {f"plots/{name}.png" for name in names}
+
+
+def test_the_best_meets_the_current_set_in_folds_that_no_trial_saw() -> None:
+    rules = small_search().tuning
+    assert rules is not None
+    rules, seeds = rules.model_copy(update={"repeats": 3}), list[int]()
+
+    def folds_of_seed(seed: int) -> Any:
+        seeds.append(seed)
+        return Mock(
+            roc_aucs=lambda model: [0.7, 0.8] if model is MODEL else [0.8, 0.8 + seed / 100],
+            floor=lambda: [0.6, 0.6],
+        )
+
+    chosen = MODEL.model_copy()
+    found = confirm(folds_of_seed, chosen, current=MODEL, rules=rules)
+    assert seeds == [rules.seed + 1, rules.seed + 2, rules.seed + 3]
+    assert (found.current_roc_auc, found.floor_roc_auc) == pytest.approx((0.75, 0.6))
+    assert found.gain == pytest.approx(found.roc_auc - found.current_roc_auc)
+    assert found.gain_interval[0] < found.gain < found.gain_interval[1]
 
 
 def test_without_a_finished_trial_there_is_no_best(make_search: MakeSearch) -> None:
