@@ -60,13 +60,17 @@ set_line() {
     echo "$1=$2" >>.env
 }
 
+fetch_authorities() {
+    [ "$CHURN_DATABASE_HOST" != none ] || return 0
+    curl --fail --silent --show-error --retry 5 --output /etc/churn/rds.pem \
+        https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem
+}
+
 # The services' own user, by the administrator's password, which goes no further than this.
 prepare_database() {
     [ "$CHURN_DATABASE_HOST" != none ] || return 0
     cd /opt/churn
     local secret
-    curl --fail --silent --show-error --output /etc/churn/rds.pem \
-        https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem
     secret=$(aws secretsmanager get-secret-value --secret-id "$CHURN_DATABASE_SECRET" --query SecretString --output text)
     MYSQL_PWD=$(python3 -c 'import json, sys; print(json.load(sys.stdin)["password"])' <<<"$secret") \
         docker run --rm --interactive --env MYSQL_PWD --volume /etc/churn/rds.pem:/rds.pem:ro mysql:8.4 \
@@ -84,12 +88,15 @@ install_units() {
     systemctl daemon-reload
     systemctl enable churn-credentials.service churn-credentials.timer churn.service
     systemctl start churn-credentials.service churn-credentials.timer
-    systemctl start --no-block churn.service # it tries again until the registry has the images
 }
 
 mount_volume
-install_docker
 install_project
 write_settings
-prepare_database
+# Docker begins with the containers that the volume remembers, and makes a directory of each mount's source that is not
+# there. So all sources come before it.
+fetch_authorities
 install_units
+install_docker
+prepare_database
+systemctl start --no-block churn.service # it tries again until the registry has the images
