@@ -75,7 +75,7 @@ def deploy(to: Target, commit: str, *, deadline_seconds: float = DEADLINE_SECOND
 def _send(to: Target, commit: str) -> str:
     """The command's id."""
     lines = [
-        f"cd {HOME} || exit 1",
+        f"cd -P {HOME} || exit 1",
         f"cat >deploy.sh <<'END'\n{SCRIPT.read_text()}END",
         f"bash deploy.sh {to.archive} {commit} </dev/null",
     ]
