@@ -20,6 +20,7 @@ import argparse
 import fcntl
 import os
 import re
+import subprocess
 import sys
 import tempfile
 import time
@@ -43,9 +44,12 @@ TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 class Host:
     """The stack on this machine, whose .env names the images that are known to be good."""
 
-    def __init__(self, env_file: Path, *, seconds: float = WAIT_SECONDS) -> None:
+    def __init__(
+        self, env_file: Path, *, seconds: float = WAIT_SECONDS, former: Path | None = None
+    ) -> None:
         self.env_file = env_file
         self._seconds = seconds
+        self._former_files = former
 
     def compose(self, tag: str) -> Compose:
         """The stack with the images of a tag."""
@@ -112,6 +116,8 @@ class Host:
         """The images that .env names, by the way that the new ones came."""
         began, compose = time.monotonic(), self.compose(good)
         try:
+            if self._former_files:
+                put_back(self._former_files)
             if self._still_serves(good):
                 ApiService(compose, PRESENT).undrain()
                 ApiService(compose, NEXT).discard()
@@ -156,10 +162,21 @@ def remember(env_file: Path, tag: str) -> None:
     os.replace(draft.name, env_file)
 
 
+def put_back(former: Path) -> None:
+    """The project's files as they go with the former images; ComposeError when they do not come."""
+    words = ["tar", "--extract", "--file", str(former), "--directory", str(PROJECT)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise ComposeError(f"the former files did not come back: {done.stderr.strip()[-1000:]}")
+
+
 @contextmanager
-def alone(env_file: Path) -> Iterator[bool]:
-    """Whether no other deployment runs here; the lock ends with the process."""
-    with env_file.with_name(".deployment.lock").open("w") as file:
+def alone(env_file: Path, *, held: int | None = None) -> Iterator[bool]:
+    """Whether no other deployment runs here; the lock ends with the process.
+
+    `held` is a descriptor of the caller's, which has the lock already.
+    """
+    with open(env_file.with_name(".deployment.lock") if held is None else held, "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -174,15 +191,18 @@ def main() -> int:
     parser.add_argument("tag", help="of the images in CHURN_REGISTRY, such as a commit")
     parser.add_argument("--seconds", type=float, default=WAIT_SECONDS, help="for each part to come")
     parser.add_argument("--env-file", type=Path, default=PROJECT / ".env")
+    parser.add_argument("--lock", type=int, help="the descriptor of a lock that the caller holds")
+    parser.add_argument("--former", type=Path, help="a tar of files that go with the former images")
     asked = parser.parse_args()
     if not TAG.fullmatch(asked.tag):
         parser.error(f"{asked.tag!r} is no tag of an image")
     try:
-        with alone(asked.env_file) as free:
+        with alone(asked.env_file, held=asked.lock) as free:
             if not free:
                 say("not deployed: another deployment runs on this machine")
                 return 1
-            return Host(asked.env_file, seconds=asked.seconds).deploy(asked.tag)
+            host = Host(asked.env_file, seconds=asked.seconds, former=asked.former)
+            return host.deploy(asked.tag)
     except (ComposeError, OSError) as error:
         say(f"not deployed: {error}")
         return 1

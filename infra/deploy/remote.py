@@ -17,13 +17,12 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from infra.compose.command import PROJECT, say
 from infra.deploy.questions import COMMIT
 
-SCRIPT = Path(__file__).with_name("unpack_and_run.sh")
+SCRIPT = "infra/deploy/unpack_and_run.sh"
 POLL_SECONDS = 5.0
 DEADLINE_SECONDS = 3600
 UNFINISHED = ("Pending", "InProgress", "Delayed", "Cancelling")
@@ -74,10 +73,14 @@ def deploy(to: Target, commit: str, *, deadline_seconds: float = DEADLINE_SECOND
 
 def _send(to: Target, commit: str) -> str:
     """The command's id."""
+    # Of that commit, as is the infra.deploy.host that it calls.
+    script = _run(["git", "-C", str(PROJECT), "show", f"{commit}:{SCRIPT}"]).decode()
     lines = [
         f"cd -P {HOME} || exit 1",
-        f"cat >deploy.sh <<'END'\n{SCRIPT.read_text()}END",
-        f"bash deploy.sh {to.archive} {commit} </dev/null",
+        # Another deployment may be reading its own one.
+        "script=$(mktemp) && trap 'rm -f \"$script\"' EXIT",
+        f"cat >\"$script\" <<'END'\n{script}END",
+        f'bash "$script" {to.archive} {commit} </dev/null',
     ]
     parameters = {"commands": lines, "executionTimeout": [str(DEADLINE_SECONDS)]}
     options = {
