@@ -30,14 +30,19 @@ install_docker() {
     echo '{"data-root": "/srv/docker"}' >/etc/docker/daemon.json
     # Signs in to the registry by the machine's role, so that no token lies about.
     printf '{"credHelpers": {"%s": "ecr-login"}}\n' "${CHURN_REGISTRY%/}" >/root/.docker/config.json
-    apt-get update --quiet=2
-    apt-get install --yes --quiet=2 --no-install-recommends \
+    # Ubuntu's own upgrades may hold the lock, above all after the first start.
+    apt-get -o DPkg::Lock::Timeout=600 update --quiet=2
+    apt-get -o DPkg::Lock::Timeout=600 install --yes --quiet=2 --no-install-recommends \
         docker.io docker-compose-v2 amazon-ecr-credential-helper make
 }
 
+# The files that a volume holds go with the images that its .env names, and deployments replace both together.
 install_project() {
-    mkdir -p /srv/churn
-    cp -a "$project/." /srv/churn/
+    if [ ! -e /srv/churn ]; then
+        rm -rf /srv/churn.new
+        cp -a "$project" /srv/churn.new
+        mv /srv/churn.new /srv/churn
+    fi
     ln -sfn /srv/churn /opt/churn
 }
 
