@@ -27,7 +27,8 @@ install_docker() {
     mkdir -p /etc/docker /root/.docker /etc/systemd/system/docker.service.d
     # Before the volume is there, Docker would begin anew beside it.
     printf '[Unit]\nRequiresMountsFor=/srv\n' >/etc/systemd/system/docker.service.d/churn.conf
-    echo '{"data-root": "/srv/docker"}' >/etc/docker/daemon.json
+    # containerd's own image store, which Docker 29 begins with, would lie beside the volume.
+    echo '{"data-root": "/srv/docker", "features": {"containerd-snapshotter": false}}' >/etc/docker/daemon.json
     # Signs in to the registry by the machine's role, so that no token lies about.
     printf '{"credHelpers": {"%s": "ecr-login"}}\n' "${CHURN_REGISTRY%/}" >/root/.docker/config.json
     # Ubuntu's own upgrades may hold the lock, above all after the first start.
