@@ -197,9 +197,11 @@ def test_a_commit_is_sent_to_the_machine_with_the_tag(
 ) -> None:
     assert remote.deploy(remote.target(), head())
     calls = aws.read_text()
-    assert "s3://churn-1234-eu-central-1/deploy/project.tar.gz" in calls
+    archives = [line.split()[-1] for line in calls.splitlines() if line.startswith("s3 cp")]
+    place = "s3://churn-1234-eu-central-1/deploy"
+    assert archives == [f"{place}/{head()}.tar.gz", f"{place}/project.tar.gz"]
     assert "--targets Key=tag:churn:service,Values=churn" in calls
-    assert f"project.tar.gz {head()} </dev/null" in calls
+    assert f"{head()}.tar.gz {head()} </dev/null" in calls
     assert "what that commit does on the machine" in calls
     assert aws.with_name("calls.archive").stat().st_size > 100
     assert "i-1: Success\nwhat the host said" in capsys.readouterr().out
@@ -208,6 +210,7 @@ def test_a_commit_is_sent_to_the_machine_with_the_tag(
 def test_a_failure_there_is_a_failure_here(aws: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INVOCATIONS", '[{"InstanceId": "i-1", "Status": "Failed"}]')
     assert not remote.deploy(remote.target(), head())
+    assert "project.tar.gz" not in aws.read_text()  # a new machine begins with what ran
 
 
 def test_a_deployment_to_nobody_is_a_failure(aws: Path, monkeypatch: pytest.MonkeyPatch) -> None:
