@@ -17,6 +17,7 @@ alone, goes on from there. Exit code 0: TAG runs; 1: it does not, the former one
 from __future__ import annotations
 
 import argparse
+import calendar
 import fcntl
 import os
 import re
@@ -27,9 +28,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from infra.compose.command import PROJECT, Compose, ComposeError, say
-from infra.compose.up import wait_until_ready
+from infra.compose.up import SERVICE_LABEL, wait_until_ready
 from infra.deploy import api
 from infra.deploy.api import NEXT, PRESENT, ApiService, docker
 from infra.deploy.questions import COMMIT, Answer, Api, Refusal
@@ -38,6 +40,15 @@ WAIT_SECONDS = 600.0
 LOOPBACK = "127.0.0.1"
 TAG_VARIABLE = "CHURN_TAG"
 PULLED = ("webapp", "dashboard", "mlflow", "airflow-scheduler")  # one service for each image
+# They read files of the project when they start; databases do so once in their life.
+CONFIGURED = {
+    "caddy",
+    "prometheus",
+    "alertmanager",
+    "grafana",
+    "statsd-exporter",
+    "mysqld-exporter",
+}
 TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
 
@@ -97,11 +108,20 @@ class Host:
     def _bring_up(self, compose: Compose, tag: str) -> None:
         """The rest of the stack, and a prediction through the proxy."""
         compose.run("up", "-d", "--no-build")
+        self._restart_outdated(compose)
         wait_until_ready(compose, began=time.monotonic(), seconds=self._seconds, quiet=True)
         answer = self._through_the_proxy(compose)
         if COMMIT.fullmatch(tag) and COMMIT.fullmatch(answer.commit) and tag != answer.commit:
             raise Refusal(f"the images tagged {tag} were built from commit {answer.commit}")
         say(f"  through the proxy, {answer.commit} predicts with model {answer.model_version}")
+
+    def _restart_outdated(self, compose: Compose) -> None:
+        """Compose starts nothing anew for a mounted file that is another one now."""
+        found = [each for each in compose.containers() if is_outdated(each)]
+        services = {each["Config"]["Labels"][SERVICE_LABEL] for each in found} & CONFIGURED
+        if services:
+            compose.run("restart", *sorted(services))
+            say(f"  started again, for their changed files: {', '.join(sorted(services))}")
 
     def _through_the_proxy(self, compose: Compose) -> Answer:
         key = compose.setting("CHURN_API_KEYS").split(",")[0].strip()
@@ -147,6 +167,18 @@ class Host:
             if name.startswith(f"{registry}churn-") and tag not in kept:
                 with suppress(ComposeError):  # a container that somebody else made of it
                     docker("image", "rm", image)
+
+
+def is_outdated(container: dict[str, Any]) -> bool:
+    """Whether a file of the project that a container mounts was put there after its start.
+
+    A restart mounts it anew, too: until then, a mount of one file shows the one that was replaced.
+    """
+    began = time.strptime(container["State"]["StartedAt"][:19], "%Y-%m-%dT%H:%M:%S")
+    sources = [Path(each["Source"]).resolve() for each in container["Mounts"] if each.get("Source")]
+    ours = [each for each in sources if PROJECT in each.parents and each.exists()]
+    files = [file for each in ours for file in (each, *each.rglob("*"))]
+    return any(file.lstat().st_ctime > calendar.timegm(began) for file in files)
 
 
 def remember(env_file: Path, tag: str) -> None:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -16,7 +17,7 @@ import pytest
 from include.contract import load_contract
 from include.settings import PROJECT
 from infra.deploy import host, remote
-from infra.deploy.host import Host, alone, remember
+from infra.deploy.host import Host, alone, is_outdated, remember
 from infra.deploy.questions import RECORD, Answer, Api, Refusal
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -130,6 +131,27 @@ def test_two_deployments_do_not_run_at_once(tmp_path: Path) -> None:
         assert first and not second
     with alone(tmp_path / ".env") as third:
         assert third
+
+
+@pytest.mark.parametrize(
+    ("mounted", "minutes", "told"),
+    [("file", -1, True), ("folder", -1, True), ("file", 1, False), ("elsewhere", -1, False)],
+)
+def test_a_container_is_older_than_its_files_or_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mounted: str, minutes: int, told: bool
+) -> None:
+    project = tmp_path / "project"
+    for path in (project / "file", project / "folder" / "file", tmp_path / "elsewhere"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    source = tmp_path / mounted if mounted == "elsewhere" else project / mounted
+    started = datetime.now(UTC) + timedelta(minutes=minutes)
+    container = {
+        "State": {"StartedAt": f"{started:%Y-%m-%dT%H:%M:%S}.123456789Z"},
+        "Mounts": [{"Type": "bind", "Source": str(source)}],
+    }
+    monkeypatch.setattr(host, "PROJECT", project)
+    assert is_outdated(container) is told
 
 
 @pytest.mark.parametrize("tag", ["", "-x", "a b", "a;b", "$(x)", "a/b"])
