@@ -237,9 +237,11 @@ def described(change: dict[str, Any]) -> str:
 def deploy(account: Account, parts: tuple[str, ...]) -> None:
     """Make or change the stacks, each when the one before is done, and hand over the project."""
     parameters = account.parameters(parts)
+    # Once there is a machine, its deployments hand over what has run there.
+    is_new = account.describe("service") is None
     for part in parts:
         say(f"{account.name(part)}: {account.apply(part, parameters[part])}")
-        if part == "data":
+        if part == "data" and is_new:
             hand_over_project(account.outputs(part)["StoreName"])
     _tell_outputs(account)
 

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import IO, Any
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
-# A busy machine answers docker-compose 1.29 later than that expects.
-ENVIRONMENT = {"COMPOSE_HTTP_TIMEOUT": "300", **os.environ}
+# A busy machine answers docker-compose 1.29 later than that expects. Compose believes
+# PWD, and where that has a link in it, mounts would have another source and all be made anew.
+ENVIRONMENT = {"COMPOSE_HTTP_TIMEOUT": "300", **os.environ, "PWD": str(PROJECT)}
 
 
 class ComposeError(Exception):

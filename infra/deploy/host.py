@@ -17,18 +17,21 @@ alone, goes on from there. Exit code 0: TAG runs; 1: it does not, the former one
 from __future__ import annotations
 
 import argparse
+import calendar
 import fcntl
 import os
 import re
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from infra.compose.command import PROJECT, Compose, ComposeError, say
-from infra.compose.up import wait_until_ready
+from infra.compose.up import SERVICE_LABEL, wait_until_ready
 from infra.deploy import api
 from infra.deploy.api import NEXT, PRESENT, ApiService, docker
 from infra.deploy.questions import COMMIT, Answer, Api, Refusal
@@ -37,15 +40,27 @@ WAIT_SECONDS = 600.0
 LOOPBACK = "127.0.0.1"
 TAG_VARIABLE = "CHURN_TAG"
 PULLED = ("webapp", "dashboard", "mlflow", "airflow-scheduler")  # one service for each image
+# They read files of the project when they start; databases do so once in their life.
+CONFIGURED = {
+    "caddy",
+    "prometheus",
+    "alertmanager",
+    "grafana",
+    "statsd-exporter",
+    "mysqld-exporter",
+}
 TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
 
 class Host:
     """The stack on this machine, whose .env names the images that are known to be good."""
 
-    def __init__(self, env_file: Path, *, seconds: float = WAIT_SECONDS) -> None:
+    def __init__(
+        self, env_file: Path, *, seconds: float = WAIT_SECONDS, former: Path | None = None
+    ) -> None:
         self.env_file = env_file
         self._seconds = seconds
+        self._former_files = former
 
     def compose(self, tag: str) -> Compose:
         """The stack with the images of a tag."""
@@ -93,11 +108,20 @@ class Host:
     def _bring_up(self, compose: Compose, tag: str) -> None:
         """The rest of the stack, and a prediction through the proxy."""
         compose.run("up", "-d", "--no-build")
+        self._restart_outdated(compose)
         wait_until_ready(compose, began=time.monotonic(), seconds=self._seconds, quiet=True)
         answer = self._through_the_proxy(compose)
         if COMMIT.fullmatch(tag) and COMMIT.fullmatch(answer.commit) and tag != answer.commit:
             raise Refusal(f"the images tagged {tag} were built from commit {answer.commit}")
         say(f"  through the proxy, {answer.commit} predicts with model {answer.model_version}")
+
+    def _restart_outdated(self, compose: Compose) -> None:
+        """Compose starts nothing anew for a mounted file that is another one now."""
+        found = [each for each in compose.containers() if is_outdated(each)]
+        services = {each["Config"]["Labels"][SERVICE_LABEL] for each in found} & CONFIGURED
+        if services:
+            compose.run("restart", *sorted(services))
+            say(f"  started again, for their changed files: {', '.join(sorted(services))}")
 
     def _through_the_proxy(self, compose: Compose) -> Answer:
         key = compose.setting("CHURN_API_KEYS").split(",")[0].strip()
@@ -112,6 +136,8 @@ class Host:
         """The images that .env names, by the way that the new ones came."""
         began, compose = time.monotonic(), self.compose(good)
         try:
+            if self._former_files:
+                put_back(self._former_files)
             if self._still_serves(good):
                 ApiService(compose, PRESENT).undrain()
                 ApiService(compose, NEXT).discard()
@@ -143,6 +169,18 @@ class Host:
                     docker("image", "rm", image)
 
 
+def is_outdated(container: dict[str, Any]) -> bool:
+    """Whether a file of the project that a container mounts was put there after its start.
+
+    A restart mounts it anew, too: until then, a mount of one file shows the one that was replaced.
+    """
+    began = time.strptime(container["State"]["StartedAt"][:19], "%Y-%m-%dT%H:%M:%S")
+    sources = [Path(each["Source"]).resolve() for each in container["Mounts"] if each.get("Source")]
+    ours = [each for each in sources if PROJECT in each.parents and each.exists()]
+    files = [file for each in ours for file in (each, *each.rglob("*"))]
+    return any(file.lstat().st_ctime > calendar.timegm(began) for file in files)
+
+
 def remember(env_file: Path, tag: str) -> None:
     """Let .env name a tag: written whole beside it, then put in its place."""
     line = f"{TAG_VARIABLE}={tag}"
@@ -156,10 +194,21 @@ def remember(env_file: Path, tag: str) -> None:
     os.replace(draft.name, env_file)
 
 
+def put_back(former: Path) -> None:
+    """The project's files as they go with the former images; ComposeError when they do not come."""
+    words = ["tar", "--extract", "--file", str(former), "--directory", str(PROJECT)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise ComposeError(f"the former files did not come back: {done.stderr.strip()[-1000:]}")
+
+
 @contextmanager
-def alone(env_file: Path) -> Iterator[bool]:
-    """Whether no other deployment runs here; the lock ends with the process."""
-    with env_file.with_name(".deployment.lock").open("w") as file:
+def alone(env_file: Path, *, held: int | None = None) -> Iterator[bool]:
+    """Whether no other deployment runs here; the lock ends with the process.
+
+    `held` is a descriptor of the caller's, which has the lock already.
+    """
+    with open(env_file.with_name(".deployment.lock") if held is None else held, "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -174,15 +223,18 @@ def main() -> int:
     parser.add_argument("tag", help="of the images in CHURN_REGISTRY, such as a commit")
     parser.add_argument("--seconds", type=float, default=WAIT_SECONDS, help="for each part to come")
     parser.add_argument("--env-file", type=Path, default=PROJECT / ".env")
+    parser.add_argument("--lock", type=int, help="the descriptor of a lock that the caller holds")
+    parser.add_argument("--former", type=Path, help="a tar of files that go with the former images")
     asked = parser.parse_args()
     if not TAG.fullmatch(asked.tag):
         parser.error(f"{asked.tag!r} is no tag of an image")
     try:
-        with alone(asked.env_file) as free:
+        with alone(asked.env_file, held=asked.lock) as free:
             if not free:
                 say("not deployed: another deployment runs on this machine")
                 return 1
-            return Host(asked.env_file, seconds=asked.seconds).deploy(asked.tag)
+            host = Host(asked.env_file, seconds=asked.seconds, former=asked.former)
+            return host.deploy(asked.tag)
     except (ComposeError, OSError) as error:
         say(f"not deployed: {error}")
         return 1

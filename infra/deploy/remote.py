@@ -17,13 +17,12 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from infra.compose.command import PROJECT, say
 from infra.deploy.questions import COMMIT
 
-SCRIPT = Path(__file__).with_name("unpack_and_run.sh")
+SCRIPT = "infra/deploy/unpack_and_run.sh"
 POLL_SECONDS = 5.0
 DEADLINE_SECONDS = 3600
 UNFINISHED = ("Pending", "InProgress", "Delayed", "Cancelling")
@@ -41,10 +40,9 @@ class Target:
     stack: str
     bucket: str
 
-    @property
-    def archive(self) -> str:
-        """The address that the machine also takes them from when it is new."""
-        return f"s3://{self.bucket}/deploy/project.tar.gz"
+    def archive(self, commit: str = "project") -> str:
+        """The address of a commit's; without one, of those that a new machine begins with."""
+        return f"s3://{self.bucket}/deploy/{commit}.tar.gz"
 
 
 def target() -> Target:
@@ -60,7 +58,7 @@ def target() -> Target:
 def deploy(to: Target, commit: str, *, deadline_seconds: float = DEADLINE_SECONDS) -> bool:
     """Whether that commit runs there now."""
     packed = _run(["git", "-C", str(PROJECT), "archive", "--format=tar.gz", commit])
-    _run(["aws", "s3", "cp", "--only-show-errors", "-", to.archive], given=packed)
+    _upload(packed, to.archive(commit))
     command = _send(to, commit)
     say(f"command {command} is sent to the machine tagged churn:service={to.stack}")
     invocations = _wait(command, to, deadline_seconds)
@@ -69,15 +67,26 @@ def deploy(to: Target, commit: str, *, deadline_seconds: float = DEADLINE_SECOND
         said = _aws("ssm", "get-command-invocation", *which)
         say(f"{each['InstanceId']}: {each['Status']}\n{said.get('StandardOutputContent', '')}")
         sys.stderr.write(said.get("StandardErrorContent", ""))
-    return all(each["Status"] == "Success" for each in invocations)
+    if not all(each["Status"] == "Success" for each in invocations):
+        return False
+    _upload(packed, to.archive())
+    return True
+
+
+def _upload(packed: bytes, address: str) -> None:
+    _run(["aws", "s3", "cp", "--only-show-errors", "-", address], given=packed)
 
 
 def _send(to: Target, commit: str) -> str:
     """The command's id."""
+    # Of that commit, as is the infra.deploy.host that it calls.
+    script = _run(["git", "-C", str(PROJECT), "show", f"{commit}:{SCRIPT}"]).decode()
     lines = [
-        f"cd {HOME} || exit 1",
-        f"cat >deploy.sh <<'END'\n{SCRIPT.read_text()}END",
-        f"bash deploy.sh {to.archive} {commit} </dev/null",
+        f"cd -P {HOME} || exit 1",
+        # Another deployment may be reading its own one.
+        "script=$(mktemp) && trap 'rm -f \"$script\"' EXIT",
+        f"cat >\"$script\" <<'END'\n{script}END",
+        f'bash "$script" {to.archive(commit)} {commit} </dev/null',
     ]
     parameters = {"commands": lines, "executionTimeout": [str(DEADLINE_SECONDS)]}
     options = {

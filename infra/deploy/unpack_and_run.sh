@@ -2,17 +2,28 @@
 # the commit take the place of the former ones, which come back where its images do not run.
 set -euo pipefail
 export PATH="$PATH:/snap/bin"
+exec 9>.deployment.lock # host.py's own, before a file changes
+flock --nonblock 9 || { echo "not deployed: another deployment runs on this machine"; exit 1; }
 kept=$(mktemp -d)
 trap 'rm -rf "$kept"' EXIT
 
+same() {
+    cmp -s "$kept/new/$1" "$1" && [ "$(stat --format %a "$kept/new/$1")" = "$(stat --format %a "$1")" ]
+}
+
 aws s3 cp --only-show-errors "$1" "$kept/new.tar.gz"
-tar --list --file "$kept/new.tar.gz" | grep -v '/$' >"$kept/names"
+mkdir "$kept/new"
+tar --extract --file "$kept/new.tar.gz" --directory "$kept/new"
+# A file that stays as it is is left alone: host.py asks of each when it changed.
+tar --list --file "$kept/new.tar.gz" | grep -v '/$' |
+    while IFS= read -r name; do same "$name" || printf '%s\n' "$name"; done >"$kept/names"
 # What is new in this commit has no former self.
 while IFS= read -r name; do [ ! -e "$name" ] || printf '%s\n' "$name"; done <"$kept/names" >"$kept/former"
 tar --create --file "$kept/former.tar" --files-from "$kept/former"
-tar --extract --file "$kept/new.tar.gz"
+tar --create --directory "$kept/new" --files-from "$kept/names" | tar --extract
 
 code=0
-python3 -m infra.deploy.host "$2" || code=$?
+# It puts the former files back itself, before it brings the former images back.
+python3 -m infra.deploy.host "$2" --lock 9 --former "$kept/former.tar" || code=$?
 [ "$code" -eq 0 ] || tar --extract --file "$kept/former.tar"
 exit "$code"

@@ -12,7 +12,7 @@ from threading import Thread
 import pytest
 
 from infra.compose.backup import FORMAT, _save, sha256_of, write_tar
-from infra.compose.command import ENVIRONMENT, Compose, ComposeError
+from infra.compose.command import ENVIRONMENT, PROJECT, Compose, ComposeError
 from infra.compose.databases import CUSTOMERS, DATABASES
 from infra.compose.restore import _load, _reading, check, unpacked
 from infra.compose.up import has_champion, state
@@ -196,3 +196,9 @@ def test_ready_means_that_every_worker_has_a_champion(
         assert has_champion(compose) is told
         server.shutdown()
     assert not has_champion(compose)
+
+
+def test_compose_is_told_the_project_without_its_link(compose: Compose, tmp_path: Path) -> None:
+    (tmp_path / "mysql").write_text("#!/bin/sh\nprintenv PWD\n")
+    told = compose.run("exec", "mysql", "mysql").decode().strip()
+    assert told == ENVIRONMENT["PWD"] == str(PROJECT.resolve())

@@ -1,10 +1,12 @@
 """What a deployment asks and remembers; tests/containers has one replace images, for real."""
 
+import fcntl
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -15,7 +17,7 @@ import pytest
 from include.contract import load_contract
 from include.settings import PROJECT
 from infra.deploy import host, remote
-from infra.deploy.host import alone, remember
+from infra.deploy.host import Host, alone, is_outdated, remember
 from infra.deploy.questions import RECORD, Answer, Api, Refusal
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -131,6 +133,27 @@ def test_two_deployments_do_not_run_at_once(tmp_path: Path) -> None:
         assert third
 
 
+@pytest.mark.parametrize(
+    ("mounted", "minutes", "told"),
+    [("file", -1, True), ("folder", -1, True), ("file", 1, False), ("elsewhere", -1, False)],
+)
+def test_a_container_is_older_than_its_files_or_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mounted: str, minutes: int, told: bool
+) -> None:
+    project = tmp_path / "project"
+    for path in (project / "file", project / "folder" / "file", tmp_path / "elsewhere"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    source = tmp_path / mounted if mounted == "elsewhere" else project / mounted
+    started = datetime.now(UTC) + timedelta(minutes=minutes)
+    container = {
+        "State": {"StartedAt": f"{started:%Y-%m-%dT%H:%M:%S}.123456789Z"},
+        "Mounts": [{"Type": "bind", "Source": str(source)}],
+    }
+    monkeypatch.setattr(host, "PROJECT", project)
+    assert is_outdated(container) is told
+
+
 @pytest.mark.parametrize("tag", ["", "-x", "a b", "a;b", "$(x)", "a/b"])
 def test_what_is_no_tag_is_wrong_use(tag: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["host", "--", tag])
@@ -176,6 +199,9 @@ def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def _repository(folder: Path) -> Path:
     folder.mkdir()
     (folder / "file").write_text("of a commit")
+    script = folder / remote.SCRIPT
+    script.parent.mkdir(parents=True)
+    script.write_text("what that commit does on the machine\n")
     git = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@example.org"]
     for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"]):
         subprocess.run([*git, *words], check=True, capture_output=True)
@@ -193,9 +219,12 @@ def test_a_commit_is_sent_to_the_machine_with_the_tag(
 ) -> None:
     assert remote.deploy(remote.target(), head())
     calls = aws.read_text()
-    assert "s3://churn-1234-eu-central-1/deploy/project.tar.gz" in calls
+    archives = [line.split()[-1] for line in calls.splitlines() if line.startswith("s3 cp")]
+    place = "s3://churn-1234-eu-central-1/deploy"
+    assert archives == [f"{place}/{head()}.tar.gz", f"{place}/project.tar.gz"]
     assert "--targets Key=tag:churn:service,Values=churn" in calls
-    assert f"project.tar.gz {head()} </dev/null" in calls
+    assert f"{head()}.tar.gz {head()} </dev/null" in calls
+    assert "what that commit does on the machine" in calls
     assert aws.with_name("calls.archive").stat().st_size > 100
     assert "i-1: Success\nwhat the host said" in capsys.readouterr().out
 
@@ -203,6 +232,7 @@ def test_a_commit_is_sent_to_the_machine_with_the_tag(
 def test_a_failure_there_is_a_failure_here(aws: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INVOCATIONS", '[{"InstanceId": "i-1", "Status": "Failed"}]')
     assert not remote.deploy(remote.target(), head())
+    assert "project.tar.gz" not in aws.read_text()  # a new machine begins with what ran
 
 
 def test_a_deployment_to_nobody_is_a_failure(aws: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,12 +276,46 @@ def test_on_the_machine_the_files_follow_the_images(tmp_path: Path, code: int, h
         (tmp_path / "bin" / name).chmod(0o755)
     environment = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
     done = subprocess.run(
-        ["bash", remote.SCRIPT, archive, COMMIT], cwd=there, env=environment, check=False
+        ["bash", PROJECT / remote.SCRIPT, archive, COMMIT], cwd=there, env=environment, check=False
     )
     assert done.returncode == code
     assert (there / "infra" / "file").read_text() == held
-    assert (there / "called").read_text().split() == ["-m", "infra.deploy.host", COMMIT]
+    called = (there / "called").read_text().split()
+    assert called[:6] == ["-m", "infra.deploy.host", COMMIT, "--lock", "9", "--former"]
     assert (there / ".env").read_text() == "secrets"
+
+
+def test_while_another_deployment_runs_no_file_changes(tmp_path: Path) -> None:
+    with alone(tmp_path / ".env"):
+        command = ["bash", PROJECT / remote.SCRIPT, "archive", COMMIT]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+    assert done.returncode == 1 and b"another deployment runs" in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == [".deployment.lock"]
+
+
+def test_the_lock_of_the_caller_is_enough(tmp_path: Path) -> None:
+    with (tmp_path / ".deployment.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with alone(tmp_path / ".env", held=os.dup(file.fileno())) as mine:
+            assert mine
+        with alone(tmp_path / ".env") as other:
+            assert not other
+
+
+def test_the_former_files_are_back_before_the_former_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, seen = tmp_path / "compose.yaml", list[str]()
+    file.write_text("former")
+    subprocess.run(["tar", "-cf", tmp_path / "former.tar", "-C", tmp_path, file.name], check=True)
+    file.write_text("new")
+    monkeypatch.setattr(host, "PROJECT", tmp_path)
+    monkeypatch.setattr(Host, "compose", lambda *_: None)
+    monkeypatch.setattr(Host, "_still_serves", lambda *_: False)
+    monkeypatch.setattr(Host, "_bring_up", lambda *_: None)
+    monkeypatch.setattr(host.api, "replace", lambda *_, **__: seen.append(file.read_text()))
+    assert Host(tmp_path / ".env", former=tmp_path / "former.tar")._go_back("good") == 1
+    assert seen == ["former"]
 
 
 def test_what_runs_on_the_host_needs_python_alone() -> None:

@@ -27,17 +27,23 @@ install_docker() {
     mkdir -p /etc/docker /root/.docker /etc/systemd/system/docker.service.d
     # Before the volume is there, Docker would begin anew beside it.
     printf '[Unit]\nRequiresMountsFor=/srv\n' >/etc/systemd/system/docker.service.d/churn.conf
-    echo '{"data-root": "/srv/docker"}' >/etc/docker/daemon.json
+    # containerd's own image store, which Docker 29 begins with, would lie beside the volume.
+    echo '{"data-root": "/srv/docker", "features": {"containerd-snapshotter": false}}' >/etc/docker/daemon.json
     # Signs in to the registry by the machine's role, so that no token lies about.
     printf '{"credHelpers": {"%s": "ecr-login"}}\n' "${CHURN_REGISTRY%/}" >/root/.docker/config.json
-    apt-get update --quiet=2
-    apt-get install --yes --quiet=2 --no-install-recommends \
+    # Ubuntu's own upgrades may hold the lock, above all after the first start.
+    apt-get -o DPkg::Lock::Timeout=600 update --quiet=2
+    apt-get -o DPkg::Lock::Timeout=600 install --yes --quiet=2 --no-install-recommends \
         docker.io docker-compose-v2 amazon-ecr-credential-helper make
 }
 
+# The files that a volume holds go with the images that its .env names, and deployments replace both together.
 install_project() {
-    mkdir -p /srv/churn
-    cp -a "$project/." /srv/churn/
+    if [ ! -e /srv/churn ]; then
+        rm -rf /srv/churn.new
+        cp -a "$project" /srv/churn.new
+        mv /srv/churn.new /srv/churn
+    fi
     ln -sfn /srv/churn /opt/churn
 }
 
@@ -60,13 +66,17 @@ set_line() {
     echo "$1=$2" >>.env
 }
 
+fetch_authorities() {
+    [ "$CHURN_DATABASE_HOST" != none ] || return 0
+    curl --fail --silent --show-error --retry 5 --output /etc/churn/rds.pem \
+        https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem
+}
+
 # The services' own user, by the administrator's password, which goes no further than this.
 prepare_database() {
     [ "$CHURN_DATABASE_HOST" != none ] || return 0
     cd /opt/churn
     local secret
-    curl --fail --silent --show-error --output /etc/churn/rds.pem \
-        https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem
     secret=$(aws secretsmanager get-secret-value --secret-id "$CHURN_DATABASE_SECRET" --query SecretString --output text)
     MYSQL_PWD=$(python3 -c 'import json, sys; print(json.load(sys.stdin)["password"])' <<<"$secret") \
         docker run --rm --interactive --env MYSQL_PWD --volume /etc/churn/rds.pem:/rds.pem:ro mysql:8.4 \
@@ -84,12 +94,15 @@ install_units() {
     systemctl daemon-reload
     systemctl enable churn-credentials.service churn-credentials.timer churn.service
     systemctl start churn-credentials.service churn-credentials.timer
-    systemctl start --no-block churn.service # it tries again until the registry has the images
 }
 
 mount_volume
-install_docker
 install_project
 write_settings
-prepare_database
+# Docker begins with the containers that the volume remembers, and makes a directory of each mount's source that is not
+# there. So all sources come before it.
+fetch_authorities
 install_units
+install_docker
+prepare_database
+systemctl start --no-block churn.service # it tries again until the registry has the images

@@ -15,6 +15,7 @@ from include.settings import PROJECT
 HOST = PROJECT / "infra" / "aws" / "host"
 AWS = """#!/bin/sh
 [ "$1 $2" = "sts assume-role" ] || exit 2
+[ -e "$0.tried" ] || { touch "$0.tried"; exit 255; }
 printf '{"Version": 1, "AccessKeyId": "%s", "Expiration": "%s", ' "$4" "$EXPIRES"
 printf '"SecretAccessKey": "s", "SessionToken": "t"}'
 """
@@ -22,10 +23,11 @@ printf '"SecretAccessKey": "s", "SessionToken": "t"}'
 
 @pytest.fixture
 def renew(tmp_path: Path) -> Path:
-    """Where credentials.sh leaves what an AWS command line of two lines answers."""
+    """Where credentials.sh leaves what an AWS command line answers when it is asked again."""
     (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "aws").write_text(AWS)
-    (tmp_path / "bin" / "aws").chmod(0o755)
+    for name, text in {"aws": AWS, "sleep": "#!/bin/sh\n"}.items():
+        (tmp_path / "bin" / name).write_text(text)
+        (tmp_path / "bin" / name).chmod(0o755)
     expires = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
     environment = {
         "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
@@ -66,6 +68,13 @@ def test_a_script_is_well_formed(name: str) -> None:
     subprocess.run(["bash", "-n", HOST / name], check=True)
     if shutil.which("shellcheck"):
         subprocess.run(["shellcheck", "-e", "SC1091,SC2016", HOST / name], check=True)
+
+
+def test_docker_comes_after_what_its_containers_mount() -> None:
+    steps = (HOST / "install.sh").read_text().rpartition("}\n")[2].split("\n")
+    docker = steps.index("install_docker")
+    for step in ("install_project", "write_settings", "fetch_authorities", "install_units"):
+        assert steps.index(step) < docker
 
 
 def test_units_start_what_is_there() -> None:

@@ -1,5 +1,6 @@
 """`make aws-deploy` and `aws-destroy`: in order, repeatable, and clear when it cannot be."""
 
+from collections import defaultdict
 from typing import Any
 
 import pytest
@@ -103,6 +104,17 @@ def test_a_second_deployment_changes_nothing(
 ) -> None:
     stacks.deploy(account_of(network="CREATE_COMPLETE"), ("network",))
     assert "churn-network: unchanged" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("there", "handed"), [({}, ["bucket"]), ({"service": "X_COMPLETE"}, [])])
+def test_the_project_is_handed_over_until_there_is_a_machine(
+    account_of: Any, monkeypatch: pytest.MonkeyPatch, there: dict[str, str], handed: list[str]
+) -> None:
+    account, found = account_of(data="CREATE_COMPLETE", **there), list[str]()
+    monkeypatch.setattr(account, "outputs", lambda _: defaultdict(str, StoreName="bucket"))
+    monkeypatch.setattr(stacks, "hand_over_project", found.append)
+    stacks.deploy(account, ("data",))
+    assert found == handed
 
 
 def test_data_is_kept_unless_it_is_named(

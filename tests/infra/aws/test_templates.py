@@ -89,6 +89,8 @@ def test_the_metadata_service_answers_the_machine_alone(account: Account) -> Non
     script = base64.b64decode(found["LaunchTemplateData"]["UserData"]).decode()
     assert script.startswith("#!/bin/bash\n") and "${" not in script
     assert account.roles["WebRole"].arn in script and "infra/aws/host/install.sh" in script
+    assert script.rstrip().endswith("done")  # it is tried until it is done
+    subprocess.run(["bash", "-n"], input=script.encode(), check=True)
     assert "KeyName" not in found["LaunchTemplateData"]  # nobody signs in by SSH
 
 
