@@ -260,7 +260,8 @@ def _tell_outputs(account: Account) -> None:
     if access:
         say("\nVariables for GitHub (Settings > Secrets and variables > Actions > Variables):")
         say(f"  AWS_REGION={account.region}")
-        say(f"  AWS_ROLE_ARN={access['DeploymentRole']}")
+        say(f"  AWS_ROLE_ARN={access['PushRole']}")
+        say(f"  AWS_DEPLOY_ROLE_ARN={access['DeploymentRole']}")
         say(f"  ECR_REGISTRY={data['Registry']}")
         say(f"  CHURN_STACK={account.prefix}")
     for key, value in account.outputs("service").items():

@@ -131,9 +131,9 @@ def test_pre_commit_runs_what_make_lint_runs() -> None:
     recipe = re.search(r"^lint: .*\n((?:\t.*\n)+)", MAKE, flags=re.MULTILINE)
     assert recipe
     linted = [line.lstrip("\t@").replace("$(BIN)", ".venv/bin") for line in recipe[1].splitlines()]
-    entries = [hook["entry"] for hook in repository["hooks"]]
-    assert [line for line in linted if line in entries] == entries
-    assert len(entries) >= 4
+    # Where make names the files, pre-commit adds the changed ones.
+    commands = [line.removesuffix(" .github/workflows/*.yml") for line in linted]
+    assert [hook["entry"] for hook in repository["hooks"]] == commands
 
 
 def test_dependabot_looks_where_something_is_pinned() -> None:

@@ -73,3 +73,21 @@ def test_a_job_has_few_rights_and_an_end(name: str, job: dict[str, Any]) -> None
 def test_a_deployment_is_never_cut_off_by_the_next() -> None:
     assert "cancel-in-progress" not in WORKFLOWS["deploy"]["concurrency"]
     assert WORKFLOWS["deploy"]["jobs"]["deploy"]["environment"] == "production"
+
+
+def test_what_has_not_passed_ci_is_not_deployed() -> None:
+    jobs = WORKFLOWS["images"]["jobs"]
+    assert jobs["ci"]["uses"].endswith("/ci.yml") and "if" not in jobs["ci"]
+    assert set(jobs["deploy"]["needs"]) == {"ci", "image"}
+    assert "always()" not in jobs["deploy"]["if"]
+    own = [WORKFLOWS[name]["concurrency"]["group"] for name in ("ci", "deploy")]
+    assert not any("github.workflow" in group for group in own)  # the caller's, which would wait
+
+
+def test_only_the_deployment_takes_on_the_deployment_role() -> None:
+    role = re.compile(r"role-to-assume: \$\{\{ vars\.(\w+) }}")
+    taken = {path.stem: role.findall(path.read_text()) for path in FOLDER.glob("*.yml")}
+    assert {name: roles for name, roles in taken.items() if roles} == {
+        "images": ["AWS_ROLE_ARN"],
+        "deploy": ["AWS_DEPLOY_ROLE_ARN"],
+    }

@@ -40,6 +40,7 @@ from webapp.prediction_log.shipper import Shipper
 
 ROLES = ("WebRole", "DashboardRole", "AirflowRole", "MlflowRole", "KeeperRole")
 ARN = "arn:aws:{}:us-east-1:123456789012:"
+SHELL = "arn:aws:ssm:us-east-1::document/AWS-RunShellScript"
 GITHUB = "token.actions.githubusercontent.com"
 GATE_KEY = f"{RUNS_PREFIX}/run/evaluate_model/gate.json"
 
@@ -211,7 +212,8 @@ def test_the_machine_takes_on_the_roles_of_its_parts_alone(account: Account) -> 
     told = account.roles["HostRole"].statements
     for role in ROLES:
         assert allowed(told, "sts:AssumeRole", account.roles[role].arn)
-    assert not allowed(told, "sts:AssumeRole", account.outputs["access"]["DeploymentRole"])
+    for role in ("PushRole", "DeploymentRole"):
+        assert not allowed(told, "sts:AssumeRole", account.outputs["access"][role])
     bucket = f"arn:aws:s3:::{account.outputs['data']['StoreName']}"
     assert allowed(told, "s3:GetObject", f"{bucket}/deploy/project.tar.gz")
     assert not allowed(told, "s3:GetObject", f"{bucket}/champion/current.json")
@@ -221,52 +223,62 @@ def test_the_machine_takes_on_the_roles_of_its_parts_alone(account: Account) -> 
 
 
 @pytest.mark.parametrize(
-    ("action", "resource", "tag", "may"),
+    ("action", "resource", "tag", "who"),
     [
-        ("ecr:PutImage", ARN.format("ecr") + "repository/churn-webapp", "", True),
-        ("ecr:PutImage", ARN.format("ecr") + "repository/other", "", False),
-        ("ecr:BatchDeleteImage", ARN.format("ecr") + "repository/churn-webapp", "", False),
-        ("ssm:SendCommand", ARN.format("ec2") + "instance/i-1", "churn", True),
-        ("ssm:SendCommand", ARN.format("ec2") + "instance/i-1", "other", False),
-        ("ssm:SendCommand", ARN.format("ec2") + "instance/i-1", "", False),
-        ("ssm:SendCommand", "arn:aws:ssm:us-east-1::document/AWS-RunShellScript", "", True),
-        ("ssm:SendCommand", "arn:aws:ssm:us-east-1::document/AWS-RunRemoteScript", "", False),
-        ("ssm:StartSession", ARN.format("ec2") + "instance/i-1", "churn", False),
-        ("s3:GetObject", "arn:aws:s3:::churn-123456789012-us-east-1/champion/a", "", False),
-        ("s3:PutObject", "arn:aws:s3:::churn-123456789012-us-east-1/champion/a", "", False),
-        ("s3:PutObject", "arn:aws:s3:::churn-123456789012-us-east-1/deploy/a", "", True),
-        ("iam:PassRole", "arn:aws:iam::123456789012:role/any", "", False),
-        ("cloudformation:UpdateStack", ARN.format("cloudformation") + "stack/a", "", False),
+        ("ecr:PutImage", ARN.format("ecr") + "repository/churn-webapp", "", "PushRole"),
+        ("ecr:PutImage", ARN.format("ecr") + "repository/other", "", None),
+        ("ecr:BatchDeleteImage", ARN.format("ecr") + "repository/churn-webapp", "", None),
+        ("ssm:SendCommand", ARN.format("ec2") + "instance/i-1", "churn", "DeploymentRole"),
+        ("ssm:SendCommand", ARN.format("ec2") + "instance/i-1", "other", None),
+        ("ssm:SendCommand", ARN.format("ec2") + "instance/i-1", "", None),
+        ("ssm:SendCommand", SHELL, "", "DeploymentRole"),
+        ("ssm:SendCommand", SHELL.replace("Shell", "Remote"), "", None),
+        ("ssm:StartSession", ARN.format("ec2") + "instance/i-1", "churn", None),
+        ("s3:GetObject", "arn:aws:s3:::churn-123456789012-us-east-1/champion/a", "", None),
+        ("s3:PutObject", "arn:aws:s3:::churn-123456789012-us-east-1/champion/a", "", None),
+        (
+            "s3:PutObject",
+            "arn:aws:s3:::churn-123456789012-us-east-1/deploy/a",
+            "",
+            "DeploymentRole",
+        ),
+        ("iam:PassRole", "arn:aws:iam::123456789012:role/any", "", None),
+        ("cloudformation:UpdateStack", ARN.format("cloudformation") + "stack/a", "", None),
     ],
 )
-def test_a_deployment_may(
-    account: Account, action: str, resource: str, tag: str, may: bool
+def test_one_role_pushes_and_another_deploys(
+    account: Account, action: str, resource: str, tag: str, who: str | None
 ) -> None:
     context = {"ssm:resourceTag/churn:service": tag} if tag else {}
-    assert allowed(account.roles["DeploymentRole"].statements, action, resource, context) is may
+    for role in ("PushRole", "DeploymentRole"):
+        told = account.roles[role].statements
+        assert allowed(told, action, resource, context) is (role == who)
 
 
 @pytest.mark.parametrize(
-    ("subject", "audience", "may"),
+    ("subject", "audience", "who"),
     [
-        ("repo:bank/churn:ref:refs/heads/main", "sts.amazonaws.com", True),
-        ("repo:bank/churn:ref:refs/tags/v1.2.0", "sts.amazonaws.com", True),
-        ("repo:bank/churn:environment:production", "sts.amazonaws.com", True),
-        ("repo:bank/churn:ref:refs/heads/main", "somebody.else", False),
-        ("repo:bank/churn:ref:refs/heads/feature", "sts.amazonaws.com", False),
-        ("repo:bank/churn:pull_request", "sts.amazonaws.com", False),
-        ("repo:bank/churn:environment:staging", "sts.amazonaws.com", False),
-        ("repo:bank/churn-fork:ref:refs/heads/main", "sts.amazonaws.com", False),
-        ("repo:other/churn:ref:refs/heads/main", "sts.amazonaws.com", False),
+        ("repo:bank/churn:ref:refs/heads/main", "sts.amazonaws.com", "PushRole"),
+        ("repo:bank/churn:ref:refs/tags/v1.2.0", "sts.amazonaws.com", "PushRole"),
+        ("repo:bank/churn:environment:production", "sts.amazonaws.com", "DeploymentRole"),
+        ("repo:bank/churn:environment:production", "somebody.else", None),
+        ("repo:bank/churn:ref:refs/heads/main", "somebody.else", None),
+        ("repo:bank/churn:ref:refs/heads/feature", "sts.amazonaws.com", None),
+        ("repo:bank/churn:pull_request", "sts.amazonaws.com", None),
+        ("repo:bank/churn:environment:staging", "sts.amazonaws.com", None),
+        ("repo:bank/churn-fork:ref:refs/heads/main", "sts.amazonaws.com", None),
+        ("repo:other/churn:environment:production", "sts.amazonaws.com", None),
     ],
 )
-def test_github_takes_on_the_deployment_role(
-    account: Account, subject: str, audience: str, may: bool
+def test_who_is_let_into_the_environment_alone_takes_on_the_deployment_role(
+    account: Account, subject: str, audience: str, who: str | None
 ) -> None:
-    [trusted] = account.roles["DeploymentRole"].trust
     context = {f"{GITHUB}:sub": subject, f"{GITHUB}:aud": audience}
-    told = [{**trusted, "Resource": "*"}]
-    assert allowed(told, "sts:AssumeRoleWithWebIdentity", context=context) is may
+    for role in ("PushRole", "DeploymentRole"):
+        [trusted] = account.roles[role].trust
+        told = [{**trusted, "Resource": "*"}]
+        may = allowed(told, "sts:AssumeRoleWithWebIdentity", context=context)
+        assert may is (role == who)
 
 
 @pytest.mark.parametrize(
