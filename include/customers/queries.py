@@ -1,4 +1,4 @@
-"""What the system asks the customer table: everybody, and how many are newly labelled."""
+"""What the system asks the customer table: everybody, how many, who is newly labelled."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -63,6 +63,17 @@ def count_newly_labelled(
         newer = newer.where(sa.or_(moment <= stored_moment(until), moment.is_(None)))
     with reading(engine, TABLE) as connection:
         return int(connection.scalar(newer) or 0)
+
+
+def table_counts(engine: sa.Engine) -> tuple[int, int]:
+    """How many customers the table has, and how many of them with a label."""
+    label = published_contract().target.name
+    present = label in column_types(engine, published_contract())
+    labels = sa.func.count(sa.column(label)) if present else sa.literal(0)
+    query = sa.select(sa.func.count(), labels).select_from(sa.table(TABLE))
+    with reading(engine, TABLE) as connection:
+        total, labelled = connection.execute(query).one()
+        return int(total), int(labelled)
 
 
 def column_types(engine: sa.Engine, contract: Contract) -> "dict[str, TypeEngine[Any]]":
