@@ -54,7 +54,10 @@ def data_sets(run: TrainingRun, lineage: "Lineage") -> list[DataSet]:
             columns,
             context=side,
             uri=f"{run.store.uri}/{made.customers}",
-            digest_of=(lineage.validated.data_sha256, made.split.model_dump_json(), side),
+            digest_of=(
+                *(lineage.validated.data_sha256, made.split.model_dump_json(), side),
+                made.customers,
+            ),
             rows=rows,
         )
         for side, rows in sides.items()
@@ -77,7 +80,7 @@ def data_set(
         context=context,
         uri=uri,
         # MLflow keeps the first of equal names and digests, source and columns included.
-        sha256=hashlib.sha256("\n".join((*digest_of, uri, *names)).encode()).hexdigest(),
+        sha256=hashlib.sha256("\n".join((*digest_of, *names)).encode()).hexdigest(),
         rows=rows,
         columns={name: TYPES[contract.column(name).type] for name in names},
     )

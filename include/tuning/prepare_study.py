@@ -66,7 +66,7 @@ def prepare_study(run: TuningRun) -> list[Share]:
         run.contract.chosen(run.params.model.columns),
         context="tuning",
         uri=f"{run.store.uri}/{customers}",
-        digest_of=(digest,),
+        digest_of=(digest, customers),
         rows=len(frame),
     )
     run.registry.log_inputs(mlflow_run_id, [read])

@@ -72,7 +72,7 @@ def test_what_many_customers_change_is_told_everywhere(
     card = run.read(run.key(TASK, versions.CARD_FILE)).decode()
     reference = run.read_frame(run.key(TASK, versions.REFERENCE_FILE))
     why = f"because {manifest['training_rows']:,} rows are more than the 1,000 of model.resampling"
-    for told in (manifest, logged.params):
+    for told in (manifest, logged.tags):
         assert (told["resampling"], told["class_weight"]) == ("none", "balanced")
     assert why in manifest["balancing"] and why in logged.tags["balancing"] and why in card
     assert 1300 < len(reference) == manifest["reference_rows"] < 1700
