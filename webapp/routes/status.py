@@ -11,6 +11,10 @@ from webapp.problems import Draining, NoChampion
 
 EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 NAME = "churn"
+LINKED = (
+    *("predict", "predict_batch", "explain", "health", "ready", "model"),
+    *("metrics", "openapi.json", "docs"),
+)
 
 
 def create_blueprint(service: PredictionService) -> Blueprint:
@@ -24,16 +28,8 @@ def create_blueprint(service: PredictionService) -> Blueprint:
     @routes.get("/")
     def index() -> Response:
         """Name, which build runs, and where to go from here."""
-        links = ["/predict", "/predict_batch", "/explain", "/health", "/ready", "/model"]
-        links += ["/metrics", "/openapi.json", "/docs"]
-        return _json(
-            Index(
-                name=NAME,
-                version=build.version,
-                commit=build.commit,
-                links={x.strip("/"): x for x in links},
-            )
-        )
+        links = {name: f"/{name}" for name in LINKED}
+        return _json(Index(name=NAME, version=build.version, commit=build.commit, links=links))
 
     @routes.get("/health")
     def health() -> Response:

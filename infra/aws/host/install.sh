@@ -24,13 +24,13 @@ mount_volume() {
 }
 
 install_docker() {
-    mkdir -p /etc/docker /root/.docker /etc/systemd/system/docker.service.d
+    mkdir -p /etc/docker ~root/.docker /etc/systemd/system/docker.service.d
     # Before the volume is there, Docker would begin anew beside it.
     printf '[Unit]\nRequiresMountsFor=/srv\n' >/etc/systemd/system/docker.service.d/churn.conf
     # containerd's own image store, which Docker 29 begins with, would lie beside the volume.
     echo '{"data-root": "/srv/docker", "features": {"containerd-snapshotter": false}}' >/etc/docker/daemon.json
     # Signs in to the registry by the machine's role, so that no token lies about.
-    printf '{"credHelpers": {"%s": "ecr-login"}}\n' "${CHURN_REGISTRY%/}" >/root/.docker/config.json
+    printf '{"credHelpers": {"%s": "ecr-login"}}\n' "${CHURN_REGISTRY%/}" >~root/.docker/config.json
     # Ubuntu's own upgrades may hold the lock, above all after the first start.
     apt-get -o DPkg::Lock::Timeout=600 update --quiet=2
     apt-get -o DPkg::Lock::Timeout=600 install --yes --quiet=2 --no-install-recommends \
