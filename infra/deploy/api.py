@@ -18,7 +18,7 @@ from infra.deploy.questions import Answer, Api, Refusal
 PRESENT, NEXT = "webapp", "webapp-next"
 PORT = 8000
 STOP_SECONDS = 45  # longer than stop_grace_period in docker-compose.yaml
-DRAIN_SECONDS = 5.0  # the proxy looks each second and waits three for an answer
+NOTICE_SECONDS = 5.0  # until the proxy has seen a change: it looks each second, and waits three
 POLL_SECONDS = 0.5
 
 
@@ -49,9 +49,14 @@ class ApiService:
         self._compose.run("up", "-d", "--no-deps", "--no-build", self.service)
 
     def drain(self) -> None:
-        """Let the proxy send new requests to the other one."""
+        """Let the proxy send new requests to the other one, which answers since just now.
+
+        The proxy must have seen that one first: told of both at once, it may for some milliseconds
+        have neither, and then refuses what is no GET.
+        """
+        time.sleep(NOTICE_SECONDS)
         self._mark("touch")
-        time.sleep(DRAIN_SECONDS)
+        time.sleep(NOTICE_SECONDS)
 
     def undrain(self) -> None:
         """Take new requests again."""

@@ -134,6 +134,8 @@ class ChampionHolder:
         try:
             if self.champion is None:
                 self.serve_last_good()
+            if self.champion is None:
+                self._polled.wait()
         finally:
             self._settled.set()
 

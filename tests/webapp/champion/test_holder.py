@@ -1,6 +1,7 @@
 """The champion holder: follows good versions, refuses bad ones, keeps what serves."""
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -300,6 +301,24 @@ def test_a_restart_serves_the_local_copy_where_the_store_has_nothing_better(
     again.start()
     again.wait_until_settled(10)
     assert serving(again) == served and set(watched.outcomes) == outcomes
+
+
+def test_a_worker_without_a_local_copy_waits_for_a_store_that_is_slow(
+    watched: Watched, version_1: Version, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(watched, version_1)
+    monkeypatch.setattr(holder_module, "STORE_HEAD_START_SECONDS", 0)
+    read = watched.read
+
+    def slowly(key: str) -> StoredObject:
+        time.sleep(0.05)
+        return read(key)
+
+    monkeypatch.setattr(watched, "read", slowly)
+    holder = watched.open()
+    holder.start()
+    holder.wait_until_settled(10)
+    assert serving(holder) == "1"
 
 
 def test_a_damaged_local_copy_is_not_served(watched: Watched, holder: ChampionHolder) -> None:
