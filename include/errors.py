@@ -13,6 +13,7 @@
     ├── DocumentError           a JSON object in the store that is not what its key says
     ├── ChampionError           a version that is not whole, not ours to load, or answers wrongly
     ├── RegistryError           MLflow did not answer, or its registry contradicts the pointer
+    ├── CommandFailed           another program's command ended with an error
     └── NeedsPerson             the gate will not decide alone
 
 A message says what was expected, what was found, and what to do. It never says a URL's password.
@@ -95,6 +96,10 @@ class ChampionError(ChurnError):
 
 class RegistryError(ChurnError):
     """The model registry did not answer, or contradicts the pointer."""
+
+
+class CommandFailed(ChurnError):
+    """A command of another program ended with an error."""
 
 
 class NeedsPerson(ChurnError):

@@ -28,6 +28,7 @@ UNREADABLE_URL = (
     "expected a URL such as redis://:password@host:6379/0, with %2F for a / in the password, %40 "
     "for an @ and %3A for a :"
 )
+KEPT_DAYS_MAX = 36_500
 CRON_OF = {"@quarterly": "0 0 1 */3 *"}  # the preset that croniter does not know
 NOT_CRON = ("@once", "@continuous")  # what Airflow takes beside cron's own language
 SCHEDULES = (
@@ -169,6 +170,30 @@ class Settings(BaseSettings):
         default=SecretStr(""),
         description="where Optuna keeps its studies: a journal file (below var when empty), or the "
         "SQLAlchemy URL of a database of their own",
+    )
+    keep_runs_days: int = Field(
+        default=30, ge=7, le=KEPT_DAYS_MAX, description="how long what tasks handed over is kept"
+    )
+    keep_predictions_days: int = Field(
+        default=400,
+        ge=1,  # include/upkeep/retention.py wants more: what outcomes are measured on
+        le=KEPT_DAYS_MAX,
+        description="and predictions, reports, rejected candidates, Airflow's records of runs",
+    )
+    keep_scores_days: int = Field(
+        default=400, ge=14, le=KEPT_DAYS_MAX, description="and nightly scores"
+    )
+    keep_logs_days: int = Field(
+        default=30, ge=1, le=KEPT_DAYS_MAX, description="and Airflow's logs of tasks and DAG files"
+    )
+    store_expires: bool = Field(
+        default=False, description="whether the bucket's lifecycle rules do that in the store"
+    )
+    airflow_database_url: SecretStr = Field(
+        default=SecretStr(""), description="Airflow's own database, for churn_upkeep alone"
+    )
+    mlflow_database_url: SecretStr = Field(
+        default=SecretStr(""), description="MLflow's own database, for churn_upkeep alone"
     )
     git_commit: str = Field(
         default="", description="commit of this code, where no git checkout is there to ask"

@@ -1,6 +1,9 @@
 """Prometheus metrics that add up over all workers, the dead ones included."""
 
+import shutil
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -60,10 +63,14 @@ class Metrics:
         self._trained = latest(
             "champion_trained_timestamp_seconds", "When the serving champion was made"
         )
-        # It belongs to no process and survives them all: whoever is asked looks at the disk.
+        # They belong to no process and survive them all: whoever is asked looks at the disk.
         self._pending = latest(
             "prediction_log_pending_rows", "Answers on local disk that are not in the store yet"
         )
+        self._disk_free = latest(
+            "churn_disk_free_bytes", "Room on the disk of the spool, for who is not root"
+        )
+        self._disk_size = latest("churn_disk_size_bytes", "Size of the disk of the spool")
 
     def answered(self, *, rows: int, positives: int, seconds: float) -> None:
         """Count an answered prediction request."""
@@ -95,9 +102,13 @@ class Metrics:
         """Count answers that the log could not keep."""
         self._lost.inc(rows)
 
-    def exposition(self, pending_rows: int) -> bytes:
+    def exposition(self, *, pending_rows: int, spool_dir: Path) -> bytes:
         """Everything in Prometheus' text format."""
         self._pending.set(pending_rows)
+        with suppress(OSError):  # a disk that is gone has no size; the log says so by its losses
+            disk = shutil.disk_usage(spool_dir)
+            self._disk_free.set(disk.free)
+            self._disk_size.set(disk.total)
         return generate_latest(metric_files.AllProcesses(self.registry))
 
 

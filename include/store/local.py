@@ -87,9 +87,15 @@ class LocalStore:
             )
 
     def delete(self, key: str) -> None:
-        """Remove one object; nothing happens when there is none."""
+        """Remove one object and what it leaves empty; nothing happens when there is none."""
         with self._disk_errors(key):
-            self._path(key).unlink(missing_ok=True)
+            path = self._path(key)
+            path.unlink(missing_ok=True)
+            for directory in path.parents[: key.count("/")]:
+                try:
+                    directory.rmdir()
+                except OSError:  # not there, or there is more in it
+                    return
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """All objects whose key starts with `prefix`, in the order of their keys."""
@@ -137,7 +143,7 @@ class LocalStore:
                 file.flush()
                 os.fsync(file.fileno())
             Path(name).chmod(0o644)
-            Path(name).replace(path)
+            _move(Path(name), path)
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
@@ -173,6 +179,14 @@ class LocalStore:
             raise StoreUnavailable(
                 f"could not write {self.root / key}: {error.strerror}"
             ) from error
+
+
+def _move(draft: Path, path: Path) -> None:
+    try:
+        draft.replace(path)
+    except FileNotFoundError:  # whoever deleted the directory's last object took it along
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.replace(path)
 
 
 def _sync_directory(path: Path) -> None:

@@ -10,7 +10,6 @@ import time
 import uuid
 
 from include.errors import ChurnError, ObjectChanged, StoreError, StoreUnavailable
-from include.handover import RUNS_PREFIX
 from include.settings import load_settings
 from include.store import S3Store, Store, open_store
 
@@ -18,7 +17,6 @@ logger = logging.getLogger("store-init")
 
 WAIT_SECONDS = 180
 PAUSE_SECONDS = 2
-RUNS_DAYS = 30  # long enough to clear a task and to read why a gate refused
 
 
 def main() -> int:
@@ -44,29 +42,11 @@ def make_bucket(store: S3Store, *, wait_seconds: float = WAIT_SECONDS) -> None:
             if not store.has_bucket():
                 store.make_bucket()
                 logger.info("made the bucket %s", store.bucket)
-                _let_runs_expire(store)
             return
         except StoreUnavailable:
             if time.monotonic() > deadline:
                 raise
         time.sleep(PAUSE_SECONDS)
-
-
-def _let_runs_expire(store: S3Store) -> None:
-    """What tasks hand to each other is of no use later; in a bucket of ours alone."""
-    rule = {
-        "ID": "churn-runs",
-        "Status": "Enabled",
-        "Filter": {"Prefix": f"{store.prefix}{RUNS_PREFIX}/"},
-        "Expiration": {"Days": RUNS_DAYS},
-    }
-    try:
-        with store.explained():
-            store.client.put_bucket_lifecycle_configuration(
-                Bucket=store.bucket, LifecycleConfiguration={"Rules": [rule]}
-            )
-    except StoreError as error:
-        logger.warning("what is below %s/ stays for ever: %s", RUNS_PREFIX, error)
 
 
 def check_conditions(store: Store) -> None:

@@ -37,7 +37,11 @@ def airflow_environment(
     options = _options(places) | _secrets(places)
     configured = {f"AIRFLOW__{name}": value for name, value in options.items()}
     files = {"AIRFLOW_HOME": str(places.airflow_home), "AIRFLOW_CONFIG": str(CONFIG)}
-    return {**connections, **environment, **configured, **files}
+    upkeep = {
+        "CHURN_AIRFLOW_DATABASE_URL": _database_url(places),
+        "CHURN_MLFLOW_DATABASE_URL": places.mlflow_database_url,
+    }
+    return {**connections, **environment, **configured, **files, **upkeep}
 
 
 def prepare(places: Layout) -> None:
@@ -115,6 +119,10 @@ def _database(places: Layout) -> Path:
     return places.airflow_home / "airflow.db"
 
 
+def _database_url(places: Layout) -> str:
+    return f"sqlite:///{_database(places)}?timeout={LOCKED_SECONDS}"
+
+
 def _airflow(*arguments: str) -> tuple[str, ...]:
     return python_module("airflow", *arguments)
 
@@ -126,7 +134,7 @@ def _options(places: Layout) -> dict[str, str]:
         "CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
         "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(places.passwords),
         "CORE__EXECUTION_API_SERVER_URL": f"{places.airflow.url}/execution/",
-        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{_database(places)}?timeout={LOCKED_SECONDS}",
+        "DATABASE__SQL_ALCHEMY_CONN": _database_url(places),
         "LOGGING__BASE_LOG_FOLDER": str(places.airflow_logs),
         "API__HOST": HOST,
         "API__PORT": str(places.airflow.number),

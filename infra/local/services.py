@@ -58,6 +58,16 @@ class Layout:
         return self.airflow_home / "logs"
 
     @property
+    def mlflow_home(self) -> Path:
+        """MLflow's database and artifacts."""
+        return self.var / "mlflow"
+
+    @property
+    def mlflow_database_url(self) -> str:
+        """Where MLflow keeps runs and versions."""
+        return f"sqlite:///{self.mlflow_home / 'mlflow.db'}"
+
+    @property
     def passwords(self) -> Path:
         """The file that Airflow's own login reads."""
         return self.airflow_home / "passwords.json"
@@ -124,12 +134,12 @@ def base_environment(places: Layout, inherited: Mapping[str, str] = os.environ) 
 
 def mlflow_service(places: Layout, environment: Mapping[str, str]) -> Service:
     """The MLflow server on SQLite, its artifacts in a directory."""
-    home = places.var / "mlflow"
+    home = places.mlflow_home
     home.mkdir(parents=True, exist_ok=True)
     command = (
         *python_module("mlflow", "server", "--workers", "1"),
         *("--host", HOST, "--port", str(places.mlflow.number)),
-        *("--backend-store-uri", f"sqlite:///{home / 'mlflow.db'}"),
+        *("--backend-store-uri", places.mlflow_database_url),
         *("--artifacts-destination", str(home / "artifacts")),
         *("--allowed-hosts", f"{HOST}:*,localhost:*"),
     )

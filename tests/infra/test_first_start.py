@@ -46,10 +46,6 @@ def test_the_bucket_is_made_once() -> None:
     store.write("kept", b"this")
     make_bucket(store)
     assert store.read("kept").data == b"this"
-    found = store.client.get_bucket_lifecycle_configuration(Bucket=store.bucket)["Rules"]
-    assert [(rule["Filter"], rule["Expiration"]["Days"]) for rule in found] == [
-        ({"Prefix": "prefix/runs/"}, 30)
-    ]
 
 
 def test_a_store_that_never_answers_is_named(free_port: int) -> None:

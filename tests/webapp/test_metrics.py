@@ -48,6 +48,11 @@ def test_unsent_answers_are_pending(client: FlaskClient, record: dict[str, Any])
     assert samples(client.get("/metrics").text)["prediction_log_lost_rows_total"] == 0
 
 
+def test_the_disk_of_the_spool_is_shown(client: FlaskClient) -> None:
+    found = samples(client.get("/metrics").text)
+    assert 0 < found["churn_disk_free_bytes"] < found["churn_disk_size_bytes"]
+
+
 def test_a_scan_of_paths_and_methods_makes_no_series(client: FlaskClient) -> None:
     for place in range(5):
         client.get(f"/scan/{place}")

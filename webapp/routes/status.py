@@ -61,7 +61,10 @@ def create_blueprint(service: PredictionService) -> Blueprint:
     @routes.get("/metrics")
     def metrics() -> Response:
         """All workers' metrics."""
-        exposition = service.metrics.exposition(service.spool.pending_rows())
+        exposition = service.metrics.exposition(
+            pending_rows=service.spool.pending_rows(),
+            spool_dir=service.settings.resolved_spool_dir,
+        )
         return Response(exposition, content_type=EXPOSITION)
 
     return routes

@@ -58,6 +58,33 @@ def test_a_killed_writer_holds_no_lock(local_store: LocalStore) -> None:
     assert local_store.read("key").data == b"one"
 
 
+def test_a_directory_goes_with_its_last_object_and_comes_back(local_store: LocalStore) -> None:
+    local_store.write("a/b/one", b"1")
+    local_store.write("a/two", b"2")
+    local_store.delete("a/b/one")
+    assert [path.name for path in (local_store.root / "a").iterdir()] == ["two"]
+    local_store.delete("a/two")
+    local_store.delete("a/two")
+    assert [path.name for path in local_store.root.iterdir()] == [SCRATCH]
+    local_store.write("a/b/one", b"1")
+    assert local_store.read("a/b/one").data == b"1"
+
+
+def test_a_writer_finds_its_directory_again_that_a_deletion_took(
+    local_store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced = os.fsync
+
+    def sync_late(handle: int) -> None:
+        synced(handle)
+        local_store.delete("a/other")  # which is the last one there
+
+    local_store.write("a/other", b"")
+    monkeypatch.setattr(os, "fsync", sync_late)
+    local_store.write("a/one", b"1")
+    assert local_store.read("a/one").data == b"1"
+
+
 def test_a_full_disk_leaves_the_old_object(
     local_store: LocalStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

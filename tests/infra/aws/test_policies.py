@@ -14,6 +14,7 @@ from include.contract import load_contract
 from include.customers import loading
 from include.customers.database import open_engine
 from include.customers.sample import sample_customers
+from include.drift.findings import PREFIX, REPORT_PAGE
 from include.errors import ObjectNotFound
 from include.handover import RUNS_PREFIX
 from include.params import load_params
@@ -22,6 +23,10 @@ from include.settings import PROJECT, Settings
 from include.store import S3Store
 from include.training.run import TrainingRun
 from include.training.tuned_set import BEST_KEY
+from include.upkeep.delete_predictions import delete_predictions
+from include.upkeep.delete_reports import delete_reports
+from include.upkeep.delete_runs import delete_runs
+from include.upkeep.delete_scores import delete_scores
 from infra.compose import objects, store_init
 from tests.include import bank_days
 from tests.include.conftest import (
@@ -33,6 +38,7 @@ from tests.include.conftest import (
     promote_judged,
 )
 from tests.include.drift.conftest import detect
+from tests.include.upkeep.conftest import upkeep_run
 from tests.infra.aws.account import Account, Refused, allowed, client
 from tests.webapp.champions import make_version, publish, records
 from webapp import create_app, prediction_service
@@ -103,6 +109,18 @@ def test_airflow_and_the_dashboard_work_by_their_roles(account: Account) -> None
     assert drift_days.read_report(dashboard, day.date.isoformat()) is None
 
 
+def test_upkeep_deletes_by_its_role_what_the_bucket_cannot(
+    account: Account, everything: S3Store, tmp_path: Path
+) -> None:
+    report = f"{PREFIX}/date=2020-01-01/{REPORT_PAGE}"
+    everything.write(report, b"old")
+    run = upkeep_run(account.store_of("AirflowRole"), tmp_path, store_expires=True)
+    for task in (delete_runs, delete_predictions, delete_scores):
+        assert task(run).objects == 0  # and it was not refused
+    assert delete_reports(run).objects == 1
+    assert report not in {info.key for info in everything.list("")}
+
+
 @pytest.mark.slow
 def test_airflow_trains_and_promotes_by_its_role(
     account: Account, sqlite_url: str, mlflow_server: str
@@ -158,6 +176,9 @@ def test_a_start_tries_the_store_and_an_operator_backs_it_up(
         ("DashboardRole", "delete", GATE_KEY),
         ("AirflowRole", "write", "predictions/date=2026-01-01/a.parquet"),
         ("AirflowRole", "delete", versions.POINTER_KEY),
+        ("AirflowRole", "delete", "predictions/date=2026-01-01/a.parquet"),
+        ("AirflowRole", "delete", "runs/run/ingest_data/customers.parquet"),
+        ("AirflowRole", "delete", "monitoring/date=2026-01-01/drift.json"),
         ("AirflowRole", "write", "deploy/project.tar.gz"),
         ("MlflowRole", "read", versions.POINTER_KEY),
         ("MlflowRole", "delete", "predictions/date=2026-01-01/a.parquet"),
