@@ -31,7 +31,7 @@ class Bin(Tracking):
         return {str(version.run_id) for version in versions}
 
     def rejected_runs(self, *, before: datetime, keep: set[str]) -> list[str]:
-        """Old runs of which the gate has accepted nothing; one without a candidate is such a run."""
+        """Old runs whose every candidate was rejected; one that never made any is such a run."""
         return [
             run_id
             for run in self._runs_before(before)
@@ -56,8 +56,8 @@ class Bin(Tracking):
         found = [run_id for run_id in run_ids if self._is_in_bin(run_id)]
         if found:
             raise ConfigurationError(
-                f"expected the runs behind versions in production outside MLflow's bin, found "
-                f"{', '.join(sorted(found))} in it: restore them (`mlflow runs restore --run-id …`, "
+                "expected no run behind a version in production in MLflow's bin, found "
+                f"{', '.join(sorted(found))} in it: restore them (`mlflow runs restore --run-id`, "
                 "or MLflow's page), for nothing in the bin is destroyed until then"
             )
 

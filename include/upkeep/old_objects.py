@@ -49,7 +49,7 @@ Wanted = Callable[[ObjectInfo], bool]
 
 
 def delete(run: UpkeepRun, what: str, found: Sequence[ObjectInfo]) -> Freed:
-    """Delete these objects; who is killed meanwhile has deleted some, and deletes the rest later."""
+    """Delete these objects; who is killed has deleted some, and deletes the rest the next time."""
     if not run.dry_run:
         with ThreadPoolExecutor(THREADS, thread_name_prefix="upkeep") as pool:
             list(pool.map(lambda info: run.store.delete(info.key), found))

@@ -31,9 +31,9 @@ def checked_retention(settings: Settings, rules: DriftRules) -> Retention:
     if settings.keep_predictions_days < needed:
         raise ConfigurationError(
             f"CHURN_KEEP_PREDICTIONS_DAYS must be at least {needed}, found "
-            f"{settings.keep_predictions_days}: measure_outcomes reads so many days of predictions "
-            "(drift.outcome_weeks and drift.outcome_days in params.yaml, and a week for late runs). "
-            "Keep more, or measure less; nothing is deleted until then"
+            f"{settings.keep_predictions_days}: measure_outcomes reads predictions that old "
+            "(drift.outcome_weeks and drift.outcome_days in params.yaml, and a week for late "
+            "runs). Keep more, or measure less; nothing is deleted until then"
         )
     return Retention(
         runs_days=settings.keep_runs_days,

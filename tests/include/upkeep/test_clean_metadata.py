@@ -45,7 +45,7 @@ def test_a_database_that_cannot_be_reached_is_named_without_its_password(
 
 @pytest.fixture
 def airflow_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Airflow's home, and an environment as a task's process has it: with no way to the database."""
+    """Airflow's home, in the environment of this process."""
     for name, value in {
         "AIRFLOW_HOME": str(tmp_path),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "false",

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from mlflow.exceptions import MlflowException
 
 from include.champion.registry import CANDIDATES, Registry
 from include.errors import CommandFailed, ConfigurationError
@@ -71,6 +70,8 @@ def run(
 
 
 def is_there(registry: Registry, run_id: str) -> bool:
+    from mlflow.exceptions import MlflowException
+
     try:
         registry._client.get_run(run_id)
     except MlflowException:
