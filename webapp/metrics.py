@@ -106,7 +106,9 @@ class Metrics:
         """Everything in Prometheus' text format."""
         self._pending.set(pending_rows)
         with suppress(OSError):  # a disk that is gone has no size; the log says so by its losses
-            disk = shutil.disk_usage(spool_dir)
+            # The first answer makes the spool.
+            made = next(each for each in (spool_dir, *spool_dir.parents) if each.exists())
+            disk = shutil.disk_usage(made)
             self._disk_free.set(disk.free)
             self._disk_size.set(disk.total)
         return generate_latest(metric_files.AllProcesses(self.registry))

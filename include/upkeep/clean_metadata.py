@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 TASK = "clean_metadata"
 # `dag_run` takes task instances, their history, XComs and deadlines along. Not `dag` and
-# `dag_version`: open faults (https://github.com/apache/airflow/issues/71864), and small. Not
+# `dag_version`, on whose foreign keys Airflow 3.3's own cleaning fails, and which stay small. Not
 # `trigger`: a task that waits may hang on an old one. Airflow keeps `import_error` short itself.
 TABLES = ("dag_run", "log", "job", "task_reschedule", "asset_event", "callback_request")
 URL_VARIABLE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"

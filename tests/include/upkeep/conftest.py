@@ -15,11 +15,12 @@ NOW = datetime(2026, 11, 29, 5, tzinfo=UTC)
 MakeRun = Callable[..., UpkeepRun]
 
 
-USUAL = Retention(runs_days=30, predictions_days=400, scores_days=400, logs_days=30)
+# A tenth of what is usual: a test's days are files.
+SHORT = Retention(runs_days=3, predictions_days=40, scores_days=40, logs_days=3)
 
 
 def upkeep_run(store: Store, log_folder: Path, **given: Any) -> UpkeepRun:
-    """A run at NOW with the usual retention; arguments replace its parts and its places."""
+    """A run at NOW with a short retention; arguments replace its parts and its places."""
     places = {
         "remote_logs": "",
         "airflow_database_url": "",
@@ -29,7 +30,7 @@ def upkeep_run(store: Store, log_folder: Path, **given: Any) -> UpkeepRun:
     parts = {
         "dag_run_id": "scheduled__2026-11-29T05:00:00+00:00",
         "store": store,
-        "retention": USUAL,
+        "retention": SHORT,
         "store_expires": False,
         "now": NOW,
         "dry_run": False,

@@ -57,7 +57,7 @@ def airflow_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def database(airflow_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A database of Airflow's with 420 days in it."""
+    """A database of Airflow's with 60 days in it."""
     done = subprocess.run(
         [sys.executable, "-m", "airflow", "db", "migrate"],
         env={**os.environ, "AIRFLOW_HOME": str(airflow_home)},
@@ -69,7 +69,7 @@ def database(airflow_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("CORE", "DATABASE"):
         monkeypatch.setenv(f"AIRFLOW__{name}__SQL_ALCHEMY_CONN", "airflow-db-not-allowed:///")
     found = airflow_home / "airflow.db"
-    fill_metadata(found, NOW, days=400 + OLD_DAYS)
+    fill_metadata(found, NOW, days=40 + OLD_DAYS)
     return found
 
 

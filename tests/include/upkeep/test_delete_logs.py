@@ -8,10 +8,11 @@ import pytest
 from include.store import LocalStore
 from include.upkeep.delete_logs import delete_logs
 from tests.include.upkeep.conftest import NOW, MakeRun
-from tests.include.upkeep.long_time import DAGS, DAYS, PARSE_LOG, TASK_LOG, fill_logs
+from tests.include.upkeep.long_time import DAGS, PARSE_LOG, TASK_LOG, fill_logs
 
 TASKS = sum(map(len, DAGS.values()))
-OLD_DAYS = DAYS - 30
+DAYS = 15
+OLD_DAYS = DAYS - 3
 
 
 def files(folder: Path) -> list[Path]:
@@ -22,12 +23,12 @@ def test_old_logs_go_with_the_folders_that_they_leave_empty(
     make_run: MakeRun, tmp_path: Path
 ) -> None:
     logs = tmp_path / "logs"
-    fill_logs(logs, NOW)
+    fill_logs(logs, NOW, days=DAYS)
     freed = delete_logs(make_run())
     assert freed.objects == OLD_DAYS * (TASKS + len(DAGS))
     assert freed.bytes == OLD_DAYS * (TASKS * TASK_LOG + len(DAGS) * PARSE_LOG)
-    assert len(files(logs)) == 30 * (TASKS + len(DAGS))
-    oldest = (NOW - timedelta(days=30)).date()
+    assert len(files(logs)) == 3 * (TASKS + len(DAGS))
+    oldest = (NOW - timedelta(days=3)).date()
     assert sorted(path.name for path in (logs / "dag_id=churn_drift").iterdir())[0].endswith(
         str(oldest)
     )
@@ -35,7 +36,7 @@ def test_old_logs_go_with_the_folders_that_they_leave_empty(
 
 
 def test_a_dry_run_deletes_no_log(make_run: MakeRun, tmp_path: Path) -> None:
-    fill_logs(tmp_path / "logs", NOW, days=40)
+    fill_logs(tmp_path / "logs", NOW, days=5)
     before = files(tmp_path)
     told = delete_logs(make_run(dry_run=True))
     assert files(tmp_path) == before
@@ -45,7 +46,7 @@ def test_a_dry_run_deletes_no_log(make_run: MakeRun, tmp_path: Path) -> None:
 def test_what_is_not_airflows_stays(make_run: MakeRun, tmp_path: Path) -> None:
     """Whatever the folder is, and wherever a link in it leads."""
     elsewhere = tmp_path / "elsewhere"
-    fill_logs(elsewhere, NOW, days=60)
+    fill_logs(elsewhere, NOW, days=2)
     logs = tmp_path / "logs"
     (logs / "dag_id=a" / "run_id=b").mkdir(parents=True)
     (logs / "dag_id=a" / "run_id=link").symlink_to(elsewhere)

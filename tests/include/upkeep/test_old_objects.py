@@ -14,18 +14,19 @@ from include.upkeep.delete_runs import delete_runs
 from include.upkeep.delete_scores import delete_scores
 from include.upkeep.run import Freed, UpkeepRun
 from tests.include.upkeep.conftest import NOW, MakeRun
-from tests.include.upkeep.long_time import DAYS, fill_store
+from tests.include.upkeep.long_time import fill_store
 
 TASKS: list[Callable[[UpkeepRun], Freed]] = [
     *(delete_runs, delete_predictions, delete_scores, delete_reports)
 ]
-GONE = DAYS - 400
+DAYS = 50
+GONE = DAYS - 40
 
 
 @pytest.fixture
 def filled(local_store: LocalStore) -> LocalStore:
-    """The store of a long time, with a champion as old as all of it."""
-    fill_store(local_store.root, NOW)
+    """The store after DAYS days, with a champion as old as all of it."""
+    fill_store(local_store.root, NOW, days=DAYS)
     local_store.write(POINTER_KEY, b"{}")
     local_store.write("champion/history/2025-01-01T00:00:00Z.json", b"{}")
     return local_store
@@ -55,8 +56,8 @@ def test_what_is_old_goes_and_the_bytes_are_told(filled: LocalStore, make_run: M
             "scores/…/summary.json": GONE,
             "monitoring/…/report.html": GONE,
             "monitoring/…/report.json": GONE,
-            "runs/…/plan.json": DAYS - 30,
-            "runs/…/customers.parquet": 68,
+            "runs/…/plan.json": DAYS - 3,
+            "runs/…/customers.parquet": 7,
         }
     )
     assert sum(each.bytes or 0 for each in freed) == bytes_before - size_of(filled)
@@ -69,8 +70,8 @@ def test_what_is_old_goes_and_the_bytes_are_told(filled: LocalStore, make_run: M
 def test_a_day_is_kept_whole_until_it_is_too_old(filled: LocalStore, make_run: MakeRun) -> None:
     delete_predictions(make_run())
     oldest = next(filled.list("predictions/")).key.split("/")[1]
-    assert oldest == f"date={(NOW - timedelta(days=400)).date()}"
-    assert not list(filled.root.glob("predictions/date=2025-07-*"))  # nor an empty directory
+    assert oldest == f"date={(NOW - timedelta(days=40)).date()}"
+    assert not list(filled.root.glob("predictions/date=2026-10-1*"))  # nor an empty directory
 
 
 def test_a_dry_run_tells_the_same_and_deletes_nothing(
@@ -94,7 +95,7 @@ def test_who_is_killed_in_the_middle_is_ended_by_the_next(
     delete = filled.delete
 
     def until_killed(key: str) -> None:
-        if len(deleted) >= 100:
+        if len(deleted) >= 20:
             raise KeyboardInterrupt
         deleted.append(key)
         delete(key)
@@ -109,7 +110,7 @@ def test_who_is_killed_in_the_middle_is_ended_by_the_next(
 def test_a_run_in_which_something_was_written_lately_stays_whole(
     local_store: LocalStore, make_run: MakeRun
 ) -> None:
-    fill_store(local_store.root, datetime.now(UTC), days=60)
+    fill_store(local_store.root, datetime.now(UTC), days=20)
     local_store.write("runs/weekly__again/ingest_data/customers.parquet", b"cleared again")
     old = next(iter(local_store.list("runs/weekly__2")))
     local_store.write(f"{old.key}.again", b"cleared again")
