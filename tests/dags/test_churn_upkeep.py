@@ -1,5 +1,12 @@
 """The upkeep DAG: its form, and a real run by Airflow over what a long time has left."""
 
+import csv
+import gzip
+import io
+import shutil
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -7,16 +14,52 @@ import pytest
 
 from include.store import LocalStore
 from tests.dags.conftest import AnswersOf, run_of, shape_of
-from tests.include.upkeep.long_time import fill_logs, fill_store
+from tests.include.upkeep.long_time import DAGS, fill_logs, fill_metadata, fill_store
 
 pytestmark = pytest.mark.slow
 
+KEPT_DAYS, OLD_DAYS = 189, 11
+OF_RUNS = ("dag_run", "task_instance", "xcom", "rendered_task_instance_fields", "log")
+LEFT_BEHIND = "_airflow_deleted__log__20260101000000"
 LIMITS = """
     "limits": [t.execution_timeout is not None and bool(t.doc_md) for t in dag.tasks],
     "limit": dag.dagrun_timeout is not None,
     "files": [t.task_id for t in dag.tasks if not __import__("importlib.util").util.find_spec(
         "include.upkeep." + t.task_id)],
 """
+
+
+@pytest.fixture
+def database(airflow_environment: Mapping[str, str], answers_of: AnswersOf, tmp_path: Path) -> Path:
+    """A database of Airflow's with 200 days in it, and what a killed run left behind."""
+    assert answers_of("print('{}')") == {}  # it has made the database that is copied
+    found = tmp_path / "airflow.db"
+    shutil.copy(Path(airflow_environment["AIRFLOW_HOME"]) / "airflow.db", found)
+    with closing(sqlite3.connect(found)) as connection, connection:
+        for table in OF_RUNS:
+            connection.execute(f"DELETE FROM {table}")  # of the tests before
+        connection.execute(f"CREATE TABLE {LEFT_BEHIND} AS SELECT 1 AS id, 'kept' AS event")
+    fill_metadata(found, datetime.now(UTC), days=KEPT_DAYS + OLD_DAYS)
+    return found
+
+
+def counts(database: Path) -> dict[str, int]:
+    with closing(sqlite3.connect(database)) as connection:
+        return {
+            table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+            for table in OF_RUNS
+        }
+
+
+def archives(database: Path) -> list[tuple[str]]:
+    wanted = "SELECT name FROM sqlite_master WHERE name LIKE '_airflow_deleted%'"
+    with closing(sqlite3.connect(database)) as connection:
+        return connection.execute(wanted).fetchall()
+
+
+def rows(store: LocalStore, key: str) -> list[dict[str, str]]:
+    text = gzip.decompress(store.read(key).data).decode()
+    return list(csv.DictReader(io.StringIO(text)))
 
 
 def test_each_thing_that_grows_has_a_task_that_waits_for_none(answers_of: AnswersOf) -> None:
@@ -31,26 +74,46 @@ def test_each_thing_that_grows_has_a_task_that_waits_for_none(answers_of: Answer
     assert found["runs"] == [1, False, False] and list(found["params"]) == ["dry_run"]
 
 
-def test_airflow_deletes_and_hands_back_what_it_freed(
-    answers_of: AnswersOf, local_store: LocalStore, mlflow_server: str, tmp_path: Path
+def test_airflow_deletes_what_is_old_its_own_records_included(
+    answers_of: AnswersOf,
+    local_store: LocalStore,
+    mlflow_server: str,
+    database: Path,
+    tmp_path: Path,
 ) -> None:
-    fill_store(local_store.root, datetime.now(UTC), days=450)
-    fill_logs(tmp_path / "logs", datetime.now(UTC), days=60)
+    fill_store(local_store.root, datetime.now(UTC), days=KEPT_DAYS + OLD_DAYS)
+    fill_logs(tmp_path / "logs", datetime.now(UTC), days=40)
+    before = counts(database)
     world = {
         "CHURN_STORE_URI": local_store.uri,
+        "CHURN_KEEP_PREDICTIONS_DAYS": str(KEPT_DAYS),
+        "CHURN_AIRFLOW_DATABASE_URL": f"sqlite:///{database}",
         "MLFLOW_TRACKING_URI": mlflow_server,
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(tmp_path / "logs"),
     }
     found = answers_of(run_of("churn_upkeep"), **world)
     assert {state for _, _, state in found["tasks"]} == {"success"}
-    assert len(list(local_store.list("predictions/"))) == 400
-    assert not list((tmp_path / "logs").glob("dag_processor/2025*"))
+    assert len(list(local_store.list("predictions/"))) == KEPT_DAYS
+    assert len(list((tmp_path / "logs" / "dag_processor").iterdir())) == 30
+    tasks = OLD_DAYS * sum(map(len, DAGS.values()))
+    runs = OLD_DAYS * len(DAGS)
+    gone = {table: before[table] - left for table, left in counts(database).items()}
+    assert [gone[table] for table in OF_RUNS] == [runs, tasks, tasks, tasks, 2 * tasks]
+    assert archives(database) == []
+    kept = {
+        info.key.split("/")[-1].removesuffix(".csv.gz"): info.key
+        for info in local_store.list("runs/")
+        if "/clean_metadata/" in info.key
+    }
+    assert rows(local_store, kept[LEFT_BEHIND]) == [{"id": "1", "event": "kept"}]
+    [of_runs] = [key for name, key in kept.items() if "__dag_run__" in name]
+    assert len(rows(local_store, of_runs)) == runs
 
 
 def test_a_retention_that_cannot_be_meant_fails_each_task_at_once_and_deletes_nothing(
     answers_of: AnswersOf, local_store: LocalStore
 ) -> None:
-    fill_store(local_store.root, datetime.now(UTC), days=450)
+    fill_store(local_store.root, datetime.now(UTC), days=40)
     before = [info.key for info in local_store.list("")]
     world = {"CHURN_STORE_URI": local_store.uri, "CHURN_KEEP_PREDICTIONS_DAYS": "0"}
     found = answers_of(run_of("churn_upkeep"), **world)

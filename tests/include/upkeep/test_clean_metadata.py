@@ -1,28 +1,50 @@
-"""Airflow's database: by its own command line, on a real one."""
+"""Airflow's database, by its command line; tests/dags/test_churn_upkeep.py uses the real one."""
 
-import csv
 import gzip
-import io
-import os
-import sqlite3
-import subprocess
 import sys
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from include.errors import CommandFailed
-from include.settings import PROJECT
+from include.errors import CommandFailed, StoreUnavailable
 from include.store import LocalStore
-from include.upkeep import clean_metadata as module
-from include.upkeep.clean_metadata import TABLES, clean_metadata
-from tests.include.upkeep.conftest import NOW, MakeRun
-from tests.include.upkeep.long_time import DAGS, fill_metadata
+from include.upkeep.clean_metadata import TABLES, URL_VARIABLE, clean_metadata
+from tests.include.upkeep.conftest import MakeRun
 
-ARCHIVES = "SELECT name FROM sqlite_master WHERE name LIKE '_airflow_deleted%'"
-TASKS = sum(map(len, DAGS.values()))
-OLD_DAYS = 20
+URL = "postgresql://airflow:hush@postgres/airflow"
+ARCHIVE = "_airflow_deleted__log__20261129050000"
+# Called as python -m airflow db COMMAND …; an export's folder is the eighth word.
+STAND_IN = f"""#!/bin/sh
+echo "$*" >>{{calls}}
+test "$AIRFLOW__CORE__SQL_ALCHEMY_CONN" && exit 3
+case "$4" in
+clean) printf 'Checking table log\\nFound 3 rows meeting deletion criteria.\\n\\n'
+       printf 'Checking table job\\nFound 4 rows meeting deletion criteria.\\n' ;;
+export-archived) echo id >"$8/{ARCHIVE}.csv" ;;
+esac
+"""
+BROKEN = f'#!/bin/sh\necho "no answer from ${URL_VARIABLE}"; exit 1\n'
+
+
+@pytest.fixture
+def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What Airflow was asked, a line a call; the environment is that of a task's process."""
+    found = tmp_path / "calls"
+    stand_in(tmp_path, monkeypatch, STAND_IN.format(calls=found))
+    for name in ("CORE", "DATABASE"):
+        monkeypatch.setenv(f"AIRFLOW__{name}__SQL_ALCHEMY_CONN", "airflow-db-not-allowed:///")
+    return found
+
+
+def stand_in(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    path = folder / "python"
+    path.write_text(script)
+    path.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(path))
+
+
+def commands(calls: Path) -> list[str]:
+    return [line.split()[3] for line in calls.read_text().splitlines()]
 
 
 def test_without_its_address_it_is_left_alone(
@@ -33,99 +55,42 @@ def test_without_its_address_it_is_left_alone(
     assert "CHURN_AIRFLOW_DATABASE_URL is not set" in caplog.text
 
 
-@pytest.mark.slow
-def test_a_database_that_cannot_be_reached_is_named_without_its_password(
-    make_run: MakeRun, airflow_home: Path
+def test_rows_are_kept_before_the_last_copy_of_them_is_dropped(
+    make_run: MakeRun, local_store: LocalStore, calls: Path
 ) -> None:
-    url = "postgresql+psycopg2://airflow:hush@127.0.0.1:1/airflow"
+    freed = clean_metadata(make_run(airflow_database_url=URL))
+    assert (freed.objects, freed.bytes) == (7, None)
+    assert commands(calls) == ["clean", "export-archived", "drop-archived"]
+    assert "hush" not in calls.read_text()  # arguments are there for all to see
+    [kept] = local_store.list("runs/")
+    assert kept.key.endswith(f"/clean_metadata/{ARCHIVE}.csv.gz")
+    assert gzip.decompress(local_store.read(kept.key).data) == b"id\n"
+
+
+def test_a_copy_that_cannot_be_kept_leaves_the_archives(
+    make_run: MakeRun, local_store: LocalStore, calls: Path
+) -> None:
+    (local_store.root).mkdir()
+    (local_store.root / "runs").write_text("no directory")
+    with pytest.raises(StoreUnavailable):
+        clean_metadata(make_run(airflow_database_url=URL))
+    assert commands(calls) == ["clean", "export-archived"]
+
+
+def test_a_dry_run_only_counts(make_run: MakeRun, calls: Path) -> None:
+    assert clean_metadata(make_run(airflow_database_url=URL, dry_run=True)).objects == 7
+    [asked] = calls.read_text().splitlines()
+    assert asked.endswith("--dry-run") and "--yes" not in asked
+
+
+def test_a_database_that_cannot_be_cleaned_is_named_without_its_password(
+    make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(tmp_path, monkeypatch, BROKEN)
     with pytest.raises(CommandFailed, match="expected `airflow db clean` to end well") as told:
-        clean_metadata(make_run(airflow_database_url=url))
-    assert "hush" not in str(told.value) and "the next run goes on" in str(told.value)
+        clean_metadata(make_run(airflow_database_url=URL))
+    assert "no answer from postgresql://airflow:***@postgres/airflow" in str(told.value)
 
 
-@pytest.fixture
-def airflow_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Airflow's home, in the environment of this process."""
-    for name, value in {
-        "AIRFLOW_HOME": str(tmp_path),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
-        "PYTHONPATH": str(PROJECT),
-    }.items():
-        monkeypatch.setenv(name, value)
-    return tmp_path
-
-
-@pytest.fixture
-def database(airflow_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A database of Airflow's with 60 days in it."""
-    done = subprocess.run(
-        [sys.executable, "-m", "airflow", "db", "migrate"],
-        env={**os.environ, "AIRFLOW_HOME": str(airflow_home)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    for name in ("CORE", "DATABASE"):
-        monkeypatch.setenv(f"AIRFLOW__{name}__SQL_ALCHEMY_CONN", "airflow-db-not-allowed:///")
-    found = airflow_home / "airflow.db"
-    fill_metadata(found, NOW, days=40 + OLD_DAYS)
-    return found
-
-
-def counts(database: Path) -> dict[str, int]:
-    tables = ("dag_run", "task_instance", "xcom", "rendered_task_instance_fields", "log")
-    with closing(sqlite3.connect(database)) as connection:
-        return {
-            each: connection.execute(
-                f"SELECT count(*) FROM {each} WHERE {'1' if each != 'log' else 'dag_id NOT NULL'}"
-            ).fetchone()[0]
-            for each in tables
-        }
-
-
-@pytest.mark.slow
-def test_old_rows_are_kept_aside_and_go_and_a_kill_between_loses_none(
-    make_run: MakeRun,
-    local_store: LocalStore,
-    database: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    run = make_run(airflow_database_url=f"sqlite:///{database}")
-    before = counts(database)
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(module, "_keep_archives", _killed)
-        clean_metadata(run)
-    assert clean_metadata(run).objects == 0  # the first time they went, and now they are kept
-    gone = {name: before[name] - left for name, left in counts(database).items()}
-    runs, tasks = OLD_DAYS * len(DAGS), OLD_DAYS * TASKS
-    assert gone == {
-        "dag_run": runs,
-        "task_instance": tasks,
-        "xcom": tasks,
-        "rendered_task_instance_fields": tasks,
-        "log": 2 * tasks,
-    }
-    with closing(sqlite3.connect(database)) as connection:
-        assert connection.execute(ARCHIVES).fetchall() == []
-    kept = {info.key.split("/")[-1].split("__")[1]: info.key for info in local_store.list("runs/")}
-    assert set(kept) >= {"dag_run", "task_instance", "xcom", "log"}
-    text = gzip.decompress(local_store.read(kept["dag_run"]).data).decode()
-    rows = list(csv.DictReader(io.StringIO(text)))
-    assert len(rows) == runs and {row["dag_id"] for row in rows} == set(DAGS)
-
-
-def _killed(*_: object) -> int:
-    raise KeyboardInterrupt
-
-
-@pytest.mark.slow
-def test_a_dry_run_counts_rows_and_leaves_them(make_run: MakeRun, database: Path) -> None:
-    before = counts(database)
-    freed = clean_metadata(make_run(airflow_database_url=f"sqlite:///{database}", dry_run=True))
-    assert freed.objects >= OLD_DAYS * (len(DAGS) + 4 * TASKS)
-    assert counts(database) == before
-
-
-def test_no_table_is_named_whose_cleaning_has_open_faults() -> None:
+def test_no_table_is_named_on_whose_keys_the_cleaning_fails() -> None:
     assert not {"dag", "dag_version", "trigger"} & set(TABLES)

@@ -60,7 +60,8 @@ def run(
     make_run: MakeRun, mlflow_server: str, tmp_path_factory: pytest.TempPathFactory
 ) -> UpkeepRun:
     """A run that destroys at once what it bins."""
-    [database] = tmp_path_factory.getbasetemp().glob("mlflow*/mlflow.db")
+    # Not by pytest's own link to the latest.
+    [database] = tmp_path_factory.getbasetemp().glob("mlflow[0-9]*/mlflow.db")
     return make_run(
         tracking_uri=mlflow_server,
         mlflow_database_url=f"sqlite:///{database}",
