@@ -9,6 +9,7 @@ Rows go with the predictions of their time, not sooner: while a day can be judge
 that it started must be known (`drift__<date>__v<version>`).
 """
 
+import csv
 import gzip
 import logging
 import os
@@ -29,7 +30,7 @@ TASK = "clean_metadata"
 # `dag_run` takes task instances, their history, XComs and deadlines along. Not `dag` and
 # `dag_version`, on whose foreign keys Airflow 3.3's own cleaning fails, and which stay small. Not
 # `trigger`: a task that waits may hang on an old one. Airflow keeps `import_error` short itself.
-TABLES = ("dag_run", "log", "job", "task_reschedule", "asset_event", "callback_request")
+TABLES = ("dag_run", "log", "job", "task_reschedule", "asset_event")
 URL_VARIABLE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 # What a task's process is told lest it reach the database.
 OF_A_TASK = ("AIRFLOW__CORE__SQL_ALCHEMY_CONN", "_AIRFLOW", "__AIRFLOW")
@@ -48,11 +49,13 @@ def clean_metadata(run: UpkeepRun) -> Freed:
     url = run.places.airflow_database_url
     if not url:
         return left_alone(run, what, NOT_REACHED)
-    found = sum(map(int, FOUND.findall(_airflow(url, "clean", *_clean_options(run, before)))))
-    kept = 0 if run.dry_run else _keep_archives(run, url)
-    if kept:
+    said = _airflow(url, "clean", *_clean_options(run, before))
+    if run.dry_run:
+        return say(Freed(what, sum(map(int, FOUND.findall(said))), None, run.dry_run))
+    kept = _keep_archives(run, url, what)
+    if kept.objects:
         _airflow(url, "drop-archived", "--yes", "--tables", ",".join(TABLES))
-    return say(Freed(what, found, None, run.dry_run))
+    return say(kept)
 
 
 def _clean_options(run: UpkeepRun, before: datetime) -> list[str]:
@@ -60,16 +63,20 @@ def _clean_options(run: UpkeepRun, before: datetime) -> list[str]:
     return [*options, "--error-on-cleanup-failure", "--dry-run" if run.dry_run else "--yes"]
 
 
-def _keep_archives(run: UpkeepRun, url: str) -> int:
-    """Export all archive tables and keep them as objects; how many."""
+def _keep_archives(run: UpkeepRun, url: str, what: str) -> Freed:
+    """Export all archive tables, a killed run's too, and keep them as objects; size as CSV."""
+    kept = Freed(what, 0, 0, run.dry_run)
     with tempfile.TemporaryDirectory(prefix="metadata-") as folder:
         options = ("--output-path", folder, "--tables", ",".join(TABLES))
         _airflow(url, "export-archived", "--export-format", "csv", *options)
-        archives = sorted(Path(folder).glob("*.csv"))
-        for path in archives:
-            key = run.write(TASK, f"{path.name}.gz", gzip.compress(path.read_bytes()))
-            logger.info("its rows are kept in %s", key)
-    return len(archives)
+        for path in sorted(Path(folder).glob("*.csv")):
+            with path.open(newline="") as file:
+                rows = sum(1 for _ in csv.reader(file)) - 1  # the first names the columns
+            data = path.read_bytes()
+            key = run.write(TASK, f"{path.name}.gz", gzip.compress(data))
+            logger.info("%s rows are kept in %s", f"{rows:,}", key)
+            kept += Freed(what, rows, len(data), run.dry_run)
+    return kept
 
 
 def _airflow(url: str, *arguments: str) -> str:

@@ -145,7 +145,7 @@ def test_a_dry_run_and_a_server_elsewhere_destroy_nothing(
 
 
 def test_a_database_that_cannot_be_reached_is_named_without_its_password(run: UpkeepRun) -> None:
-    url = "postgresql+psycopg2://mlflow:hush@127.0.0.1:1/mlflow"
+    url = "nonesuch://mlflow:hush@127.0.0.1:1/mlflow"  # one that is away is asked for a minute
     with pytest.raises(CommandFailed, match="CHURN_MLFLOW_DATABASE_URL") as told:
         mlflow_bin.empty(url, run.places.tracking_uri, days=1)
     assert "hush" not in str(told.value)
@@ -157,4 +157,5 @@ def test_a_champion_that_the_registry_forgot_is_kept_by_its_manifest(
     champion = trained("rejected")
     manifest, files = make_version("1", trees=3, rows=300)
     publish(local_store, (manifest.model_copy(update={"run_id": champion}), files))
-    assert clean_mlflow(run).objects == 0 and is_there(own_registry, champion)
+    clean_mlflow(run)
+    assert own_registry._client.get_run(champion).info.lifecycle_stage == "active"
