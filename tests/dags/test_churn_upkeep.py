@@ -3,17 +3,16 @@
 import csv
 import gzip
 import io
-import shutil
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from include.store import LocalStore
-from tests.dags.conftest import AnswersOf, run_of, shape_of
+from tests.dags.conftest import AnswersOf, Forks, run_of, shape_of
 from tests.include.upkeep.long_time import DAGS, fill_logs, fill_metadata, fill_store
 
 pytestmark = pytest.mark.slow
@@ -30,17 +29,22 @@ LIMITS = """
 
 
 @pytest.fixture
-def database(airflow_environment: Mapping[str, str], answers_of: AnswersOf, tmp_path: Path) -> Path:
+def database(airflow: Forks, airflow_environment: Mapping[str, str], tmp_path: Path) -> Path:
     """A database of Airflow's with 200 days in it, and what a killed run left behind."""
-    assert answers_of("print('{}')") == {}  # it has made the database that is copied
-    found = tmp_path / "airflow.db"
-    shutil.copy(Path(airflow_environment["AIRFLOW_HOME"]) / "airflow.db", found)
+    made, found = Path(airflow_environment["AIRFLOW_HOME"]) / "airflow.db", tmp_path / "airflow.db"
+    with closing(sqlite3.connect(made)) as source, closing(sqlite3.connect(found)) as copy:
+        source.backup(copy)
     with closing(sqlite3.connect(found)) as connection, connection:
         for table in OF_RUNS:
             connection.execute(f"DELETE FROM {table}")  # of the tests before
         connection.execute(f"CREATE TABLE {LEFT_BEHIND} AS SELECT 1 AS id, 'kept' AS event")
-    fill_metadata(found, datetime.now(UTC), days=KEPT_DAYS + OLD_DAYS)
+    fill_metadata(found, soon(), days=KEPT_DAYS + OLD_DAYS)
     return found
+
+
+def soon() -> datetime:
+    """So that the oldest that is kept is not too old some seconds later."""
+    return datetime.now(UTC) + timedelta(hours=1)
 
 
 def counts(database: Path) -> dict[str, int]:
@@ -82,7 +86,7 @@ def test_airflow_deletes_what_is_old_its_own_records_included(
     tmp_path: Path,
 ) -> None:
     fill_store(local_store.root, datetime.now(UTC), days=KEPT_DAYS + OLD_DAYS)
-    fill_logs(tmp_path / "logs", datetime.now(UTC), days=40)
+    fill_logs(tmp_path / "logs", soon(), days=40)
     before = counts(database)
     world = {
         "CHURN_STORE_URI": local_store.uri,
