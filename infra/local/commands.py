@@ -4,6 +4,7 @@ And of one that is down: make clean-data.
 """
 
 import argparse
+import getpass
 import logging
 import os
 import re
@@ -12,11 +13,13 @@ from contextlib import closing
 from datetime import UTC, date, datetime
 from functools import partial
 
+from include.champion.history import UNKNOWN
 from include.champion.versions import POINTER_KEY, read_manifest, read_pointer
 from include.errors import ObjectNotFound
 from include.params import load_params
 from include.settings import MINUTES_MAX, TRIALS_MAX, WORKERS_MAX, Settings
 from include.store import Store, open_store
+from include.tasks.rollback import ON_BEHALF
 from infra.airflow import training_run
 from infra.airflow.dag_runs import Tick
 from infra.local import airflow, directory
@@ -161,7 +164,7 @@ def _trials(settings: Settings, run_id: str) -> Tick:
 
 def _roll_back(settings: Settings, arguments: argparse.Namespace) -> int:
     store = open_store(settings.resolved_store_uri)
-    conf = {"version": arguments.version, "reason": arguments.reason}
+    conf = {"version": arguments.version, "reason": arguments.reason, ON_BEHALF: _user()}
     before = _pointer_etag(store)
     run = run_dag(settings, "churn_rollback", conf)
     logger.info("%.1f s from trigger to success", run.seconds or 0.0)
@@ -189,21 +192,38 @@ def _pointer_etag(store: Store) -> str | None:
 
 
 def _promote(settings: Settings, arguments: argparse.Namespace) -> int:
-    from include.champion.promotion import put_in_production, read_production
+    from include.champion.promotion import finish_move, put_in_production, read_production
     from include.champion.registry import Registry  # MLflow: seconds that the others need not wait
 
     registry = Registry(running_stack(settings).mlflow.url)
     store = open_store(settings.resolved_store_uri)
+    production, who = read_production(store, registry), _user()
+    reason = f"promoted by {who}: {arguments.reason}"
+    pointer = production.pointer
+    if pointer is not None and pointer.version == arguments.version:
+        own = pointer.reason == reason  # an earlier try that was killed behind the pointer
+        finish_move(store, registry, production, who=who if own else UNKNOWN)
+        logger.info("version %s is in production already: nothing was moved", pointer.version)
+        return 0
     moved = put_in_production(
         store,
         registry,
         arguments.version,
-        production=read_production(store, registry),
-        reason=arguments.reason,
+        production=production,
+        who=who,
+        reason=reason,
         now=datetime.now(UTC),
     )
     logger.info("champion is %s, before it was %s", moved.version, moved.previous or "none")
     return 0
+
+
+def _user() -> str:
+    """Whose terminal this is."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return UNKNOWN
 
 
 def _airflow(settings: Settings, arguments: argparse.Namespace) -> int:

@@ -1,5 +1,6 @@
 """`make rollback`, `make tune`; in the place of Airflow, what its DAGs do."""
 
+import getpass
 from argparse import Namespace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,8 +32,9 @@ def store(settings: Settings) -> Store:
     return found
 
 
-def put_back(store: Store, version: str, reason: str) -> None:
+def put_back(store: Store, version: str, reason: str, on_behalf_of: str) -> None:
     """What the DAG does where the pointer is lost."""
+    assert on_behalf_of == getpass.getuser()
     etag = commands._pointer_etag(store)
     pointer = versions.pointer_to(*versions.read_version(store, version))
     now = datetime.now(UTC)

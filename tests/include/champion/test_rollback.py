@@ -27,7 +27,7 @@ from tests.include.conftest import (
 
 pytestmark = pytest.mark.slow
 
-NOW = datetime(2026, 11, 22, 12, 30, 5, 123456, tzinfo=UTC)
+NOW = datetime(2126, 11, 22, 12, 30, 5, 123456, tzinfo=UTC)  # after every real move
 BACK = Rollback("1", "complaints from the call centre", "anna")
 
 

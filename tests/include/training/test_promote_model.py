@@ -173,7 +173,13 @@ def test_manual_promotion_stops_before_the_pointer_and_says_how_to_go_on(
     assert versions.read_pointer(run.store) is None
     production = promotion.read_production(run.store, registry)
     promotion.put_in_production(
-        run.store, registry, "1", production=production, reason="looked at", now=datetime.now(UTC)
+        run.store,
+        registry,
+        "1",
+        production=production,
+        who="anna",
+        reason="looked at",
+        now=datetime.now(UTC),
     )
     assert_whole(run.store, registry, "1")
 
