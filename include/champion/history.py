@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 HISTORY_PREFIX = "champion/history"
 UNKNOWN = "unknown"
-TRAINING_RUN = "training run "
+TRAINING_RUN = "training run "  # what the name of who begins with where the gate decided alone
 
 
 class Move(ChampionDocument):

@@ -3,7 +3,7 @@
 import logging
 from dataclasses import dataclass
 
-from include.champion import history, promotion, versions
+from include.champion import promotion, versions
 from include.champion.gate_decision import Decision
 from include.champion.promotion import Production
 from include.champion.versions import Manifest
@@ -125,7 +125,7 @@ def _already(run: TrainingRun, production: Production, lineage: Lineage) -> Prom
 
 def who(run: TrainingRun) -> str:
     """Who moves the champion where the gate decides alone."""
-    return f"{history.TRAINING_RUN}{run.dag_run_id}"
+    return f"training run {run.dag_run_id}"
 
 
 def _awaiting_person(run: TrainingRun, version: str, run_id: str) -> Promoted:
