@@ -17,7 +17,7 @@ from dashboard.theme import BLUE, FIGURE_LAYOUT, GREY, ORANGE
 from include.champion.history import UNKNOWN, History, Move, Term
 from include.champion.versions import version_order
 
-MOVES_SHOWN = 50
+MOVES_SHOWN, ROWS_OPEN = 50, 10
 NAMES = ("Version", "From (UTC)", "To (UTC)", "Served", "Who", "Why")
 HOVER_CHARACTERS, HOVER_LINE = 240, 60
 LANE_PIXELS, HEIGHTS = 26, (220, 460)
@@ -33,11 +33,14 @@ def create_production_history(history: History, *, serving: str, now: datetime) 
     low, high = HEIGHTS
     height = min(max(low, 120 + LANE_PIXELS * lanes), high)
     rows = [_row(term, now) for term in reversed(history.terms)]
-    table = create_table(NAMES, rows, "Which version served when, the latest first")
+    parts = [create_table(NAMES, rows[:ROWS_OPEN], "Which version served when, the latest first")]
+    if older := rows[ROWS_OPEN:]:
+        table = create_table(NAMES, older, "Which version served when, before that")
+        parts.append(html.Details([html.Summary(f"{len(older)} before that"), table]))
     return html.Div(
         [
             create_chart(production_chart(history, serving=serving, now=now), height=height),
-            dmc.Paper(table, mt="md"),
+            dmc.Paper(parts, mt="md"),
         ]
     )
 
@@ -141,15 +144,13 @@ def _span(term: Term) -> str:
     return f"since {since}" if term.until is None else f"{since} to {_short(term.until)}"
 
 
-def _row(term: Term, now: datetime) -> tuple[Any, ...]:
+def _row(term: Term, now: datetime) -> tuple[str, ...]:
     move = term.move
-    serves = term.until is None
-    badge = [" ", dmc.Badge("serving", size="sm", className="badge")] if serves else []
     bound = "" if term.is_exact else "at most "
     return (
-        [move.to, *badge],
+        move.to,
         _short(move.moved_at),
-        f"{'' if term.is_exact else 'by '}{_short(term.until)}" if term.until else "–",
+        f"{'' if term.is_exact else 'by '}{_short(term.until)}" if term.until else "serves now",
         f"{bound}{_lasted((term.until or now) - move.moved_at)}",
         move.who,
         move.why or "–",

@@ -97,6 +97,15 @@ def test_the_sentence_says_what_is_known_and_what_is_not(
     assert history_text(history, serving=serving) == told
 
 
+def test_of_many_moves_the_latest_are_open_and_the_others_a_click_away() -> None:
+    moves = [move(str(n), str(n + 1), days=100 - n, who="anna") for n in range(1, 51)]
+    shown = create_production_history(History(tuple(moves)), serving="51", now=NOW)
+    paper = shown.children[1]
+    opened, folded = (str(part) for part in paper.children)
+    assert opened.count("Tr(") == 1 + 10 and "serves now" in opened
+    assert folded.count("Tr(") == 1 + 40 and "40 before that" in folded
+
+
 def test_a_gap_is_said_in_the_table_and_who_is_unknown_is_grey() -> None:
     moves = (FIRST, move("11", "12", days=1, who=UNKNOWN))
     page = str(create_production_history(History(moves), serving="12", now=NOW))
