@@ -86,7 +86,7 @@ def history_text(history: History, *, serving: str) -> str:
         told.append(f"{back} of them went back to an earlier version")
     first = history.moves[0]
     if first.before is not None and not history.earlier:
-        told.append(f"before them version {first.before} served, since when is not recorded")
+        told.append(f"before the first move version {first.before} served, since when is not known")
     if not all(term.is_exact for term in history.terms):
         told.append("moves in between are missing: what ended by a moment may have ended earlier")
     return "; ".join(told) + "."

@@ -68,8 +68,8 @@ def test_a_reason_is_shown_as_text_and_not_taken_for_markup() -> None:
         (
             History((SECOND,)),
             "10",
-            "Version 10 serves since 12 Nov 2026 12:00 UTC; before them version 9 served, since "
-            "when is not recorded.",
+            "Version 10 serves since 12 Nov 2026 12:00 UTC; before the first move version 9 "
+            "served, since when is not known.",
         ),
         (
             History((SECOND, BACK), earlier=1200),
