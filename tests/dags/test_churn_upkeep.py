@@ -50,7 +50,9 @@ def soon() -> datetime:
 def counts(database: Path) -> dict[str, int]:
     with closing(sqlite3.connect(database)) as connection:
         return {
-            table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+            table: connection.execute(
+                f"SELECT count(*) FROM {table} WHERE dag_id IS NOT NULL"  # commands have none
+            ).fetchone()[0]
             for table in OF_RUNS
         }
 
