@@ -73,7 +73,11 @@ def test_a_ripe_week_is_joined_with_the_labels_once_and_its_customers_are_forgot
     week = only(measured(RIPE))
     left = CONTRACT.labels(ASKED)
     assert week.settled and week.realised and week.estimate_of_ripe
-    assert (week.ripe, week.realised.left, week.estimate_of_ripe.customers) == (400, left.sum(), 400)
+    assert (week.ripe, week.realised.left, week.estimate_of_ripe.customers) == (
+        400,
+        left.sum(),
+        400,
+    )
     assert week.realised.brier.value == pytest.approx(np.mean((score(ASKED) - left) ** 2))
     assert weeks_kept(local_store) == []
     again = only(measured(RIPE + timedelta(days=1), open_engine=nobody))
@@ -272,10 +276,17 @@ def test_the_present_rules_judge_also_weeks_that_are_settled(
     assert week.verdict == "too_few_ripe" and "400 customers are ripe" in week.explanation
 
 
-def test_the_champions_loss_is_told(measured: Measure, local_store: LocalStore, bank: Engine) -> None:
-    promote(local_store, manifest_of("1", CONTRACT.feature_names, {}, metrics={"roc_auc": 0.95}), {})
+def test_the_champions_loss_is_told(
+    measured: Measure, local_store: LocalStore, bank: Engine
+) -> None:
+    promote(
+        local_store, manifest_of("1", CONTRACT.feature_names, {}, metrics={"roc_auc": 0.95}), {}
+    )
     log(local_store, ASKED)
-    label(bank, ASKED.assign(Attrition_Flag=np.random.default_rng(0).permutation(ASKED["Attrition_Flag"])))
+    label(
+        bank,
+        ASKED.assign(Attrition_Flag=np.random.default_rng(0).permutation(ASKED["Attrition_Flag"])),
+    )
     found = measured(RIPE)
     (version,) = found.versions
     assert (version.champion, version.lost, version.judged_week) == (True, True, "2026-W19")
