@@ -84,7 +84,9 @@ def test_a_ripe_week_is_joined_with_the_labels_once_and_its_customers_are_forgot
 def test_labels_may_arrive_late(measured: Measure, local_store: LocalStore, bank: Engine) -> None:
     log(local_store, ASKED)
     rules = {"performance": PerformanceRules(label_days=14)}
-    assert only(measured(RIPE + timedelta(days=13), rules, open_engine=nobody)).ripe == 0
+    assert only(measured(RIPE - timedelta(days=1), open_engine=nobody)).ripe == 0
+    week = only(measured(RIPE + timedelta(days=13), rules, open_engine=nobody))
+    assert (week.ripe, week.ripe_on) == (0, date(2026, 6, 24))
     label(bank)
     assert only(measured(RIPE + timedelta(days=14), rules)).ripe == 400
 
@@ -161,6 +163,16 @@ def test_a_gap_of_days_is_made_up_for(measured: Measure, local_store: LocalStore
     log(local_store, ASKED.tail(20), day=DAY + timedelta(1), request="next")
     found = measured(night_after(SUNDAY), day=SUNDAY)
     assert only(found).customers == 30 and found.day == SUNDAY
+
+
+@pytest.mark.parametrize("day", [date(2099, 1, 1), date(2020, 1, 1)])
+def test_a_run_for_a_day_far_away_forgets_nothing(
+    measured: Measure, local_store: LocalStore, day: date
+) -> None:
+    log(local_store, ASKED.head(10))
+    before = measured(night_after(DAY))
+    assert measured(night_after(DAY), day=day) == before
+    assert weeks_kept(local_store) == ["week=2026-W19.parquet"]
 
 
 def test_what_is_gone_from_the_log_stays_in_the_figures(
