@@ -24,16 +24,17 @@ class Retention:
 def checked_retention(settings: Settings, rules: DriftRules) -> Retention:
     """The settings' days; ConfigurationError where outcomes would lose what they are joined from.
 
-    `measure_outcomes` joins the last `outcome_weeks` of predictions with what customers did, and a
-    prediction ripens for `outcome_days`. A drift run may be repeated some days late: a week more.
+    `measure_outcomes` may read a week's predictions until all of them are ripe: `outcome_days` and
+    `label_days` after the week's end. A drift run may be repeated some days late: a week more.
     """
-    needed = math.ceil(max(WEEK_DAYS * rules.outcome_weeks, rules.outcome_days)) + WEEK_DAYS
+    ripening = math.ceil(rules.outcome_days + rules.performance.label_days)
+    needed = ripening + 2 * WEEK_DAYS
     if settings.keep_predictions_days < needed:
         raise ConfigurationError(
             f"CHURN_KEEP_PREDICTIONS_DAYS must be at least {needed}, found "
             f"{settings.keep_predictions_days}: measure_outcomes reads predictions that old "
-            "(drift.outcome_weeks and drift.outcome_days in params.yaml, and a week for late "
-            "runs). Keep more, or measure less; nothing is deleted until then"
+            "(outcome_days and label_days of drift in params.yaml, the week itself, and one for "
+            "late runs). Keep more, or let them ripen sooner; nothing is deleted until then"
         )
     return Retention(
         runs_days=settings.keep_runs_days,

@@ -22,10 +22,10 @@ def test_the_usual_days_are_kept(rules: DriftRules) -> None:
 @pytest.mark.parametrize(
     ("days", "changed", "needed"),
     [
-        (188, {}, 189),
-        (189, {}, 0),
-        (400, {"outcome_weeks": 60}, 427),
-        (98, {"outcome_days": 91.5}, 189),
+        (117, {}, 118),
+        (118, {}, 0),
+        (400, {"outcome_days": 400.5}, 429),
+        (400, {"outcome_weeks": 500}, 0),  # weeks that are settled are read no more
     ],
 )
 def test_what_outcomes_are_measured_on_is_kept(

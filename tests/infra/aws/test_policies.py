@@ -16,6 +16,7 @@ from include.customers import loading
 from include.customers.database import open_engine
 from include.customers.sample import sample_customers
 from include.drift.findings import PREFIX, REPORT_PAGE
+from include.drift.weeks import WEEKS_PREFIX, Week
 from include.errors import ObjectNotFound
 from include.handover import RUNS_PREFIX
 from include.params import load_params
@@ -123,6 +124,13 @@ def test_upkeep_deletes_by_its_role_what_the_bucket_cannot(
         assert task(run).objects == 0  # and it was not refused
     assert delete_reports(run).objects == 1
     assert report not in {info.key for info in everything.list("")}
+
+
+def test_airflow_forgets_whom_a_settled_week_was_about(account: Account) -> None:
+    store, key = account.store_of("AirflowRole"), Week.of(bank_days.DAY).key
+    store.write(key, b"")
+    store.delete(key)
+    assert list(store.list(WEEKS_PREFIX)) == []
 
 
 @pytest.mark.slow
