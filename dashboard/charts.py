@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from dashboard.data.rules import CallRules
 from dashboard.labels import feature_label, money, percent
 from dashboard.theme import BLUE, FIGURE_LAYOUT, GREY, ORANGE
+from include.drift import performance
 
 Figure = dict[str, Any]
 Values = Sequence[float] | NDArray[Any]
@@ -31,6 +33,17 @@ class Chart:
     title: str
     sentence: str
     figure: Figure
+
+
+@dataclass(frozen=True)
+class Track:
+    """One figure of a version by the week of its predictions; None where there is none."""
+
+    version: str
+    weeks: Sequence[date]
+    realised: Sequence[performance.Figure | None]
+    estimated: Sequence[performance.Figure | None]
+    promised: float | None
 
 
 def roc(curve: Mapping[str, Sequence[float]], auc: float) -> Chart:
@@ -150,6 +163,99 @@ def distribution(
     figure["layout"]["xaxis"] = {"title": {"text": feature_label(feature)}, "automargin": True}
     figure["layout"] |= {"barmode": "group", "bargap": 0.08}
     return Chart(feature_label(feature), sentence, figure)
+
+
+def over_time(title: str, told: str, tracks: Sequence[Track], *, exact: float | None) -> Chart:
+    """A figure's realised values with intervals, and beside them what was estimated and promised.
+
+    `exact` is what would be right at any time, where there is such a value.
+    """
+    shown: list[Figure] = []
+    for track in tracks:
+        realised = _points(track.weeks, track.realised, "Realised", colour=BLUE)
+        estimated = _points(track.weeks, track.estimated, "Estimate", colour=ORANGE)
+        estimated |= {"mode": "lines", "line": {"color": ORANGE, "width": 2, "dash": "dash"}}
+        del estimated["error_y"]
+        lines = [realised, estimated]
+        level = track.promised if exact is None else exact
+        if level is not None:
+            ends = [_iso(track.weeks[0]), _iso(track.weeks[-1])]
+            flat = _line(ends, [level] * 2, "Promised" if exact is None else "Exact", colour=GREY)
+            lines.append({**flat, "line": {"color": GREY, "width": 1.5, "dash": "dot"}})
+        shown += [each for each in lines if any(value is not None for value in each["y"])]
+    named: set[str] = set()
+    for each in shown:
+        each |= {"legendgroup": each["name"], "showlegend": each["name"] not in named}
+        named.add(each["name"])
+    figure = _figure(shown, "Week in which customers were asked about", "")
+    axis = {**CLEAR_TICKS, "automargin": True, "zeroline": False, "nticks": 6}
+    title_text = {"title": {"text": "Week in which customers were asked about"}}
+    figure["layout"] |= {
+        "xaxis": {**axis, **title_text, "type": "date", "tickformat": "%d %b"},
+        "yaxis": {**axis, "tickformat": ".2f"},
+        "annotations": [_version_sign(track) for track in tracks],
+    }
+    return Chart(title, told, figure)
+
+
+def agreement(told: str, weeks: Sequence[performance.VersionWeek]) -> Chart:
+    """Each judged week's realised ROC-AUC against the estimate of the same customers."""
+    pairs = [
+        (each, each.estimate_of_ripe.roc_auc, each.realised.roc_auc)
+        for each in weeks
+        if each.realised and each.estimate_of_ripe
+    ]
+    shown: list[Figure] = []
+    for verdict, name, colour in (("kept", "Kept", BLUE), ("lost", "Lost", ORANGE)):
+        of_verdict = [(w, e, r) for w, e, r in pairs if e and r and w.verdict == verdict]
+        if not of_verdict:
+            continue
+        points = _points([e.value for _, e, _ in of_verdict], [r for *_, r in of_verdict], name)
+        points |= {"mode": "markers", "marker": {"color": colour, "size": 8}}
+        points["error_y"] |= {"color": colour}
+        points["text"] = [f"version {w.version}, {w.begins:%d %b %Y}" for w, *_ in of_verdict]
+        points["hovertemplate"] = "%{text}: realised %{y:.3f}, estimate %{x:.3f}<extra></extra>"
+        shown.append(points)
+    known = [each.value for _, e, r in pairs for each in (e, r) if each]
+    if known:
+        ends = min(known), max(known)
+        exact = _line(ends, ends, "Exact", colour=GREY)
+        shown.append({**exact, "line": {"color": GREY, "width": 1.5, "dash": "dot"}})
+    figure = _figure(shown, "Estimate of the same customers", "Realised")
+    for axis in ("xaxis", "yaxis"):
+        figure["layout"][axis] |= {"tickformat": ".2f", "rangemode": "normal"}
+    return Chart("Estimate against realised, ROC-AUC", told, figure)
+
+
+def _points(
+    x: Sequence[date] | Sequence[float],
+    found: Sequence[performance.Figure | None],
+    name: str,
+    *,
+    colour: str = BLUE,
+) -> Figure:
+    """Values with their intervals; None leaves a gap."""
+    up = [each.high - each.value if each else None for each in found]
+    down = [each.value - each.low if each else None for each in found]
+    bars = {"type": "data", "symmetric": False, "array": up, "arrayminus": down}
+    return {
+        **_line([], [], name, mode="lines+markers", colour=colour),
+        "x": [_iso(each) for each in x],
+        "y": [each.value if each else None for each in found],
+        "error_y": {**bars, "color": colour, "thickness": 1.5, "width": 0},
+        "connectgaps": False,
+    }
+
+
+def _iso(value: date | float) -> str | float:
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def _version_sign(track: Track) -> Figure:
+    """Where a version's weeks begin."""
+    place = {"x": _iso(track.weeks[0]), "xanchor": "left", "yref": "paper", "y": 1}
+    text = {"text": f"v{track.version}", "showarrow": False, "yanchor": "top"}
+    return {**place, **text, "bgcolor": "rgba(138,146,156,.18)", "borderpad": 2}
 
 
 def _line(

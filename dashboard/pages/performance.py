@@ -1,0 +1,233 @@
+"""What came of the answers: realised performance by version and week, beside the estimates."""
+
+from collections.abc import Mapping, Sequence
+
+import dash_mantine_components as dmc
+from dash import Dash, html
+from dash.development.base_component import Component
+
+from dashboard import charts
+from dashboard.components.chart_card import create_chart
+from dashboard.components.performance_tables import (
+    MEASURES,
+    Measure,
+    create_comparison,
+    create_versions,
+    create_weeks,
+    interval_text,
+)
+from dashboard.components.shell import create_heading, create_section
+from dashboard.components.states import create_empty, sentence
+from dashboard.data.performance import judged, judged_on, last_judged, shown_version, weeks_of
+from dashboard.data.sources import Sources
+from dashboard.labels import percent
+from include.drift.performance import Performance, Version, VersionWeek, read_performance
+from include.params import load_params
+
+PATH = "/performance"
+CHARTED = MEASURES[:4]
+
+
+def create_page(sources: Sources, query: Mapping[str, str]) -> Component:
+    """The verdict in a sentence, the figures behind it, and every version's weeks."""
+    found = read_performance(sources.store)
+    if found is None or not found.weeks:
+        days = load_params(sources.settings.params_file).drift.outcome_days
+        return html.Div([create_heading("Performance"), _create_empty(found, days)])
+    version = shown_version(found)
+    assert version is not None, "whatever has weeks has a version"
+    latest = judged(found, version) or last_judged(found, but=version.version)
+    return html.Div(
+        [
+            create_heading("Performance", _subtitle(found)),
+            dmc.Paper(dmc.Text(verdict_text(found, version), size="lg"), mb="md"),
+            *([_create_latest(found, latest)] if latest else []),
+            create_section("Week by week", _create_charts(found, latest)),
+            create_section("Versions", dmc.Paper(create_versions(found))),
+            create_section("All weeks", dmc.Paper(create_weeks(found))),
+            create_section("How to read this", _create_notes(found)),
+        ]
+    )
+
+
+def register(app: Dash, sources: Sources) -> None:
+    """The page has no callbacks: its state is what the store says."""
+
+
+def verdict_text(found: Performance, version: Version) -> str:
+    """Whether the version does what it promised, in a sentence that everybody understands."""
+    name, week = f"Version {version.version}", judged(found, version)
+    if week is None:
+        return _too_early(found, version)
+    realised = week.realised.roc_auc if week.realised else None
+    if realised is None or version.promised_roc_auc is None:
+        return f"{name}, week of {week.begins:%d %b %Y}: {sentence(week.explanation)}"
+    fact = (
+        f"of a customer who left and one who stayed it ranked the leaver higher in "
+        f"{percent(realised.value, decimals=1)} of cases ({percent(found.confidence)} interval "
+        f"{100 * realised.low:.1f} to {percent(realised.high, decimals=1)}); "
+        f"{percent(version.promised_roc_auc, decimals=1)} were promised. This is about the "
+        f"{week.ripe:,} customers of the week of {week.begins:%d %b %Y}, whose outcome is known."
+    )
+    if not version.lost:
+        return f"{name} does what it promised: {fact}"
+    return f"{name} does less than it promised: {fact} {_what_follows(found)}"
+
+
+def _too_early(found: Performance, version: Version) -> str:
+    before = last_judged(found, but=version.version)
+    told = (
+        f"Too early to say whether version {version.version} does what it promised: "
+        f"{_why_early(found, version)}."
+    )
+    if before is None:
+        return told
+    verdict = "did less than it promised" if before.verdict == "lost" else "did what it promised"
+    return f"{told} Version {before.version}, the last one judged, {verdict}."
+
+
+def _why_early(found: Performance, version: Version) -> str:
+    day = judged_on(found, version.version)
+    if day:
+        return (
+            f"customers count {found.outcome_days:g} days after they were asked about, so that its "
+            f"first week can be judged on {day:%d %b %Y}"
+        )
+    unlabelled = sum(each.unlabelled for each in weeks_of(found, version.version))
+    if unlabelled >= found.ripe_min:
+        return (
+            f"{unlabelled:,} of its customers were asked about {found.outcome_days:g} days ago or "
+            "earlier, and the table has no label of them"
+        )
+    return f"no week of it has the {found.ripe_min:,} customers that a verdict needs"
+
+
+def _what_follows(found: Performance) -> str:
+    if found.retrains:
+        return "A training run on newer labels starts by itself unless a guard stops it."
+    return "Train on newer labels: start churn_training in Airflow."
+
+
+def _subtitle(found: Performance) -> str:
+    return (
+        f"What customers did after the model's answers, as of {found.as_of:%d %b %Y %H:%M} UTC. An "
+        f"outcome is known {found.outcome_days:g} days after a customer was asked about."
+    )
+
+
+def _create_empty(found: Performance | None, outcome_days: float) -> Component:
+    if found is None:
+        return create_empty(
+            "Nothing measured yet",
+            "Each night measure_outcomes, a task of churn_drift, compares the answers with what "
+            "customers did since. The estimate appears after the first night, and what came of "
+            f"the answers {outcome_days:g} days after the first customers were asked about.",
+        )
+    if found.rows_without_customer:
+        return create_empty(
+            "No answer belongs to a known customer",
+            f"{found.rows_without_customer:,} answers came without a customer_id, so that no "
+            "outcome can be joined to them. Whoever asks the API must send it with each record.",
+        )
+    return create_empty(
+        "Nobody was asked about",
+        f"Up to {found.day:%d %b %Y} the log has no answer about a customer whose outcome could "
+        "be known. The estimate appears the night after the first one, what came of it "
+        f"{found.outcome_days:g} days later.",
+    )
+
+
+def _create_latest(found: Performance, week: VersionWeek) -> Component:
+    version = next(each for each in found.versions if each.version == week.version)
+    title = f"Version {week.version}, week of {week.begins:%d %b %Y}: {week.ripe:,} ripe customers"
+    return dmc.Paper(
+        [
+            dmc.Title(title, order=2, size="h5", mb="xs"),
+            create_comparison(version, week),
+            dmc.Text(sentence(week.explanation), size="sm", c="dimmed", mt="xs"),
+        ]
+    )
+
+
+def _create_charts(found: Performance, latest: VersionWeek | None) -> Component:
+    shown = [_chart(found, each) for each in CHARTED]
+    if latest and latest.realised:
+        groups = latest.realised.calibration_groups
+        curve = {
+            "predicted": [each.probability for each in groups],
+            "observed": [each.left_share for each in groups],
+        }
+        shown.append(charts.calibration(curve, None))
+        shown.append(charts.agreement(_agreement_text(found), found.weeks))
+    return dmc.SimpleGrid(
+        [create_chart(each, in_row=True) for each in shown], cols={"base": 1, "sm": 2, "xl": 3}
+    )
+
+
+def _chart(found: Performance, measure: Measure) -> charts.Chart:
+    tracks = [_track(measure, each, weeks_of(found, each.version)) for each in found.versions]
+    known = [each for each in found.weeks if each.realised and measure.realised(each.realised)]
+    told = sentence(measure.meaning)
+    if known:
+        last = known[-1]
+        value = interval_text(measure.realised(last.realised) if last.realised else None)
+        told += f" Latest, week of {last.begins:%d %b}, version {last.version}: {value}."
+    else:
+        told += " No week is ripe yet."
+    return charts.over_time(measure.name, told, tracks, exact=measure.exact)
+
+
+def _track(measure: Measure, version: Version, weeks: Sequence[VersionWeek]) -> charts.Track:
+    return charts.Track(
+        version=version.version,
+        weeks=[each.begins for each in weeks],
+        realised=[each.realised and measure.realised(each.realised) for each in weeks],
+        estimated=[measure.estimated(each.estimate) for each in weeks],
+        promised=measure.promised(version),
+    )
+
+
+def _agreement_text(found: Performance) -> str:
+    pairs = [
+        (each.estimate_of_ripe.roc_auc, each.realised.roc_auc)
+        for each in found.weeks
+        if each.realised and each.estimate_of_ripe and each.verdict in {"kept", "lost"}
+    ]
+    known = [(estimate, realised) for estimate, realised in pairs if estimate and realised]
+    missed = sum(realised.high < estimate.low for estimate, realised in known)
+    return (
+        f"On the line the estimate was right. In {missed:,} of {len(known):,} judged weeks what "
+        f"came was worse than the estimate, beyond both intervals: estimates are {found.caution}."
+    )
+
+
+def _create_notes(found: Performance) -> Component:
+    notes = [
+        f"Promised is what a version scored on its own hold-out. Realised is what came of its "
+        f"answers, with {percent(found.confidence)} intervals. The estimate needs no outcome: it "
+        "is what the probabilities promise if each of them is right. So it follows a change of "
+        f"the customers, and is {found.caution}: if customers of the same kind begin to leave for "
+        "other reasons, only outcomes show it.",
+        f"A week is judged from {found.ripe_min:,} ripe customers on, with {found.leavers_min:,} "
+        "or more on either side. It is lost when its interval lies below the promise, by "
+        f"{found.loss_min:g} or more.",
+    ]
+    if found.customers_called:
+        notes.append(
+            f"{found.customers_called:,} customers are left out because an analyst called or "
+            "listed them: the model may have been right, and the call too."
+        )
+    if found.rows_without_customer:
+        notes.append(
+            f"{found.rows_without_customer:,} answers came without a customer_id; no outcome can "
+            "be joined to them."
+        )
+    unlabelled = sum(each.unlabelled for each in found.weeks)
+    if unlabelled:
+        notes.append(
+            f"{unlabelled:,} customers are old enough and have no label in the table; load their "
+            "labels, or those who left may be missing here."
+        )
+    if found.unreadable_objects:
+        notes.append(f"Objects of the log that cannot be read: {len(found.unreadable_objects):,}.")
+    return dmc.Paper([dmc.Text(each, size="sm", mb="xs") for each in notes])
