@@ -2,8 +2,8 @@
 
 Of each version and ISO week there are two sets of figures. The estimate needs no outcome: it is
 what the probabilities promise if each of them is right, so it is blind to changed rules. The
-realised figures need customers who are ripe: `outcome_days` have passed since they were asked
-about, and the table knows whether they left within these days. Beside realised figures stands the
+realised figures come once, when the whole week is ripe: `outcome_days` have passed since its last
+customer was asked about, and `label_days` more in which labels could come. Beside them stands the
 estimate of the same customers, because the two may only be compared where nobody differs.
 """
 
@@ -63,9 +63,6 @@ class Realised(Document):
         description="of the outcomes on the log-odds of the probabilities: 1 is right, less is too "
         "sure; null where it cannot be fitted"
     )
-    calibration_intercept: Figure | None = Field(
-        description="with the slope held at 1: 0 is right, below 0 fewer left than was promised"
-    )
     calibration_groups: tuple[CalibrationGroup, ...] = Field(
         description="at most ten, by rising probability, about equally large"
     )
@@ -77,10 +74,12 @@ class VersionWeek(Document):
     version: str
     week: str = Field(description="such as 2026-W19, of the prediction")
     begins: date = Field(description="the week's Monday")
-    customers: int = Field(description="asked about; who was called or had left is not among them")
-    ripe: int
-    unlabelled: int = Field(description="old enough, and the table has no label of them")
-    final: bool = Field(description="will not change any more, whatever is labelled later")
+    ripe_on: date = Field(description="from when the week's outcomes are known, and do not change")
+    customers: int = Field(description="asked about, each once")
+    ripe: int = Field(description="whose outcome is known; 0 before the week is ripe")
+    called: int = Field(description="left out, because a call had a part in the outcome")
+    gone_before: int = Field(description="left out, because they had left when they were asked for")
+    unlabelled: int = Field(description="left out of a ripe week, because the table has no label")
     estimate: Estimate = Field(description="of all `customers`")
     realised: Realised | None = Field(description="of the ripe; null while there are none")
     estimate_of_ripe: Estimate | None = Field(description="of the same customers as `realised`")
@@ -93,8 +92,8 @@ class Version(Document):
 
     version: str
     champion: bool = Field(description="in production when this was written")
-    threshold: float
-    promised_roc_auc: float | None = Field(description="on its hold-out; null where unknown")
+    threshold: float | None = Field(description="null, as below, where its manifest is gone")
+    promised_roc_auc: float | None = Field(description="on its hold-out")
     promised_recall: float | None
     promised_brier: float | None
     judged_week: str | None = Field(description="the latest with enough ripe customers")
@@ -107,21 +106,21 @@ class Performance(Document):
     as_of: AwareDatetime
     day: date = Field(description="the last day whose predictions are in it")
     outcome_days: float
+    label_days: float = Field(description="in which labels may still come, after `outcome_days`")
     confidence: float = Field(description="of every interval, such as 0.95")
     ripe_min: int = Field(description="fewer ripe customers of a week decide nothing")
     leavers_min: int = Field(description="nor do fewer of them who left, or who stayed")
     loss_min: float = Field(description="ROC-AUC below the promise that is a loss at least")
     retrains: bool = Field(description="drift.performance.retrain: a loss may start a training run")
     caution: str = Field(default=CAUTION, description="what every estimate is")
-    rows_without_customer: int = Field(description="predictions that no label can be joined to")
-    customers_called: int = Field(description="left out, because a call had a part in the outcome")
-    unreadable_objects: tuple[str, ...] = Field(description="objects of the log that are none")
+    rows_without_customer: int = Field(description="of the last week: no label can be joined to it")
+    unreadable_objects: tuple[str, ...] = Field(description="of the last week's log")
     versions: tuple[Version, ...] = Field(description="by number")
     weeks: tuple[VersionWeek, ...] = Field(description="by week, then version")
 
 
 def read_performance(store: Store) -> Performance | None:
-    """The last performance.json; None where none was written yet, DocumentError where it is none."""
+    """The last performance.json; None where there is none yet, DocumentError where it is broken."""
     try:
         found = store.read(KEY)
     except ObjectNotFound:

@@ -48,7 +48,6 @@ def realised(customers: int, *, roc_auc: float) -> Realised:
         recall=about(roc_auc - 0.14, 0.05),
         brier=about(1.02 - roc_auc, 0.006),
         calibration_slope=about(roc_auc - 0.02, 0.11),
-        calibration_intercept=about(0.04, 0.09),
         calibration_groups=tuple(groups),
     )
 
@@ -63,16 +62,18 @@ def version_week(
         version=version,
         week=f"{year}-W{week:02}",
         begins=begins,
+        ripe_on=begins + timedelta(days=7 + 90 + 14),
         customers=customers,
         ripe=ripe,
+        called=customers - ripe - 9 if ripe else 0,
+        gone_before=2 if ripe else 0,
         unlabelled=7 if ripe else 0,
-        final=verdict == "kept" and weeks == 0,
         estimate=estimate(customers),
         realised=realised(ripe, roc_auc=roc_auc) if ripe else None,
         estimate_of_ripe=estimate(ripe) if ripe else None,
         verdict=verdict,
         explanation={
-            "unripe": "nobody is ripe yet",
+            "unripe": "outcomes are known from 2026-09-14 on",
             "too_few_ripe": "120 customers are ripe, 500 are needed (drift.performance.ripe_min)",
             "kept": "ROC-AUC 0.959 (0.947 to 0.971) of 2,900 ripe customers, promised was 0.964",
             "lost": "ROC-AUC 0.881 (0.869 to 0.893) of 2,800 ripe customers is below the 0.964 of "
@@ -82,16 +83,16 @@ def version_week(
 
 
 EXAMPLE = Performance(
-    as_of=datetime(2026, 9, 8, 0, 31, tzinfo=UTC),
-    day=date(2026, 9, 7),
+    as_of=datetime(2026, 9, 9, 0, 31, tzinfo=UTC),
+    day=date(2026, 9, 8),
     outcome_days=90,
+    label_days=14,
     confidence=0.95,
     ripe_min=500,
     leavers_min=50,
     loss_min=0.02,
     retrains=False,
     rows_without_customer=31,
-    customers_called=420,
     unreadable_objects=(),
     versions=(
         Version(
@@ -119,8 +120,8 @@ EXAMPLE = Performance(
         version_week("1", 0, customers=3000, ripe=2900, roc_auc=0.959, verdict="kept"),
         version_week("1", 1, customers=2950, ripe=2850, roc_auc=0.955, verdict="kept"),
         version_week("1", 2, customers=2900, ripe=2800, roc_auc=0.881, verdict="lost"),
-        version_week("1", 3, customers=900, ripe=120, roc_auc=0.87, verdict="too_few_ripe"),
-        version_week("2", 3, customers=2000, ripe=0, roc_auc=0, verdict="unripe"),
-        version_week("2", 4, customers=3100, ripe=0, roc_auc=0, verdict="unripe"),
+        version_week("1", 3, customers=130, ripe=120, roc_auc=0.87, verdict="too_few_ripe"),
+        version_week("2", 4, customers=2000, ripe=0, roc_auc=0, verdict="unripe"),
+        version_week("2", 5, customers=3100, ripe=0, roc_auc=0, verdict="unripe"),
     ),
 )
