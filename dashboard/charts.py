@@ -170,57 +170,59 @@ def over_time(title: str, told: str, tracks: Sequence[Track], *, exact: float | 
 
     `exact` is what would be right at any time, where there is such a value.
     """
-    shown: list[Figure] = []
-    for track in tracks:
-        realised = _points(track.weeks, track.realised, "Realised", colour=BLUE)
-        estimated = _points(track.weeks, track.estimated, "Estimate", colour=ORANGE)
-        estimated |= {"mode": "lines", "line": {"color": ORANGE, "width": 2, "dash": "dash"}}
-        del estimated["error_y"]
-        lines = [realised, estimated]
-        level = track.promised if exact is None else exact
-        if level is not None:
-            ends = [_iso(track.weeks[0]), _iso(track.weeks[-1])]
-            flat = _line(ends, [level] * 2, "Promised" if exact is None else "Exact", colour=GREY)
-            lines.append({**flat, "line": {"color": GREY, "width": 1.5, "dash": "dot"}})
-        shown += [each for each in lines if any(value is not None for value in each["y"])]
-    named: set[str] = set()
-    for each in shown:
-        each |= {"legendgroup": each["name"], "showlegend": each["name"] not in named}
-        named.add(each["name"])
-    figure = _figure(shown, "Week in which customers were asked about", "")
+    shown = [line for track in tracks for line in _track_lines(track, exact)]
+    for place, line in enumerate(shown):  # a name stands in the legend once
+        first = line["name"] not in [each["name"] for each in shown[:place]]
+        line |= {"legendgroup": line["name"], "showlegend": first}
+    figure = _figure(shown, "", "")
     axis = {**CLEAR_TICKS, "automargin": True, "zeroline": False, "nticks": 6}
-    title_text = {"title": {"text": "Week in which customers were asked about"}}
+    weeks = {"text": "Week in which customers were asked about"}
     figure["layout"] |= {
-        "xaxis": {**axis, **title_text, "type": "date", "tickformat": "%d %b"},
+        "xaxis": {**axis, "title": weeks, "type": "date", "tickformat": "%d %b"},
         "yaxis": {**axis, "tickformat": ".2f"},
         "annotations": [_version_sign(track) for track in tracks],
     }
     return Chart(title, told, figure)
 
 
+def _track_lines(track: Track, exact: float | None) -> list[Figure]:
+    """A version's lines, those left out that have no value."""
+    realised = _points(track.weeks, track.realised, "Realised")
+    estimated = _points(track.weeks, track.estimated, "Estimate", intervals=False)
+    estimated |= {"mode": "lines", "line": {"color": ORANGE, "width": 2, "dash": "dash"}}
+    lines = [realised, estimated]
+    level = track.promised if exact is None else exact
+    if level is not None:
+        flat = _chance("Promised" if exact is None else "Exact", ends=(level, level))
+        lines.append({**flat, "x": [track.weeks[0].isoformat(), track.weeks[-1].isoformat()]})
+    return [each for each in lines if any(value is not None for value in each["y"])]
+
+
 def agreement(told: str, weeks: Sequence[performance.VersionWeek]) -> Chart:
     """Each judged week's realised ROC-AUC against the estimate of the same customers."""
-    pairs = [
-        (each, each.estimate_of_ripe.roc_auc, each.realised.roc_auc)
-        for each in weeks
-        if each.realised and each.estimate_of_ripe
-    ]
     shown: list[Figure] = []
-    for verdict, name, colour in (("kept", "Kept", BLUE), ("lost", "Lost", ORANGE)):
-        of_verdict = [(w, e, r) for w, e, r in pairs if e and r and w.verdict == verdict]
-        if not of_verdict:
+    known: list[float] = []
+    for verdict, colour in (("kept", BLUE), ("lost", ORANGE)):
+        found = [
+            (each, each.estimate_of_ripe.roc_auc, each.realised.roc_auc)
+            for each in weeks
+            if each.verdict == verdict and each.realised and each.estimate_of_ripe
+        ]
+        pairs = [(week, e, r) for week, e, r in found if e and r]
+        if not pairs:
             continue
-        points = _points([e.value for _, e, _ in of_verdict], [r for *_, r in of_verdict], name)
-        points |= {"mode": "markers", "marker": {"color": colour, "size": 8}}
-        points["error_y"] |= {"color": colour}
-        points["text"] = [f"version {w.version}, {w.begins:%d %b %Y}" for w, *_ in of_verdict]
-        points["hovertemplate"] = "%{text}: realised %{y:.3f}, estimate %{x:.3f}<extra></extra>"
+        values = [estimate.value for _, estimate, _ in pairs]
+        points = _points(values, [r for *_, r in pairs], verdict.capitalize(), colour=colour)
+        points |= {
+            "mode": "markers",
+            "text": [f"version {week.version}, {week.begins:%d %b %Y}" for week, *_ in pairs],
+            "hovertemplate": "%{text}: realised %{y:.3f}, estimate %{x:.3f}<extra></extra>",
+        }
         shown.append(points)
-    known = [each.value for _, e, r in pairs for each in (e, r) if each]
+        known += [*values, *(realised.value for *_, realised in pairs)]
     if known:
         ends = min(known), max(known)
-        exact = _line(ends, ends, "Exact", colour=GREY)
-        shown.append({**exact, "line": {"color": GREY, "width": 1.5, "dash": "dot"}})
+        shown.append({**_chance("Exact", ends=ends), "x": list(ends)})
     figure = _figure(shown, "Estimate of the same customers", "Realised")
     for axis in ("xaxis", "yaxis"):
         figure["layout"][axis] |= {"tickformat": ".2f", "rangemode": "normal"}
@@ -228,32 +230,33 @@ def agreement(told: str, weeks: Sequence[performance.VersionWeek]) -> Chart:
 
 
 def _points(
-    x: Sequence[date] | Sequence[float],
+    x: Sequence[Any],
     found: Sequence[performance.Figure | None],
     name: str,
     *,
     colour: str = BLUE,
+    intervals: bool = True,
 ) -> Figure:
-    """Values with their intervals; None leaves a gap."""
-    up = [each.high - each.value if each else None for each in found]
-    down = [each.value - each.low if each else None for each in found]
-    bars = {"type": "data", "symmetric": False, "array": up, "arrayminus": down}
-    return {
-        **_line([], [], name, mode="lines+markers", colour=colour),
-        "x": [_iso(each) for each in x],
-        "y": [each.value if each else None for each in found],
-        "error_y": {**bars, "color": colour, "thickness": 1.5, "width": 0},
-        "connectgaps": False,
-    }
-
-
-def _iso(value: date | float) -> str | float:
-    return value.isoformat() if isinstance(value, date) else value
+    """Values by number or day, with their intervals; None leaves a gap."""
+    points = _line([], [], name, mode="lines+markers", colour=colour)
+    points["x"] = [each.isoformat() if isinstance(each, date) else each for each in x]
+    points["y"] = [each.value if each else None for each in found]
+    if intervals:
+        points["error_y"] = {
+            "type": "data",
+            "symmetric": False,
+            "array": [each.high - each.value if each else None for each in found],
+            "arrayminus": [each.value - each.low if each else None for each in found],
+            "color": colour,
+            "thickness": 1.5,
+            "width": 0,
+        }
+    return points
 
 
 def _version_sign(track: Track) -> Figure:
     """Where a version's weeks begin."""
-    place = {"x": _iso(track.weeks[0]), "xanchor": "left", "yref": "paper", "y": 1}
+    place = {"x": track.weeks[0].isoformat(), "xanchor": "left", "yref": "paper", "y": 1}
     text = {"text": f"v{track.version}", "showarrow": False, "yanchor": "top"}
     return {**place, **text, "bgcolor": "rgba(138,146,156,.18)", "borderpad": 2}
 

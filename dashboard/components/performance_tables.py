@@ -8,16 +8,11 @@ from dash.development.base_component import Component
 
 from dashboard.components.states import sentence
 from dashboard.components.tables import create_table
-from dashboard.data.performance import judged, judged_on, ripe_on, weeks_of
+from dashboard.data.performance import judged, judged_on, weeks_of
 from include.drift.performance import Estimate, Figure, Performance, Realised, Version, VersionWeek
 
 NONE = "–"
-VERDICTS = {
-    "unripe": "not ripe",
-    "too_few_ripe": "too few ripe",
-    "kept": "✓ kept",
-    "lost": "✕ lost",
-}
+VERDICTS = {"kept": "✓ kept", "lost": "✕ lost"}
 
 
 @dataclass(frozen=True)
@@ -123,7 +118,7 @@ def create_weeks(found: Performance) -> Component:
         "Calibration slope",
         "Verdict",
     )
-    rows = [_week_row(found, each) for each in reversed(found.weeks)]
+    rows = [_week_row(each) for each in reversed(found.weeks)]
     return create_table(names, rows, "Weeks")
 
 
@@ -148,7 +143,7 @@ def _version_verdict(found: Performance, version: Version, latest: VersionWeek |
     return f"from {day:%d %b %Y}" if day else "too few customers"
 
 
-def _week_row(found: Performance, week: VersionWeek) -> tuple[object, ...]:
+def _week_row(week: VersionWeek) -> tuple[object, ...]:
     realised, estimate = week.realised, week.estimate_of_ripe or week.estimate
     return (
         f"{week.begins:%d %b %Y}",
@@ -160,17 +155,16 @@ def _week_row(found: Performance, week: VersionWeek) -> tuple[object, ...]:
         interval_text(realised and realised.recall),
         interval_text(realised and realised.brier),
         interval_text(realised and realised.calibration_slope),
-        _week_verdict(found, week),
+        _week_verdict(week),
     )
 
 
-def _week_verdict(found: Performance, week: VersionWeek) -> str:
-    if week.verdict in {"kept", "lost"}:
-        return VERDICTS[week.verdict]
-    day = ripe_on(found, week)
-    if day > found.day:
-        return f"ripe on {day:%d %b %Y}"
-    return sentence(week.explanation)
+def _week_verdict(week: VersionWeek) -> str:
+    if week.verdict == "unripe":
+        return f"known from {week.ripe_on:%d %b %Y}"
+    if week.verdict == "too_few_ripe":
+        return sentence(week.explanation)
+    return VERDICTS[week.verdict]
 
 
 def _number(value: float | None) -> str:

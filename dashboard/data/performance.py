@@ -1,10 +1,8 @@
 """What performance.json says, as the Performance page asks for it."""
 
-from datetime import date, timedelta
+from datetime import date
 
 from include.drift.performance import Performance, Version, VersionWeek
-
-A_WEEK = timedelta(weeks=1)
 
 
 def shown_version(found: Performance) -> Version | None:
@@ -30,17 +28,8 @@ def last_judged(found: Performance, *, but: str) -> VersionWeek | None:
     return max((each for each in others if each), key=lambda each: each.begins, default=None)
 
 
-def ripe_on(found: Performance, week: VersionWeek) -> date:
-    """The day from which everybody is ripe who was asked about in the week."""
-    return week.begins + A_WEEK + timedelta(days=found.outcome_days)
-
-
 def judged_on(found: Performance, version: str) -> date | None:
     """When the first of a version's weeks that are to ripen can be judged; None where none can."""
-    waiting = [
-        each
-        for each in weeks_of(found, version)
-        if each.verdict in {"unripe", "too_few_ripe"} and ripe_on(found, each) > found.day
-    ]
+    waiting = [each for each in weeks_of(found, version) if each.verdict == "unripe"]
     able = [each for each in waiting if each.customers >= found.ripe_min]
-    return ripe_on(found, able[0]) if able else None
+    return able[0].ripe_on if able else None

@@ -89,16 +89,10 @@ def _too_early(found: Performance, version: Version) -> str:
 def _why_early(found: Performance, version: Version) -> str:
     day = judged_on(found, version.version)
     if day:
-        return (
-            f"customers count {found.outcome_days:g} days after they were asked about, so that its "
-            f"first week can be judged on {day:%d %b %Y}"
-        )
+        return f"the outcomes of its first week are known on {day:%d %b %Y}"
     unlabelled = sum(each.unlabelled for each in weeks_of(found, version.version))
     if unlabelled >= found.ripe_min:
-        return (
-            f"{unlabelled:,} of its customers were asked about {found.outcome_days:g} days ago or "
-            "earlier, and the table has no label of them"
-        )
+        return f"the table has no label of {unlabelled:,} of its customers, long enough after"
     return f"no week of it has the {found.ripe_min:,} customers that a verdict needs"
 
 
@@ -110,8 +104,8 @@ def _what_follows(found: Performance) -> str:
 
 def _subtitle(found: Performance) -> str:
     return (
-        f"What customers did after the model's answers, as of {found.as_of:%d %b %Y %H:%M} UTC. An "
-        f"outcome is known {found.outcome_days:g} days after a customer was asked about."
+        f"What customers did after the model's answers, as of {found.as_of:%d %b %Y %H:%M} UTC. A "
+        f"week's outcomes are known {found.outcome_days + found.label_days:g} days after it."
     )
 
 
@@ -212,21 +206,26 @@ def _create_notes(found: Performance) -> Component:
         "or more on either side. It is lost when its interval lies below the promise, by "
         f"{found.loss_min:g} or more.",
     ]
-    if found.customers_called:
+    called, unlabelled, gone = (
+        sum(getattr(each, name) for each in found.weeks)
+        for name in ("called", "unlabelled", "gone_before")
+    )
+    if called:
         notes.append(
-            f"{found.customers_called:,} customers are left out because an analyst called or "
-            "listed them: the model may have been right, and the call too."
+            f"{called:,} customers are left out because an analyst listed or called them: the "
+            "model may have been right, and the call too."
         )
-    if found.rows_without_customer:
-        notes.append(
-            f"{found.rows_without_customer:,} answers came without a customer_id; no outcome can "
-            "be joined to them."
-        )
-    unlabelled = sum(each.unlabelled for each in found.weeks)
     if unlabelled:
         notes.append(
-            f"{unlabelled:,} customers are old enough and have no label in the table; load their "
-            "labels, or those who left may be missing here."
+            f"{unlabelled:,} customers of ripe weeks have no label in the table and are left out; "
+            "where labels come later than that, raise drift.performance.label_days."
+        )
+    if gone:
+        notes.append(f"{gone:,} customers are left out who had left before they were asked about.")
+    if found.rows_without_customer:
+        notes.append(
+            f"{found.rows_without_customer:,} answers of the last week came without a customer_id; "
+            "no outcome can be joined to them."
         )
     if found.unreadable_objects:
         notes.append(f"Objects of the log that cannot be read: {len(found.unreadable_objects):,}.")
