@@ -19,6 +19,7 @@ from include.store import Store
 
 KEY = f"{PREFIX}/performance.json"
 CAUTION = "blind to changed rules"
+CONFIDENCE = 0.95  # of every interval
 
 WeekVerdict: TypeAlias = Literal["unripe", "too_few_ripe", "kept", "lost"]
 
@@ -85,6 +86,11 @@ class VersionWeek(Document):
     estimate_of_ripe: Estimate | None = Field(description="of the same customers as `realised`")
     verdict: WeekVerdict
     explanation: str = Field(description="the verdict in one sentence, with its numbers")
+
+    @property
+    def settled(self) -> bool:
+        """Whether its outcomes were looked up: everybody is ripe, or left out for a reason."""
+        return self.ripe + self.called + self.gone_before + self.unlabelled == self.customers
 
 
 class Version(Document):
