@@ -1,23 +1,22 @@
 """A year of a made-up bank whose customers leave by another rule from month 7 on.
 
 Every Monday the champion is asked about as many new customers, and its answers are logged. Those
-who leave do so within `outcome_days`, evenly; who stayed is known when these days are over. Each
-Tuesday at half past midnight the project's own functions do what `churn_drift` does: the day is
-judged, outcomes are measured, and where a guard lets it a training run follows. Only Airflow and
-the API are missing. From month 7 on it is the busiest of those with a high limit who leave, as many
-as before: customers look as they did, so that nothing but their labels can tell.
+who leave do so within `drift.outcome_days`, evenly; who stayed is known when these days are over.
+At half past midnight the project's own functions do what `churn_drift` does: outcomes are measured,
+the day is judged, and where the guards let it a training run follows. Only Airflow and the API are
+missing, and the other six days. From month 7 on it is the busiest of those with a high limit who
+leave, as many as before: customers look as they did, so that nothing but their labels can tell.
 
-Run by `make bench-year`. What it leaves behind is a CHURN_VAR_DIR for the dashboard.
+Run by `make bench-year`. What `--directory` keeps is a CHURN_VAR_DIR for the dashboard.
 """
 
 import argparse
 import sys
 import tempfile
-import time as clock
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -36,8 +35,9 @@ from include.customers import loading
 from include.customers.database import open_engine
 from include.customers.sample import FIRST_KEY, Drift, sample_customers
 from include.drift.collect_predictions import collect_predictions
-from include.drift.detect_drift import Detected, detect_drift
+from include.drift.detect_drift import detect_drift
 from include.drift.measure_outcomes import measure_outcomes
+from include.drift.performance import Performance, VersionWeek, read_performance
 from include.drift.plan_parts import plan_parts
 from include.drift.run import DriftRun
 from include.errors import NeedsPerson
@@ -206,6 +206,134 @@ class Bank:
             yield
 
 
-def judged(run: DriftRun) -> Detected:
-    """The day as `churn_drift` judges it."""
-    return detect_drift(run, [collect_predictions(run, part) for part in plan_parts(run)])
+@dataclass
+class Year:
+    """The weeks lived so far: what was said of them, and which weeks had been judged by then."""
+
+    bank: Bank
+    told: set[tuple[str, str]] = field(default_factory=set)
+
+    def live(self, week: int) -> None:
+        """A week: customers asked about, labels, outcomes, drift, perhaps a training."""
+        bank = self.bank
+        bank.ask(week)
+        version = bank.champion()[0].version
+        run = bank.drift_run(week)
+        bank.learn()
+        measured = measure_outcomes(run)
+        parts = [collect_predictions(run, part) for part in plan_parts(run)]
+        detected = detect_drift(run, parts)
+        drift = "drift" if detected.drifted else "quiet"
+        write(f"{week:4}  {run.day}  v{version:3} {drift:6} {self.news(read(bank))}")
+        if measured.lost:
+            write("      ChurnPerformanceLost rings")
+        if detected.reason != "no_drift":
+            write(f"      {detected.explanation.rpartition('; ')[2]}")
+        if detected.run_id and detected.conf:
+            write(f"      {bank.train(detected.run_id, detected.conf)}")
+
+    def news(self, found: Performance) -> str:
+        """The weeks that were judged since the last time."""
+        new = [
+            each
+            for each in found.weeks
+            if each.verdict in {"kept", "lost"} and (each.version, each.week) not in self.told
+        ]
+        self.told |= {(each.version, each.week) for each in new}
+        return "; ".join(f"{w.begins} v{w.version} {w.verdict}: {curve(w)}" for w in new)
+
+
+def main() -> None:
+    """Live the year, and print what came of it by month."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--customers", type=int, default=2000, help="asked about each week")
+    parser.add_argument("--weeks", type=int, default=52)
+    parser.add_argument("--changes-in", type=int, default=27, help="first week of the other rule")
+    help_text = "until a customer who stayed is an outcome; labels come a week later at most"
+    parser.add_argument("--outcome-days", type=float, default=28, help=help_text)
+    parser.add_argument("--no-retraining", action="store_true", help="a loss only rings")
+    parser.add_argument("--directory", type=Path, help="where everything is kept; else nowhere")
+    arguments = parser.parse_args()
+    if arguments.directory:
+        live(arguments.directory, arguments)
+        return
+    with tempfile.TemporaryDirectory(prefix="churn-year-") as home:
+        live(Path(home), arguments)
+
+
+def live(home: Path, arguments: argparse.Namespace) -> None:
+    """The whole year in a directory."""
+    plan = Plan(
+        customers=arguments.customers,
+        weeks=arguments.weeks,
+        changes_in=arguments.changes_in,
+        outcome_days=arguments.outcome_days,
+    )
+    bank = Bank(home, plan, rules_of(plan, retrain=not arguments.no_retraining))
+    write(f"first: {bank.open()}")
+    write("week  Monday      asked  drift  outcomes known since: ROC-AUC realised, estimated")
+    year = Year(bank)
+    for week in range(1, plan.weeks + 1):
+        year.live(week)
+    for line in by_month(read(bank)):
+        write(line)
+
+
+def rules_of(plan: Plan, *, retrain: bool) -> Params:
+    """params.yaml, but for when outcomes are known and whether a loss may start a training."""
+    params = load_params(Settings().params_file)
+    performance = params.drift.performance.model_copy(update={"retrain": retrain, "label_days": 7})
+    changes = {
+        "outcome_days": plan.outcome_days,
+        "performance": performance,
+        "rows_min": min(params.drift.rows_min, plan.customers),
+    }
+    return params.model_copy(update={"drift": params.drift.model_copy(update=changes)})
+
+
+def by_month(found: Performance) -> Iterator[str]:
+    """A table in Markdown: each version's months of predictions, means over their weeks."""
+    yield "\n| asked about in | version | weeks | ROC-AUC realised | estimated | promised | lost |"
+    yield "|---|---|---|---|---|---|---|"
+    promised = {each.version: each.promised_roc_auc or np.nan for each in found.versions}
+    months: dict[tuple[str, str], list[VersionWeek]] = {}
+    for week in found.weeks:
+        months.setdefault((f"{week.begins:%Y-%m}", week.version), []).append(week)
+    for (month, version), weeks in months.items():
+        pairs = [pair for pair in map(roc_aucs, weeks) if pair]
+        means = [f"{np.mean(values):.3f}" for values in zip(*pairs, strict=True)] or ["–", "–"]
+        lost = sum(week.verdict == "lost" for week in weeks)
+        cells = [month, version, f"{len(weeks)}", *means, f"{promised[version]:.3f}", f"{lost}"]
+        yield f"| {' | '.join(cells)} |"
+
+
+def roc_aucs(week: VersionWeek) -> tuple[float, float] | None:
+    """Realised and estimated ROC-AUC of the same customers; None while nobody is ripe."""
+    realised = week.realised and week.realised.roc_auc
+    estimated = week.estimate_of_ripe and week.estimate_of_ripe.roc_auc
+    return (realised.value, estimated.value) if realised and estimated else None
+
+
+def curve(week: VersionWeek) -> str:
+    """The same with the realised one's interval, for people."""
+    realised, pair = week.realised and week.realised.roc_auc, roc_aucs(week)
+    if not realised or not pair:
+        return "–"
+    return f"{realised.value:.3f} ({realised.low:.3f} to {realised.high:.3f}), {pair[1]:.3f}"
+
+
+def read(bank: Bank) -> Performance:
+    """What `measure_outcomes` has written."""
+    found = read_performance(bank.store)
+    assert found is not None, "it was just written"
+    return found
+
+
+def write(line: str) -> None:
+    """One line, shown at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
