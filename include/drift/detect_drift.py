@@ -199,7 +199,9 @@ def _has_lost(store: Store, version: str) -> bool:
     except DocumentError as error:
         logger.warning("%s; it starts no training", error)
         return False
-    return found is not None and any(each.lost for each in found.versions if each.version == version)
+    return found is not None and any(
+        each.lost for each in found.versions if each.version == version
+    )
 
 
 def _same_again(

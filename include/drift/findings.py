@@ -71,7 +71,9 @@ class Retraining(Document):
     """Whether drift or a loss of performance starts a training run, and if not, why."""
 
     triggered: bool
-    reason: str = Field(description="'drift', 'performance', 'no_drift', or the guard that stopped it")
+    reason: str = Field(
+        description="'drift', 'performance', 'no_drift', or the guard that stopped it"
+    )
     explanation: str
     guards: tuple[Guard, ...]
     run_id: str | None = Field(description="of churn_training, where one is started")

@@ -1,4 +1,4 @@
-"""Realised performance: what was predicted of customers, what they did, and what was to be expected.
+"""Realised performance: what was predicted of customers, what was expected, and what they did.
 
 Each day reads what came new of the log and sets it aside (`include.drift.weeks`). When all of a
 week is `outcome_days` and `label_days` old, its customers are joined with the table's labels, once;

@@ -1,4 +1,4 @@
-"""What customers did after they were asked about: the table's labels, and whom a call may have moved.
+"""What customers did after they were asked about: by the table's labels, but for who was called.
 
 The outcome of a prediction is what the table says of the `outcome_days` that follow it, whenever
 that is looked up. Whom an analyst called is no outcome: the model may have been right, and the call

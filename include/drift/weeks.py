@@ -1,4 +1,4 @@
-"""Whom each version was asked about in a week: kept in the store until the week's outcomes are known.
+"""Whom each version was asked about in a week: kept until the week's outcomes are known.
 
 One object for each ISO week, `monitoring/outcomes/week=2026-W19.parquet`, with a row for each known
 customer of a version: the first answer. It says which objects of the log it was made from, so that
@@ -111,7 +111,7 @@ class AskedWeek:
             return cls(week, table.select([*TYPES]).to_pandas().astype(TYPES), dict(facts.days))
         except ObjectNotFound:
             pass
-        except (pa.ArrowException, KeyError, TypeError, DocumentError) as error:
+        except (pa.ArrowException, OSError, KeyError, TypeError, DocumentError) as error:
             logger.warning("%s is no week (%s); the log is read again", week.key, error)
         return cls(week, _frame([]), {})
 

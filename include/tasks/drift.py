@@ -18,7 +18,7 @@ UNFINISHED = ["queued", "running"]
 LAST_SUCCESS = "churn_drift_last_success_timestamp_seconds"
 DRIFTED_FEATURES = "churn_drift_features"
 GUARD = "churn_retrain_guard_total"
-PERFORMANCE = "churn_performance_roc_auc"
+ROC_AUC = "churn_performance_roc_auc"
 LOST = "churn_performance_lost"
 
 
@@ -38,16 +38,21 @@ def detect_drift(*, collected: Iterable[dict[str, Any]], **context: Any) -> Any:
 
 
 def measure_outcomes(**context: Any) -> Any:
-    """Measure what came of older predictions, and tell the metrics how the champion does."""
+    """Measure what came of older predictions, and tell the metrics."""
+    measured = drift_task("measure_outcomes")(**context)
+    tell_performance(measured)
+    return measured
+
+
+def tell_performance(measured: Mapping[str, Any]) -> None:
+    """Tell the metrics how the champion's latest judged week was."""
     from airflow.sdk.observability import stats
 
-    measured = drift_task("measure_outcomes")(**context)
     stats.gauge(LOST, int(measured["lost"]))
     for kind in ("realised", "estimated"):
         value = measured[f"{kind}_roc_auc"]
         if value is not None:
-            stats.gauge(PERFORMANCE, value, tags={"kind": kind, "version": measured["champion"]})
-    return measured
+            stats.gauge(ROC_AUC, value, tags={"kind": kind, "version": measured["champion"]})
 
 
 def drift_detected(*, detected: Mapping[str, Any], **context: Any) -> bool:
