@@ -26,44 +26,50 @@ class Measure:
     promised: Callable[[Version], float | None]
     exact: float | None = None  # what would be right at any time
 
+    def came(self, week: VersionWeek | None) -> Figure | None:
+        """What came of the week's answers; None while nobody is ripe."""
+        return self.realised(week.realised) if week and week.realised else None
 
-MEASURES = (
-    Measure(
-        "ROC-AUC",
-        "how often a customer who leaves is ranked above one who stays",
-        lambda found: found.roc_auc,
-        lambda found: found.roc_auc,
-        lambda version: version.promised_roc_auc,
-    ),
-    Measure(
-        "Recall",
-        "the share of those who leave that the model flags",
-        lambda found: found.recall,
-        lambda found: found.recall,
-        lambda version: version.promised_recall,
-    ),
-    Measure(
-        "Brier score",
-        "the mean squared error of the probabilities; less is better",
-        lambda found: found.brier,
-        lambda found: found.brier,
-        lambda version: version.promised_brier,
-    ),
-    Measure(
-        "Calibration slope",
-        "1 is right; less means that the answers are too sure",
-        lambda found: found.calibration_slope,
-        lambda found: None,
-        lambda version: None,
-        exact=1.0,
-    ),
-    Measure(
-        "Share that left",
-        "of all customers, against the mean of the probabilities",
-        lambda found: found.left_share,
-        lambda found: found.left_share,
-        lambda version: None,
-    ),
+    def expected(self, week: VersionWeek) -> Figure | None:
+        """The estimate of those customers whose outcome is known."""
+        return self.estimated(week.estimate_of_ripe) if week.estimate_of_ripe else None
+
+
+ROC_AUC = Measure(
+    "ROC-AUC",
+    "how often a customer who leaves is ranked above one who stays",
+    lambda found: found.roc_auc,
+    lambda found: found.roc_auc,
+    lambda version: version.promised_roc_auc,
+)
+RECALL = Measure(
+    "Recall",
+    "the share of those who leave that the model flags",
+    lambda found: found.recall,
+    lambda found: found.recall,
+    lambda version: version.promised_recall,
+)
+BRIER = Measure(
+    "Brier score",
+    "the mean squared error of the probabilities; less is better",
+    lambda found: found.brier,
+    lambda found: found.brier,
+    lambda version: version.promised_brier,
+)
+SLOPE = Measure(
+    "Calibration slope",
+    "1 is right; less means that the answers are too sure",
+    lambda found: found.calibration_slope,
+    lambda found: None,
+    lambda version: None,
+    exact=1.0,
+)
+LEFT_SHARE = Measure(
+    "Share that left",
+    "of all customers, against the mean of the probabilities",
+    lambda found: found.left_share,
+    lambda found: found.left_share,
+    lambda version: None,
 )
 
 
@@ -81,11 +87,11 @@ def create_comparison(version: Version, week: VersionWeek) -> Component:
         (
             each.name,
             _number(each.promised(version) if each.exact is None else each.exact),
-            interval_text(week.estimate_of_ripe and each.estimated(week.estimate_of_ripe)),
-            interval_text(week.realised and each.realised(week.realised)),
+            interval_text(each.expected(week)),
+            interval_text(each.came(week)),
             sentence(each.meaning),
         )
-        for each in MEASURES
+        for each in (ROC_AUC, RECALL, BRIER, SLOPE, LEFT_SHARE)
     ]
     return create_table(names, rows, "Promised, estimated and realised")
 
@@ -125,13 +131,12 @@ def create_weeks(found: Performance) -> Component:
 def _version_row(found: Performance, version: Version) -> tuple[object, ...]:
     weeks, latest = weeks_of(found, version.version), judged(found, version)
     serving = [" ", dmc.Badge("serving", size="sm", className="badge")] if version.champion else []
-    realised = latest.realised if latest else None
     return (
         [version.version, *serving],
         f"{sum(each.customers for each in weeks):,}",
         f"{sum(each.ripe for each in weeks):,}",
         _number(version.promised_roc_auc),
-        interval_text(realised and realised.roc_auc),
+        interval_text(ROC_AUC.came(latest)),
         _version_verdict(found, version, latest),
     )
 
@@ -144,17 +149,14 @@ def _version_verdict(found: Performance, version: Version, latest: VersionWeek |
 
 
 def _week_row(week: VersionWeek) -> tuple[object, ...]:
-    realised, estimate = week.realised, week.estimate_of_ripe or week.estimate
     return (
         f"{week.begins:%d %b %Y}",
         week.version,
         f"{week.customers:,}",
         f"{week.ripe:,}",
-        interval_text(realised and realised.roc_auc),
-        interval_text(estimate.roc_auc),
-        interval_text(realised and realised.recall),
-        interval_text(realised and realised.brier),
-        interval_text(realised and realised.calibration_slope),
+        interval_text(ROC_AUC.came(week)),
+        interval_text(ROC_AUC.expected(week) or week.estimate.roc_auc),
+        *(interval_text(each.came(week)) for each in (RECALL, BRIER, SLOPE)),
         _week_verdict(week),
     )
 

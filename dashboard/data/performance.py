@@ -8,7 +8,7 @@ from include.drift.performance import Performance, Version, VersionWeek
 def shown_version(found: Performance) -> Version | None:
     """The version that the page is about: the champion, else the latest; None without any."""
     serving = [each for each in found.versions if each.champion]
-    return (serving or list(found.versions) or [None])[-1]
+    return next(reversed(serving or found.versions), None)
 
 
 def weeks_of(found: Performance, version: str) -> list[VersionWeek]:

@@ -9,7 +9,10 @@ from dash.development.base_component import Component
 from dashboard import charts
 from dashboard.components.chart_card import create_chart
 from dashboard.components.performance_tables import (
-    MEASURES,
+    BRIER,
+    RECALL,
+    ROC_AUC,
+    SLOPE,
     Measure,
     create_comparison,
     create_versions,
@@ -25,7 +28,7 @@ from include.drift.performance import Performance, Version, VersionWeek, read_pe
 from include.params import load_params
 
 PATH = "/performance"
-CHARTED = MEASURES[:4]
+CHARTED = (ROC_AUC, RECALL, BRIER, SLOPE)
 
 
 def create_page(sources: Sources, query: Mapping[str, str]) -> Component:
@@ -59,7 +62,7 @@ def verdict_text(found: Performance, version: Version) -> str:
     name, week = f"Version {version.version}", judged(found, version)
     if week is None:
         return _too_early(found, version)
-    realised = week.realised.roc_auc if week.realised else None
+    realised = ROC_AUC.came(week)
     if realised is None or version.promised_roc_auc is None:
         return f"{name}, week of {week.begins:%d %b %Y}: {sentence(week.explanation)}"
     fact = (
@@ -69,9 +72,11 @@ def verdict_text(found: Performance, version: Version) -> str:
         f"{percent(version.promised_roc_auc, decimals=1)} were promised. This is about the "
         f"{week.ripe:,} customers of the week of {week.begins:%d %b %Y}, whose outcome is known."
     )
-    if not version.lost:
+    if version.lost:
+        return f"{name} does less than it promised: {fact} {_what_follows(found)}"
+    if realised.high >= version.promised_roc_auc:
         return f"{name} does what it promised: {fact}"
-    return f"{name} does less than it promised: {fact} {_what_follows(found)}"
+    return f"{name} does nearly what it promised, less than would ring: {fact}"
 
 
 def _too_early(found: Performance, version: Version) -> str:
@@ -160,11 +165,10 @@ def _create_charts(found: Performance, latest: VersionWeek | None) -> Component:
 
 def _chart(found: Performance, measure: Measure) -> charts.Chart:
     tracks = [_track(measure, each, weeks_of(found, each.version)) for each in found.versions]
-    known = [each for each in found.weeks if each.realised and measure.realised(each.realised)]
+    known = [each for each in found.weeks if measure.came(each)]
     told = sentence(measure.meaning)
     if known:
-        last = known[-1]
-        value = interval_text(measure.realised(last.realised) if last.realised else None)
+        last, value = known[-1], interval_text(measure.came(known[-1]))
         told += f" Latest, week of {last.begins:%d %b}, version {last.version}: {value}."
     else:
         told += " No week is ripe yet."
@@ -175,18 +179,15 @@ def _track(measure: Measure, version: Version, weeks: Sequence[VersionWeek]) -> 
     return charts.Track(
         version=version.version,
         weeks=[each.begins for each in weeks],
-        realised=[each.realised and measure.realised(each.realised) for each in weeks],
+        realised=[measure.came(each) for each in weeks],
         estimated=[measure.estimated(each.estimate) for each in weeks],
         promised=measure.promised(version),
     )
 
 
 def _agreement_text(found: Performance) -> str:
-    pairs = [
-        (each.estimate_of_ripe.roc_auc, each.realised.roc_auc)
-        for each in found.weeks
-        if each.realised and each.estimate_of_ripe and each.verdict in {"kept", "lost"}
-    ]
+    judged_weeks = [each for each in found.weeks if each.verdict in {"kept", "lost"}]
+    pairs = [(ROC_AUC.expected(each), ROC_AUC.came(each)) for each in judged_weeks]
     known = [(estimate, realised) for estimate, realised in pairs if estimate and realised]
     missed = sum(realised.high < estimate.low for estimate, realised in known)
     return (

@@ -51,6 +51,9 @@ def test_a_kept_promise_is_said_so() -> None:
     told = verdict_text(only(kept), kept)
     assert told.startswith("Version 1 does what it promised: ") and "95.5 %" in told
     assert "Airflow" not in told
+    above = kept.model_copy(update={"promised_roc_auc": 0.99})
+    told = verdict_text(only(above), above)
+    assert told.startswith("Version 1 does nearly what it promised, less than would ring: ")
 
 
 def test_a_young_version_says_when_it_can_be_judged_and_what_came_before() -> None:
