@@ -176,11 +176,12 @@ def over_time(title: str, told: str, tracks: Sequence[Track], *, exact: float | 
         line |= {"legendgroup": line["name"], "showlegend": first}
     figure = _figure(shown, "", "")
     axis = {**CLEAR_TICKS, "automargin": True, "zeroline": False, "nticks": 6}
-    weeks = {"text": "Week in which customers were asked about"}
+    weeks = {"text": "Week of the answers"}
     figure["layout"] |= {
         "xaxis": {**axis, "title": weeks, "type": "date", "tickformat": "%d %b"},
         "yaxis": {**axis, "tickformat": ".2f"},
         "annotations": [_version_sign(track) for track in tracks],
+        "legend": {**FIGURE_LAYOUT["legend"], "y": 1.14},  # above the versions' signs
     }
     return Chart(title, told, figure)
 
@@ -219,13 +220,12 @@ def agreement(told: str, weeks: Sequence[performance.VersionWeek]) -> Chart:
             "hovertemplate": "%{text}: realised %{y:.3f}, estimate %{x:.3f}<extra></extra>",
         }
         shown.append(points)
-        known += [*values, *(realised.value for *_, realised in pairs)]
-    if known:
-        ends = min(known), max(known)
-        shown.append({**_chance("Exact", ends=ends), "x": list(ends)})
-    figure = _figure(shown, "Estimate of the same customers", "Realised")
-    for axis in ("xaxis", "yaxis"):
-        figure["layout"][axis] |= {"tickformat": ".2f", "rangemode": "normal"}
+        known += values
+    ends = [min(known, default=0) - 0.005, max(known, default=1) + 0.005]
+    exact = {**_chance("Exact", ends=(ends[0], ends[1])), "x": ends}
+    figure = _figure([*shown, exact], "Estimate of the same customers", "Realised")
+    figure["layout"]["xaxis"] |= {"tickformat": ".3f", "range": ends, "nticks": 4}
+    figure["layout"]["yaxis"] |= {"tickformat": ".2f", "rangemode": "normal"}
     return Chart("Estimate against realised, ROC-AUC", told, figure)
 
 
@@ -257,7 +257,7 @@ def _points(
 def _version_sign(track: Track) -> Figure:
     """Where a version's weeks begin."""
     place = {"x": track.weeks[0].isoformat(), "xanchor": "left", "yref": "paper", "y": 1}
-    text = {"text": f"v{track.version}", "showarrow": False, "yanchor": "top"}
+    text = {"text": f"v{track.version}", "showarrow": False, "yanchor": "bottom"}
     return {**place, **text, "bgcolor": "rgba(138,146,156,.18)", "borderpad": 2}
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import dash_mantine_components as dmc
+from dash import html
 from dash.development.base_component import Component
 
 from dashboard.components.states import sentence
@@ -77,7 +78,7 @@ def interval_text(figure: Figure | None) -> str:
     """A figure and its interval."""
     if figure is None:
         return NONE
-    return f"{figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f})"
+    return f"{figure.value:.3f} ({figure.low:.3f}–{figure.high:.3f})"
 
 
 def create_comparison(version: Version, week: VersionWeek) -> Component:
@@ -111,21 +112,22 @@ def create_versions(found: Performance) -> Component:
 
 
 def create_weeks(found: Performance) -> Component:
-    """Every week of every version, the newest first."""
+    """Every week of every version, the newest first; shut, because a phone's page would be long."""
     names = (
         "Week of",
         "Version",
         "Customers",
         "Ripe",
         "ROC-AUC",
-        "estimated",
+        "its estimate",
         "Recall",
         "Brier score",
-        "Calibration slope",
+        "Slope",
         "Verdict",
     )
     rows = [_week_row(each) for each in reversed(found.weeks)]
-    return create_table(names, rows, "Weeks")
+    shut = html.Summary(f"All {len(rows):,} weeks in figures")
+    return html.Details([shut, create_table(names, rows, "Weeks")])
 
 
 def _version_row(found: Performance, version: Version) -> tuple[object, ...]:
@@ -163,7 +165,7 @@ def _week_row(week: VersionWeek) -> tuple[object, ...]:
 
 def _week_verdict(week: VersionWeek) -> str:
     if week.verdict == "unripe":
-        return f"known from {week.ripe_on:%d %b %Y}"
+        return f"from {week.ripe_on:%d %b %Y}"
     if week.verdict == "too_few_ripe":
         return sentence(week.explanation)
     return VERDICTS[week.verdict]

@@ -1,6 +1,7 @@
 """What came of the answers: realised performance by version and week, beside the estimates."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import dash_mantine_components as dmc
 from dash import Dash, html
@@ -46,8 +47,8 @@ def create_page(sources: Sources, query: Mapping[str, str]) -> Component:
             dmc.Paper(dmc.Text(verdict_text(found, version), size="lg"), mb="md"),
             *([_create_latest(found, latest)] if latest else []),
             create_section("Week by week", _create_charts(found, latest)),
+            dmc.Paper(create_weeks(found), mt="md"),
             create_section("Versions", dmc.Paper(create_versions(found))),
-            create_section("All weeks", dmc.Paper(create_weeks(found))),
             create_section("How to read this", _create_notes(found)),
         ]
     )
@@ -65,18 +66,29 @@ def verdict_text(found: Performance, version: Version) -> str:
     realised = ROC_AUC.came(week)
     if realised is None or version.promised_roc_auc is None:
         return f"{name}, week of {week.begins:%d %b %Y}: {sentence(week.explanation)}"
+    promised = percent(version.promised_roc_auc, decimals=1)
     fact = (
         f"of a customer who left and one who stayed it ranked the leaver higher in "
         f"{percent(realised.value, decimals=1)} of cases ({percent(found.confidence)} interval "
-        f"{100 * realised.low:.1f} to {percent(realised.high, decimals=1)}); "
-        f"{percent(version.promised_roc_auc, decimals=1)} were promised. This is about the "
-        f"{week.ripe:,} customers of the week of {week.begins:%d %b %Y}, whose outcome is known."
+        f"{100 * realised.low:.1f} to {percent(realised.high, decimals=1)}); {promised} were "
+        f"promised. {_recall_text(version, week)}This is about the {week.ripe:,} customers of the "
+        f"week of {week.begins:%d %b %Y}, whose outcome is known."
     )
     if version.lost:
         return f"{name} does less than it promised: {fact} {_what_follows(found)}"
     if realised.high >= version.promised_roc_auc:
         return f"{name} does what it promised: {fact}"
-    return f"{name} does nearly what it promised, less than would ring: {fact}"
+    begins = f"A loss begins {100 * found.loss_min:g} points below the promise."
+    return f"{name} does nearly what it promised: {fact} {begins}"
+
+
+def _recall_text(version: Version, week: VersionWeek) -> str:
+    recall = RECALL.came(week)
+    if recall is None:
+        return ""
+    promised = version.promised_recall
+    than = "" if promised is None else f"; {percent(promised)} were promised"
+    return f"Of those who left it flagged {percent(recall.value)}{than}. "
 
 
 def _too_early(found: Performance, version: Version) -> str:
@@ -156,7 +168,8 @@ def _create_charts(found: Performance, latest: VersionWeek | None) -> Component:
             "predicted": [each.probability for each in groups],
             "observed": [each.left_share for each in groups],
         }
-        shown.append(charts.calibration(curve, None))
+        title = f"Calibration, version {latest.version}, week of {latest.begins:%d %b}"
+        shown.append(replace(charts.calibration(curve, None), title=title))
         shown.append(charts.agreement(_agreement_text(found), found.weeks))
     return dmc.SimpleGrid(
         [create_chart(each, in_row=True) for each in shown], cols={"base": 1, "sm": 2, "xl": 3}

@@ -86,8 +86,8 @@ class Plan:
         left = CONTRACT.labels(people) == 1
         random = np.random.default_rng((self.seed, week))
         days[left] = random.uniform(0, self.outcome_days, int(left.sum()))
-        moments = pd.Timestamp(asked_at) + pd.to_timedelta(days, unit="D").ceil("s")
-        return people.assign(**{LABELLED_AT: moments})
+        after = pd.to_timedelta(np.ceil(86_400 * days), unit="s")
+        return people.assign(**{LABELLED_AT: pd.Timestamp(asked_at) + after})
 
 
 @dataclass
