@@ -78,8 +78,12 @@ def verdict_text(found: Performance, version: Version) -> str:
         return f"{name} does less than it promised: {fact} {_what_follows(found)}"
     if realised.high >= version.promised_roc_auc:
         return f"{name} does what it promised: {fact}"
-    begins = f"A loss begins {100 * found.loss_min:g} points below the promise."
-    return f"{name} does nearly what it promised: {fact} {begins}"
+    expected = ROC_AUC.expected(week)
+    least = min(version.promised_roc_auc, expected.low if expected else 1)
+    alarm = percent(least - found.loss_min, decimals=1)
+    return (
+        f"{name} does nearly what it promised: {fact} The alarm begins at {alarm}, beyond chance."
+    )
 
 
 def _recall_text(version: Version, week: VersionWeek) -> str:
@@ -217,7 +221,8 @@ def _create_notes(found: Performance) -> Component:
         f"the customers, and is {found.caution}: if customers of the same kind begin to leave for "
         "other reasons, only outcomes show it.",
         f"A week is judged from {found.ripe_min:,} ripe customers on, with {found.leavers_min:,} "
-        "or more on either side. It is lost when its interval lies below the promise, by "
+        "or more on either side. It is lost when its whole interval lies below what the hold-out "
+        "promised and the estimate expected at least, and its ROC-AUC by "
         f"{found.loss_min:g} or more.",
     ]
     called, unlabelled, gone = (

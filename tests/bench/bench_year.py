@@ -70,6 +70,7 @@ class Plan:
     weeks: int
     changes_in: int  # the first week of the other rule
     outcome_days: float
+    label_days: float
     first_customers: int = 4000  # with whom the first version is trained
     seed: int = 2025
 
@@ -249,8 +250,10 @@ def main() -> None:
     parser.add_argument("--customers", type=int, default=2000, help="asked about each week")
     parser.add_argument("--weeks", type=int, default=52)
     parser.add_argument("--changes-in", type=int, default=27, help="first week of the other rule")
-    help_text = "until a customer who stayed is an outcome; labels come a week later at most"
+    help_text = "until a customer who stayed is an outcome (params.yaml: 90)"
     parser.add_argument("--outcome-days", type=float, default=28, help=help_text)
+    help_text = "in which labels may still come (params.yaml: 14)"
+    parser.add_argument("--label-days", type=float, default=7, help=help_text)
     parser.add_argument("--no-retraining", action="store_true", help="a loss only rings")
     parser.add_argument("--directory", type=Path, help="where everything is kept; else nowhere")
     arguments = parser.parse_args()
@@ -268,6 +271,7 @@ def live(home: Path, arguments: argparse.Namespace) -> None:
         weeks=arguments.weeks,
         changes_in=arguments.changes_in,
         outcome_days=arguments.outcome_days,
+        label_days=arguments.label_days,
     )
     bank = Bank(home, plan, rules_of(plan, retrain=not arguments.no_retraining))
     write(f"first: {bank.open()}")
@@ -282,7 +286,8 @@ def live(home: Path, arguments: argparse.Namespace) -> None:
 def rules_of(plan: Plan, *, retrain: bool) -> Params:
     """params.yaml, but for when outcomes are known and whether a loss may start a training."""
     params = load_params(Settings().params_file)
-    performance = params.drift.performance.model_copy(update={"retrain": retrain, "label_days": 7})
+    judging = {"retrain": retrain, "label_days": plan.label_days}
+    performance = params.drift.performance.model_copy(update=judging)
     changes = {
         "outcome_days": plan.outcome_days,
         "performance": performance,
