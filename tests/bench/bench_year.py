@@ -83,7 +83,7 @@ class Plan:
 
     def fates(self, people: pd.DataFrame, asked_at: datetime, week: int) -> pd.DataFrame:
         """The same customers with the moment from which the bank knows what they did."""
-        days = np.full(len(people), self.outcome_days)
+        days = np.full(len(people), self.outcome_days, dtype=np.float64)
         left = CONTRACT.labels(people) == 1
         random = np.random.default_rng((self.seed, week))
         days[left] = random.uniform(0, self.outcome_days, int(left.sum()))
