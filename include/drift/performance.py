@@ -17,7 +17,8 @@ from include.drift.findings import PREFIX
 from include.errors import ObjectNotFound
 from include.store import Store
 
-KEY = f"{PREFIX}/performance.json"
+FILE = "performance.json"
+KEY = f"{PREFIX}/{FILE}"
 CAUTION = "blind to changed rules"
 CONFIDENCE = 0.95  # of every interval
 

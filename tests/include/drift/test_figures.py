@@ -12,7 +12,7 @@ from include.drift.figures import estimated, realised
 from include.drift.performance import Estimate, Figure
 
 THRESHOLD = 0.5
-DRAWS = 400
+DRAWS = 300
 RANDOM = np.random.default_rng(20)
 ANSWERS = np.round(RANDOM.beta(0.5, 2, 3000), 3)  # with ties
 LEFT = (RANDOM.random(3000) < ANSWERS).astype(np.int64)
@@ -65,7 +65,7 @@ def test_what_comes_out_lies_in_the_estimates_interval_as_often_as_it_says(
 ) -> None:
     found = estimated(ANSWERS[:600], threshold=THRESHOLD)
     figure = interval(found, name)
-    assert figure.value == pytest.approx(draws[name].mean(), abs=4 * draws[name].std() / 20)
+    assert figure.value == pytest.approx(draws[name].mean(), abs=4 * draws[name].std() / DRAWS**0.5)
     within = np.mean((draws[name] >= figure.low) & (draws[name] <= figure.high))
     assert 0.92 <= within <= 0.98
 
