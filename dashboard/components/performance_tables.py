@@ -114,16 +114,8 @@ def create_versions(found: Performance) -> Component:
 def create_weeks(found: Performance) -> Component:
     """Every week of every version, the newest first; shut, because a phone's page would be long."""
     names = (
-        "Week of",
-        "Version",
-        "Customers",
-        "Ripe",
-        "ROC-AUC",
-        "its estimate",
-        "Recall",
-        "Brier score",
-        "Slope",
-        "Verdict",
+        *("Week of", "Version", "Verdict", "Ripe", "ROC-AUC", "its estimate"),
+        *("Recall", "Brier score", "Slope"),
     )
     rows = [_week_row(each) for each in reversed(found.weeks)]
     shut = html.Summary(f"All {len(rows):,} weeks in figures")
@@ -154,12 +146,11 @@ def _week_row(week: VersionWeek) -> tuple[object, ...]:
     return (
         f"{week.begins:%d %b %Y}",
         week.version,
-        f"{week.customers:,}",
-        f"{week.ripe:,}",
+        _week_verdict(week),
+        f"{week.ripe:,} of {week.customers:,}",
         interval_text(ROC_AUC.came(week)),
         interval_text(ROC_AUC.expected(week) or week.estimate.roc_auc),
         *(interval_text(each.came(week)) for each in (RECALL, BRIER, SLOPE)),
-        _week_verdict(week),
     )
 
 
