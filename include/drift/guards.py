@@ -66,6 +66,11 @@ def decide(causes: Sequence[Cause], situation: Situation, rules: DriftRules) -> 
         found, reason = stopped or guards[0], (own or causes[0]).reason
         return _none(found.name, f"{reason}, and no training: {found.explanation}", guards)
     run_id = own.run_id(situation.day)
+    drift = {
+        "threshold": rules.rule.threshold,
+        "num_drifted_features": own.drifted_features,
+        "report_uri": situation.report_uri,
+    }
     return Retraining(
         triggered=True,
         reason=own.reason,
@@ -76,9 +81,7 @@ def decide(causes: Sequence[Cause], situation: Situation, rules: DriftRules) -> 
         conf={
             "trigger_reason": own.reason,
             "drift_date": situation.day.isoformat(),
-            "threshold": rules.rule.threshold,
-            "num_drifted_features": own.drifted_features,
-            "report_uri": situation.report_uri,
+            **(drift if own.reason == "drift" else {}),
         },
     )
 

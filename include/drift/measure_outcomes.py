@@ -62,9 +62,9 @@ class _Measuring:
     def __init__(self, run: DriftRun) -> None:
         self.run = run
         last = _last(run)
-        self.unread_from = last.day - timedelta(days=LATE_DAYS - 1) if last else date.min
-        yesterday = run.now.date() - timedelta(days=1)
-        self.until = max(run.day, yesterday, last.day if last else run.day)
+        self.until = run.now.date() - timedelta(days=1)  # whatever day the run is for
+        read = min(last.day, self.until) if last else None
+        self.unread_from = read - timedelta(days=LATE_DAYS - 1) if read else date.min
         self.found_before = last.weeks if last else ()
         self.latest_days: tuple[DayRead, ...] = ()
         self._promises = Promises(run.store)
@@ -82,8 +82,10 @@ class _Measuring:
         before = [each for each in self.found_before if each.begins == week.begins]
         if any(each.settled for each in before):
             return before
+        ripe_on = self._ripe_on(week)  # by today's rules
+        before = [each.model_copy(update={"ripe_on": ripe_on}) for each in before]
         unread = [day for day in week.days if self._is_unread(day)]
-        ripe = self._ripe_on(week) <= self.run.now.date()
+        ripe = ripe_on <= self.run.now.date()
         if not unread and not (ripe and before):
             return before
         asked = AskedWeek.read(self.run.store, week)
