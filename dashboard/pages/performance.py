@@ -36,7 +36,8 @@ def create_page(sources: Sources, query: Mapping[str, str]) -> Component:
     """The verdict in a sentence, the figures behind it, and every version's weeks."""
     found = read_performance(sources.store)
     if found is None or not found.weeks:
-        days = load_params(sources.settings.params_file).drift.outcome_days
+        rules = load_params(sources.settings.params_file).drift
+        days = rules.outcome_days + rules.performance.label_days
         return html.Div([create_heading("Performance"), _create_empty(found, days)])
     version = shown_version(found)
     assert version is not None, "whatever has weeks has a version"
@@ -130,13 +131,13 @@ def _subtitle(found: Performance) -> str:
     )
 
 
-def _create_empty(found: Performance | None, outcome_days: float) -> Component:
+def _create_empty(found: Performance | None, days: float) -> Component:
     if found is None:
         return create_empty(
             "Nothing measured yet",
             "Each night measure_outcomes, a task of churn_drift, compares the answers with what "
             "customers did since. The estimate appears after the first night, and what came of "
-            f"the answers {outcome_days:g} days after the first customers were asked about.",
+            f"the answers {days:g} days after the week in which customers were first asked about.",
         )
     if found.rows_without_customer:
         return create_empty(
