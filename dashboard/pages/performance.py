@@ -149,7 +149,7 @@ def _create_empty(found: Performance | None, days: float) -> Component:
         "Nobody was asked about",
         f"Up to {found.day:%d %b %Y} the log has no answer about a customer whose outcome could "
         "be known. The estimate appears the night after the first one, what came of it "
-        f"{found.outcome_days:g} days later.",
+        f"{days:g} days after its week.",
     )
 
 

@@ -76,7 +76,7 @@ def test_a_version_without_labels_or_customers_says_which_are_missing() -> None:
 
 def test_an_empty_page_says_what_is_missing(sources: Sources) -> None:
     told = str(performance.create_page(sources, {}))
-    assert "Nothing measured yet" in told and "90 days after the first customers" in told
+    assert "Nothing measured yet" in told and "104 days after the week" in told
     nobody = EXAMPLE.model_copy(update={"weeks": (), "versions": ()})
     assert "31 answers came without a customer_id" in shown(sources, nobody)
     silent = nobody.model_copy(update={"rows_without_customer": 0})
