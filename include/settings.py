@@ -24,6 +24,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 MEBIBYTE = 2**20
 # Of a search. Here and not in params.py, because Airflow parses DAG files without NumPy.
 TRIALS_MAX, WORKERS_MAX, MINUTES_MAX = 10_000, 64, 7 * 24 * 60
+TASK_HOURS_MAX = 7 * 24
 UNREADABLE_URL = (
     "expected a URL such as redis://:password@host:6379/0, with %2F for a / in the password, %40 "
     "for an @ and %3A for a :"
@@ -163,7 +164,16 @@ class Settings(BaseSettings):
         default="", description="when training runs unasked, such as @weekly; never when empty"
     )
     scoring_schedule: str = Field(
-        default="0 3 * * *", description="when all customers are scored (UTC); never when empty"
+        default="0 3 * * *",
+        description="when all customers are scored (UTC) beside each time that the champion "
+        "changes; only then when empty",
+    )
+    task_hours: float = Field(
+        default=1,
+        gt=0,
+        le=TASK_HOURS_MAX,
+        description="how long one try of a task may take whose work grows with the customers, and "
+        "a sixth of what a run may; more than ten million need more",
     )
     tuning_storage: SecretStr = Field(
         default=SecretStr(""),

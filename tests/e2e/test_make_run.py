@@ -77,6 +77,22 @@ def test_the_example_that_it_prints_is_answered(first: Started) -> None:
     assert answer.json()["model_version"] == first.stack["champion"]["version"]
 
 
+def test_the_first_page_has_customers_without_anybody_asking(first: Started) -> None:
+    deadline = time.monotonic() + 60  # the champion's event starts the scoring
+    with closing(sqlite3.connect(first.var / "churn.db")) as database:
+        while not _rows_of(database, "churn_scores"):
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+        assert _rows_of(database, "churn_scores") == _rows_of(database, "churners")
+
+
+def _rows_of(database: sqlite3.Connection, table: str) -> int:
+    known = "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = ?"
+    if not database.execute(known, [table]).fetchone()[0]:
+        return 0
+    return int(database.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0])
+
+
 def test_the_password_is_where_it_says(first: Started) -> None:
     login = first.stack["passwords"]["airflow"]
     password = json.loads(Path(login["file"]).read_text())[login["user"]]
