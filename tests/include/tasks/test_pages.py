@@ -49,9 +49,8 @@ def test_what_pages_name_is_there() -> None:
     }
     assert {"gate.json", "current.json", "drift.json", "summary.json"} <= files
     assert {name for name in files if "*" not in name and name not in code} == set()
-    tasks = {name for name in named if re.fullmatch(r"[a-z]+_[a-z]+", name)}
-    known = {path.stem for path in PROJECT.glob("*/**/*.py")} | set(code.split())
-    assert {name for name in tasks if name not in known and name not in code} == set()
+    names = {name for name in named if re.fullmatch(r"[a-z]+_[a-z]+", name)}
+    assert {name for name in names - pages().keys() if name not in code} == set()
     settings = {f"CHURN_{name.upper()}" for name in Settings.model_fields}
     assert {name for name in named if name.startswith("CHURN_")} <= settings
 
