@@ -19,5 +19,5 @@ def at_times_or_after(schedule: str, asset: Asset) -> AssetOrTimeSchedule | list
     if not schedule:
         return [asset]
     # What Airflow makes of a schedule's text, @once and @continuous included, it makes in a DAG.
-    clock = DAG("clock", schedule=schedule).timetable
+    clock = DAG("clock", schedule=schedule, max_active_runs=1).timetable
     return AssetOrTimeSchedule(timetable=clock, assets=[asset])

@@ -49,27 +49,23 @@ def told(schedule):
 print(json.dumps([told(schedule) for schedule in {schedules!r}]))
 """
 
-# A task may move the champion or not; the outlets are read when it has ended.
+# The outlets are read when the task has ended.
 EVENTS = """
 import json
-from airflow.dag_processing.bundles.manager import DagBundlesManager
+from airflow.dag_processing.dagbag import DagBag
 from airflow.models.asset import AssetEvent
-from airflow.providers.standard.operators.python import PythonOperator
-from airflow.sdk import DAG
 from airflow.utils.session import create_session
-from include.tasks.assets import CHAMPION
-from include.tasks.events import tell_if_moved
+from include.champion import rollback
+from include.tasks import rollback as tasks
 
-def promote(moved, **context):
-    tell_if_moved(context, {"moved": moved, "version": "3"}, verdict="accepted")
-
+tasks._places = lambda: (None, None)
+rollback.check_version = lambda *_: "it is whole"
+dag = DagBag().dags["churn_rollback"]
 states = []
-for name, moved in (("moves", True), ("stays", False)):
-    with DAG(f"a_task_that_{name}", schedule=None) as dag:
-        PythonOperator(
-            task_id=name, python_callable=promote, op_kwargs={"moved": moved}, outlets=[CHAMPION]
-        )
-    states.append(str(dag.test().state))
+for moved in (True, False):
+    done = rollback.RolledBack("3", "2", moved=moved, message="")
+    rollback.move_champion = lambda *_, now: done
+    states.append(str(dag.test(run_conf={"version": "3", "reason": "a test"}).state))
 with create_session() as session:
     events = [[e.source_task_id, e.asset.name, e.extra] for e in session.query(AssetEvent)]
 print(json.dumps({"states": states, "events": events}))
@@ -127,5 +123,5 @@ def test_a_clock_and_the_champion_start_a_run_whatever_the_clock_says(
 def test_only_a_pointer_that_moved_is_an_event(answers_of: AnswersOf) -> None:
     found = answers_of(EVENTS)
     assert found["states"] == ["success", "success"]
-    facts = {"version": "3", "verdict": "accepted"}
-    assert found["events"] == [["moves", "champion", facts]]
+    facts = {"version": "3", "verdict": "rolled back"}
+    assert found["events"] == [["move_champion", "champion", facts]]
