@@ -4,9 +4,14 @@ An asset's URI is where it lies in the store. `predictions` has no events: the A
 day, and Airflow is not told.
 """
 
+from typing import TYPE_CHECKING, cast
+
 from airflow.sdk import DAG, Asset, AssetOrTimeSchedule
 
 from include.tasks.events import CHAMPION_ASSET
+
+if TYPE_CHECKING:
+    from airflow.sdk.bases.timetable import BaseTimetable
 
 CHAMPION = Asset(CHAMPION_ASSET, uri="champion/current.json")
 SCORES = Asset("scores", uri="scores/")
@@ -20,4 +25,4 @@ def at_times_or_after(schedule: str, asset: Asset) -> AssetOrTimeSchedule | list
         return [asset]
     # What Airflow makes of a schedule's text, @once and @continuous included, it makes in a DAG.
     clock = DAG("clock", schedule=schedule, max_active_runs=1).timetable
-    return AssetOrTimeSchedule(timetable=clock, assets=[asset])
+    return AssetOrTimeSchedule(timetable=cast("BaseTimetable", clock), assets=[asset])
