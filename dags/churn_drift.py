@@ -6,7 +6,9 @@ parts, counts the predictions of one each → `detect_drift` adds them up, compa
 each version was trained on and writes `monitoring/date=…/drift.json` → `publish_report` draws the
 Evidently report beside it → `drift_detected` goes on only if the champion's own traffic drifted and
 no guard stops it → `trigger_training` starts `churn_training`. Beside them `measure_outcomes`
-compares older predictions with what customers did since.
+compares older predictions with what customers did since (`monitoring/performance.json`); a loss of
+the champion's performance starts a training run by the same way, if `drift.performance.retrain`
+lets it: `detect_drift` of the next day sees it.
 
 An ordinary day is one part (`drift.part_mebibytes` in params.yaml); a larger one takes as many
 workers as are free. Whatever the number of parts, the day's findings are the same.
@@ -29,6 +31,7 @@ from include.tasks.drift import (
     detect_drift,
     drift_detected,
     drift_task,
+    measure_outcomes,
     plan_parts,
 )
 from include.tasks.limits import QUICK, run_limit
@@ -100,7 +103,7 @@ with DAG(
     )
     PythonOperator(
         **described("measure_outcomes"),
-        python_callable=drift_task("measure_outcomes"),
+        python_callable=measure_outcomes,
         inlets=[PREDICTIONS],
     )
     plan >> collect >> detect >> publish >> decide >> trigger
