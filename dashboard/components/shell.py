@@ -19,10 +19,18 @@ PAGES = {
     "/": "Customers at risk",
     "/score": "Score",
     "/model": "Model",
+    "/performance": "Performance",
     "/drift": "Drift",
     "/service": "Service",
 }
-SIGNS = {"/": "☎", "/score": "✎", "/model": "◔", "/drift": "▦", "/service": "♥"}
+SIGNS = {
+    "/": "☎",
+    "/score": "✎",
+    "/model": "◔",
+    "/performance": "◎",
+    "/drift": "▦",
+    "/service": "♥",
+}
 ANY_PATH = "/<path:path>"  # what Dash answers with its frame, whatever it is
 
 CreatePage = Callable[[Sources, Mapping[str, str]], Component]

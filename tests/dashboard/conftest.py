@@ -21,9 +21,11 @@ from werkzeug.serving import make_server
 
 from dashboard import create_server
 from include.customers.contacts import contacts_table, create_contacts
+from include.drift import performance
 from include.settings import Settings
 from include.store import LocalStore
 from tests.dashboard import bank
+from tests.include.drift.performance_example import EXAMPLE
 from tests.ports import free_ports
 from tests.webapp.conftest import Server
 
@@ -68,10 +70,12 @@ class Dashboard(Server):
 
 @pytest.fixture(scope="session")
 def bank_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """Where the bank of all tests lies: customers, scores, a champion, drift days."""
+    """Where the bank of all tests lies: customers, scores, a champion, drift days, outcomes."""
     settings = Settings(var_dir=tmp_path_factory.mktemp("bank"))
     bank.open_bank(settings)
-    bank.write_drift_days(LocalStore(settings.var_dir / "store"))
+    store = LocalStore(settings.var_dir / "store")
+    bank.write_drift_days(store)
+    store.write(performance.KEY, EXAMPLE.to_bytes())
     return settings
 
 
