@@ -83,10 +83,9 @@ class Provider:
             token = self._client.authorize_access_token(claims_options=self._told)
             claims = self._claims(token)
         except (AuthlibBaseError, JoseError) as error:
-            logger.warning("a sign-in failed: %s", error)
+            logger.warning("a sign-in failed: %r", str(error))  # of which a stranger may have written
             raise SignInFailed(
-                f"the sign-in was not finished ({error}): begin again, in one tab and without "
-                "waiting for an hour"
+                "the sign-in was not finished: begin again, in one tab and within an hour"
             ) from error
         except (RequestException, ValueError, RuntimeError) as error:
             raise _down(error) from error
