@@ -83,7 +83,7 @@ class Provider:
             token = self._client.authorize_access_token(claims_options=self._told)
             claims = self._claims(token)
         except (AuthlibBaseError, JoseError) as error:
-            logger.warning("a sign-in failed: %r", str(error))  # of which a stranger may have written
+            logger.warning("a sign-in failed: %r", str(error))  # a stranger may have written it
             raise SignInFailed(
                 "the sign-in was not finished: begin again, in one tab and within an hour"
             ) from error

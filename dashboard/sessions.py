@@ -83,7 +83,7 @@ class Sessions:
         session.clear()
 
     def _owner(self, name: str) -> str:
-        """What the marks of one person's sessions begin with; nothing where all share a password."""
+        """What the marks of a person's sessions begin with; nothing for a shared password's."""
         return f"{self._fingerprint(name)[:32]}-" if name else ""
 
     def _fingerprint(self, secret: str) -> str:

@@ -17,8 +17,7 @@ from dashboard.sessions import Sessions
 from include.roles import ROLES, Role
 
 OPEN_PATHS = frozenset(
-    {"/auth/begin", "/auth/callback", "/auth/leave"}
-    | {f"/auth/check/{role}" for role in ROLES}
+    {"/auth/begin", "/auth/callback", "/auth/leave"} | {f"/auth/check/{role}" for role in ROLES}
 )
 NEXT = "next"
 STATUS = {SignInFailed: 401, NotAllowed: 403, ProviderDown: 503}
@@ -60,7 +59,7 @@ def register(server: Flask, provider: Provider, sessions: Sessions) -> None:
 def _register_check(server: Flask, sessions: Sessions) -> None:
     @server.get("/auth/check/<any(viewer, operator, admin):role>")
     def check(role: Role) -> AnyResponse:
-        """Whether whoever asks a proxy has that role: 200 with the person, else what to tell them."""
+        """Whether whoever asks a proxy has that role: 200 with the person, or what to answer."""
         if not sessions.is_open():
             method = request.headers.get("X-Forwarded-Method", "GET")
             return sign_in_first(method, request.headers.get("X-Forwarded-Uri", "/"))

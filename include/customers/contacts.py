@@ -1,9 +1,9 @@
 """The table `churn_contacts`: whom analysts called, put off or kept aside, and what came of it.
 
 Each mark is a row that stays. `is_current` is 1 on a customer's latest row, so that finding today's
-state needs no grouping. A row hides its customer from the list of open calls until `hidden_until`. `author`
-is who marked, as the sign-in knows them; empty where analysts share a password, and in rows from
-before it was kept.
+state needs no grouping. A row hides its customer from the list of open calls until `hidden_until`.
+Its `author` is who marked, as the sign-in knows them; empty where analysts share a password, and in
+rows from before it was kept.
 """
 
 from collections.abc import Iterator, Sequence
@@ -110,7 +110,7 @@ def contacts_table() -> sa.Table:
 
 
 def create_contacts(engine: sa.Engine) -> None:
-    """Make the table unless it is there, and give one from before authors were kept their column."""
+    """Make the table unless it is there; an older one gets the column for authors."""
     with database_errors(engine, f"make the table {TABLE}"):
         contacts_table().metadata.create_all(engine)
         _add_author(engine)

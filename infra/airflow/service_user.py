@@ -6,7 +6,6 @@ Its password signs in to no page: those lead to the provider (webserver_config.p
 import os
 
 from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
-
 from infra.airflow.login import USER
 
 
@@ -17,7 +16,7 @@ def main() -> None:
         manager = appbuilder.sm
         role, user = manager.find_role("Admin"), manager.find_user(username=USER)
         if user is None:
-            manager.add_user(USER, "churn", "programs", f"{USER}@localhost", role, password=password)
+            manager.add_user(USER, "churn", "", f"{USER}@localhost", role, password=password)
             return
         user.roles = [role]
         manager.update_user(user)

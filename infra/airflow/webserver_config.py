@@ -1,17 +1,17 @@
 """How Airflow's FAB auth manager signs people in by an OpenID Connect provider.
 
-docker-compose.sso.yaml names this file; the laptop has Airflow's simple manager instead. Flask reads
-the names in capitals: https://flask-appbuilder.readthedocs.io/en/latest/security.html
+docker-compose.sso.yaml names this file; a laptop has Airflow's simple manager instead. What is in
+capitals Flask reads: https://flask-appbuilder.readthedocs.io/en/latest/security.html
 """
 
 from collections.abc import Mapping
 from typing import Any
 
+from flask_appbuilder.const import AUTH_OAUTH
+
 from airflow.providers.fab.auth_manager.security_manager.override import (
     FabAirflowSecurityManagerOverride,
 )
-from flask_appbuilder.const import AUTH_OAUTH
-
 from include.roles import SCOPE, all_claims, discovery_url, name_of, role_of
 from include.settings import load_settings
 

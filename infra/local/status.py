@@ -73,11 +73,12 @@ def summary(
         sign_in = "with CHURN_DASHBOARD_PASSWORD"
     if settings.oidc_issuer:
         sign_in = f"with an account of {settings.oidc_issuer}"
+    users = f"users {', '.join(ROLES)}; passwords in {places.passwords}"
     return [
         "",
         f"API       {places.api.url}  ({keys}; {places.api.url}/docs explains it)",
         f"dashboard {places.dashboard.url}  ({sign_in})",
-        f"Airflow   {places.airflow.url}  (users {', '.join(ROLES)}; passwords in {places.passwords})",
+        f"Airflow   {places.airflow.url}  ({users})",
         f"MLflow    {places.mlflow.url}  (no login)",
         f"logs      {places.log('*').parent}",
         "",

@@ -47,7 +47,10 @@ def test_the_highest_role_of_the_claim_counts_in_the_dashboard_and_in_grafana(
 @pytest.mark.parametrize(
     ("claims", "name"),
     [
-        ({"sub": "7", "preferred_username": "a", "email": "anna@bank.example"}, "anna@bank.example"),
+        (
+            {"sub": "7", "preferred_username": "a", "email": "anna@bank.example"},
+            "anna@bank.example",
+        ),
         ({"sub": "7", "preferred_username": "anna", "email": ""}, "anna"),
         ({"sub": "7"}, "7"),
     ],

@@ -34,7 +34,9 @@ def asked(config: dict[str, Any], id_token: dict[str, Any], userinfo: dict[str, 
 
 
 def test_a_role_of_the_claim_becomes_one_of_airflows(config: dict[str, Any]) -> None:
-    person = asked(config, {"sub": "7"}, {"sub": "7", "email": "a@b.example", "roles": "churn-admin"})
+    person = asked(
+        config, {"sub": "7"}, {"sub": "7", "email": "a@b.example", "roles": "churn-admin"}
+    )
     assert (person["username"], person["email"]) == ("a@b.example", "a@b.example")
     assert [config["AUTH_ROLES_MAPPING"][key] for key in person["role_keys"]] == [["Admin"]]
 
