@@ -54,6 +54,7 @@ def domain(provider: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     echo, port = ThreadingHTTPServer(("127.0.0.1", 0), Echo), free_ports(1)[0]
     with ExitStack() as stack:
         threading.Thread(target=echo.serve_forever).start()
+        stack.callback(echo.server_close)
         stack.callback(echo.shutdown)
         dashboard = stack.enter_context(
             served(make_server("127.0.0.1", 0, door(settings), threaded=True))

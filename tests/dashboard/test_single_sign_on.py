@@ -16,11 +16,11 @@ from dashboard.provider import Provider
 from include.customers.contacts import contacts_table
 from include.errors import ConfigurationError
 from include.settings import Settings
-from tests.dashboard.conftest import OpenPage, Serve, served
+from tests.dashboard.conftest import WAIT_MILLISECONDS, Serve, served
 from tests.dashboard.provider import enter, signed_by
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import BrowserContext, Page
 
 pytestmark = pytest.mark.slow
 
@@ -165,6 +165,17 @@ def test_half_a_provider_is_refused_at_the_start(
         Provider(Flask("dashboard"), given)
 
 
+@pytest.fixture
+def page(browser_context: "BrowserContext") -> "Iterator[Page]":
+    """A page of a browser without cookies; the provider's asks another host for its style."""
+    assert browser_context.browser is not None
+    context = browser_context.browser.new_context()
+    context.set_default_timeout(WAIT_MILLISECONDS)
+    context.route("https://**/*", lambda route: route.fulfill(body=""))
+    yield context.new_page()
+    context.close()
+
+
 def sign_in_as(page: "Page", sub: str) -> None:
     """What somebody does in a browser."""
     page.get_by_role("link", name="Sign in", exact=True).click()
@@ -179,9 +190,9 @@ def bank_url(provider: str, bank_settings: Settings, serve: Serve) -> str:
 
 
 def test_a_viewer_sees_and_changes_nothing(
-    bank_url: str, open_page: OpenPage, bank_engine: sa.Engine
+    bank_url: str, page: "Page", bank_engine: sa.Engine
 ) -> None:
-    page = open_page(bank_url + "/?customer=")
+    page.goto(bank_url + "/")
     sign_in_as(page, "vera")
     assert page.locator("#who").inner_text() == "vera@bank.example (viewer)"
     row = page.locator('.ag-row[row-index="0"] [col-id="customer"]')
@@ -205,15 +216,16 @@ def test_a_viewer_sees_and_changes_nothing(
     assert "you may look here and change nothing" in told
     with bank_engine.connect() as connection:
         assert connection.execute(sa.select(contacts_table())).all() == []
+    page.keyboard.press("Escape")
     page.get_by_role("link", name="Score").click()
     page.get_by_role("tab", name="CSV file").click()
     page.get_by_text("Who may look only uploads no files").wait_for()
 
 
 def test_an_operators_mark_says_who_made_it(
-    bank_url: str, open_page: OpenPage, bank_engine: sa.Engine
+    bank_url: str, page: "Page", bank_engine: sa.Engine
 ) -> None:
-    page = open_page(bank_url + "/")
+    page.goto(bank_url + "/")
     sign_in_as(page, "otto")
     page.locator('.ag-row[row-index="0"] [col-id="customer"]').click()
     page.get_by_label("Mark this customer").get_by_role("button", name="Stays").click()
