@@ -138,7 +138,7 @@ def _add_author(engine: sa.Engine) -> None:
     told = sa.schema.CreateColumn(column).compile(dialect=engine.dialect)
     try:
         with engine.begin() as connection:
-            connection.execute(sa.DDL(f"ALTER TABLE {TABLE} ADD COLUMN {told}"))
+            connection.exec_driver_sql(f"ALTER TABLE {TABLE} ADD COLUMN {told}")
     except sa.exc.DBAPIError:
         if not _has_author(engine):  # or somebody else came first
             raise
