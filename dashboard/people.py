@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from flask import g
+from flask import g, has_app_context
 
 from include.errors import ChurnError
 from include.roles import ROLES, Role
@@ -35,7 +35,7 @@ def come(person: Person) -> None:
 
 def present() -> Person:
     """Who makes the present request; somebody who may only look where nobody said who it is."""
-    found: Person = g.get("person", NOBODY)
+    found: Person = g.get("person", NOBODY) if has_app_context() else NOBODY
     return found
 
 

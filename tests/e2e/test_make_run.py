@@ -91,7 +91,7 @@ APPROVED = {"chosen_options": ["Approve"]}
 
 
 @pytest.mark.parametrize(("user", "status"), [("viewer", 403), ("operator", 200)])
-def test_a_viewer_sees_and_neither_triggers_nor_approves(user: str, status: int, first: Started) -> None:
+def test_a_viewer_neither_triggers_nor_approves(user: str, status: int, first: Started) -> None:
     login, url = first.stack["passwords"]["airflow"], first.stack["urls"]["airflow"]
     password = json.loads(Path(login["file"]).read_text())[user]
     with httpx.Client(base_url=url, trust_env=False, timeout=30) as client:
@@ -105,7 +105,7 @@ def test_a_viewer_sees_and_neither_triggers_nor_approves(user: str, status: int,
         asked = client.post(runs, json={"logical_date": None, "conf": conf})
         assert (paused.status_code, asked.status_code) == (status, status)
         answer = client.patch(f"{runs}/x/taskInstances/x/-1/hitlDetails", json=APPROVED)
-        assert answer.status_code == (404 if status == 200 else status)  # there is nothing to approve
+        assert answer.status_code == (404 if status == 200 else status)  # nothing to approve
         if status == 200:
             run = quote(asked.json()["dag_run_id"], safe="")
             assert client.delete(f"{runs}/{run}").status_code == 204

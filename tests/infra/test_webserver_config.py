@@ -9,7 +9,10 @@ import pytest
 
 from include.settings import PROJECT
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:Using `httpx` with"),  # Starlette's, which Airflow imports
+]
 
 FILE = PROJECT / "infra" / "airflow" / "webserver_config.py"
 
