@@ -45,6 +45,9 @@ rollback: setup ## put an earlier version back into production (VERSION=2 REASON
 promote: setup ## put an approved version into production, where promotion is manual (VERSION=2 REASON="why")
 	@exec $(BIN)/python -m infra.local.commands promote "$(VERSION)" --reason "$(REASON)"
 
+history: setup ## which version was put into production when, by whom, and why (ARGS="--last 100")
+	@exec $(BIN)/python -m infra.local.commands history $(ARGS)
+
 airflow: setup ## Airflow's own command line for this stack (ARGS="dags list")
 	@exec $(BIN)/python -m infra.local.commands airflow $(ARGS)
 

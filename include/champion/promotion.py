@@ -1,11 +1,11 @@
-"""What is in production, and how a version gets there: files first, then pointer, then alias."""
+"""What is in production, and how a version gets there: files, pointer, history, alias."""
 
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from include.champion import versions
+from include.champion import history, versions
 from include.champion.onnx_scorer import Scorer, check_answers
 from include.champion.registry import Registry
 from include.champion.versions import Manifest, Pointer
@@ -58,6 +58,13 @@ def read_production(store: Store, registry: Registry, *, mending: bool = False) 
         if mending:
             return Production(None, found.etag, alias)
         raise
+
+
+def finish_move(store: Store, registry: Registry, production: Production, *, who: str) -> None:
+    """Do what is left of an own move that was killed behind the pointer: history and alias."""
+    if production.pointer is not None:
+        history.record_move(store, production.pointer, who=who)
+    repair_alias(registry, production)
 
 
 def repair_alias(registry: Registry, production: Production) -> None:
@@ -121,15 +128,22 @@ def put_in_production(
     version: str,
     *,
     production: Production,
+    who: str,
     reason: str,
     now: datetime,
 ) -> Pointer:
     """Move pointer and alias to a version that is whole and answers its self-check rows.
 
+    The history keeps the move with `who`, a person or a training run, and `reason`.
     Raises ObjectChanged when the pointer is no longer the one in `production`, ChampionError when
     the version does not exist or fails a check; in both cases production stays as it is.
     """
     manifest, digest = read_whole_version(store, version)
+    if production.pointer is not None:
+        # Whoever moved it may have been killed behind the pointer: after this it tells no more.
+        history.record_move(store, production.pointer, who=history.UNKNOWN)
+        # Two machines' clocks differ, and a try that lost a race is older than the winner.
+        now = max(now, production.pointer.promoted_at + timedelta(microseconds=1))
     moved = versions.move_pointer(
         store,
         versions.pointer_to(manifest, digest),
@@ -138,5 +152,6 @@ def put_in_production(
         reason=reason,
         now=now,
     )
+    history.record_move(store, moved, who=who)
     registry.set_champion(version)
     return moved

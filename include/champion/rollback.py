@@ -71,20 +71,21 @@ def move_champion(
     for _ in range(ATTEMPTS):
         production = promotion.read_production(store, registry, mending=True)
         if production.version == asked.version:
-            return _already(registry, production, asked)
+            return _already(store, registry, production, asked)
         try:
             moved = promotion.put_in_production(
                 store,
                 registry,
                 asked.version,
                 production=production,
+                who=asked.who,
                 reason=asked.recorded,
                 now=now,
             )
         except ObjectChanged:
             logger.info("the champion moved meanwhile: reading it again")
             continue
-        _record(registry, asked, previous=moved.previous, now=now)
+        _record(registry, asked, previous=moved.previous, now=moved.promoted_at)
         message = f"champion is {moved.version}, before it was {moved.previous or 'none'}"
         logger.info("%s: %s", message, asked.recorded)
         return RolledBack(moved.version, moved.previous, moved=True, message=message)
@@ -94,12 +95,16 @@ def move_champion(
     )
 
 
-def _already(registry: Registry, production: Production, asked: Rollback) -> RolledBack:
+def _already(
+    store: Store, registry: Registry, production: Production, asked: Rollback
+) -> RolledBack:
     """Nothing to move; an earlier try of this task may have been killed behind the pointer."""
     pointer = production.pointer
-    promotion.repair_alias(registry, production)
     if pointer is not None and pointer.reason == asked.recorded:
+        promotion.finish_move(store, registry, production, who=asked.who)
         _record(registry, asked, previous=pointer.previous, now=pointer.promoted_at)
+    else:
+        promotion.repair_alias(registry, production)
     message = f"version {asked.version} is in production already: nothing was moved"
     logger.info(message)
     previous = pointer.previous if pointer else None

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from include.champion.rollback import Rollback
     from include.store import Store
 
-NOBODY = "unknown"
+ON_BEHALF = "on_behalf_of"  # whom `make rollback` names, who signs in as the stack itself
 
 
 def check_version(**context: Any) -> str:
@@ -32,12 +32,15 @@ def move_champion(**context: Any) -> dict[str, Any]:
 
 
 def _asked(context: Mapping[str, Any]) -> "Rollback":
+    from include.champion.history import UNKNOWN
     from include.champion.rollback import Rollback
 
+    run = context["dag_run"]
+    signed_in, person = run.triggering_user_name or UNKNOWN, (run.conf or {}).get(ON_BEHALF)
     return Rollback(
         version=context["params"]["version"],
         reason=context["params"]["reason"],
-        who=context["dag_run"].triggering_user_name or NOBODY,
+        who=f"{person} (as {signed_in})" if person else signed_in,
     )
 
 

@@ -95,7 +95,13 @@ def _act(
         return _awaiting_person(run, version, run_id)
     reason = f"{run.trigger.get('trigger_reason') or 'training'}: {reasons}"
     promotion.put_in_production(
-        run.store, run.registry, version, production=production, reason=reason, now=now()
+        run.store,
+        run.registry,
+        version,
+        production=production,
+        who=who(run),
+        reason=reason,
+        now=now(),
     )
     run.registry.finish(run_id, succeeded=True)
     return Promoted(decision.outcome, version, moved=True, message=f"champion is {version}")
@@ -110,11 +116,16 @@ def _mine(run: TrainingRun, production: Production, lineage: Lineage) -> bool:
 
 
 def _already(run: TrainingRun, production: Production, lineage: Lineage) -> Promoted:
-    """An earlier try of this task was killed behind the pointer: only the alias may lag."""
-    promotion.repair_alias(run.registry, production)
+    """An earlier try of this task was killed behind the pointer: history and alias may lag."""
+    promotion.finish_move(run.store, run.registry, production, who=who(run))
     run.registry.finish(lineage.ingested.mlflow_run_id, succeeded=True)
     message = f"champion is {production.version}"
     return Promoted("accepted", production.version, moved=True, message=message)
+
+
+def who(run: TrainingRun) -> str:
+    """Who moves the champion where the gate decides alone."""
+    return f"training run {run.dag_run_id}"
 
 
 def _awaiting_person(run: TrainingRun, version: str, run_id: str) -> Promoted:

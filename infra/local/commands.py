@@ -1,9 +1,10 @@
 """What a person asks of the stack that is up: make train, tune, score, rollback, promote, airflow.
 
-And of one that is down: make clean-data.
+And of one that may be down: make history, clean-data.
 """
 
 import argparse
+import getpass
 import logging
 import os
 import re
@@ -12,11 +13,13 @@ from contextlib import closing
 from datetime import UTC, date, datetime
 from functools import partial
 
-from include.champion.versions import POINTER_KEY, read_manifest, read_pointer
-from include.errors import ObjectNotFound
+from include.champion.history import UNKNOWN, HistoryReader
+from include.champion.versions import POINTER_KEY, read_manifest, read_pointer, way_back
+from include.errors import ChampionError, ObjectNotFound
 from include.params import load_params
 from include.settings import MINUTES_MAX, TRIALS_MAX, WORKERS_MAX, Settings
 from include.store import Store, open_store
+from include.tasks.rollback import ON_BEHALF
 from infra.airflow import training_run
 from infra.airflow.dag_runs import Tick
 from infra.local import airflow, directory
@@ -26,6 +29,9 @@ from infra.local.stack import Stack, StackError
 from infra.local.status import champion, figures
 
 logger = logging.getLogger(__name__)
+
+MOVES_SHOWN = 30
+MOVES_MAX = 10_000
 
 
 def main() -> int:
@@ -53,6 +59,10 @@ def main() -> int:
     promote.add_argument("version", type=_version, help="a version that the store holds")
     promote.add_argument("--reason", required=True, help="why; it is kept in the pointer")
     promote.set_defaults(work=_promote)
+    history = commands.add_parser("history", help="which version was put into production when")
+    moves = partial(_count, most=MOVES_MAX)
+    history.add_argument("--last", type=moves, default=MOVES_SHOWN, help="so many moves")
+    history.set_defaults(work=_history)
     # Without a prefix for options all words are Airflow's own.
     own = commands.add_parser("airflow", help="Airflow's own", prefix_chars="+", add_help=False)
     own.add_argument("words", nargs="*")
@@ -161,7 +171,7 @@ def _trials(settings: Settings, run_id: str) -> Tick:
 
 def _roll_back(settings: Settings, arguments: argparse.Namespace) -> int:
     store = open_store(settings.resolved_store_uri)
-    conf = {"version": arguments.version, "reason": arguments.reason}
+    conf = {"version": arguments.version, "reason": arguments.reason, ON_BEHALF: _user()}
     before = _pointer_etag(store)
     run = run_dag(settings, "churn_rollback", conf)
     logger.info("%.1f s from trigger to success", run.seconds or 0.0)
@@ -189,21 +199,63 @@ def _pointer_etag(store: Store) -> str | None:
 
 
 def _promote(settings: Settings, arguments: argparse.Namespace) -> int:
-    from include.champion.promotion import put_in_production, read_production
+    from include.champion.promotion import finish_move, put_in_production, read_production
     from include.champion.registry import Registry  # MLflow: seconds that the others need not wait
 
     registry = Registry(running_stack(settings).mlflow.url)
     store = open_store(settings.resolved_store_uri)
+    production, who = read_production(store, registry), _user()
+    reason = f"promoted by {who}: {arguments.reason}"
+    pointer = production.pointer
+    if pointer is not None and pointer.version == arguments.version:
+        own = pointer.reason == reason  # an earlier try that was killed behind the pointer
+        finish_move(store, registry, production, who=who if own else UNKNOWN)
+        logger.info("version %s is in production already: nothing was moved", pointer.version)
+        return 0
     moved = put_in_production(
         store,
         registry,
         arguments.version,
-        production=read_production(store, registry),
-        reason=arguments.reason,
+        production=production,
+        who=who,
+        reason=reason,
         now=datetime.now(UTC),
     )
     logger.info("champion is %s, before it was %s", moved.version, moved.previous or "none")
     return 0
+
+
+def _history(settings: Settings, arguments: argparse.Namespace) -> int:
+    if directory.is_held(layout(settings)):
+        running_stack(settings)  # refuses another store than the stack's
+    store = open_store(settings.resolved_store_uri)
+    try:
+        found, fault = read_pointer(store), None
+    except ChampionError as error:
+        found, fault = None, str(error)
+    history = HistoryReader(store).latest(arguments.last, pointer=found[0] if found else None)
+    for line in history.described():
+        logger.info("%s", line)
+    if found:
+        pointer = found[0]
+        since = f"{pointer.promoted_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        logger.info("version %s is in production since %s", pointer.version, since)
+        return 0
+    if history.moves and fault is None:
+        fault = f"{POINTER_KEY} is gone from {store.uri}: {way_back(history.moves[-1].to)}"
+    if fault is not None:
+        logger.error("make history: %s", fault)
+        return 1
+    logger.info("nothing was put into production yet: `make train` first")
+    return 0
+
+
+def _user() -> str:
+    """Whose terminal this is."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return UNKNOWN
 
 
 def _airflow(settings: Settings, arguments: argparse.Namespace) -> int:
