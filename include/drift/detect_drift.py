@@ -166,14 +166,16 @@ def _decide(
             run.open_engine(), champion.snapshot_at, until=run.now + CLOCKS_DIFFER
         )
         own_run_id = guards.run_id_of(run.day, champion.version)
+    in_flight = run.training_runs_in_flight(own_run_id)
     situation = Situation(
         day=run.day,
         now=run.now,
         champion=champion,
         newly_labelled=newly_labelled,
         earlier=list(_earlier_starts(run)),
-        in_flight=run.training_runs_in_flight(own_run_id),
+        in_flight=in_flight,
         report_uri=report_uri,
+        approval_page=run.approval_page() if in_flight else None,
     )
     return guards.decide(drifted, situation, run.rules)
 
