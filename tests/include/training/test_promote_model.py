@@ -164,26 +164,6 @@ def test_the_logged_model_refuses_what_is_no_number_in_any_column(
             logged_model.predict(frame.drop(columns=name))
 
 
-def test_manual_promotion_stops_before_the_pointer_and_says_how_to_go_on(
-    make_run: MakeRun, params: Params, registry: Registry
-) -> None:
-    run = make_run("first", params=params.model_copy(update={"promotion": "manual"}))
-    promoted = promote(run)
-    assert not promoted.moved and "make promote VERSION=1" in promoted.message
-    assert versions.read_pointer(run.store) is None
-    production = promotion.read_production(run.store, registry)
-    promotion.put_in_production(
-        run.store,
-        registry,
-        "1",
-        production=production,
-        who="anna",
-        reason="looked at",
-        now=datetime.now(UTC),
-    )
-    assert_whole(run.store, registry, "1")
-
-
 def test_an_alias_without_a_pointer_stops_everything(make_run: MakeRun, champion: Judged) -> None:
     champion.run.store.delete(versions.POINTER_KEY)
     with pytest.raises(RegistryError, match=r"make rollback VERSION=\d .*delete the alias"):
