@@ -25,7 +25,7 @@ from include.tasks.training import close_failed_run, promote_model, training_tas
 
 with DAG(
     dag_id="churn_training",
-    description="Customers → validated → transformed → trained → judged → perhaps approved, promoted",
+    description="Customers → validated → transformed → trained → judged → approved? → promoted",
     doc_md=__doc__,
     schedule=load_settings().training_schedule or None,
     catchup=False,

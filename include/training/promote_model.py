@@ -114,11 +114,12 @@ def _publish(
 def _why_not(decision: Decision, approved: Approval | None) -> str:
     reasons = "; ".join(decision.reasons)
     rival = f"version {decision.champion}" if decision.champion else "no champion"
-    told = approved.told if approved else "nobody has approved"
-    seen = "on another decision, before the champion moved" if approved else "this"
+    told = f"it was {approved.told}" if approved else "nobody has answered"
+    if approved and approved.approved:
+        told += ", on another decision: the champion has moved since"
     return (
         f"a person must approve candidate {decision.challenger} against {rival} ({reasons}), and "
-        f"it was {told}, {seen}. Production stays as it is. Clear approve_promotion to be asked"
+        f"{told}. Production stays as it is. Clear approve_promotion to be asked"
     )
 
 

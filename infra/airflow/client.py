@@ -112,9 +112,7 @@ class AirflowClient:
 
     def question_page(self, dag_id: str, run_id: str, task_id: str) -> str:
         """Where a browser answers what a task asks a person."""
-        return required_action_page(
-            self._public_url, dag_id=dag_id, run_id=run_id, task_id=task_id
-        )
+        return required_action_page(self._public_url, dag_id=dag_id, run_id=run_id, task_id=task_id)
 
     def answer(self, dag_id: str, run_id: str, task_id: str, *, option: str, why: str) -> None:
         """Answer what a task asks a person, as the user who is logged in."""

@@ -91,7 +91,8 @@ def ends(act):
         run = dag.test(mark_success_pattern="[a-z]+_data|train_model|evaluate_model")
     person.join()
     tasks = {{t.task_id: str(t.state) for t in run.get_task_instances()}}
-    counted = [c.kwargs["tags"]["outcome"] for c in told.mock_calls if c.args[0] == training.OUTCOMES]
+    ours = [call for call in told.mock_calls if call.args[0] == training.OUTCOMES]
+    counted = [call.kwargs["tags"]["outcome"] for call in ours]
     return {{"state": str(run.state), "tasks": tasks, "counted": counted, **asked}}
 
 

@@ -94,7 +94,7 @@ def task_failed(name: str) -> None:
 
 
 def asks(state: str) -> None:
-    """What the scheduler says of a training that waits for a person, and of one that was answered."""
+    """What the scheduler says of a training that is waiting for a person, or was answered."""
     from airflow.sdk.observability import stats
 
     tags = {"queue": "default", "dag_id": "churn_training", "task_id": "approve_promotion"}

@@ -142,7 +142,7 @@ def test_what_the_gate_leaves_open_is_promoted_by_a_person_and_never_without(
     rewrite(waiting, outcome="needs_person", reasons=("half of them left",))
     question = ask(waiting)
     assert question is not None and "would not decide alone" in question.body
-    with pytest.raises(NeedsPerson, match=r"half of them left.* nobody has approved this\. .*Clear"):
+    with pytest.raises(NeedsPerson, match=r"half of them left.* nobody has answered\. .*Clear"):
         promote_judged(waiting.run, waiting.lineage, waiting.evaluated)
     assert versions.read_pointer(waiting.run.store) is None
     approval = answered(waiting)
@@ -172,7 +172,9 @@ def test_an_approval_counts_for_the_decision_that_it_was_shown_and_for_no_other(
     weak_champion: Judged, waiting: Judged, registry: Registry
 ) -> None:
     approval = answered(waiting)  # of a candidate without a rival; then version 1 was promoted
-    with pytest.raises(NeedsPerson, match=r"against version 1 .*approved by anna: looked at, on an"):
+    with pytest.raises(
+        NeedsPerson, match=r"against version 1 .*approved by anna: looked at, on an"
+    ):
         promote_judged(waiting.run, waiting.lineage, waiting.evaluated, approval)
     assert_whole(waiting.run.store, registry, "1")
     question = ask(waiting)  # as if `approve_promotion` had been cleared

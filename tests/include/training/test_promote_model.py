@@ -11,7 +11,7 @@ import pytest
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument
 from sqlalchemy import Engine
 
-from include.champion import promotion, versions
+from include.champion import versions
 from include.champion.onnx_scorer import Scorer
 from include.champion.registry import CHAMPION, PRODUCTION, Registry
 from include.customers import loading
