@@ -29,6 +29,7 @@ class ApprovePromotion(ApprovalOperator):
     template_fields = (*ApprovalOperator.template_fields, "op_kwargs")
 
     def __init__(self, *, op_kwargs: Mapping[str, Any], **kwargs: Any) -> None:
+        kwargs.pop("params", None)  # the DAG's own, which Airflow adds by itself at each level
         why = Param(
             None,
             type=["null", "string"],
