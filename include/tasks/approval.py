@@ -31,7 +31,7 @@ class ApprovePromotion(ApprovalOperator):
     def __init__(self, *, op_kwargs: Mapping[str, Any], **kwargs: Any) -> None:
         kwargs.pop("params", None)  # the DAG's own, which Airflow adds by itself at each level
         why = Param(
-            None,
+            "",  # for null Airflow's page shows the parameter's own definition
             type=["null", "string"],
             title="Why",
             description="Kept with the champion's pointer, its history and the registry",
@@ -74,14 +74,14 @@ class ApprovePromotion(ApprovalOperator):
 
         run = open_run(context)
         handed_on = read_handed_on(asked.approve_promotion, self.op_kwargs)
-        user, why = event["responded_by_user"], (event["params_input"] or {}).get(WHY)
+        user, why = event["responded_by_user"], (event["params_input"] or {}).get(WHY) or ""
         late = f"no answer within {load_settings().approval_hours:g} hours"
         approval = asked.answer(
             run,
             handed_on["evaluated"],
             approved=event["chosen_options"] == [self.APPROVE],
             who=(user["name"] or user["id"]) if user else NOBODY,
-            why=(why or "").strip() if user else late,
+            why=str(why).strip() if user else late,  # the page sends some texts as JSON
             at=event["responded_at"],
         )
         if not approval.approved:
