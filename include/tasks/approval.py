@@ -13,6 +13,8 @@ from include.tasks.errors import reported
 from include.tasks.training import WHY, count, open_run, training_task
 
 if TYPE_CHECKING:
+    from airflow.sdk import Context
+
     from include.training.approve_promotion import Approval
 
 NOBODY = "nobody"  # who answered, where the time was up
@@ -44,7 +46,7 @@ class ApprovePromotion(ApprovalOperator):
         )
         self.op_kwargs = op_kwargs
 
-    def execute(self, context: Mapping[str, Any]) -> None:
+    def execute(self, context: "Context") -> None:
         """Ask, and wait; or return, where the gate has decided alone."""
         question = training_task("approve_promotion")(**{**context, **self.op_kwargs})
         if question is None:
@@ -58,7 +60,7 @@ class ApprovePromotion(ApprovalOperator):
         self.assigned_users = [HITLUser(id=user, name=user) for user in settings.approvers]
         super().execute(context)
 
-    def execute_complete(self, context: Mapping[str, Any], event: dict[str, Any]) -> Any:
+    def execute_complete(self, context: "Context", event: dict[str, Any]) -> Any:
         """Keep the answer; a rejection skips what follows."""
         from pydantic_core import to_jsonable_python
 
@@ -68,7 +70,7 @@ class ApprovePromotion(ApprovalOperator):
         super().execute_complete(context, event)
         return to_jsonable_python(approval)
 
-    def _keep(self, context: Mapping[str, Any], event: Mapping[str, Any]) -> "Approval":
+    def _keep(self, context: "Context", event: Mapping[str, Any]) -> "Approval":
         from include.tasks.adapter import read_handed_on
         from include.training import approve_promotion as asked
 
