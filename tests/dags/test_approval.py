@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 # The run was judged before; what Airflow, the store and the registry do with an answer is real.
 ANSWERED = """
-import json, threading, time
+import json, os, threading, time, traceback
 from dataclasses import asdict, replace
 from types import SimpleNamespace
 from unittest import mock
@@ -27,6 +27,7 @@ from airflow.api_fastapi.core_api.datamodels.hitl import UpdateHITLDetailPayload
 from airflow.api_fastapi.core_api.routes.public.hitl import update_hitl_detail
 from airflow.dag_processing.dagbag import DagBag
 from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
+from airflow.models.hitl import HITLDetail
 from airflow.models.taskinstance import TaskInstance
 from airflow.utils.session import create_session
 from pydantic_core import to_jsonable_python
@@ -63,13 +64,22 @@ def state_of(task):
         return session.get(TaskInstance, task.id).state
 
 
+def give_up(failed):
+    traceback.print_exception(failed.exc_value)
+    os._exit(1)
+
+
+threading.excepthook = give_up  # the run would wait for ever
+
+
 def answer(act, asked):
     while True:
         with create_session() as session:
             waits = TaskInstance.state == "awaiting_input"
             task = session.query(TaskInstance).filter(waits).one_or_none()
             if task is not None:
-                asked.update(subject=task.hitl_detail.subject, body=task.hitl_detail.body)
+                found = session.get(HITLDetail, task.id)
+                asked.update(subject=found.subject, body=found.body)
                 session.expunge_all()
                 break
         time.sleep(0.05)
