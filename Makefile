@@ -46,6 +46,9 @@ promote: setup ## approve the promotion that waits for a person, or put a versio
 	@test -n "$(REASON)" || { echo 'make promote: say why: make promote REASON="why"' >&2; exit 2; }
 	@exec $(BIN)/python -m infra.local.commands promote $(if $(VERSION),"$(VERSION)") --reason "$(REASON)"
 
+history: setup ## which version was put into production when, by whom, and why (ARGS="--last 100")
+	@exec $(BIN)/python -m infra.local.commands history $(ARGS)
+
 airflow: setup ## Airflow's own command line for this stack (ARGS="dags list")
 	@exec $(BIN)/python -m infra.local.commands airflow $(ARGS)
 

@@ -6,9 +6,9 @@ version, compares it with its hash, and lets the model answer its self-check row
 `move_champion` moves the champion pointer and the registry's alias. Every API worker serves the
 version within the polling interval (`CHURN_CHAMPION_POLL_SECONDS`, 5 s), without a failed request.
 
-Who, why and when are kept in the pointer and as tags on both versions in the registry. The next
-training run compares its candidate with what is in production then. While training is what you
-doubt, pause `churn_training` too.
+Who, why and when are kept in the pointer, in `champion/history/`, and as tags on both versions in
+the registry. The next training run compares its candidate with what is in production then. While
+training is what you doubt, pause `churn_training` too.
 """
 
 from datetime import timedelta

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from dashboard.data.api_client import ChurnApi
 from dashboard.data.call_list import Nights
 from dashboard.data.champions import Champion, ReferenceReader, TypicalValue, read_champion
+from include.champion.history import HistoryReader
 from include.contract import Contract, load_contract
 from include.customers.database import open_engine
 from include.errors import ChurnError
@@ -26,6 +27,7 @@ class Sources:
     api: ChurnApi
     nights: Nights
     references: ReferenceReader
+    history: HistoryReader
     contract: Contract
 
     def champion(self) -> Champion | None:
@@ -75,5 +77,6 @@ def open_sources(settings: Settings) -> Sources:
         api=ChurnApi(settings),
         nights=Nights(engine),
         references=ReferenceReader(store),
+        history=HistoryReader(store),
         contract=load_contract(),
     )

@@ -1,6 +1,7 @@
 """The model in production: how good it is, what it looks at, and how it came to be."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import dash_mantine_components as dmc
@@ -11,6 +12,7 @@ from dashboard import charts
 from dashboard.components import versions
 from dashboard.components.campaign_outcomes import create_campaigns
 from dashboard.components.chart_card import create_chart
+from dashboard.components.production_history import MOVES_SHOWN, create_production_history
 from dashboard.components.shell import create_heading, create_section
 from dashboard.components.states import create_empty, create_or_explain
 from dashboard.components.tables import create_figures, create_head
@@ -50,6 +52,9 @@ def create_page(sources: Sources, query: Mapping[str, str]) -> Component:
             create_heading("Model", _subtitle(champion)),
             create_or_explain(_create_evaluation, sources, champion, rules),
             create_section("Did the calls help?", create_or_explain(create_campaigns, sources)),
+            create_section(
+                "Which version served when", create_or_explain(_create_moves, sources, champion)
+            ),
             create_section("Versions", _create_history(sources, champion)),
             create_section("Model card", _create_card(sources, champion)),
         ]
@@ -150,6 +155,12 @@ def create_confusion(found: Evaluation) -> Component:
             html.Table([head, html.Tbody(body)], className="plain"),
         ]
     )
+
+
+def _create_moves(sources: Sources, champion: Champion) -> Component:
+    history = sources.history.latest(MOVES_SHOWN, pointer=champion.pointer)
+    serving = champion.pointer.version
+    return create_production_history(history, serving=serving, now=datetime.now(UTC))
 
 
 def _create_history(sources: Sources, champion: Champion) -> Component:

@@ -22,7 +22,8 @@ SHOWN_DIGITS = 12
 WAY_OUT = (
     "Nothing was loaded. On this machine `make run CSV=… REPLACE=1` puts a file in the place of "
     "customers that the stack made up, and trains anew; another CHURN_VAR_DIR keeps both; `make "
-    "clean-data` deletes all that the stack holds, as `make down ARGS=--volumes` does in containers"
+    "clean-data` deletes all that the stack holds, in containers `make down ARGS=--volumes` (which "
+    "leaves a bucket or a database elsewhere as it is: docs/aws.md, Your own customers)"
 )
 
 

@@ -1,6 +1,6 @@
 """What a person asks of the stack that is up: make train, tune, score, rollback, promote, airflow.
 
-And of one that is down: make clean-data.
+And of one that may be down: make history, clean-data.
 """
 
 import argparse
@@ -13,9 +13,9 @@ from contextlib import closing
 from datetime import UTC, date, datetime
 from functools import partial
 
-from include.champion.history import UNKNOWN
-from include.champion.versions import POINTER_KEY, read_manifest, read_pointer
-from include.errors import ObjectNotFound
+from include.champion.history import UNKNOWN, HistoryReader
+from include.champion.versions import POINTER_KEY, read_manifest, read_pointer, way_back
+from include.errors import ChampionError, ObjectNotFound
 from include.params import load_params
 from include.settings import MINUTES_MAX, TRIALS_MAX, WORKERS_MAX, Settings
 from include.store import Store, open_store
@@ -29,6 +29,9 @@ from infra.local.stack import Stack, StackError
 from infra.local.status import champion, figures
 
 logger = logging.getLogger(__name__)
+
+MOVES_SHOWN = 30
+MOVES_MAX = 10_000
 
 
 def main() -> int:
@@ -56,6 +59,10 @@ def main() -> int:
     promote.add_argument("version", nargs="?", type=_version, help="one that the store holds")
     promote.add_argument("--reason", required=True, help="why; it is kept in the pointer")
     promote.set_defaults(work=_promote)
+    history = commands.add_parser("history", help="which version was put into production when")
+    moves = partial(_count, most=MOVES_MAX)
+    history.add_argument("--last", type=moves, default=MOVES_SHOWN, help="so many moves")
+    history.set_defaults(work=_history)
     # Without a prefix for options all words are Airflow's own.
     own = commands.add_parser("airflow", help="Airflow's own", prefix_chars="+", add_help=False)
     own.add_argument("words", nargs="*")
@@ -230,6 +237,31 @@ def _approve(settings: Settings, reason: str) -> int:
         training_run.approve(client, reason=reason, logs=places.airflow_logs)
     if found := champion(settings):
         logger.info("champion version %s: %s", found.version, figures(found))
+    return 0
+
+
+def _history(settings: Settings, arguments: argparse.Namespace) -> int:
+    if directory.is_held(layout(settings)):
+        running_stack(settings)  # refuses another store than the stack's
+    store = open_store(settings.resolved_store_uri)
+    try:
+        found, fault = read_pointer(store), None
+    except ChampionError as error:
+        found, fault = None, str(error)
+    history = HistoryReader(store).latest(arguments.last, pointer=found[0] if found else None)
+    for line in history.described():
+        logger.info("%s", line)
+    if found:
+        pointer = found[0]
+        since = f"{pointer.promoted_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        logger.info("version %s is in production since %s", pointer.version, since)
+        return 0
+    if history.moves and fault is None:
+        fault = f"{POINTER_KEY} is gone from {store.uri}: {way_back(history.moves[-1].to)}"
+    if fault is not None:
+        logger.error("make history: %s", fault)
+        return 1
+    logger.info("nothing was put into production yet: `make train` first")
     return 0
 
 

@@ -33,6 +33,8 @@ SERVICES = [
     *("postgres", "redis", "s3", "store-init", "statsd-exporter", "airflow-init"),
     *("airflow-api-server", "airflow-scheduler", "airflow-dag-processor", WORKER),
 ]
+# The stand-in for the S3 server holds all of a day in memory.
+S3_MEMORY = "services: {s3: {mem_limit: 8g}}\n"
 TIMES = (
     "SELECT task_id, hostname, EXTRACT(EPOCH FROM start_date), EXTRACT(EPOCH FROM end_date) "
     "FROM task_instance WHERE dag_id = '{dag}' AND run_id = '{run}' AND end_date IS NOT NULL"
@@ -69,7 +71,9 @@ def part_of_a_stack(home: Path) -> Iterator[RunningStack]:
     ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
     with env_file.open("a") as file:
         file.writelines(f"CHURN_{name}_PORT={port}\n" for name, port in ports.items())
-    files = ["-f", str(PROJECT / "docker-compose.yaml"), "-f", str(CELERY)]
+    (home / "s3.yaml").write_text(S3_MEMORY)
+    layers = (PROJECT / "docker-compose.yaml", CELERY, home / "s3.yaml")
+    files = [word for layer in layers for word in ("-f", str(layer))]
     compose = Compose([*files, "--project-name", home.name], env_file=env_file)
     stack = RunningStack(compose, env_file, time.monotonic(), SERVICES)
     try:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from include.champion import promotion, versions
+from include.champion.history import HistoryReader
 from include.champion.registry import Registry
 from include.contract import load_contract
 from include.customers.database import open_engine
@@ -77,7 +78,8 @@ def test_airflow_refuses_what_is_not_there_and_rolls_back_without_a_pointer(
     world = {"CHURN_STORE_URI": run.store.uri, "MLFLOW_TRACKING_URI": mlflow_server}
 
     def roll_back(version: str) -> list[str]:
-        script = run_of("churn_rollback", version=version, reason="a test")
+        whose = {"on_behalf_of": "anna"}  # as `make rollback` tells it
+        script = run_of("churn_rollback", version=version, reason="a test", **whose)
         return [state for _, _, state in answers_of(script, **world)["tasks"]]
 
     assert roll_back("9") == ["failed", "upstream_failed"]
@@ -87,5 +89,8 @@ def test_airflow_refuses_what_is_not_there_and_rolls_back_without_a_pointer(
     production = promotion.read_production(run.store, run.registry)
     assert (production.version, production.alias) == ("1", "1")
     pointer, _ = versions.read_pointer(run.store) or (None, "")
-    assert pointer is not None and pointer.reason.startswith("rollback by ")
+    assert pointer is not None and pointer.reason.startswith("rollback by anna (as ")
+    (move,) = HistoryReader(run.store).latest(1, pointer=None).moves
+    assert (move.before, move.to, move.why) == ("2", "1", pointer.reason)
+    assert move.who.startswith("anna (as ")
     assert pointer.previous == "2"  # which the alias still named

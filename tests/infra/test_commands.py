@@ -1,14 +1,16 @@
-"""`make rollback`, `make tune`; in the place of Airflow, what its DAGs do."""
+"""`make rollback`, `tune`, `history`, `promote`; in the place of Airflow, what its DAGs do."""
 
 import getpass
 from argparse import Namespace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
 from include.champion import versions
+from include.champion.history import HistoryReader, record_move
 from include.params import load_params
 from include.settings import Settings
 from include.store import Store, open_store
@@ -181,3 +183,77 @@ def test_a_budget_that_cannot_be_is_refused_before_anything_starts(
     with pytest.raises(SystemExit):
         commands.main()
     assert wrong in capsys.readouterr().err
+
+
+def told_by_history(settings: Settings, caplog: pytest.LogCaptureFixture, *, last: int = 30) -> str:
+    """What `make history` prints, behind what it ends with."""
+    caplog.clear()
+    caplog.set_level("INFO")
+    code = commands._history(settings, Namespace(last=last))
+    return "\n".join([str(code), *(record.getMessage() for record in caplog.records)])
+
+
+def test_history_says_each_move_of_a_stack_that_is_down(
+    settings: Settings, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert "0\n" in (told := told_by_history(settings, caplog))
+    assert "   – → 1     unknown: test\nversion 1 is in production since 20" in told
+    for number in (1, 2):
+        pointer, etag = versions.read_pointer(store) or (None, None)
+        assert pointer is not None
+        record_move(store, pointer, who=f"training run {number}")
+        versions.move_pointer(
+            store, pointer, etag=etag, previous="1", reason=f"why {number}", now=datetime.now(UTC)
+        )
+    told = told_by_history(settings, caplog, last=2)
+    assert "(1 earlier)\n" in told and "training run 2: why 1\n" in told
+    assert "unknown: why 2\nversion 1 is in production since 20" in told
+
+
+@pytest.mark.parametrize("spoilt", [None, b"torn"])
+def test_history_says_a_lost_pointer_and_the_way_back(
+    settings: Settings, store: Store, caplog: pytest.LogCaptureFixture, spoilt: bytes | None
+) -> None:
+    pointer, _ = versions.read_pointer(store) or (None, None)
+    assert pointer is not None
+    record_move(store, pointer, who="anna")
+    store.delete(versions.POINTER_KEY)
+    if spoilt:
+        store.write(versions.POINTER_KEY, spoilt)
+    told = told_by_history(settings, caplog)
+    assert told.startswith("1\n") and "→ 1     anna: test\nmake history: " in told
+    assert "champion/current.json" in told and "make rollback VERSION=" in told
+
+
+def test_history_of_an_empty_store_says_what_to_do(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    told = told_by_history(settings, caplog)
+    assert told == "0\nnothing was put into production yet: `make train` first"
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_repeated_promotion_moves_nothing_and_records_what_a_killed_one_did(
+    settings: Settings,
+    places: Layout,
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    own: bool,
+) -> None:
+    caplog.set_level("INFO")
+    pointer, etag = versions.read_pointer(store) or (None, None)
+    assert pointer is not None
+    reason = f"promoted by {getpass.getuser()}: looked at" if own else "training: better"
+    versions.move_pointer(
+        store, pointer, etag=etag, previous=None, reason=reason, now=datetime.now(UTC)
+    )
+    before = store.read(versions.POINTER_KEY)
+    registry = MagicMock(champion=lambda: "1")
+    monkeypatch.setattr("include.champion.registry.Registry", lambda _: registry)
+    monkeypatch.setattr(commands, "running_stack", lambda _: places)
+    assert commands._promote(settings, Namespace(version="1", reason="looked at")) == 0
+    assert "version 1 is in production already: nothing was moved" in caplog.text
+    assert store.read(versions.POINTER_KEY) == before
+    (move,) = HistoryReader(store).latest(10, pointer=None).moves
+    assert move.who == (getpass.getuser() if own else "unknown")

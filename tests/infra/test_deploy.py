@@ -259,30 +259,53 @@ def test_what_is_no_commit_reaches_no_machine(
     assert ended.value.code == 2 and not aws.exists()
 
 
-@pytest.mark.parametrize(("code", "held"), [(0, "new"), (1, "former")])
-def test_on_the_machine_the_files_follow_the_images(tmp_path: Path, code: int, held: str) -> None:
+def unpacked_and_run(there: Path, script: str, *arguments: str) -> int:
+    """What the machine's script ends with, where a line of shell stands for infra.deploy.host."""
+    commands = {"aws": 'cp "$4" "$5"', "python3": f'echo "$@" >called; {script}'}
+    for name, line in commands.items():
+        path = there.parent / "bin" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{line}\n")
+        path.chmod(0o755)
+    environment = {"PATH": f"{there.parent / 'bin'}:{os.environ['PATH']}"}
+    command = ["bash", PROJECT / remote.SCRIPT, *arguments]
+    return subprocess.run(command, cwd=there, env=environment, check=False).returncode
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Path:
+    """The project on a machine that runs the tag `old`, with an archive of newer files beside."""
     there, packed = tmp_path / "churn", tmp_path / "packed"
     for folder, text in ((there, "former"), (packed, "new")):
         (folder / "infra").mkdir(parents=True)
         (folder / "infra" / "file").write_text(text)
     (packed / "added").write_text("new")
-    (there / ".env").write_text("secrets")
+    (there / ".env").write_text("secret=1\nCHURN_TAG=old\n")
     archive = tmp_path / "project.tar.gz"
     subprocess.run(["tar", "-czf", archive, "-C", packed, "infra", "added"], check=True)
-    commands = {"aws": 'cp "$4" "$5"', "python3": f'echo "$@" >called; exit {code}'}
-    (tmp_path / "bin").mkdir()
-    for name, line in commands.items():
-        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{line}\n")
-        (tmp_path / "bin" / name).chmod(0o755)
-    environment = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
-    done = subprocess.run(
-        ["bash", PROJECT / remote.SCRIPT, archive, COMMIT], cwd=there, env=environment, check=False
-    )
-    assert done.returncode == code
-    assert (there / "infra" / "file").read_text() == held
-    called = (there / "called").read_text().split()
+    return there
+
+
+@pytest.mark.parametrize(("code", "held"), [(0, "new"), (1, "former")])
+def test_on_the_machine_the_files_follow_the_images(machine: Path, code: int, held: str) -> None:
+    assert unpacked_and_run(machine, f"exit {code}", "../project.tar.gz", COMMIT) == code
+    assert (machine / "infra" / "file").read_text() == held
+    called = (machine / "called").read_text().split()
     assert called[:6] == ["-m", "infra.deploy.host", COMMIT, "--lock", "9", "--former"]
-    assert (there / ".env").read_text() == "secrets"
+    assert (machine / ".env").read_text().startswith("secret=1")
+    assert not [*machine.glob(".former*")]
+
+
+@pytest.mark.parametrize(("tag", "held"), [("old", "former"), ("new", "new")])
+def test_after_a_kill_the_files_are_those_of_the_images_that_run(
+    machine: Path, tag: str, held: str
+) -> None:
+    killed = f"sed -i s/old/{tag}/ .env; kill -9 $PPID"
+    assert unpacked_and_run(machine, killed, "../project.tar.gz", COMMIT) < 0
+    assert (machine / "infra" / "file").read_text() == "new"
+    assert unpacked_and_run(machine, "", "--put-back") == 0
+    assert (machine / "infra" / "file").read_text() == held
+    assert not [*machine.glob(".former*")]
 
 
 def test_while_another_deployment_runs_no_file_changes(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from include.champion import promotion, rollback, versions
+from include.champion import history, promotion, rollback, versions
+from include.champion.history import HistoryReader, Move
 from include.champion.registry import PRODUCTION, Registry
 from include.champion.rollback import Rollback
 from include.errors import ChampionError, RegistryError
@@ -70,6 +71,15 @@ def state(run: TrainingRun) -> tuple[str | None, str | None]:
     return production.version, production.alias
 
 
+def recorded(run: TrainingRun) -> list[tuple[str | None, str]]:
+    moves = HistoryReader(run.store).latest(100, pointer=None).moves
+    return [(move.before, move.to) for move in moves]
+
+
+def latest(run: TrainingRun) -> Move:
+    return HistoryReader(run.store).latest(1, pointer=None).moves[0]
+
+
 def tags(registry: Registry, version: str) -> dict[str, Any]:
     return dict(registry._client.get_model_version(PRODUCTION, version).tags)
 
@@ -86,6 +96,8 @@ def test_a_rollback_moves_both_and_records_who_why_and_when(run: TrainingRun) ->
     assert (kept["rollback_by"], kept["rollback_at"]) == ("anna", NOW.isoformat())
     assert kept["rollback_reason"] == left["rollback_reason"] == BACK.reason
     assert (kept["rollback_from"], left["rolled_back_to"]) == ("2", "1")
+    assert recorded(run) == [(None, "1"), ("1", "2"), ("2", "1")]
+    assert latest(run) == Move.of(pointer, who="anna")
 
 
 def test_the_version_in_production_is_left_alone_and_said_so(run: TrainingRun) -> None:
@@ -232,20 +244,32 @@ def test_a_pointer_that_comes_back_in_between_is_not_overwritten_unread(
     assert (done.previous, state(run)) == ("2", ("1", "1"))
 
 
-@pytest.mark.parametrize("moment", ["set_champion", "tag_production_version"])
+@pytest.mark.parametrize(
+    ("place", "moment"),
+    [
+        (history, "record_move"),
+        (Registry, "set_champion"),
+        (Registry, "tag_production_version"),
+    ],
+)
 def test_a_kill_behind_the_pointer_is_finished_by_the_next_try(
-    run: TrainingRun, monkeypatch: pytest.MonkeyPatch, moment: str
+    run: TrainingRun, monkeypatch: pytest.MonkeyPatch, place: Any, moment: str
 ) -> None:
-    def killed(*_: Any) -> None:
+    real = history.record_move
+
+    def killed(store: Any, *rest: Any, who: str = "") -> None:
+        if who == history.UNKNOWN:  # the move before is looked at first
+            return real(store, *rest, who=who)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(Registry, moment, killed)
+        patched.setattr(place, moment, killed)
         with pytest.raises(KeyboardInterrupt):
             rollback.move_champion(run.store, run.registry, BACK, now=NOW)
     rollback.move_champion(run.store, run.registry, BACK, now=NOW)
     assert state(run) == ("1", "1")
-    assert tags(run.registry, "1")["rollback_by"] == "anna"
+    assert tags(run.registry, "1")["rollback_by"] == latest(run).who == "anna"
+    assert recorded(run) == [(None, "1"), ("1", "2"), ("2", "1")]
 
 
 def test_a_promotion_in_between_is_moved_back_too(

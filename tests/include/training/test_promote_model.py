@@ -12,12 +12,13 @@ from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument
 from sqlalchemy import Engine
 
 from include.champion import versions
+from include.champion.history import HistoryReader, Move
 from include.champion.onnx_scorer import Scorer
 from include.champion.registry import CHAMPION, PRODUCTION, Registry
 from include.customers import loading
 from include.errors import ChampionError, RegistryError, StoreUnavailable
 from include.params import Params
-from include.store import LocalStore
+from include.store import LocalStore, Store
 from include.training.run import TrainingRun
 from tests.include.conftest import (
     Judged,
@@ -39,6 +40,11 @@ class Killed(BaseException):
     """Stands for kill -9: nothing catches it, no clean-up code sees an Exception."""
 
 
+def moves(store: Store) -> tuple[Move, ...]:
+    """The moves of the pointer that are recorded."""
+    return HistoryReader(store).latest(100, pointer=None).moves
+
+
 def production_versions(registry: Registry) -> int:
     return len(registry._client.search_model_versions(f"name = '{PRODUCTION}'"))
 
@@ -52,6 +58,9 @@ def test_a_better_challenger_takes_over_and_names_its_predecessor(
     assert_whole(run.store, registry, "2")
     found = versions.read_pointer(run.store)
     assert found is not None and found[0].previous == "1"
+    latest = moves(run.store)[-1]
+    assert (latest.before, latest.to) == ("1", "2")
+    assert (latest.who, latest.why) == (f"training run {run.dag_run_id}", found[0].reason)
 
 
 @pytest.mark.usefixtures("champion")
@@ -293,6 +302,7 @@ def test_a_kill_at_any_moment_leaves_a_whole_champion_and_a_retry_promotes_once(
         store, _ = attempt(moment)
         assert_whole(store, registry, "2")
         assert production_versions(registry) == 2, moment
+        assert [(each.before, each.to) for each in moves(store)] == [(None, "1"), ("1", "2")]
         shutil.rmtree(store.root)
 
 

@@ -9,6 +9,7 @@ from cfnlint.decode.cfn_yaml import loads
 
 from dashboard.data import champions, drift_days
 from include.champion import versions
+from include.champion.history import HISTORY_PREFIX, HistoryReader, record_move
 from include.champion.registry import Registry
 from include.contract import load_contract
 from include.customers import loading
@@ -97,6 +98,9 @@ def test_airflow_and_the_dashboard_work_by_their_roles(account: Account) -> None
     [day] = drift_days.read_days(dashboard)
     champion = champions.read_champion(dashboard)
     assert champion and champions.ReferenceReader(dashboard).summary(champion.manifest)
+    record_move(airflow, champion.pointer, who="anna")
+    [move] = HistoryReader(dashboard).latest(1, pointer=None).moves
+    assert move.who == "anna"
     logged = drift_days.read_logged(dashboard, day.date, "Credit_Limit", manifest=champion.manifest)
     assert logged is not None and len(champions.read_versions(dashboard)) == 1
     assert champions.read_gates(dashboard) == []  # read, and found to be no decision
@@ -155,9 +159,11 @@ def test_a_start_tries_the_store_and_an_operator_backs_it_up(
         ("DashboardRole", "read", "runs/run/ingest_data/customers.parquet"),
         ("DashboardRole", "read", "scores/date=2026-01-01/part-0.parquet"),
         ("DashboardRole", "write", versions.POINTER_KEY),
+        ("DashboardRole", "write", f"{HISTORY_PREFIX}/a.json"),
         ("DashboardRole", "delete", GATE_KEY),
         ("AirflowRole", "write", "predictions/date=2026-01-01/a.parquet"),
         ("AirflowRole", "delete", versions.POINTER_KEY),
+        ("AirflowRole", "delete", f"{HISTORY_PREFIX}/a.json"),
         ("AirflowRole", "write", "deploy/project.tar.gz"),
         ("MlflowRole", "read", versions.POINTER_KEY),
         ("MlflowRole", "delete", "predictions/date=2026-01-01/a.parquet"),

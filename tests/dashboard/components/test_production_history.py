@@ -1,0 +1,113 @@
+"""Which version served when: what the chart draws, and what its words and table say."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from dashboard.components.production_history import (
+    create_production_history,
+    history_text,
+    production_chart,
+)
+from include.champion.history import UNKNOWN, History, Move
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+def move(before: str | None, to: str, *, days: float, who: str, why: str = "better") -> Move:
+    """A move so many days ago."""
+    return Move(moved_at=NOW - timedelta(days=days), before=before, to=to, who=who, why=why)
+
+
+FIRST = move(None, "9", days=30, who="training run a", why="manual: the first")
+SECOND = move("9", "10", days=10, who="training run b")
+BACK = move("10", "9", days=1, who="anna", why="rollback by anna: <b>complaints</b>")
+
+
+def drawn(*moves: Move) -> dict[str, Any]:
+    """The chart's traces by their names, and its lanes."""
+    figure = production_chart(History(moves), serving=moves[-1].to, now=NOW).figure
+    traces = {trace.get("name", "steps"): trace for trace in figure["data"]}
+    return {**traces, "lanes": figure["layout"]["yaxis"]["categoryarray"]}
+
+
+def test_each_time_in_production_is_a_bar_in_its_versions_lane() -> None:
+    found = drawn(FIRST, SECOND, BACK)
+    assert found["lanes"] == ["9", "10"]
+    trained, person = found["Moved by a training run"], found["Moved by a person"]
+    assert trained["y"] == ["9", "9", None, "10", "10", None]
+    assert trained["x"] == [
+        *("2026-10-23 12:00:00", "2026-11-12 12:00:00", None),
+        *("2026-11-12 12:00:00", "2026-11-21 12:00:00", None),
+    ]
+    assert person["x"] == ["2026-11-21 12:00:00", "2026-11-22 12:00:00", None]
+    assert found["steps"]["y"] == ["9", "10", "9", "9"]
+    assert "By whom is not recorded" not in found
+
+
+def test_a_reason_is_shown_as_text_and_not_taken_for_markup() -> None:
+    (told, *_) = drawn(BACK)["Moved by a person"]["text"]
+    assert told == (
+        "Version 9, since 2026-11-21 12:00<br>rollback by anna: &lt;b&gt;complaints&lt;/b&gt;"
+    )
+    page = str(create_production_history(History((BACK,)), serving="9", now=NOW))
+    assert "rollback by anna: <b>complaints</b>" in page and "24 h" in page
+
+
+@pytest.mark.parametrize(
+    ("history", "serving", "told"),
+    [
+        (History((FIRST,)), "9", "Version 9 serves since 23 Oct 2026 12:00 UTC."),
+        (
+            History((FIRST, SECOND, BACK)),
+            "9",
+            "Version 9 serves since 21 Nov 2026 12:00 UTC; 3 moves are recorded; 1 of them went "
+            "back to an earlier version.",
+        ),
+        (
+            History((SECOND,)),
+            "10",
+            "Version 10 serves since 12 Nov 2026 12:00 UTC; before the first move version 9 "
+            "served, since when is not known.",
+        ),
+        (
+            History((SECOND, BACK), earlier=1200),
+            "9",
+            "Version 9 serves since 21 Nov 2026 12:00 UTC; the latest 2 moves are shown, 1,200 "
+            "more are recorded; 1 of them went back to an earlier version.",
+        ),
+        (
+            History((FIRST, move("11", "12", days=1, who=UNKNOWN))),
+            "12",
+            "Version 12 serves since 21 Nov 2026 12:00 UTC; 2 moves are recorded; moves in between "
+            "are missing: what ended by a moment may have ended earlier.",
+        ),
+        (
+            History((FIRST, SECOND)),
+            "9",
+            "Version 9 serves, by a pointer that somebody set back behind the latest move; 2 moves "
+            "are recorded.",
+        ),
+    ],
+)
+def test_the_sentence_says_what_is_known_and_what_is_not(
+    history: History, serving: str, told: str
+) -> None:
+    assert history_text(history, serving=serving) == told
+
+
+def test_of_many_moves_the_latest_are_open_and_the_others_a_click_away() -> None:
+    moves = [move(str(n), str(n + 1), days=100 - n, who="anna") for n in range(1, 51)]
+    shown = create_production_history(History(tuple(moves)), serving="51", now=NOW)
+    paper = shown.children[1]
+    opened, folded = (str(part) for part in paper.children)
+    assert opened.count("Tr(") == 1 + 10 and "serves now" in opened
+    assert folded.count("Tr(") == 1 + 40 and "40 before that" in folded
+
+
+def test_a_gap_is_said_in_the_table_and_who_is_unknown_is_grey() -> None:
+    moves = (FIRST, move("11", "12", days=1, who=UNKNOWN))
+    page = str(create_production_history(History(moves), serving="12", now=NOW))
+    assert "by 2026-11-21 12:00" in page and "at most 29 days" in page
+    assert drawn(*moves)["By whom is not recorded"]["y"] == ["12", "12", None]
