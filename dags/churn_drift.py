@@ -6,7 +6,9 @@ parts, counts the predictions of one each → `detect_drift` adds them up, compa
 each version was trained on and writes `monitoring/date=…/drift.json` → `publish_report` draws the
 Evidently report beside it → `drift_detected` goes on only if the champion's own traffic drifted and
 no guard stops it → `trigger_training` starts `churn_training`. Beside them `measure_outcomes`
-compares older predictions with what customers did since.
+compares older predictions with what customers did since (`monitoring/performance.json`); a loss of
+the champion's performance starts a training run by the same way, if `drift.performance.retrain`
+lets it: `detect_drift` of the next day sees it.
 
 An ordinary day is one part (`drift.part_mebibytes` in params.yaml); a larger one takes as many
 workers as are free. Whatever the number of parts, the day's findings are the same.
@@ -28,6 +30,7 @@ from include.tasks.drift import (
     detect_drift,
     drift_detected,
     drift_task,
+    measure_outcomes,
     plan_parts,
 )
 from include.tasks.links import DriftReportLink
@@ -92,5 +95,5 @@ with DAG(
         reset_dag_run=False,
         skip_when_already_exists=True,
     )
-    PythonOperator(task_id="measure_outcomes", python_callable=drift_task("measure_outcomes"))
+    PythonOperator(task_id="measure_outcomes", python_callable=measure_outcomes)
     plan >> collect >> detect >> publish >> decide >> trigger

@@ -40,7 +40,7 @@ with DAG(
     params={
         "trigger_reason": Param("manual", type="string", description="Why this run was started"),
         "drift_date": Param(
-            None, type=["null", "string"], description="Day whose drift started it (YYYY-MM-DD)"
+            None, type=["null", "string"], description="Day whose check started it (YYYY-MM-DD)"
         ),
         "threshold": Param(
             None, type=["null", "number"], description="The drift rule's threshold that was crossed"

@@ -166,6 +166,21 @@ class DayRule(_Rules):
         return self.share if self.share is not None else float(self.count or 1)
 
 
+class PerformanceRules(_Rules):
+    """When realised performance is judged, and whether a loss starts a training run.
+
+    With defaults, because the params.yaml of an earlier release has no such section.
+    """
+
+    label_days: float = Field(default=14, ge=0, description="after outcome_days, for late labels")
+    ripe_min: int = Field(default=500, ge=1, description="fewer ripe customers decide nothing")
+    leavers_min: int = Field(
+        default=50, ge=2, description="nor do fewer of them who left, or who stayed"
+    )
+    loss_min: float = Field(default=0.02, ge=0, lt=1, description="ROC-AUC below the promise")
+    retrain: bool = False
+
+
 class DriftRules(_Rules):
     """When customers changed, and when that starts a training run."""
 
@@ -179,7 +194,8 @@ class DriftRules(_Rules):
     newly_labelled_min: int = Field(ge=0, description="fewer new labels start no training")
     cooldown_days: float = Field(ge=0, description="between two runs that drift started")
     outcome_days: float = Field(ge=0, description="until a customer who stayed is an outcome")
-    outcome_weeks: int = Field(ge=1, description="how far back outcomes are measured")
+    outcome_weeks: int = Field(ge=1, description="weeks of known outcomes that are shown")
+    performance: PerformanceRules = PerformanceRules()
     reference_rows_max: int = Field(
         default=1_000_000, ge=1000, description="a sample of more customers is what drift tests use"
     )

@@ -158,7 +158,9 @@ def _row(term: Term, now: datetime) -> tuple[str, ...]:
 
 
 def _lasted(span: timedelta) -> str:
-    minutes = max(round(span.total_seconds() / 60), 0)
+    minutes = round(span.total_seconds() / 60)
+    if minutes < 1:
+        return "under 1 min"
     if minutes < 120:
         return f"{minutes} min"
     if minutes < 48 * 60:

@@ -138,7 +138,7 @@ def record_move(store: Store, pointer: Pointer, *, who: str) -> None:
     try:
         store.create(move.key, move.to_bytes())
     except ObjectExists:
-        logger.info("%s is written already", move.key)
+        logger.debug("%s is written already", move.key)
 
 
 def _term(move: Move, following: Move) -> Term:

@@ -23,8 +23,9 @@ from include.drift.findings import (
     StartedRun,
     Verdict,
 )
-from include.drift.guards import PinnedChampion, Situation
+from include.drift.guards import REASONS, Cause, PinnedChampion, Situation, run_id_of
 from include.drift.parts import add_parts
+from include.drift.performance import read_performance
 from include.drift.reference import Reference, compare_group, read_reference
 from include.drift.run import DriftRun
 from include.drift.statistics import SCORE
@@ -149,15 +150,15 @@ def _decide(
     report_uri: str | None,
     before: DriftDay | None,
 ) -> Retraining:
-    drifted = [group for group in groups if group.status == "drifted"]
-    if not drifted:
+    causes = [*_causes(run, groups, champion)]
+    if not causes:
         return guards.no_drift()
     # What a run that is cleared, tried again or slow must not take for the champion it pinned.
     found = versions.read_pointer(run.store)
     present = found[0].version if found else None
     if present != (champion.version if champion else None):
         return guards.moved(champion, present)
-    again = _same_again(run, {group.version for group in drifted}, champion, before)
+    again = _same_again(run, {cause.version for cause in causes}, champion, before)
     if again:
         return again
     newly_labelled, own_run_id = 0, ""
@@ -165,7 +166,9 @@ def _decide(
         newly_labelled = queries.count_newly_labelled(
             run.open_engine(), champion.snapshot_at, until=run.now + CLOCKS_DIFFER
         )
-        own_run_id = guards.run_id_of(run.day, champion.version)
+        own_run_id = next(
+            (c.run_id(run.day) for c in causes if c.version == champion.version), own_run_id
+        )
     in_flight = run.training_runs_in_flight(own_run_id)
     situation = Situation(
         day=run.day,
@@ -177,7 +180,30 @@ def _decide(
         report_uri=report_uri,
         approval_page=run.approval_page() if in_flight else None,
     )
-    return guards.decide(drifted, situation, run.rules)
+    return guards.decide(causes, situation, run.rules)
+
+
+def _causes(
+    run: DriftRun, groups: Sequence[GroupDrift], champion: PinnedChampion | None
+) -> Iterator[Cause]:
+    """Drift first; then, where it may, the loss that the last `measure_outcomes` found."""
+    for group in groups:
+        if group.status == "drifted":
+            yield Cause("drift", group.version, len(group.drifted_features))
+    if run.rules.performance.retrain and champion and _has_lost(run.store, champion.version):
+        yield Cause("performance", champion.version)
+
+
+def _has_lost(store: Store, version: str) -> bool:
+    """Whether the latest judged week of the version is a loss; unreadable figures are none."""
+    try:
+        found = read_performance(store)
+    except DocumentError as error:
+        logger.warning("%s; it starts no training", error)
+        return False
+    return found is not None and any(
+        each.lost for each in found.versions if each.version == version
+    )
 
 
 def _same_again(
@@ -192,7 +218,7 @@ def _same_again(
         return None
     in_production = champion is not None and champion.version in drifted
     candidates = {champion.version} if champion is not None and in_production else drifted
-    own = {guards.run_id_of(run.day, version) for version in candidates}
+    own = {run_id_of(run.day, each, reason) for each in candidates for reason in REASONS}
     if champion is not None and not in_production and champion.is_younger_than(run.day):
         started = any(start.run_id in own for start in before.started_runs)
         return guards.overtaken(champion, run.day) if started else None
@@ -267,7 +293,7 @@ def _report_version(found: DriftDay) -> str | None:
     """
 
     def telling(group: GroupDrift) -> tuple[bool, bool, int]:
-        own_run_id = guards.run_id_of(found.date, group.version)
+        own_run_id = run_id_of(found.date, group.version)
         return own_run_id == found.retraining.run_id, group.status == "drifted", group.rows
 
     tested = [group for group in found.groups if group.verdicts]

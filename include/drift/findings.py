@@ -14,7 +14,6 @@ PREFIX = "monitoring"
 DRIFT_FILE = "drift.json"
 REPORT_PAGE = "report.html"
 REPORT_FILE = "report.json"
-OUTCOMES_FILE = "outcomes.json"
 
 Kind: TypeAlias = Literal["numeric", "categorical"]
 Mix: TypeAlias = Literal["all", "existing"]  # of the reference rows: all, or who stayed
@@ -69,10 +68,12 @@ class Guard(Document):
 
 
 class Retraining(Document):
-    """Whether drift starts a training run, and if not, why."""
+    """Whether drift or a loss of performance starts a training run, and if not, why."""
 
     triggered: bool
-    reason: str = Field(description="'drift', 'no_drift', or the first guard that stopped it")
+    reason: str = Field(
+        description="'drift', 'performance', 'no_drift', or the guard that stopped it"
+    )
     explanation: str
     guards: tuple[Guard, ...]
     run_id: str | None = Field(description="of churn_training, where one is started")
@@ -81,7 +82,7 @@ class Retraining(Document):
 
 
 class StartedRun(Document):
-    """A training run that this day's drift started; two where the champion changed in between."""
+    """A training run that this day started; two where the champion changed in between."""
 
     run_id: str
     decided_at: AwareDatetime

@@ -1,11 +1,15 @@
-"""Whether drift starts a training run: the guards between an alarm and a new model."""
+"""Whether drift, or a loss of performance, starts a training run: the guards in between."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Literal, TypeAlias, get_args
 
-from include.drift.findings import GroupDrift, Guard, Retraining, StartedRun
+from include.drift.findings import Guard, Retraining, StartedRun
 from include.params import DriftRules
+
+Reason: TypeAlias = Literal["drift", "performance"]
+REASONS: tuple[Reason, ...] = get_args(Reason)
 
 
 @dataclass(frozen=True)
@@ -35,34 +39,50 @@ class Situation:
     approval_page: str | None = None  # where one of them waits for a person
 
 
-def run_id_of(day: date, version: str) -> str:
-    """The one training run that a day and a version can start."""
-    return f"drift__{day.isoformat()}__v{version}"
+@dataclass(frozen=True)
+class Cause:
+    """What speaks for replacing a version: its traffic drifted, or it lost what it promised."""
+
+    reason: Reason
+    version: str
+    drifted_features: int = 0
+
+    def run_id(self, day: date) -> str:
+        """The one training run that it can start on a day."""
+        return run_id_of(day, self.version, self.reason)
 
 
-def decide(drifted: Sequence[GroupDrift], situation: Situation, rules: DriftRules) -> Retraining:
-    """Start a training run when the champion's own traffic drifted and every guard lets it."""
+def run_id_of(day: date, version: str, reason: Reason = "drift") -> str:
+    """The one training run that a day and a version can start for a reason."""
+    return f"{reason}__{day.isoformat()}__v{version}"
+
+
+def decide(causes: Sequence[Cause], situation: Situation, rules: DriftRules) -> Retraining:
+    """Start a training run for the champion's own first cause, if every guard lets it."""
     champion = situation.champion
-    own = next((g for g in drifted if champion and g.version == champion.version), None)
+    own = next((each for each in causes if champion and each.version == champion.version), None)
     guards = tuple(_guards(own, situation, rules))
     stopped = next((guard for guard in guards if not guard.passed), None)
     if stopped or own is None:
-        found = stopped or guards[0]
-        return _none(found.name, f"drift, and no training: {found.explanation}", guards)
-    run_id = run_id_of(situation.day, own.version)
+        found, reason = stopped or guards[0], (own or causes[0]).reason
+        return _none(found.name, f"{reason}, and no training: {found.explanation}", guards)
+    run_id = own.run_id(situation.day)
+    drift = {
+        "threshold": rules.rule.threshold,
+        "num_drifted_features": own.drifted_features,
+        "report_uri": situation.report_uri,
+    }
     return Retraining(
         triggered=True,
-        reason="drift",
-        explanation=f"drift starts the training run {run_id}",
+        reason=own.reason,
+        explanation=f"{own.reason} starts the training run {run_id}",
         guards=guards,
         run_id=run_id,
         decided_at=situation.now,
         conf={
-            "trigger_reason": "drift",
+            "trigger_reason": own.reason,
             "drift_date": situation.day.isoformat(),
-            "threshold": rules.rule.threshold,
-            "num_drifted_features": len(own.drifted_features),
-            "report_uri": situation.report_uri,
+            **(drift if own.reason == "drift" else {}),
         },
     )
 
@@ -115,7 +135,7 @@ def _none(reason: str, explanation: str, guards: tuple[Guard, ...]) -> Retrainin
     )
 
 
-def _guards(own: GroupDrift | None, situation: Situation, rules: DriftRules) -> Iterator[Guard]:
+def _guards(own: Cause | None, situation: Situation, rules: DriftRules) -> Iterator[Guard]:
     champion = situation.champion
     named = f"version {champion.version}" if champion else "nobody"
     yield Guard(
@@ -133,7 +153,7 @@ def _guards(own: GroupDrift | None, situation: Situation, rules: DriftRules) -> 
         explanation=f"{situation.newly_labelled:,} customers were labelled since the champion's "
         f"training, {rules.newly_labelled_min:,} are needed (drift.newly_labelled_min)",
     )
-    yield _cool_down(situation, rules, run_id_of(situation.day, own.version))
+    yield _cool_down(situation, rules, own.run_id(situation.day))
 
 
 def _in_flight(situation: Situation) -> Guard:
@@ -145,7 +165,7 @@ def _in_flight(situation: Situation) -> Guard:
 
 
 def _cool_down(situation: Situation, rules: DriftRules, own_run_id: str) -> Guard:
-    """Counts what drift started; this day's own run is no reason against itself."""
+    """Counts what drift or a loss started; this day's own run is no reason against itself."""
     since = situation.now - timedelta(days=rules.cooldown_days)
     recent = [
         start
@@ -153,10 +173,10 @@ def _cool_down(situation: Situation, rules: DriftRules, own_run_id: str) -> Guar
         if start.decided_at > since and start.run_id != own_run_id
     ]
     latest = max(recent, key=lambda start: start.decided_at, default=None)
-    waits = f"drift started {latest.run_id} at {latest.decided_at:%Y-%m-%d %H:%M}" if latest else ""
+    waits = f"{latest.run_id} was started at {latest.decided_at:%Y-%m-%d %H:%M}" if latest else ""
     return Guard(
         name="cool_down",
         passed=latest is None,
-        explanation=f"{waits or 'drift has started no training'} within the last "
+        explanation=f"{waits or 'neither drift nor a loss has started a training'} within the last "
         f"{rules.cooldown_days:g} days (drift.cooldown_days)",
     )

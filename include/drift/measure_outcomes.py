@@ -1,343 +1,224 @@
-"""Realised performance: what was predicted of customers, and what they did.
+"""Realised performance: what was predicted of customers, what was expected, and what they did.
 
-A customer who left is an outcome as soon as the label is known, one who stayed only `outcome_days`
-after the prediction. Until then there is an estimate: with calibrated probabilities, the score that
-the model would have if each customer left with just the probability it gave. Whom an analyst called
-is no outcome: the model may have been right, and the call too.
+Each day reads what came new of the log and sets it aside (`include.drift.weeks`). When all of a
+week is `outcome_days` and `label_days` old, its customers are joined with the table's labels, once;
+the figures stay in performance.json. Until then there is the estimate, from the probabilities
+alone. Who deletes performance.json has every week measured anew, as far as the log goes back.
 """
 
-import itertools
 import logging
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
-from pydantic import AwareDatetime, Field
+import pandas as pd
 
+from include.champion import versions
 from include.champion.versions import version_order
-from include.customers import queries, treatment
-from include.documents import Document
-from include.drift import findings
+from include.drift import performance
+from include.drift.figures import estimated, realised
+from include.drift.outcomes import CALLED, GONE_BEFORE, STAYED, UNLABELLED, Labels, read_labels
+from include.drift.performance import CONFIDENCE, Performance, VersionWeek
 from include.drift.run import DriftRun
-from include.drift.statistics import SCORE
-from include.drift.traffic import SCORE_COLUMN, numbers
-from include.predictions import log as prediction_log
-from include.predictions.asked import CUSTOMER_KEY, KEYS, rows_by_version, salted
-from include.predictions.log import SeenHashes, customer_key, hashes
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-    from numpy.typing import NDArray
+from include.drift.verdicts import Promises, judged
+from include.drift.weeks import WEEKS_PREFIX, AskedWeek, DayRead, Week
+from include.errors import DocumentError
 
 logger = logging.getLogger(__name__)
 
-LEFT, STAYED, PENDING, GONE_BEFORE, CALLED = 1, 0, -1, -2, -3
-MOMENT = "predicted_at"
-LATEST = np.iinfo(np.int64).max
-
-
-class Scores(Document):
-    """How good a version's answers were, or are expected to be."""
-
-    estimated: bool = Field(description="from the probabilities alone, without any outcome")
-    rows: int
-    roc_auc: float | None = Field(description="null where all customers did the same")
-    brier: float
-    calibration_error: float | None = Field(description="null for an estimate, which assumes 0")
-    attrited_share: float
-    mean_probability: float
-
-
-class VersionWeek(Document):
-    """One version's predictions of one ISO week: of each known customer the first."""
-
-    version: str
-    week: str = Field(description="such as 2026-W19, of the prediction")
-    customers: int
-    left: int
-    stayed: int
-    pending: int = Field(description="no label yet, or outcome_days not over")
-    complete: bool = Field(description="nobody is pending; before, those who left come first")
-    realised: Scores | None
-    estimate: Scores
-
-
-class Outcomes(Document):
-    """All of `outcomes.json`."""
-
-    as_of: AwareDatetime
-    outcome_days: float
-    rows_without_customer: int = Field(description="predictions that no label can be joined to")
-    rows_of_called_customers: int = Field(default=0, description="whose outcome a call changed")
-    unreadable_objects: tuple[str, ...]
-    weeks: tuple[VersionWeek, ...]
+LATE_DAYS = 3  # in which answers that waited for the store may still reach the log
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What `measure_outcomes` hands on."""
+    """What `measure_outcomes` hands on; the figures are of the champion's latest judged week."""
 
-    outcomes: str
+    performance: str
     weeks: int
-    outcomes_known: int
-
-
-@dataclass(frozen=True)
-class Calls:
-    """Windows in which a call may have changed what customers do; of each customer one at most."""
-
-    hashes: "NDArray[np.uint64]"  # ascending
-    begin: "NDArray[np.int64]"  # microseconds since 1970
-    length: int
-
-    def shadow(
-        self,
-        keys: "NDArray[np.uint64]",
-        ask: "NDArray[np.int64]",
-        *,
-        now: int,
-        ripe_after: int,
-        left_at: "NDArray[np.int64]",
-    ) -> "NDArray[np.bool_]":
-        """Which predictions have no outcome of their own; `left_at` is the largest for no leaver.
-
-        All of a customer while his window is open. Then those whose days to come the window has a
-        part in, unless he left before it, and those that a label from within it would decide.
-        """
-        found, places = _find(self.hashes, keys)
-        begin, end = self.begin[places], self.begin[places] + self.length
-        touched = (ask <= end) & (ask + ripe_after > begin) & (left_at >= begin)
-        within = (left_at >= begin) & (left_at <= end)
-        return found & ((end >= now) | touched | within)
-
-
-@dataclass(frozen=True)
-class Labels:
-    """What the customer table knows, by ascending hash of the customer's key in the log."""
-
-    hashes: "NDArray[np.uint64]"
-    left: "NDArray[np.bool_]"
-    known: "NDArray[np.bool_]"
-    labelled_at: "NDArray[np.int64]"  # microseconds since 1970; the largest where not dated
-    calls: tuple[Calls, ...] = ()
-
-    def of(
-        self, keys: "NDArray[np.uint64]", moments: "NDArray[np.int64]", *, now: int, ripe_after: int
-    ) -> "NDArray[np.int8]":
-        """Each prediction's outcome; who has not left by `ripe_after` microseconds has stayed.
-
-        Who had left before he was asked about is no outcome of that prediction.
-        """
-        outcomes = np.full(len(keys), PENDING, dtype=np.int8)
-        if not len(self.hashes):
-            return outcomes
-        found, places = _find(self.hashes, keys)
-        known = self.known[places] & found
-        left, labelled_at = known & self.left[places], self.labelled_at[places]
-        outcomes[known & ~left & (moments + ripe_after <= now)] = STAYED
-        outcomes[left] = np.where(labelled_at > moments, LEFT, GONE_BEFORE)[left]
-        left_at = np.where(left, np.minimum(labelled_at, now), LATEST)
-        for calls in self.calls:
-            shadowed = calls.shadow(keys, moments, now=now, ripe_after=ripe_after, left_at=left_at)
-            outcomes[shadowed & (outcomes != GONE_BEFORE)] = CALLED
-        return outcomes
+    champion: str | None
+    lost: bool
+    realised_roc_auc: float | None
+    estimated_roc_auc: float | None
 
 
 def measure_outcomes(run: DriftRun) -> Measured:
-    """Join the last weeks' predictions with the table's labels, and write outcomes.json."""
-    days = [run.day - timedelta(days=back) for back in range(7 * run.rules.outcome_weeks)][::-1]
-    joined = _Join(run)
-    weeks = [
-        version_week
-        for week, of_week in itertools.groupby(days, key=_iso_week)
-        for version_week in joined.week(week, list(of_week))
-    ]
-    found = Outcomes(
-        as_of=run.now,
-        outcome_days=run.rules.outcome_days,
-        rows_without_customer=joined.rows_without_customer,
-        rows_of_called_customers=joined.rows_of_called_customers,
-        unreadable_objects=tuple(joined.unreadable),
-        weeks=tuple(weeks),
-    )
-    key = findings.day_key(run.day, findings.OUTCOMES_FILE)
-    run.store.write(key, found.to_bytes())
-    known = sum(week.left + week.stayed for week in weeks)
-    logger.info("%s outcomes known in %s weeks of versions", known, len(weeks))
-    return Measured(key, len(weeks), known)
+    """Read what is new of the log, join with labels what is ripe, and write performance.json."""
+    measuring = _Measuring(run)
+    weeks = [found for week in measuring.window() for found in measuring.week(week)]
+    found = measuring.document(weeks)
+    run.store.write(performance.KEY, found.to_bytes())
+    measuring.forget_settled(weeks)  # only now: who is killed before must find them again
+    told = ", ".join(f"{each.version} of {each.week} {each.verdict}" for each in weeks)
+    logger.info("%s: %s", found.day, told or "no predictions of known customers")
+    return _measured(found)
 
 
-def read_labels(run: DriftRun) -> Labels:
-    """The table's labels, under the keys by which the log knows its customers."""
-    contract = run.contract
-    target, moment = contract.target, contract.labelled_at.name
-    names = (contract.key.name, target.name, moment)
-    frame = queries.read_customers(run.open_engine(), contract, labelled_only=True, names=names)
-    keys = _hashes_of(frame[contract.key.name], run)
-    order = np.argsort(keys)
-    moments = treatment.label_moments(frame, contract)
-    return Labels(
-        hashes=keys[order],
-        left=contract.labels(frame).astype(bool)[order],
-        known=frame[target.name].isin(target.categories).to_numpy()[order],
-        labelled_at=np.where(moments.isna(), LATEST, moments.astype("int64"))[order],
-        calls=tuple(_read_calls(run)) if run.campaigns.leaves_out else (),
-    )
-
-
-def _read_calls(run: DriftRun) -> Iterator[Calls]:
-    """The windows since the first day that is measured: every customer's first, second, …"""
-    marks = treatment.read_marks(run.open_engine())
-    reach = timedelta(days=7 * run.rules.outcome_weeks + run.campaigns.outcome_days)
-    since = datetime.combine(run.day, time(), UTC) - reach
-    calls = marks[marks["kind"].isin(treatment.TREATED) & (marks["marked_at"] >= since)]
-    for _, each in calls.groupby(calls.groupby("customer").cumcount()):
-        keys = _hashes_of(each["customer"], run)
-        order, begin = np.argsort(keys), each["marked_at"].to_numpy(np.int64)
-        yield Calls(keys[order], begin[order], _micros_of_days(run.campaigns.outcome_days))
-
-
-def _hashes_of(customers: Any, run: DriftRun) -> "NDArray[np.uint64]":
-    """Customers under the keys by which the log knows them."""
-    import pyarrow as pa
-
-    id_key = run.id_key()
-    texts = pa.array([customer_key(each, id_key) for each in customers], pa.string())
-    return hashes(texts, np.zeros(len(texts), dtype=np.uint64))
-
-
-def _find(
-    ascending: "NDArray[np.uint64]", keys: "NDArray[np.uint64]"
-) -> "tuple[NDArray[np.bool_], NDArray[np.intp]]":
-    """Which keys are there, and each one's place."""
-    places = np.minimum(np.searchsorted(ascending, keys), len(ascending) - 1)
-    return ascending[places] == keys, places
-
-
-def scores(
-    answers: "NDArray[np.float64]", chances: "NDArray[np.float64]", *, estimated: bool
-) -> Scores:
-    """The scores of answers where each customer leaves with a chance: an outcome is 0 or 1.
-
-    With the answers themselves as chances they are those to expect if the probabilities are right.
-    """
-    from include.training.evaluation import calibration_error
-
-    return Scores(
-        estimated=estimated,
-        rows=len(answers),
-        roc_auc=_roc_auc(answers, chances) if 0 < chances.sum() < len(chances) else None,
-        brier=float(np.mean(chances * (1 - answers) ** 2 + (1 - chances) * answers**2)),
-        calibration_error=None
-        if estimated
-        else calibration_error(chances.astype(np.int64), answers),
-        attrited_share=float(chances.mean()),
-        mean_probability=float(answers.mean()),
-    )
-
-
-def _roc_auc(answers: "NDArray[np.float64]", chances: "NDArray[np.float64]") -> float:
-    """The chance that who leaves was ranked above who stays, each row weighted by its chances."""
-    values, place = np.unique(answers, return_inverse=True)
-    leaves = np.bincount(place, weights=chances, minlength=len(values))
-    stays = np.bincount(place, weights=1 - chances, minlength=len(values))
-    below = np.cumsum(stays) - stays / 2
-    return float((leaves * below).sum() / (leaves.sum() * stays.sum()))
-
-
-class _Join:
-    """One pass over the log, a week at a time; memory holds nine bytes a customer of a week."""
+class _Measuring:
+    """One run: what the last one found, and what this one adds; a week in memory at a time."""
 
     def __init__(self, run: DriftRun) -> None:
         self.run = run
-        self.rows_without_customer = self.rows_of_called_customers = 0
-        self.unreadable: list[str] = []
-        self._now, self._ripe_after = _micros(run.now), _micros_of_days(run.rules.outcome_days)
+        last = _last(run)
+        self.until = run.now.date() - timedelta(days=1)  # whatever day the run is for
+        read = min(last.day, self.until) if last else None
+        self.unread_from = read - timedelta(days=LATE_DAYS - 1) if read else date.min
+        self.found_before = last.weeks if last else ()
+        self.latest_days: tuple[DayRead, ...] = ()
+        self._promises = Promises(run.store)
+        self._labels: Labels | None = None
 
-    def week(self, week: str, days: Sequence[date]) -> Iterator[VersionWeek]:
-        """The findings of each version that answered in this week."""
-        parts: dict[str, list[Any]] = {}
-        seen = SeenHashes()
-        for batch in itertools.chain.from_iterable(map(self._read, days)):
-            for version, answers, outcomes in self._rows(batch, seen):
-                parts.setdefault(version, []).append((answers, outcomes))
-        for version in sorted(parts, key=version_order):
-            answers, outcomes = (np.concatenate(each) for each in zip(*parts[version], strict=True))
-            yield _version_week(version, week, answers, outcomes)
+    def window(self) -> list[Week]:
+        """The weeks that are shown, oldest first: those not yet ripe, and `outcome_weeks` more."""
+        rules = self.run.rules
+        unripe = math.ceil((rules.outcome_days + rules.performance.label_days) / 7) + 1
+        latest = Week.of(self.until)
+        return [latest.before(back) for back in range(unripe + rules.outcome_weeks)][::-1]
 
-    def _read(self, day: date) -> "Iterator[pa.RecordBatch]":
-        return prediction_log.read_predictions(
-            self.run.store,
-            day,
-            columns=(*KEYS, SCORE, MOMENT),
-            hashed=[CUSTOMER_KEY],
-            unreadable=self.unreadable,
+    def week(self, week: Week) -> Sequence[VersionWeek]:
+        """Each version's figures of a week; those of before, where nothing is new."""
+        before = [each for each in self.found_before if each.begins == week.begins]
+        if any(each.settled for each in before):
+            return before
+        ripe_on = self._ripe_on(week)  # by today's rules
+        before = [each.model_copy(update={"ripe_on": ripe_on}) for each in before]
+        unread = [day for day in week.days if self._is_unread(day)]
+        ripe = ripe_on <= self.run.now.date()
+        if not unread and not (ripe and before):
+            return before
+        asked = AskedWeek.read(self.run.store, week)
+        if before and asked.rows.empty:  # somebody deleted it
+            unread = [day for day in week.days if day <= self.until]
+        new = [day for day in unread if asked.look(self.run.store, day)]
+        if new:
+            asked.write(self.run.store)
+        self.latest_days = tuple(asked.days.values())
+        if asked.rows.empty or (before and not new and not ripe):
+            return before
+        return [self._version_week(week, *each, ripe=ripe) for each in asked.by_version()]
+
+    def _is_unread(self, day: date) -> bool:
+        """Whether there may be something new of that day's log."""
+        return self.unread_from <= day <= self.until or day == self.run.day
+
+    def _ripe_on(self, week: Week) -> date:
+        rules = self.run.rules
+        return week.over_on(rules.outcome_days + rules.performance.label_days)
+
+    def _version_week(
+        self, week: Week, version: str, rows: pd.DataFrame, *, ripe: bool
+    ) -> VersionWeek:
+        answers = rows["probability"].to_numpy()
+        threshold = self._promises.threshold(version)
+        found = VersionWeek(
+            version=version,
+            week=week.name,
+            begins=week.begins,
+            ripe_on=self._ripe_on(week),
+            customers=len(rows),
+            ripe=0,
+            called=0,
+            gone_before=0,
+            unlabelled=0,
+            estimate=estimated(answers, threshold=threshold),
+            realised=None,
+            estimate_of_ripe=None,
+            verdict="unripe",
+            explanation="",
+        )
+        return found.model_copy(update=self._outcome(week, rows, threshold)) if ripe else found
+
+    def _outcome(self, week: Week, rows: pd.DataFrame, threshold: float | None) -> dict[str, Any]:
+        """What is known of a ripe week."""
+        if self._labels is None:
+            self._labels = read_labels(self.run, since=week.begins)  # the oldest comes first
+        outcomes = self._labels.of(
+            rows["customer"].to_numpy(),
+            rows["asked_at"].to_numpy(),
+            days=self.run.rules.outcome_days,
+        )
+        ripe = outcomes >= STAYED
+        answers, left = rows["probability"].to_numpy()[ripe], outcomes[ripe].astype(np.int64)
+        counts = {
+            "ripe": len(left),
+            "called": int((outcomes == CALLED).sum()),
+            "gone_before": int((outcomes == GONE_BEFORE).sum()),
+            "unlabelled": int((outcomes == UNLABELLED).sum()),
+        }
+        if not len(left):
+            return counts
+        return counts | {
+            "realised": realised(answers, left, threshold=threshold),
+            "estimate_of_ripe": estimated(answers, threshold=threshold),
+        }
+
+    def document(self, weeks: Sequence[VersionWeek]) -> Performance:
+        """All that is to be written, every week judged by the rules of today."""
+        rules = self.run.rules
+        names = sorted({each.version for each in weeks}, key=version_order)
+        pointer = versions.read_pointer(self.run.store)
+        champion = pointer[0].version if pointer else None
+        ordered = sorted(
+            (
+                judged(each, self._promises.promised(each.version, "roc_auc"), rules.performance)
+                for each in weeks
+            ),
+            key=lambda each: (each.begins, version_order(each.version)),
+        )
+        return Performance(
+            as_of=self.run.now,
+            day=self.until,
+            outcome_days=rules.outcome_days,
+            label_days=rules.performance.label_days,
+            confidence=CONFIDENCE,
+            ripe_min=rules.performance.ripe_min,
+            leavers_min=rules.performance.leavers_min,
+            loss_min=rules.performance.loss_min,
+            retrains=rules.performance.retrain,
+            rows_without_customer=sum(day.rows_without_customer for day in self.latest_days),
+            unreadable_objects=tuple(key for day in self.latest_days for key in day.unreadable),
+            versions=tuple(self._promises.summary(name, champion, ordered) for name in names),
+            weeks=tuple(ordered),
         )
 
-    def _rows(self, batch: "pa.RecordBatch", seen: SeenHashes) -> Iterator[tuple[str, Any, Any]]:
-        """A batch's answers and outcomes, by version; each customer of a version once."""
-        for version, rows in rows_by_version(batch):
-            chosen = batch.take(rows)
-            known = chosen.column(CUSTOMER_KEY).is_valid().to_numpy(zero_copy_only=False)
-            self.rows_without_customer += int((~known).sum())
-            answers = numbers(SCORE_COLUMN, chosen.column(SCORE))
-            usable = known & ~np.isnan(answers)
-            if not version or not usable.any():
-                continue
-            keys = chosen.column(CUSTOMER_KEY).fill_null(0).to_numpy()
-            outcomes = self.labels.of(
-                keys, _moments(chosen), now=self._now, ripe_after=self._ripe_after
-            )
-            self.rows_of_called_customers += int((usable & (outcomes == CALLED)).sum())
-            places = np.flatnonzero(usable & (outcomes >= PENDING))
-            places = places[seen.first_of(salted(keys[places], version))]
-            if len(places):
-                yield version, answers[places], outcomes[places]
-
-    @cached_property
-    def labels(self) -> Labels:
-        """The table's labels, read when the first prediction asks for them."""
-        return read_labels(self.run)
+    def forget_settled(self, weeks: Sequence[VersionWeek]) -> None:
+        """Delete the customers of weeks whose outcomes are known, or that are no longer shown."""
+        settled = {each.begins for each in weeks if each.settled}
+        open_weeks = {week.key for week in self.window() if week.begins not in settled}
+        for found in list(self.run.store.list(WEEKS_PREFIX)):
+            if found.key not in open_weeks:
+                self.run.store.delete(found.key)
 
 
-def _version_week(
-    version: str, week: str, answers: "NDArray[np.float64]", outcomes: "NDArray[np.int8]"
-) -> VersionWeek:
-    certain = outcomes != PENDING
-    pending = int((~certain).sum())
-    return VersionWeek(
-        version=version,
-        week=week,
-        customers=len(answers),
-        left=int((outcomes == LEFT).sum()),
-        stayed=int((outcomes == STAYED).sum()),
-        pending=pending,
-        complete=pending == 0,
-        realised=scores(answers[certain], outcomes[certain].astype(np.float64), estimated=False)
-        if certain.any()
-        else None,
-        estimate=scores(answers, answers, estimated=True),
+def _last(run: DriftRun) -> Performance | None:
+    """What the last run found; None has everything measured anew."""
+    try:
+        return performance.read_performance(run.store)
+    except DocumentError as error:
+        logger.warning("%s; every week is measured anew", error)
+        return None
+
+
+def _measured(found: Performance) -> Measured:
+    """The champion's latest judged week, in short."""
+    champion = next((each for each in found.versions if each.champion), None)
+    week = next(
+        (
+            each
+            for each in found.weeks
+            if champion and (each.version, each.week) == (champion.version, champion.judged_week)
+        ),
+        None,
     )
-
-
-def _iso_week(day: date) -> str:
-    year, week, _ = day.isocalendar()
-    return f"{year}-W{week:02}"
-
-
-def _micros(moment: datetime) -> int:
-    return int(moment.timestamp() * 1e6)
-
-
-def _micros_of_days(days: float) -> int:
-    return int(days * 86_400e6)
-
-
-def _moments(batch: "pa.RecordBatch") -> "NDArray[np.int64]":
-    import pyarrow as pa
-
-    typed = batch.column(MOMENT).cast(pa.timestamp("us", tz="UTC"), safe=False)
-    return np.asarray(typed.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False))
+    realised_auc = week.realised.roc_auc if week and week.realised else None
+    estimated_auc = week.estimate_of_ripe.roc_auc if week and week.estimate_of_ripe else None
+    return Measured(
+        performance=performance.KEY,
+        weeks=len(found.weeks),
+        champion=champion.version if champion else None,
+        lost=champion is not None and champion.lost,
+        realised_roc_auc=realised_auc.value if realised_auc else None,
+        estimated_roc_auc=estimated_auc.value if estimated_auc else None,
+    )

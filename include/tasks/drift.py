@@ -20,6 +20,8 @@ AWAITING = "awaiting_input"
 LAST_SUCCESS = "churn_drift_last_success_timestamp_seconds"
 DRIFTED_FEATURES = "churn_drift_features"
 GUARD = "churn_retrain_guard_total"
+ROC_AUC = "churn_performance_roc_auc"
+LOST = "churn_performance_lost"
 
 
 def drift_task(name: str) -> Callable[..., Any]:
@@ -37,6 +39,24 @@ def detect_drift(*, collected: Iterable[dict[str, Any]], **context: Any) -> Any:
     return drift_task("detect_drift")(parts=list(collected), **context)
 
 
+def measure_outcomes(**context: Any) -> Any:
+    """Measure what came of older predictions, and tell the metrics."""
+    measured = drift_task("measure_outcomes")(**context)
+    tell_performance(measured)
+    return measured
+
+
+def tell_performance(measured: Mapping[str, Any]) -> None:
+    """Tell the metrics how the champion's latest judged week was."""
+    from airflow.sdk.observability import stats
+
+    stats.gauge(LOST, int(measured["lost"]))
+    for kind in ("realised", "estimated"):
+        value = measured[f"{kind}_roc_auc"]
+        if value is not None:
+            stats.gauge(ROC_AUC, value, tags={"kind": kind, "version": measured["champion"]})
+
+
 def drift_detected(*, detected: Mapping[str, Any], **context: Any) -> bool:
     """Whether a training run is to start; says why not, and tells the metrics."""
     from airflow.sdk.observability import stats
@@ -44,7 +64,7 @@ def drift_detected(*, detected: Mapping[str, Any], **context: Any) -> bool:
     # Features can drift on a day that the rule calls quiet, and nobody is to be called for that.
     stats.gauge(DRIFTED_FEATURES, detected["drifted_features"] if detected["drifted"] else 0)
     stats.gauge(LAST_SUCCESS, time.time())
-    if detected["drifted"] and not detected["triggered"]:
+    if not detected["triggered"] and detected["reason"] != "no_drift":
         logger.warning("%s", detected["explanation"])
         stats.incr(GUARD, tags={"reason": detected["reason"]})
     else:

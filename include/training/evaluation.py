@@ -96,9 +96,21 @@ def curves(
     return {
         "roc": _points(false_positive_rate=false_share, true_positive_rate=true_share),
         "precision_recall": _points(recall=recall[::-1], precision=precision[::-1]),
-        "calibration": _reliability(labels, probabilities),
+        "calibration": reliability(labels, probabilities),
         "gains": _gains(labels, probabilities),
         "confusion": metrics.confusion_matrix(labels, predicted, labels=[0, 1]).tolist(),
+    }
+
+
+def reliability(
+    labels: "NDArray[np.int64]", probabilities: "NDArray[np.float64]"
+) -> dict[str, list[float]]:
+    """Mean probability, share of leavers and rows of ten groups of rising probability."""
+    groups = list(_equal_mass(probabilities, CALIBRATION_BINS))
+    return {
+        "predicted": [float(probabilities[g].mean()) for g in groups],
+        "observed": [float(labels[g].mean()) for g in groups],
+        "rows": [float(len(g)) for g in groups],
     }
 
 
@@ -112,17 +124,6 @@ def importance(gain_by_place: Mapping[str, float], names: tuple[str, ...]) -> di
 def _equal_mass(probabilities: "NDArray[np.float64]", bins: int) -> Iterator["NDArray[np.int64]"]:
     order = np.argsort(probabilities, kind="stable")
     return (group for group in np.array_split(order, bins) if len(group))
-
-
-def _reliability(
-    labels: "NDArray[np.int64]", probabilities: "NDArray[np.float64]"
-) -> dict[str, list[float]]:
-    groups = list(_equal_mass(probabilities, CALIBRATION_BINS))
-    return {
-        "predicted": [float(probabilities[g].mean()) for g in groups],
-        "observed": [float(labels[g].mean()) for g in groups],
-        "rows": [float(len(g)) for g in groups],
-    }
 
 
 def _gains(

@@ -93,13 +93,25 @@ def paired_gain(
 
     DeLong, DeLong and Clarke-Pearson 1988, by the mid-ranks of Sun and Xu 2014.
     """
-    positive, negative = _placements(labels, challenger)
-    positive_old, negative_old = _placements(labels, champion)
+    positive, negative = placements(labels, challenger)
+    positive_old, negative_old = placements(labels, champion)
     gain = float(positive.mean() - positive_old.mean())
     variance = np.var(positive - positive_old, ddof=1) / len(positive)
     variance += np.var(negative - negative_old, ddof=1) / len(negative)
     half = float(norm.ppf((1 + confidence) / 2) * np.sqrt(variance))
     return gain, (gain - half, gain + half)
+
+
+def placements(
+    labels: "NDArray[np.int64]", answers: "NDArray[np.float64]"
+) -> "tuple[NDArray[np.float64], NDArray[np.float64]]":
+    """For each leaver the share of stayers ranked below, for each stayer that of leavers above."""
+    leavers, stayers = answers[labels == 1], answers[labels == 0]
+    ranks = rankdata(np.concatenate([leavers, stayers]))
+    m, n = len(leavers), len(stayers)
+    below = (ranks[:m] - rankdata(leavers)) / n
+    above = 1 - (ranks[m:] - rankdata(stayers)) / m
+    return below, above
 
 
 def strongest_feature(holdout: Holdout) -> tuple[str, float]:
@@ -119,18 +131,6 @@ def feature_aucs(holdout: Holdout) -> dict[str, float]:
         leavers = np.bincount(group, weights=labels) / np.bincount(group)
         found[name] = _auc(labels, leavers[group])
     return {name: max(auc, 1 - auc) for name, auc in found.items()}
-
-
-def _placements(
-    labels: "NDArray[np.int64]", answers: "NDArray[np.float64]"
-) -> "tuple[NDArray[np.float64], NDArray[np.float64]]":
-    """For each leaver the share of stayers ranked below, for each stayer that of leavers above."""
-    leavers, stayers = answers[labels == 1], answers[labels == 0]
-    ranks = rankdata(np.concatenate([leavers, stayers]))
-    m, n = len(leavers), len(stayers)
-    below = (ranks[:m] - rankdata(leavers)) / n
-    above = 1 - (ranks[m:] - rankdata(stayers)) / m
-    return below, above
 
 
 def _auc(labels: "NDArray[np.int64]", answers: "NDArray[np.float64]") -> float:

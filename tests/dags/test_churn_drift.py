@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from include.drift import performance
 from include.drift.findings import DriftDay, read_day
 from include.settings import Settings
 from include.store import LocalStore
@@ -205,4 +206,5 @@ def test_the_report_is_linked_from_airflows_own_pages(week: Week) -> None:
 
 @pytest.mark.slow
 def test_outcomes_are_measured_beside(week: Week) -> None:
-    assert week.store.read(f"monitoring/date={DAY}/outcomes.json").data
+    assert performance.read_performance(week.store)
+    assert all(["churn_performance_lost", 0] in day["metrics"] for day in week.days[:-1])

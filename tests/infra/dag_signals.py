@@ -52,7 +52,7 @@ def drift(features: str, *, triggered: bool = True, reason: str = "drift") -> No
             "drifted_features": count,
             "drifted": count > 0,
             "triggered": triggered and count > 0,
-            "reason": reason,
+            "reason": reason if count else "no_drift",
             "explanation": "made up",
         }
     )
@@ -61,6 +61,20 @@ def drift(features: str, *, triggered: bool = True, reason: str = "drift") -> No
 def guard(reason: str) -> None:
     """Drift was found, and a guard let no training start."""
     drift("2", triggered=False, reason=reason)
+
+
+def performance(roc_auc: str) -> None:
+    """The champion's latest judged week came to this, and was to come to 0.96."""
+    from include.tasks import drift as drift_tasks
+
+    drift_tasks.tell_performance(
+        {
+            "champion": "1",
+            "lost": float(roc_auc) < 0.9,
+            "realised_roc_auc": float(roc_auc),
+            "estimated_roc_auc": 0.96,
+        }
+    )
 
 
 def late(_: str) -> None:
@@ -112,6 +126,7 @@ def main() -> None:
     said = {
         **{"training": training, "drift": drift, "guard": guard, "late": late},
         **{"airflow": airflow, "task_failed": task_failed, "asks": asks},
+        "performance": performance,
     }
     for argument in sys.argv[1:]:
         what, _, value = argument.partition("=")

@@ -78,7 +78,7 @@ def test_the_dashboards_show_what_operators_ask_about() -> None:
         *("churn:predictions:rate5m", "churn:prediction_latency_seconds:quantile5m"),
         *("churn:answers_failed:share5m", "prediction_output_distribution_total"),
         *("process_cpu_seconds_total", "process_resident_memory_bytes", "champion_info"),
-        *("churn_drift_features", "churn_retrain_guard_total"),
+        *("churn_drift_features", "churn_retrain_guard_total", "churn_performance_roc_auc"),
         *("airflow_dagrun_duration_seconds_sum", "airflow_dagrun_duration_seconds_bucket"),
     }
 
@@ -90,6 +90,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         publish(LocalStore(found.api.var_dir / "store"), make_version("1"))
         found.api.start()
         found.signal("training=accepted", "guard=cool_down", "airflow=churn_training")
+        found.signal("performance=0.95")
         # Prometheus looks at a new target only after some seconds, and a rate needs a look before.
         found.until(lambda: found.query("prediction_requests_total"))
         for record in records(20):
@@ -122,6 +123,9 @@ def test_what_the_dags_say_has_the_names_and_labels_of_the_design(stack: Watched
         ("churn_retrain_guard_total", 'reason="cool_down"'),
         ("churn_drift_features", ""),
         ("churn_drift_last_success_timestamp_seconds", ""),
+        ("churn_performance_lost", ""),
+        ("churn_performance_roc_auc", 'kind="estimated",version="1"'),
+        ("churn_performance_roc_auc", 'kind="realised",version="1"'),
         ("airflow_task_finished_total", 'dag_id="churn_training",state="failed",task_id="a_task"'),
         (
             "airflow_dagrun_duration_seconds_sum",

@@ -155,11 +155,13 @@ def test_answers_that_take_long_are_noticed(stack: Watched) -> None:
 
 def test_dags_tell_of_drift_and_failures(stack: Watched) -> None:
     stack.signal("training=failed", "asks=waiting", "drift=3", "airflow=churn_scoring")
+    stack.signal("performance=0.88")
     assert "3 features" in stack.hears("ChurnDriftFound")["annotations"]["summary"]
     stack.hears("ChurnTrainingNeedsPerson")
     stack.signal("asks=answered")
     stack.hears("ChurnTrainingNeedsPerson", "resolved")
     stack.hears("ChurnTrainingFailed")
+    stack.hears("ChurnPerformanceLost")
     told = stack.hears("ChurnDagRunFailed")
     assert "churn_scoring" in told["annotations"]["summary"]
     stack.signal("task_failed=churn_drift.publish_report")
@@ -168,8 +170,9 @@ def test_dags_tell_of_drift_and_failures(stack: Watched) -> None:
 
 
 def test_a_quiet_check_ends_the_drift_and_a_late_one_is_missed(stack: Watched) -> None:
-    stack.signal("late=")
+    stack.signal("late=", "performance=0.95")
     stack.hears("ChurnDriftFound", "resolved")
+    stack.hears("ChurnPerformanceLost", "resolved")
     stack.hears("ChurnDriftCheckMissing")
     stack.signal("drift=0")
     stack.hears("ChurnDriftCheckMissing", "resolved")

@@ -26,7 +26,8 @@ from prometheus_client import (
 from prometheus_client.registry import Collector
 
 DEFAULTS = {"observer_type": "histogram", "match_type": "glob"}
-MAPPING_KEYS = {"match", "match_type", "name", "help", "labels", "action"}
+# A gauge's time to live is taken for endless.
+MAPPING_KEYS = {"match", "match_type", "name", "help", "labels", "action", "ttl"}
 LINE = re.compile(r"^(?P<name>[^:]+):(?P<value>[+-]?[0-9.eE+-]+)\|(?P<kind>c|g|ms)(\|@.*)?$")
 KINDS = {"c": Counter, "g": Gauge, "ms": Histogram}
 

@@ -1,247 +1,334 @@
-"""Realised performance: whose outcome counts, when, and what is said before it is known."""
+"""Outcomes by week: what is read, what is kept, and that neither a crash nor a repeat shows."""
 
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+import json
+import shutil
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import brier_score_loss, roc_auc_score
 from sqlalchemy import Engine
 
-from include.customers import contacts, loading
-from include.customers.contacts import Mark
-from include.customers.database import open_engine
-from include.documents import parse_document
-from include.drift import measure_outcomes
-from include.drift.measure_outcomes import Outcomes, VersionWeek
-from include.params import CampaignRules
-from include.store import LocalStore
-from tests.include.bank_days import CONTRACT, DAY, drift_run, log, people, score
-from tests.include.handing_on import handed_on
+from include.customers import loading
+from include.drift import performance
+from include.drift.performance import Performance, VersionWeek
+from include.drift.weeks import WEEKS_PREFIX, Week
+from include.params import PerformanceRules
+from include.predictions.log import PREFIX
+from include.store import LocalStore, S3Store
+from tests.include.bank_days import CONTRACT, DAY, log, manifest_of, people, promote, score
+from tests.include.drift.conftest import OUTCOME_RULES, Measure
+from tests.include.drift.performance_example import EXAMPLE
 
-RULES = {"outcome_days": 30, "outcome_weeks": 3}
-PREDICTED = datetime(2026, 5, 4, 12, tzinfo=UTC)  # as `log` has it
-SOON, RIPE = PREDICTED + timedelta(days=5, seconds=0.5), PREDICTED + timedelta(days=31)
-LEFT, STAYED = CONTRACT.target.positive, "Existing Customer"
+NIGHT = timedelta(minutes=30)
+SUNDAY = DAY + timedelta(days=6)
+RIPE = datetime(2026, 6, 10, tzinfo=UTC) + NIGHT  # 30 days after that Sunday
+LABELLED = datetime(2026, 5, 20, tzinfo=UTC)
 ASKED = people(400)
-LEAVERS = int(CONTRACT.labels(ASKED).sum())
 
 
-@pytest.fixture
-def engine(sqlite_url: str) -> Iterator[Engine]:
-    """A customer table that is empty."""
-    engine = open_engine(sqlite_url)
-    loading.create_table(engine)
-    yield engine
-    engine.dispose()
+def night_after(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1) + NIGHT
 
 
-@pytest.fixture
-def measured(local_store: LocalStore, engine: Engine) -> Callable[..., Outcomes]:
-    """Measures on the day of the predictions, at a moment."""
-
-    def measure(now: datetime, **parts: Any) -> Outcomes:
-        facts: dict[str, Any] = {"open_engine": lambda: engine, "now": now, **parts}
-        run = drift_run(rules=RULES, store=local_store, **facts)
-        key = handed_on(measure_outcomes.measure_outcomes(run)).outcomes
-        return parse_document(Outcomes, run.store.read(key).data, key)
-
-    return measure
+def label(bank: Engine, frame: pd.DataFrame = ASKED) -> None:
+    loading.load_customers(bank, frame, now=LABELLED)
 
 
-def label(engine: Engine, frame: pd.DataFrame, at: datetime, **values: Any) -> None:
-    """Labels arrive."""
-    loading.load_customers(engine, frame.assign(**values), now=at)
-
-
-def only(found: Outcomes) -> VersionWeek:
+def only(found: Performance) -> VersionWeek:
     (week,) = found.weeks
     return week
 
 
-def test_realised_scores_are_those_of_all_once_everybody_is_ripe(
-    measured: Callable[..., Outcomes], local_store: LocalStore, engine: Engine
+def weeks_kept(store: LocalStore) -> list[str]:
+    return [found.key.removeprefix(WEEKS_PREFIX) for found in store.list(WEEKS_PREFIX)]
+
+
+def nobody() -> Engine:
+    raise AssertionError("nobody needs the labels")
+
+
+def test_before_the_week_is_ripe_there_is_an_estimate_and_no_label_is_asked_for(
+    measured: Measure, local_store: LocalStore
 ) -> None:
     log(local_store, ASKED)
-    label(engine, ASKED, SOON)
+    found = measured(RIPE - timedelta(days=1), open_engine=nobody)
+    week = only(found)
+    assert (week.version, week.week, week.customers, week.ripe) == ("1", "2026-W19", 400, 0)
+    assert (week.verdict, week.ripe_on, week.realised) == ("unripe", date(2026, 6, 10), None)
+    assert week.estimate.brier.value == pytest.approx(np.mean(score(ASKED) * (1 - score(ASKED))))
+    assert weeks_kept(local_store) == ["week=2026-W19.parquet"]
+    assert found.caution == "blind to changed rules"
+
+
+def test_a_ripe_week_is_joined_with_the_labels_once_and_its_customers_are_forgotten(
+    measured: Measure, local_store: LocalStore, bank: Engine
+) -> None:
+    log(local_store, ASKED)
+    label(bank)
     week = only(measured(RIPE))
-    left, answers = CONTRACT.labels(ASKED), score(ASKED)
-    assert (week.version, week.week, week.customers) == ("1", "2026-W19", 400)
-    assert (week.left, week.stayed, week.pending) == (int(left.sum()), int((1 - left).sum()), 0)
-    assert week.complete and week.realised is not None and not week.realised.estimated
-    assert week.realised.roc_auc == pytest.approx(roc_auc_score(left, answers))
-    assert week.realised.brier == pytest.approx(brier_score_loss(left, answers))
+    left = CONTRACT.labels(ASKED)
+    assert week.settled and week.realised and week.estimate_of_ripe
+    assert week.ripe == week.estimate_of_ripe.customers == week.realised.customers == 400
+    assert week.realised.left == left.sum()
+    assert week.realised.brier.value == pytest.approx(np.mean((score(ASKED) - left) ** 2))
+    assert weeks_kept(local_store) == []
+    again = only(measured(RIPE + timedelta(days=1), open_engine=nobody))
+    assert again == week
 
 
-@pytest.mark.parametrize(
-    ("now", "labels", "left", "stayed"),
-    [
-        (SOON, ASKED, LEAVERS, 0),  # who stayed is no outcome before the days are over
-        (RIPE, ASKED.assign(Attrition_Flag=None), 0, 0),  # labels that were taken back
-        (RIPE, ASKED.head(0), 0, 0),
-    ],
-)
-def test_before_an_outcome_is_known_there_is_an_estimate_that_says_so(
-    measured: Callable[..., Outcomes],
-    local_store: LocalStore,
-    engine: Engine,
-    now: datetime,
-    labels: pd.DataFrame,
-    left: int,
-    stayed: int,
-) -> None:
+def test_labels_may_arrive_late(measured: Measure, local_store: LocalStore, bank: Engine) -> None:
     log(local_store, ASKED)
-    label(engine, labels, SOON)
-    week = only(measured(now))
-    assert (week.left, week.stayed, week.pending) == (left, stayed, 400 - left - stayed)
-    assert not week.complete and week.estimate.estimated and week.estimate.rows == 400
-    assert week.estimate.brier == pytest.approx(np.mean(score(ASKED) * (1 - score(ASKED))))
-    assert week.realised is None if left == 0 else week.realised.roc_auc is None
-
-
-def test_who_had_left_before_the_prediction_is_no_outcome_of_it(
-    measured: Callable[..., Outcomes], local_store: LocalStore, engine: Engine
-) -> None:
-    log(local_store, ASKED)
-    before = PREDICTED - timedelta(days=1, microseconds=1)
-    label(engine, ASKED.head(100), before, Attrition_Flag=LEFT)
-    label(engine, ASKED.tail(300), before, Attrition_Flag=STAYED)
-    week = only(measured(RIPE))
-    assert (week.customers, week.left, week.stayed) == (300, 0, 300)
-
-
-def test_the_estimate_is_right_where_the_probabilities_are() -> None:
-    random = np.random.default_rng(0)
-    answers = np.round(random.beta(0.5, 2, 40_000), 3)  # with ties
-    left = (random.random(40_000) < answers).astype(np.float64)
-    expected = measure_outcomes.scores(answers, answers, estimated=True)
-    found = measure_outcomes.scores(answers, left, estimated=False)
-    assert expected.roc_auc == pytest.approx(found.roc_auc, abs=0.01)
-    assert expected.brier == pytest.approx(found.brier, abs=0.005)
-    assert found.calibration_error is not None and found.calibration_error < 0.01
+    rules = {"performance": PerformanceRules(label_days=14)}
+    assert only(measured(RIPE - timedelta(days=1), open_engine=nobody)).ripe == 0
+    week = only(measured(RIPE + timedelta(days=13), rules, open_engine=nobody))
+    assert (week.ripe, week.ripe_on) == (0, date(2026, 6, 24))
+    label(bank)
+    assert only(measured(RIPE + timedelta(days=14), rules)).ripe == 400
 
 
 def test_versions_and_weeks_are_apart_and_a_customer_counts_once_in_each(
-    measured: Callable[..., Outcomes], local_store: LocalStore, engine: Engine
+    measured: Measure, local_store: LocalStore
 ) -> None:
-    log(local_store, ASKED.head(100), version="1")
-    log(local_store, ASKED.head(100), version="1", request="again")
-    log(local_store, ASKED.head(50), version="2")
-    log(local_store, ASKED.head(30), version="1", day=DAY - timedelta(7))
-    log(local_store, ASKED.head(20), version="1", day=DAY - timedelta(21))  # too long ago
-    label(engine, ASKED, SOON)
-    found = measured(RIPE)
-    assert [(w.version, w.week, w.customers) for w in found.weeks] == [
-        ("1", "2026-W18", 30),
-        ("1", "2026-W19", 100),
-        ("2", "2026-W19", 50),
+    for day, version, count in [
+        (DAY - timedelta(7), "1", 30),
+        (DAY, "1", 100),
+        (DAY, "10", 50),
+        (DAY, "9", 20),
+        (SUNDAY, "1", 110),
+        (DAY - timedelta(weeks=12), "1", 20),  # too long ago
+    ]:
+        log(local_store, ASKED.head(count), version=version, day=day, request=str(day))
+    log(local_store, ASKED.head(100), request="again")
+    found = measured(night_after(SUNDAY))
+    assert [(w.week, w.version, w.customers) for w in found.weeks] == [
+        *[("2026-W18", "1", 30), ("2026-W19", "1", 110)],
+        *[("2026-W19", "9", 20), ("2026-W19", "10", 50)],
     ]
+    assert [each.version for each in found.versions] == ["1", "9", "10"]
 
 
 def test_only_known_customers_of_customer_requests_count(
-    measured: Callable[..., Outcomes], local_store: LocalStore, engine: Engine
+    measured: Measure, local_store: LocalStore
 ) -> None:
     log(local_store, ASKED.head(100))
     log(local_store, ASKED.tail(100), source="what-if")
     log(local_store, ASKED.tail(60), known=False)
-    label(engine, ASKED, SOON)
-    found = measured(RIPE)
+    log(local_store, ASKED.tail(40), request="bad", probability=float("nan"))
+    bad = f"predictions/date={DAY}/bad.parquet"
+    local_store.write(bad, b"")
+    found = measured(night_after(DAY))
     assert only(found).customers == 100 and found.rows_without_customer == 60
+    assert found.unreadable_objects == (bad,)
 
 
-def test_without_predictions_the_database_is_not_asked(
-    measured: Callable[..., Outcomes],
+@pytest.fixture
+def reads(local_store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The keys of the log that are read."""
+    keys: list[str] = []
+    real = LocalStore.read
+
+    def read(store: LocalStore, key: str) -> Any:
+        if key.startswith(PREFIX):
+            keys.append(key)
+        return real(store, key)
+
+    monkeypatch.setattr(LocalStore, "read", read)
+    return keys
+
+
+def test_a_day_of_the_log_is_read_once_and_again_only_where_more_of_it_arrived(
+    measured: Measure, local_store: LocalStore, reads: list[str]
 ) -> None:
-    def refuse() -> Engine:
-        raise AssertionError("nobody needs the labels")
+    log(local_store, ASKED.head(100))
+    assert only(measured(night_after(DAY))).customers == 100 and len(reads) == 1
+    assert only(measured(night_after(DAY))).customers == 100 and len(reads) == 1
+    log(local_store, ASKED.tail(150), request="late")
+    log(local_store, ASKED.head(200), day=DAY + timedelta(1), request="next")
+    assert only(measured(night_after(DAY + timedelta(1)))).customers == 350
+    assert len(reads) == 4
+    measured(night_after(SUNDAY), day=SUNDAY)
+    log(local_store, ASKED, request="very late")
+    assert only(measured(night_after(SUNDAY), day=SUNDAY)).customers == 350  # not looked for
+    assert only(measured(night_after(SUNDAY), day=DAY)).customers == 400  # run for that day again
 
-    assert measured(RIPE, open_engine=refuse).weeks == ()
+
+def test_a_gap_of_days_is_made_up_for(measured: Measure, local_store: LocalStore) -> None:
+    log(local_store, ASKED.head(10))
+    measured(night_after(DAY))
+    log(local_store, ASKED.tail(20), day=DAY + timedelta(1), request="next")
+    found = measured(night_after(SUNDAY), day=SUNDAY)
+    assert only(found).customers == 30 and found.day == SUNDAY
 
 
-def test_an_object_that_is_no_log_is_named(
-    measured: Callable[..., Outcomes], local_store: LocalStore
+@pytest.mark.parametrize("day", [date(2099, 1, 1), date(2020, 1, 1)])
+def test_a_run_for_a_day_far_away_forgets_nothing(
+    measured: Measure, local_store: LocalStore, day: date
 ) -> None:
-    local_store.write(f"predictions/date={DAY}/bad.parquet", b"")
-    assert measured(RIPE).unreadable_objects == (f"predictions/date={DAY}/bad.parquet",)
+    log(local_store, ASKED.head(10))
+    before = measured(night_after(DAY))
+    assert measured(night_after(DAY), day=day) == before
+    assert weeks_kept(local_store) == ["week=2026-W19.parquet"]
 
 
-def begin_campaign(engine: Engine, frame: pd.DataFrame, kind: Any, at: datetime) -> None:
-    """Customers are put on a campaign's list, or kept aside from it."""
-    contacts.create_contacts(engine)
-    keys = [int(key) for key in frame["CLIENTNUM"]]
-    contacts.mark(engine, [Mark(key, kind, campaign="c") for key in keys], now=at)
-
-
-def test_the_answers_about_called_customers_are_not_judged(
-    measured: Callable[..., Outcomes], local_store: LocalStore, engine: Engine
+def test_what_is_gone_from_the_log_stays_in_the_figures(
+    measured: Measure, local_store: LocalStore, bank: Engine
 ) -> None:
     log(local_store, ASKED)
-    begin_campaign(engine, ASKED.head(100), "listed", PREDICTED + timedelta(days=1))
-    begin_campaign(engine, ASKED.tail(100), "control", PREDICTED + timedelta(days=1))
-    label(engine, ASKED, SOON)
-    found = measured(RIPE)
-    week, left = only(found), CONTRACT.labels(ASKED.tail(300))
-    assert (week.customers, week.left, week.pending) == (300, int(left.sum()), 0)
-    assert found.rows_of_called_customers == 100
+    before = only(measured(night_after(DAY)))
+    shutil.rmtree(local_store.root / PREFIX)
+    assert only(measured(night_after(SUNDAY), day=DAY)) == before
+    label(bank)
+    assert only(measured(RIPE)).ripe == 400
+    assert only(measured(RIPE + timedelta(weeks=1))).ripe == 400
+
+
+def bank_of_two_weeks(store: LocalStore, bank: Engine) -> None:
+    log(store, ASKED.head(300), day=DAY)
+    log(store, ASKED.tail(200), day=SUNDAY, request="sunday")
+    log(store, ASKED.head(80), day=SUNDAY + timedelta(1), request="monday", version="2")
+    label(bank)
+
+
+NIGHTS = [night_after(DAY), night_after(SUNDAY + timedelta(1)), RIPE, RIPE + timedelta(days=1)]
+
+
+class Killed(BaseException):
+    """The process is gone, at once."""
 
 
 @pytest.mark.parametrize(
-    ("kind", "called_on", "left_on", "now", "judged"),
-    [  # in days after the question, which asks about 30 days; a call's window has as many
-        ("listed", -2, 5, 20, False),  # the window is open
-        ("listed", 10, 5, 35, False),
-        ("listed", 10, 5, 45, True),  # closed; left before the call
-        ("listed", 10, 25, 45, False),  # closed; left after the call
-        ("listed", 10, None, 80, False),  # closed; stayed after the call
-        ("listed", -2, 29, 45, False),  # the call had a part in the question's days
-        ("listed", -35, 5, 45, True),  # closed before the question
-        ("listed", 40, None, 80, True),  # had stayed for 30 days before the call
-        ("listed", 40, 50, 80, False),  # left later, by a label from within the window
-        ("listed", 40, 75, 80, True),
-        ("called", 10, 25, 45, False),  # outside any campaign
-        ("control", 10, 25, 45, True),
-        ("snoozed", 10, None, 45, True),
+    ("night", "verb", "place", "done"),
+    [
+        *[(0, "write", 0, False), (0, "write", 0, True), (0, "write", 1, True)],
+        *[(1, "write", 1, False), (1, "write", 2, False), (1, "write", 2, True)],
+        *[(2, "write", 0, False), (2, "write", 0, True)],
+        *[(2, "delete", 0, False), (2, "delete", 0, True)],
     ],
 )
-def test_a_call_hides_what_came_of_it(
-    measured: Callable[..., Outcomes],
+def test_who_is_killed_at_any_write_finds_the_same_afterwards(
+    measured: Measure,
     local_store: LocalStore,
-    engine: Engine,
-    kind: Any,
-    called_on: float,
-    left_on: float | None,
-    now: float,
-    judged: bool,
+    bank: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+    night: int,
+    verb: str,
+    place: int,
+    done: bool,
 ) -> None:
-    one, rules = ASKED.head(1), CampaignRules(outcome_days=30)
-    log(local_store, one)
-    begin_campaign(engine, one, kind, PREDICTED + timedelta(days=called_on))
-    at = PREDICTED + timedelta(days=-50 if left_on is None else left_on)
-    label(engine, one, at, Attrition_Flag=STAYED if left_on is None else LEFT)
-    found = measured(PREDICTED + timedelta(days=now), campaigns=rules)
-    assert sum(w.stayed if left_on is None else w.left for w in found.weeks) == judged
-    assert found.rows_of_called_customers == (not judged)
+    bank_of_two_weeks(local_store, bank)
+    for now in NIGHTS[:night]:
+        measured(now)
+    with monkeypatch.context() as patched:
+        patched.setattr(LocalStore, verb, killing(getattr(LocalStore, verb), place, done=done))
+        with pytest.raises(Killed):
+            measured(NIGHTS[night])
+    for now in NIGHTS[night:]:
+        last = measured(now)
+    assert shown(last) == UNDISTURBED
+    assert weeks_kept(local_store) == ["week=2026-W20.parquet"]
 
 
-def test_called_customers_are_judged_where_the_parameters_say_so(
-    measured: Callable[..., Outcomes], local_store: LocalStore, engine: Engine
+def killing(real: Callable[..., Any], place: int, *, done: bool) -> Callable[..., Any]:
+    """A verb of the store that ends the process at its n-th call, before or after it is done."""
+    calls = []
+
+    def call(*given: Any) -> Any:
+        calls.append(given)
+        if len(calls) > place:
+            if done:
+                real(*given)
+            raise Killed
+        return real(*given)
+
+    return call
+
+
+UNDISTURBED = [("2026-W19", "1", 400, 400, "kept"), ("2026-W20", "2", 80, 0, "unripe")]
+
+
+def shown(found: Performance) -> list[tuple[Any, ...]]:
+    return [(w.week, w.version, w.customers, w.ripe, w.verdict) for w in found.weeks]
+
+
+@pytest.mark.parametrize("lost", ["everything", "the figures", "the weeks", "torn"])
+@pytest.mark.parametrize("night", [1, 2])
+def test_a_state_that_is_lost_or_torn_is_made_anew_from_the_log(
+    measured: Measure, local_store: LocalStore, bank: Engine, lost: str, night: int
+) -> None:
+    bank_of_two_weeks(local_store, bank)
+    for now in NIGHTS[: night + 1]:
+        before = measured(now)
+    kept = [f"{WEEKS_PREFIX}{name}" for name in weeks_kept(local_store)]
+    for key in kept:
+        if lost in {"everything", "the weeks"}:
+            local_store.delete(key)
+        if lost == "torn":
+            local_store.write(key, local_store.read(key).data[:-100])
+    if lost in {"everything", "the figures"}:
+        local_store.delete(performance.KEY)
+    if lost == "torn":
+        local_store.write(performance.KEY, b'{"as_of": "2026')
+    again = measured(NIGHTS[night])
+    assert again.weeks == before.weeks
+    assert shown(measured(NIGHTS[-1])) == UNDISTURBED
+
+
+def test_the_present_rules_judge_also_weeks_that_are_settled(
+    measured: Measure, local_store: LocalStore, bank: Engine
 ) -> None:
     log(local_store, ASKED)
-    begin_campaign(engine, ASKED, "listed", PREDICTED + timedelta(days=1))
-    label(engine, ASKED, SOON)
-    used = CampaignRules(listed_customers="used")
-    assert only(measured(RIPE, campaigns=used)).customers == 400
-    assert measured(RIPE).weeks == ()
+    label(bank)
+    assert only(measured(RIPE)).verdict == "kept"
+    strict = {"performance": PerformanceRules(label_days=0, ripe_min=401)}
+    week = only(measured(RIPE, strict))
+    assert week.verdict == "too_few_ripe" and "400 customers are ripe" in week.explanation
 
 
-def test_of_a_customers_calls_each_has_its_window(
-    measured: Callable[..., Outcomes], local_store: LocalStore, engine: Engine
+def test_the_champions_loss_is_told(
+    measured: Measure, local_store: LocalStore, bank: Engine
 ) -> None:
-    log(local_store, ASKED.head(20))
-    for days, count in ((-80, 20), (-60, 10), (5, 10)):  # closed, closed, with a part in it
-        begin_campaign(engine, ASKED.head(count), "listed", PREDICTED + timedelta(days=days))
-    label(engine, ASKED, PREDICTED - timedelta(days=100), Attrition_Flag=STAYED)
-    found = measured(PREDICTED + timedelta(days=40), campaigns=CampaignRules(outcome_days=30))
-    assert only(found).stayed == found.rows_of_called_customers == 10
+    promote(
+        local_store, manifest_of("1", CONTRACT.feature_names, {}, metrics={"roc_auc": 0.95}), {}
+    )
+    log(local_store, ASKED)
+    label(
+        bank,
+        ASKED.assign(Attrition_Flag=np.random.default_rng(0).permutation(ASKED["Attrition_Flag"])),
+    )
+    found = measured(RIPE)
+    (version,) = found.versions
+    assert (version.champion, version.lost, version.judged_week) == (True, True, "2026-W19")
+    assert (version.threshold, version.promised_roc_auc) == (0.5, 0.95)
+    assert "the hold-out 0.950" in only(found).explanation
+
+
+def test_all_of_it_works_on_s3(measured: Measure, s3_store: S3Store, bank: Engine) -> None:
+    log(s3_store, ASKED.head(100))
+    label(bank)
+    assert only(measured(night_after(DAY), store=s3_store)).customers == 100
+    assert only(measured(RIPE, store=s3_store)).ripe == 100
+    assert list(s3_store.list(WEEKS_PREFIX)) == []
+
+
+def test_the_document_follows_its_schema(
+    measured: Measure, local_store: LocalStore, bank: Engine
+) -> None:
+    bank_of_two_weeks(local_store, bank)
+    measured(RIPE)
+    written = json.loads(local_store.read(performance.KEY).data)
+    for found in (written, json.loads(EXAMPLE.to_bytes())):
+        jsonschema.validate(
+            found, Performance.model_json_schema(), format_checker=jsonschema.FormatChecker()
+        )
+
+
+@pytest.mark.parametrize(
+    ("day", "name"), [(DAY, "2026-W19"), (SUNDAY, "2026-W19"), (date(2027, 1, 3), "2026-W53")]
+)
+def test_a_week_has_its_iso_name(day: date, name: str) -> None:
+    assert Week.of(day).name == name and Week.of(day).days[0].isoweekday() == 1
+    assert OUTCOME_RULES["outcome_days"] == 30  # what RIPE counts on

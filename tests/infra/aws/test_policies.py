@@ -15,6 +15,7 @@ from include.contract import load_contract
 from include.customers import loading
 from include.customers.database import open_engine
 from include.customers.sample import sample_customers
+from include.drift.weeks import WEEKS_PREFIX, Week
 from include.errors import ObjectNotFound
 from include.handover import RUNS_PREFIX
 from include.params import load_params
@@ -107,6 +108,13 @@ def test_airflow_and_the_dashboard_work_by_their_roles(account: Account) -> None
     assert drift_days.read_report(dashboard, day.date.isoformat()) is None
 
 
+def test_airflow_forgets_whom_a_settled_week_was_about(account: Account) -> None:
+    store, key = account.store_of("AirflowRole"), Week.of(bank_days.DAY).key
+    store.write(key, b"")
+    store.delete(key)
+    assert list(store.list(WEEKS_PREFIX)) == []
+
+
 @pytest.mark.slow
 def test_airflow_trains_and_promotes_by_its_role(
     account: Account, sqlite_url: str, mlflow_server: str
@@ -163,6 +171,7 @@ def test_a_start_tries_the_store_and_an_operator_backs_it_up(
         ("DashboardRole", "delete", GATE_KEY),
         ("AirflowRole", "write", "predictions/date=2026-01-01/a.parquet"),
         ("AirflowRole", "delete", versions.POINTER_KEY),
+        ("AirflowRole", "delete", "monitoring/date=2026-01-01/drift.json"),
         ("AirflowRole", "delete", f"{HISTORY_PREFIX}/a.json"),
         ("AirflowRole", "write", "deploy/project.tar.gz"),
         ("MlflowRole", "read", versions.POINTER_KEY),

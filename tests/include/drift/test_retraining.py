@@ -1,0 +1,103 @@
+"""A loss of performance starts a training run only where it may, and under the guards of drift."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from include.drift import performance
+from include.drift.performance import Performance
+from include.params import PerformanceRules
+from include.store import LocalStore
+from tests.include.bank_days import BUSY_SHIFT, DAY, NOW, log, people, publish
+from tests.include.drift.conftest import MakeRun, detect
+from tests.include.drift.performance_example import EXAMPLE
+
+RETRAIN = {"performance": PerformanceRules(retrain=True)}
+RUN_ID = f"performance__{DAY}__v1"
+
+
+@pytest.fixture(autouse=True)
+def champion(local_store: LocalStore) -> None:
+    """Version 1 is in production, and lost what it promised."""
+    publish(local_store, people=people(5000, seed=1))
+    write_performance(local_store)
+
+
+def write_performance(store: LocalStore, *, version: str = "1", lost: bool = True) -> Performance:
+    facts = {"version": version, "lost": lost}
+    versions = (EXAMPLE.versions[0].model_copy(update=facts),)
+    found = EXAMPLE.model_copy(update={"versions": versions})
+    store.write(performance.KEY, found.to_bytes())
+    return found
+
+
+def test_a_loss_starts_a_training_run_that_says_so(make_run: MakeRun) -> None:
+    day, found = detect(make_run(rules=RETRAIN))
+    assert day.status == "no_predictions" and not day.drifted
+    assert (found.triggered, found.reason, found.run_id) == (True, "performance", RUN_ID)
+    assert found.conf == {"trigger_reason": "performance", "drift_date": str(DAY)}
+    assert [start.run_id for start in day.started_runs] == [RUN_ID]
+
+
+@pytest.mark.parametrize(
+    ("rules", "facts"),
+    [({}, {}), (RETRAIN, {"lost": False}), (RETRAIN, {"version": "2"})],
+    ids=["not configured", "not lost", "another version's"],
+)
+def test_otherwise_nothing_starts(
+    make_run: MakeRun, local_store: LocalStore, rules: dict[str, Any], facts: dict[str, Any]
+) -> None:
+    write_performance(local_store, **facts)
+    assert detect(make_run(rules=rules))[1].reason == "no_drift"
+
+
+@pytest.mark.parametrize("data", [None, b"{", b'{"as_of": 1}'])
+def test_figures_that_are_missing_or_broken_start_nothing(
+    make_run: MakeRun, local_store: LocalStore, data: bytes | None
+) -> None:
+    local_store.delete(performance.KEY)
+    if data is not None:
+        local_store.write(performance.KEY, data)
+    assert detect(make_run(rules=RETRAIN))[1].reason == "no_drift"
+
+
+@pytest.mark.parametrize(
+    ("reason", "rules", "parts"),
+    [
+        ("few_new_labels", {"newly_labelled_min": 601}, {}),
+        ("in_flight", {}, {"training_runs_in_flight": lambda own: int(own == RUN_ID)}),
+        ("older_than_champion", {}, {"day": DAY - timedelta(days=9)}),
+    ],
+)
+def test_the_guards_of_drift_stop_it(
+    make_run: MakeRun, reason: str, rules: dict[str, Any], parts: dict[str, Any]
+) -> None:
+    found = detect(make_run(rules=RETRAIN | rules, **parts))[1]
+    assert (found.triggered, found.reason) == (False, reason)
+    assert "performance, and no training: " in found.explanation
+
+
+def test_the_cool_down_counts_it_whatever_comes_next(
+    make_run: MakeRun, local_store: LocalStore
+) -> None:
+    now = datetime.now(UTC)  # the store's own clock says when a drift.json was written
+    assert detect(make_run(rules=RETRAIN, now=now))[1].triggered
+    next_day = {"day": DAY + timedelta(1), "now": now + timedelta(1)}
+    found = detect(make_run("next", RETRAIN, **next_day))[1]
+    assert found.reason == "cool_down" and RUN_ID in found.explanation
+    log(local_store, people(2500, drift=BUSY_SHIFT), day=DAY + timedelta(1))
+    found = detect(make_run("drifted", RETRAIN, **next_day))[1]
+    assert found.drifted and found.reason == "cool_down"
+
+
+def test_the_day_again_decides_the_same(make_run: MakeRun) -> None:
+    first = detect(make_run(rules=RETRAIN))
+    again = detect(make_run("later", RETRAIN, now=NOW + timedelta(hours=3)))
+    assert again[0] == first[0] and again[1].run_id == RUN_ID
+
+
+def test_drift_comes_first(make_run: MakeRun, local_store: LocalStore) -> None:
+    log(local_store, people(2500, drift=BUSY_SHIFT))
+    found = detect(make_run(rules=RETRAIN))[1]
+    assert (found.reason, found.run_id) == ("drift", f"drift__{DAY}__v1")
