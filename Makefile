@@ -87,6 +87,9 @@ bench-drift: setup ## what a day of drift detection costs: 10 million prediction
 bench-alarms: setup ## how often quiet and shifted days ring (CSV=path to real customers)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m research.render drift_study $(if $(CSV),--csv "$(CSV)") --days 500 $(ARGS)
 
+bench-year: setup ## a made-up year whose rule changes in month 7: outcomes, alerts, retraining (ARGS="--directory DIR --no-retraining")
+	@OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m tests.bench.bench_year $(ARGS)
+
 research: setup ## run both notebooks and render them into dist/research (CSV=path to real customers, ARGS="--trials 50 --splits 20 --days 500")
 	@OMP_NUM_THREADS=1 $(BIN)/python -m research.render $(if $(CSV),--csv "$(CSV)") $(ARGS)
 

@@ -8,8 +8,7 @@ from dashboard import browser_files, downloads, headers, request_bodies, sign_in
 from dashboard.browser_files import LeanDash
 from dashboard.components import shell
 from dashboard.data.sources import open_sources
-from dashboard.pages import customers, drift, model, score, service
-from dashboard.sign_in import accepted_secrets
+from dashboard.pages import customers, drift, model, performance, score, service
 from include.build import present_build
 from include.settings import Settings, load_settings
 
@@ -43,13 +42,13 @@ def create_application(settings: Settings | None = None) -> LeanDash:
     sign_in.register(server, settings)
     request_bodies.refuse_odd_bodies(app)
     downloads.register(server, sources)
-    pages = (customers, score, model, drift, service)
+    pages = (customers, score, model, performance, drift, service)
     shell.register(
         app,
         {page.PATH: page.create_page for page in pages},
         sources,
         present_build(settings.git_commit),
-        signed_in=bool(accepted_secrets(settings)),
+        signed_in=sign_in.is_asked_for(settings),
     )
     for page in pages:
         page.register(app, sources)

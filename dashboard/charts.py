@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from dashboard.data.rules import CallRules
 from dashboard.labels import feature_label, money, percent
 from dashboard.theme import BLUE, FIGURE_LAYOUT, GREY, ORANGE
+from include.drift import performance
 
 Figure = dict[str, Any]
 Values = Sequence[float] | NDArray[Any]
@@ -31,6 +33,17 @@ class Chart:
     title: str
     sentence: str
     figure: Figure
+
+
+@dataclass(frozen=True)
+class Track:
+    """One figure of a version by the week of its predictions; None where there is none."""
+
+    version: str
+    weeks: Sequence[date]
+    realised: Sequence[performance.Figure | None]
+    estimated: Sequence[performance.Figure | None]
+    promised: float | None
 
 
 def roc(curve: Mapping[str, Sequence[float]], auc: float) -> Chart:
@@ -150,6 +163,102 @@ def distribution(
     figure["layout"]["xaxis"] = {"title": {"text": feature_label(feature)}, "automargin": True}
     figure["layout"] |= {"barmode": "group", "bargap": 0.08}
     return Chart(feature_label(feature), sentence, figure)
+
+
+def over_time(title: str, told: str, tracks: Sequence[Track], *, exact: float | None) -> Chart:
+    """A figure's realised values with intervals, and beside them what was estimated and promised.
+
+    `exact` is what would be right at any time, where there is such a value.
+    """
+    shown = [line for track in tracks for line in _track_lines(track, exact)]
+    for place, line in enumerate(shown):  # a name stands in the legend once
+        first = line["name"] not in [each["name"] for each in shown[:place]]
+        line |= {"legendgroup": line["name"], "showlegend": first}
+    figure = _figure(shown, "", "")
+    axis = {**CLEAR_TICKS, "automargin": True, "zeroline": False, "nticks": 6}
+    weeks = {"text": "Week of the answers"}
+    figure["layout"] |= {
+        "xaxis": {**axis, "title": weeks, "type": "date", "tickformat": "%d %b"},
+        "yaxis": {**axis, "tickformat": ".2f"},
+        "annotations": [_version_sign(track) for track in tracks],
+        "legend": {**FIGURE_LAYOUT["legend"], "y": 1.14},  # above the versions' signs
+    }
+    return Chart(title, told, figure)
+
+
+def _track_lines(track: Track, exact: float | None) -> list[Figure]:
+    """A version's lines, those left out that have no value."""
+    realised = _points(track.weeks, track.realised, "Realised")
+    estimated = _points(track.weeks, track.estimated, "Estimate", intervals=False)
+    estimated |= {"mode": "lines", "line": {"color": ORANGE, "width": 2, "dash": "dash"}}
+    lines = [realised, estimated]
+    level = track.promised if exact is None else exact
+    if level is not None:
+        flat = _chance("Promised" if exact is None else "Exact", ends=(level, level))
+        lines.append({**flat, "x": [track.weeks[0].isoformat(), track.weeks[-1].isoformat()]})
+    return [each for each in lines if any(value is not None for value in each["y"])]
+
+
+def agreement(told: str, weeks: Sequence[performance.VersionWeek]) -> Chart:
+    """Each judged week's realised ROC-AUC against the estimate of the same customers."""
+    shown: list[Figure] = []
+    known: list[float] = []
+    for verdict, colour in (("kept", BLUE), ("lost", ORANGE)):
+        found = [
+            (each, each.estimate_of_ripe.roc_auc, each.realised.roc_auc)
+            for each in weeks
+            if each.verdict == verdict and each.realised and each.estimate_of_ripe
+        ]
+        pairs = [(week, e, r) for week, e, r in found if e and r]
+        if not pairs:
+            continue
+        values = [estimate.value for _, estimate, _ in pairs]
+        points = _points(values, [r for *_, r in pairs], verdict.capitalize(), colour=colour)
+        points |= {
+            "mode": "markers",
+            "text": [f"version {week.version}, {week.begins:%d %b %Y}" for week, *_ in pairs],
+            "hovertemplate": "%{text}: realised %{y:.3f}, estimate %{x:.3f}<extra></extra>",
+        }
+        shown.append(points)
+        known += values
+    ends = [min(known, default=0) - 0.005, max(known, default=1) + 0.005]
+    exact = {**_chance("Exact", ends=(ends[0], ends[1])), "x": ends}
+    figure = _figure([*shown, exact], "Estimate of the same customers", "Realised")
+    figure["layout"]["xaxis"] |= {"tickformat": ".3f", "range": ends, "nticks": 4}
+    figure["layout"]["yaxis"] |= {"tickformat": ".2f", "rangemode": "normal"}
+    return Chart("Estimate against realised, ROC-AUC", told, figure)
+
+
+def _points(
+    x: Sequence[Any],
+    found: Sequence[performance.Figure | None],
+    name: str,
+    *,
+    colour: str = BLUE,
+    intervals: bool = True,
+) -> Figure:
+    """Values by number or day, with their intervals; None leaves a gap."""
+    points = _line([], [], name, mode="lines+markers", colour=colour)
+    points["x"] = [each.isoformat() if isinstance(each, date) else each for each in x]
+    points["y"] = [each.value if each else None for each in found]
+    if intervals:
+        points["error_y"] = {
+            "type": "data",
+            "symmetric": False,
+            "array": [each.high - each.value if each else None for each in found],
+            "arrayminus": [each.value - each.low if each else None for each in found],
+            "color": colour,
+            "thickness": 1.5,
+            "width": 0,
+        }
+    return points
+
+
+def _version_sign(track: Track) -> Figure:
+    """Where a version's weeks begin."""
+    place = {"x": track.weeks[0].isoformat(), "xanchor": "left", "yref": "paper", "y": 1}
+    text = {"text": f"v{track.version}", "showarrow": False, "yanchor": "bottom"}
+    return {**place, **text, "bgcolor": "rgba(138,146,156,.18)", "borderpad": 2}
 
 
 def _line(

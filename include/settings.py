@@ -96,6 +96,27 @@ class Settings(BaseSettings):
         description="proxies in front of the dashboard that set X-Forwarded-For and -Proto: 1 "
         "behind Caddy",
     )
+    oidc_issuer: str = Field(
+        default="",
+        description="the OpenID Connect provider that signs people in to the dashboard, instead of "
+        "a password; such as https://login.bank.example/realms/bank",
+    )
+    oidc_client_id: str = Field(default="", description="what that provider calls this system")
+    oidc_client_secret: SecretStr | None = Field(
+        default=None, description="how this system shows that provider who it is"
+    )
+    oidc_role_claim: str = Field(
+        default="roles",
+        description="JMESPath of the claim that says which roles somebody has: roles, groups, "
+        "realm_access.roles",
+    )
+    oidc_viewer: str = Field(
+        default="churn-viewer", description="what stands in that claim for who may look"
+    )
+    oidc_operator: str = Field(
+        default="churn-operator", description="for who may also mark, upload, trigger and approve"
+    )
+    oidc_admin: str = Field(default="churn-admin", description="for who may do everything")
     airflow_public_url: str = Field(
         default="", description="Airflow as a browser reaches it, for the dashboard's links"
     )
@@ -216,7 +237,8 @@ class Settings(BaseSettings):
 
     @field_validator(
         *("var_dir", "spool_dir", "champion_dir", "drain_file"),
-        *("tracking_uri", "id_key", "dashboard_secret"),
+        *("tracking_uri", "id_key", "dashboard_secret", "oidc_client_secret"),
+        *("oidc_role_claim", "oidc_viewer", "oidc_operator", "oidc_admin"),
         mode="before",
     )
     @classmethod

@@ -17,13 +17,16 @@ import httpx
 import pytest
 import sqlalchemy as sa
 from flask.testing import FlaskClient
-from werkzeug.serving import make_server
+from werkzeug.serving import BaseWSGIServer, make_server
 
 from dashboard import create_server
 from include.customers.contacts import contacts_table, create_contacts
+from include.drift import performance
 from include.settings import Settings
 from include.store import LocalStore
 from tests.dashboard import bank
+from tests.dashboard.provider import running_provider
+from tests.include.drift.performance_example import EXAMPLE
 from tests.ports import free_ports
 from tests.webapp.conftest import Server
 
@@ -68,10 +71,12 @@ class Dashboard(Server):
 
 @pytest.fixture(scope="session")
 def bank_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """Where the bank of all tests lies: customers, scores, a champion, drift days."""
+    """Where the bank of all tests lies: customers, scores, a champion, drift days, outcomes."""
     settings = Settings(var_dir=tmp_path_factory.mktemp("bank"))
     bank.open_bank(settings)
-    bank.write_drift_days(LocalStore(settings.var_dir / "store"))
+    store = LocalStore(settings.var_dir / "store")
+    bank.write_drift_days(store)
+    store.write(performance.KEY, EXAMPLE.to_bytes())
     return settings
 
 
@@ -127,14 +132,27 @@ def serve() -> Iterator[Serve]:
 @contextmanager
 def _served(settings: Settings) -> Iterator[str]:
     app = create_server(settings)
-    server = make_server("127.0.0.1", 0, app, threaded=True)
+    with served(make_server("127.0.0.1", 0, app, threaded=True)) as url:
+        yield url
+    app.extensions["churn"].close()
+
+
+@contextmanager
+def served(server: BaseWSGIServer) -> Iterator[str]:
+    """The server's URL, while it serves in a thread."""
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     thread.join()
     server.server_close()
-    app.extensions["churn"].close()
+
+
+@pytest.fixture(scope="session")
+def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The issuer of an OpenID Connect provider."""
+    with running_provider(tmp_path_factory.mktemp("provider")) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

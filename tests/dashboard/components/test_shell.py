@@ -12,8 +12,10 @@ from tests.dashboard.conftest import Dashboard, OpenPage, Serve
 
 pytestmark = pytest.mark.slow
 
+PATHS = ["/", "/score", "/score/", "/model", "/performance", "/drift", "/service"]
 
-@pytest.mark.parametrize("path", ["/", "/score", "/score/", "/model", "/drift", "/service"])
+
+@pytest.mark.parametrize("path", PATHS)
 def test_pages_are_found(client: FlaskClient, path: str) -> None:
     assert client.get(path).status_code == 200
 

@@ -24,10 +24,12 @@ PAGES = {
     "/score": "Score this customer",
     "/score?tab=file": "Drop a CSV file here",
     "/model": "Confusion matrix",
+    "/performance": "How to read this",
     "/drift?day=2026-11-20&feature=Customer_Age": "What followed",
     "/service": "The service answers with model 1",
 }
-READY = {"/": ".risk-bar", "/model": ".js-plotly-plot .main-svg"}
+PLOTTED = ".js-plotly-plot .main-svg"
+READY = {"/": ".risk-bar", "/model": PLOTTED, "/performance": PLOTTED}
 SERIOUS = {"serious", "critical"}
 
 
