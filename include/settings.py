@@ -184,6 +184,14 @@ class Settings(BaseSettings):
     training_schedule: str = Field(
         default="", description="when training runs unasked, such as @weekly; never when empty"
     )
+    approval_hours: float = Field(
+        default=24, gt=0, description="a promotion that nobody has answered by then is rejected"
+    )
+    approvers: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="comma-separated ids of the Airflow users who may answer; when empty, all who "
+        "may edit runs",
+    )
     scoring_schedule: str = Field(
         default="0 3 * * *",
         description="when all customers are scored (UTC) beside each time that the champion "
@@ -205,7 +213,7 @@ class Settings(BaseSettings):
         default="", description="commit of this code, where no git checkout is there to ask"
     )
 
-    @field_validator("api_keys", "allowed_hosts", mode="before")
+    @field_validator("api_keys", "allowed_hosts", "approvers", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):

@@ -174,14 +174,16 @@ def _decide(
         own_run_id = next(
             (c.run_id(run.day) for c in causes if c.version == champion.version), own_run_id
         )
+    in_flight = run.training_runs_in_flight(own_run_id)
     situation = Situation(
         day=run.day,
         now=run.now,
         champion=champion,
         newly_labelled=newly_labelled,
         earlier=list(_earlier_starts(run)),
-        in_flight=run.training_runs_in_flight(own_run_id),
+        in_flight=in_flight,
         report_uri=report_uri,
+        approval_page=run.approval_page() if in_flight else None,
     )
     return guards.decide(causes, situation, run.rules)
 

@@ -16,6 +16,8 @@ logger = logging.getLogger(__name__)
 
 TRAINING_DAG = "churn_training"
 UNFINISHED = ["queued", "running"]
+APPROVAL = "approve_promotion"
+AWAITING = "awaiting_input"
 LAST_SUCCESS = "churn_drift_last_success_timestamp_seconds"
 DRIFTED_FEATURES = "churn_drift_features"
 GUARD = "churn_retrain_guard_total"
@@ -104,6 +106,7 @@ def open_run(context: Context) -> "DriftRun":
         id_key=settings.customer_id_key,
         open_engine=lambda: connections.customer_engine(settings),
         training_runs_in_flight=_in_flight(context["ti"]),
+        approval_page=lambda: _approval_page(context["ti"]),
         now=now(),
         campaigns=params.campaigns,
     )
@@ -121,3 +124,21 @@ def _in_flight(running: Any) -> Callable[[str], int]:
         return int(running.get_dr_count(dag_id=TRAINING_DAG, states=UNFINISHED) - own)
 
     return count
+
+
+def _approval_page(running: Any) -> str | None:
+    """Where a training run waits for a person; at most one run is active, so it is the only one."""
+    from airflow.sdk.configuration import conf
+
+    from include.addresses import required_action_page
+
+    found = running.get_task_states(dag_id=TRAINING_DAG, task_ids=[APPROVAL])
+    waiting = [run_id for run_id, tasks in found.items() if tasks.get(APPROVAL) == AWAITING]
+    airflow = conf.get("api", "base_url", fallback="")
+    return next(
+        (
+            required_action_page(airflow, dag_id=TRAINING_DAG, run_id=run_id, task_id=APPROVAL)
+            for run_id in waiting
+        ),
+        None,
+    )
