@@ -3,6 +3,7 @@
 import re
 from functools import lru_cache
 from ipaddress import ip_address
+from urllib.parse import quote
 
 _AUTHORITY = re.compile(
     r"(\[[0-9a-f:.]+\]|[0-9a-z._-]+?)\.?(:[0-9]*)?", flags=re.ASCII | re.IGNORECASE
@@ -47,6 +48,12 @@ def drift_report_page(dashboard: str, report_uri: str) -> str:
     """Where a browser finds the report of a URI such as s3://bucket/…/date=2026-01-31/…."""
     day = re.search(r"/date=(\d{4}-\d{2}-\d{2})/", report_uri)
     return f"{dashboard.rstrip('/')}/drift" + (f"?report={day[1]}" if day else "")
+
+
+def required_action_page(airflow: str, *, dag_id: str, run_id: str, task_id: str) -> str:
+    """Where a browser answers what a task asks a person."""
+    run = quote(run_id, safe=":+")
+    return f"{airflow.rstrip('/')}/dags/{dag_id}/runs/{run}/tasks/{task_id}/required_actions"
 
 
 def _without_brackets(host: str) -> str:

@@ -14,7 +14,7 @@
     ├── ChampionError           a version that is not whole, not ours to load, or answers wrongly
     ├── RegistryError           MLflow did not answer, or its registry contradicts the pointer
     ├── CommandFailed           another program's command ended with an error
-    └── NeedsPerson             the gate will not decide alone
+    └── NeedsPerson             a person must approve, and has not
 
 A message says what was expected, what was found, and what to do. It never says a URL's password.
 """
@@ -103,4 +103,4 @@ class CommandFailed(ChurnError):
 
 
 class NeedsPerson(ChurnError):
-    """The data or the configuration looks wrong enough that a person must decide."""
+    """A person must approve this decision, and nobody has."""

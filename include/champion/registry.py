@@ -5,6 +5,7 @@ Every step can be repeated: what a killed task left behind is found again by its
 
 import logging
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from include.champion.tracking import Tracking
@@ -26,6 +27,7 @@ MODEL_TAG = "model_sha256"
 CANDIDATE_TAG = "candidate_version"
 STATUS_TAG = "validation_status"
 GATE_TAG = "gate"
+NO_TAGS: Mapping[str, str] = MappingProxyType({})
 ABSENT = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 DESCRIPTIONS = {
     CANDIDATES: (
@@ -81,10 +83,11 @@ class Registry(Tracking):
             for name, value in tags.items():
                 self._client.set_model_version_tag(CANDIDATES, candidate, name, value)
 
-    def judge(self, candidate: str, status: str) -> None:
-        """Tag a candidate as approved or rejected."""
+    def judge(self, candidate: str, status: str, tags: Mapping[str, str] = NO_TAGS) -> None:
+        """Tag a candidate as approved or rejected, and with what else there is to say of that."""
         with self._errors():
-            self._client.set_model_version_tag(CANDIDATES, candidate, STATUS_TAG, status)
+            for name, value in {STATUS_TAG: status, **tags}.items():
+                self._client.set_model_version_tag(CANDIDATES, candidate, name, value)
 
     def copy_to_production(self, candidate: str) -> str:
         """Copy an approved candidate to production, once; returns the version there.

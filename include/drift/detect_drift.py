@@ -15,6 +15,7 @@ from include.customers.labels import CLOCKS_DIFFER
 from include.drift import findings, guards, statistics
 from include.drift.collect_predictions import Collected, CollectedGroup
 from include.drift.findings import (
+    DayStatus,
     DriftDay,
     GroupDrift,
     GroupStatus,
@@ -43,6 +44,8 @@ class Detected:
     """What `detect_drift` hands on."""
 
     drift: str
+    status: DayStatus
+    rows: int
     drifted: bool
     drifted_features: int
     triggered: bool
@@ -77,6 +80,8 @@ def _detected(found: DriftDay, key: str, collected: Collected) -> Detected:
     samples = {group.version: group.sample for group in collected.groups}
     return Detected(
         drift=key,
+        status=found.status,
+        rows=found.rows,
         drifted=found.drifted,
         drifted_features=found.num_drifted_features,
         triggered=decision.triggered,
@@ -169,14 +174,16 @@ def _decide(
         own_run_id = next(
             (c.run_id(run.day) for c in causes if c.version == champion.version), own_run_id
         )
+    in_flight = run.training_runs_in_flight(own_run_id)
     situation = Situation(
         day=run.day,
         now=run.now,
         champion=champion,
         newly_labelled=newly_labelled,
         earlier=list(_earlier_starts(run)),
-        in_flight=run.training_runs_in_flight(own_run_id),
+        in_flight=in_flight,
         report_uri=report_uri,
+        approval_page=run.approval_page() if in_flight else None,
     )
     return guards.decide(causes, situation, run.rules)
 

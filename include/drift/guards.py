@@ -36,6 +36,7 @@ class Situation:
     earlier: Sequence[StartedRun]
     in_flight: int  # training runs that have not ended, this day's own left out
     report_uri: str | None
+    approval_page: str | None = None  # where one of them waits for a person
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,7 @@ def _guards(own: Cause | None, situation: Situation, rules: DriftRules) -> Itera
     if champion is None or own is None:
         return
     yield _older_than(champion, situation.day)
+    yield _in_flight(situation)
     yield Guard(
         name="few_new_labels",
         passed=situation.newly_labelled >= rules.newly_labelled_min,
@@ -152,11 +154,14 @@ def _guards(own: Cause | None, situation: Situation, rules: DriftRules) -> Itera
         f"training, {rules.newly_labelled_min:,} are needed (drift.newly_labelled_min)",
     )
     yield _cool_down(situation, rules, own.run_id(situation.day))
-    yield Guard(
-        name="in_flight",
-        passed=situation.in_flight == 0,
-        explanation=f"{situation.in_flight} training runs are queued or running",
-    )
+
+
+def _in_flight(situation: Situation) -> Guard:
+    """Before the guards that only time lifts: a person can lift this one now."""
+    found = f"{situation.in_flight} training runs are queued or running"
+    if situation.approval_page:
+        found = f"a training waits for approval, answer here: {situation.approval_page}"
+    return Guard(name="in_flight", passed=situation.in_flight == 0, explanation=found)
 
 
 def _cool_down(situation: Situation, rules: DriftRules, own_run_id: str) -> Guard:

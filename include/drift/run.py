@@ -28,3 +28,4 @@ class DriftRun(Run):
     training_runs_in_flight: Callable[[str], int]  # but for the one of that id
     now: datetime
     campaigns: CampaignRules = CampaignRules()
+    approval_page: Callable[[], str | None] = lambda: None  # where one of those waits for a person

@@ -3,10 +3,11 @@
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from include.tasks.adapter import Context, day_of, task
+from include.tasks.events import tell
 
 if TYPE_CHECKING:
     from include.drift.run import DriftRun
@@ -15,6 +16,8 @@ logger = logging.getLogger(__name__)
 
 TRAINING_DAG = "churn_training"
 UNFINISHED = ["queued", "running"]
+APPROVAL = "approve_promotion"
+AWAITING = "awaiting_input"
 LAST_SUCCESS = "churn_drift_last_success_timestamp_seconds"
 DRIFTED_FEATURES = "churn_drift_features"
 GUARD = "churn_retrain_guard_total"
@@ -33,8 +36,17 @@ def plan_parts(**context: Any) -> list[dict[str, Any]]:
 
 
 def detect_drift(*, collected: Iterable[dict[str, Any]], **context: Any) -> Any:
-    """Add up the parts, and judge the day."""
-    return drift_task("detect_drift")(parts=list(collected), **context)
+    """Add up the parts, judge the day, and tell of the verdict."""
+    detected = drift_task("detect_drift")(parts=list(collected), **context)
+    tell(
+        context,
+        date=_day(context).isoformat(),
+        verdict=detected["status"],
+        rows=detected["rows"],
+        drifted_features=detected["drifted_features"],
+        training=detected["run_id"],
+    )
+    return detected
 
 
 def measure_outcomes(**context: Any) -> Any:
@@ -87,16 +99,21 @@ def open_run(context: Context) -> "DriftRun":
         rules = rules.model_copy(update={"cooldown_days": cooldown_days})
     return DriftRun(
         dag_run_id=context["dag_run"].run_id,
-        day=day_of(context, before=timedelta(days=1)),
+        day=_day(context),
         store=connections.task_store(settings),
         contract=load_contract(),
         rules=rules,
         id_key=settings.customer_id_key,
         open_engine=lambda: connections.customer_engine(settings),
         training_runs_in_flight=_in_flight(context["ti"]),
+        approval_page=lambda: _approval_page(context["ti"]),
         now=now(),
         campaigns=params.campaigns,
     )
+
+
+def _day(context: Context) -> date:
+    return day_of(context, before=timedelta(days=1))
 
 
 def _in_flight(running: Any) -> Callable[[str], int]:
@@ -107,3 +124,21 @@ def _in_flight(running: Any) -> Callable[[str], int]:
         return int(running.get_dr_count(dag_id=TRAINING_DAG, states=UNFINISHED) - own)
 
     return count
+
+
+def _approval_page(running: Any) -> str | None:
+    """Where a training run waits for a person; at most one run is active, so it is the only one."""
+    from airflow.sdk.configuration import conf
+
+    from include.addresses import required_action_page
+
+    found = running.get_task_states(dag_id=TRAINING_DAG, task_ids=[APPROVAL])
+    waiting = [run_id for run_id, tasks in found.items() if tasks.get(APPROVAL) == AWAITING]
+    airflow = conf.get("api", "base_url", fallback="")
+    return next(
+        (
+            required_action_page(airflow, dag_id=TRAINING_DAG, run_id=run_id, task_id=APPROVAL)
+            for run_id in waiting
+        ),
+        None,
+    )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from include.errors import NeedsPerson
 from include.tasks.adapter import Context, task
+from include.tasks.events import tell_if_moved
 
 if TYPE_CHECKING:
     from include.training.run import TrainingRun
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 OUTCOMES = "churn_training_total"
+WHY = "why"  # the one parameter that is not the run's but an answer's
 
 
 def training_task(name: str) -> Callable[..., Any]:
@@ -21,16 +23,17 @@ def training_task(name: str) -> Callable[..., Any]:
 
 
 def promote_model(**context: Any) -> Any:
-    """Promote an accepted candidate, and count how the run ended."""
+    """Promote a candidate that may be, count how the run ended, and tell of a new champion."""
     promoted = training_task("promote_model")(**context)
-    _count(promoted["outcome"])
+    count(promoted["outcome"])
+    tell_if_moved(context, promoted, verdict=promoted["outcome"])
     return promoted
 
 
 def close_failed_run(context: Context) -> None:
     """Mark the MLflow run of a failed DAG run as failed and count it; the failure itself stands."""
     cause = getattr(context.get("exception"), "__cause__", None)
-    _count("needs_person" if isinstance(cause, NeedsPerson) else "failed")
+    count("needs_person" if isinstance(cause, NeedsPerson) else "failed")
     try:
         run = open_run(context)
         run.registry.finish(run.registry.ensure_run(run.dag_run_id, run.tags), succeeded=False)
@@ -66,18 +69,20 @@ def open_new_run(context: Context) -> "TrainingRun":
         trigger=trigger_of(context),
         git_commit=git_commit(settings.git_commit),
         dashboard_url=settings.resolved_dashboard_url,
+        mlflow_url=settings.mlflow_public_url or settings.tracking_uri,
     )
 
 
 def trigger_of(context: Context) -> dict[str, Any]:
     """The run's parameters; one that the schedule started says so itself."""
-    given = dict(context["params"])
+    given = {name: each for name, each in context["params"].items() if name != WHY}
     if context["dag_run"].run_type == "scheduled" and given.get("trigger_reason") == "manual":
         return given | {"trigger_reason": "schedule"}
     return given
 
 
-def _count(outcome: str) -> None:
+def count(outcome: str) -> None:
+    """Tell the metrics how a run ended."""
     from airflow.sdk.observability import stats
 
     stats.incr(OUTCOMES, tags={"outcome": outcome})

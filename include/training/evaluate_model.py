@@ -15,6 +15,7 @@ from include.champion.gate_decision import GATE_FILE, Decision
 from include.champion.onnx_scorer import Scorer
 from include.champion.promotion import Production
 from include.champion.versions import Evaluation, Manifest, SelfCheck
+from include.documents import parse_document
 from include.features import engineered_for
 from include.handover import frame_bytes, now
 from include.training import evaluation, gate
@@ -95,6 +96,19 @@ def judge(run: TrainingRun, lineage: Lineage, production: Production) -> Evaluat
     keep_record(run, lineage, decision, report)
     logger.info("gate: %s: %s", decision.outcome, "; ".join(decision.reasons))
     return Evaluated(key, run.write(TASK, DRAFT_FILE, draft.to_bytes()), decision.outcome)
+
+
+def decision_against(
+    run: TrainingRun, lineage: Lineage, evaluated: Evaluated, production: Production
+) -> Decision:
+    """The decision on the candidate against what is in production now, made anew where it moved."""
+    decision = parse_document(Decision, run.read(evaluated.gate), evaluated.gate)
+    wanted = (lineage.trained.candidate, production.version)
+    if (decision.challenger, decision.champion) == wanted:
+        return decision
+    logger.info("it is candidate %s against version %s now: deciding again", *wanted)
+    key = judge(run, lineage, production).gate
+    return parse_document(Decision, run.read(key), key)
 
 
 def _scored(

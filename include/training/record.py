@@ -114,6 +114,13 @@ def _figures(decision: Decision, report: Evaluation) -> Iterator[str]:
     for name in SHOWN:
         beside = "" if rival is None else f" (version {decision.champion}: {rival[name]:.4f})"
         yield f"- {METRIC_NAMES[name]} {own[name]:.4f}{beside}"
+    if decision.gain is not None and decision.gain_interval is not None:
+        low, high = decision.gain_interval
+        yield f"- gain in ROC-AUC {decision.gain:+.4f}, interval {low:+.4f} to {high:+.4f}"
+    yield f"- share of leavers on the hold-out {decision.holdout_attrited_share:.1%}"
+    if decision.strongest_feature is not None:
+        alone = f"ROC-AUC {decision.strongest_feature_auc:.4f}"
+        yield f"- strongest feature by itself: {decision.strongest_feature}, {alone}"
 
 
 def _links(run: TrainingRun, page: str) -> Iterator[str]:

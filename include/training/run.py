@@ -28,6 +28,7 @@ class TrainingRun(Run):
     trigger: Mapping[str, Any]
     git_commit: str
     dashboard_url: str = ""  # as a browser reaches it
+    mlflow_url: str = ""  # likewise
 
     @property
     def tags(self) -> dict[str, str]:

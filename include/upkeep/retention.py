@@ -8,7 +8,7 @@ from include.errors import ConfigurationError
 from include.params import DriftRules
 from include.settings import Settings
 
-WEEK_DAYS = 7
+WEEK_DAYS, HOURS = 7, 24
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,12 @@ def checked_retention(settings: Settings, rules: DriftRules) -> Retention:
             f"{settings.keep_predictions_days}: measure_outcomes reads predictions that old "
             "(outcome_days and label_days of drift in params.yaml, the week itself, and one for "
             "late runs). Keep more, or let them ripen sooner; nothing is deleted until then"
+        )
+    if HOURS * settings.keep_runs_days < settings.approval_hours + HOURS:
+        raise ConfigurationError(
+            "CHURN_KEEP_RUNS_DAYS must be longer than CHURN_APPROVAL_HOURS by a day at least, found "
+            f"{settings.keep_runs_days} days and {settings.approval_hours:g} hours: a run that "
+            "waits for a person needs its files afterwards; nothing is deleted until then"
         )
     return Retention(
         runs_days=settings.keep_runs_days,

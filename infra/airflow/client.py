@@ -7,7 +7,10 @@ from typing import Any
 
 import httpx
 
+from include.addresses import required_action_page
+
 UNFINISHED_RUN = ("queued", "running")
+AWAITING_ANSWER = "awaiting_input"
 TIMEOUT_SECONDS = 30
 ATTEMPTS = 3  # a machine that is busy starting everything may be slow, or its database locked, once
 PAUSE_SECONDS = 1.0
@@ -25,6 +28,11 @@ class TaskState:
     state: str
     try_number: int
     seconds: float | None
+
+    @property
+    def awaits_answer(self) -> bool:
+        """Whether it asks a person something on Airflow's page of required actions."""
+        return self.state == AWAITING_ANSWER
 
 
 @dataclass(frozen=True)
@@ -44,7 +52,8 @@ class RunState:
 class AirflowClient:
     """A logged-in user of one Airflow."""
 
-    def __init__(self, url: str, *, user: str, password: str) -> None:
+    def __init__(self, url: str, *, user: str, password: str, public_url: str = "") -> None:
+        self._public_url = public_url or url  # as a browser reaches it
         # No proxy: this is the same machine.
         self._http = httpx.Client(base_url=url, timeout=TIMEOUT_SECONDS, trust_env=False)
         self._login = {"username": user, "password": password}
@@ -100,6 +109,26 @@ class AirflowClient:
             )
             for task in sorted(found, key=lambda task: task["start_date"] or "~")
         ]
+
+    def tell_asset(self, name: str, facts: dict[str, Any]) -> None:
+        """Emit an event of an asset, for who changes it outside of a task."""
+        query = {"name_prefix_pattern": name}
+        found = self._request("GET", "/api/v2/assets", params=query).json()["assets"]
+        known = {str(asset["name"]): asset["id"] for asset in found}
+        if name not in known:
+            raise AirflowError(f"Airflow knows no asset {name}: has it read dags/ yet?")
+        body = {"asset_id": known[name], "extra": facts}
+        self._request("POST", "/api/v2/assets/events", json=body)
+
+    def question_page(self, dag_id: str, run_id: str, task_id: str) -> str:
+        """Where a browser answers what a task asks a person."""
+        return required_action_page(self._public_url, dag_id=dag_id, run_id=run_id, task_id=task_id)
+
+    def answer(self, dag_id: str, run_id: str, task_id: str, *, option: str, why: str) -> None:
+        """Answer what a task asks a person, as the user who is logged in."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/-1/hitlDetails"
+        body = {"chosen_options": [option], "params_input": {"why": why}}
+        self._request("PATCH", path, json=body)
 
     def errors(self, dag_id: str, run_id: str, task: TaskState) -> list[str]:
         """The error lines in the log of a task's last try."""

@@ -37,7 +37,8 @@ def follow(
 ) -> RunState:
     """Show each task with its time as it finishes; RunFailed when the run does not end well.
 
-    `logs` is Airflow's folder, where a person finds more.
+    A run that waits for a person's answer is left to wait: it is returned as it is, not finished,
+    when it was told where to answer. `logs` is Airflow's folder, where a person finds more.
     """
     shown: Shown = set()
     deadline = time.monotonic() + seconds
@@ -48,6 +49,10 @@ def follow(
             logger.info("%s", line)
         if run.is_finished:
             break
+        if asking := next((task for task in tasks if task.awaits_answer), None):
+            page = client.question_page(dag_id, run_id, asking.task_id)
+            logger.info("%s waits for a person, answer here: %s", asking.task_id, page)
+            return run
         if time.monotonic() > deadline:
             raise RunFailed(f"{run_id} is still {run.state} after {seconds:g} s")
         tick()

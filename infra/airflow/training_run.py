@@ -14,6 +14,7 @@ DAG_FILE = f"{DAG_ID}.py"
 POLL_SECONDS = 0.5
 PARSE_SECONDS = 120
 RUN_SECONDS = 3600
+APPROVE = "Approve"  # Airflow's own word
 
 
 def wait_for_dag(client: AirflowClient, tick: Tick, *, seconds: float = PARSE_SECONDS) -> None:
@@ -40,3 +41,17 @@ def train(client: AirflowClient, *, reason: str, logs: Path, tick: Tick = nothin
         run_id = client.trigger(DAG_ID, {"trigger_reason": reason})
         logger.info("training run %s", run_id)
     return follow(client, DAG_ID, run_id, logs=logs, tick=tick, seconds=RUN_SECONDS)
+
+
+def approve(client: AirflowClient, *, reason: str, logs: Path) -> RunState:
+    """Approve the promotion that a run waits with, and follow it to its end; RunFailed if none."""
+    run_id = client.unfinished_run(DAG_ID)
+    tasks = client.tasks(DAG_ID, run_id) if run_id else []
+    asking = next((task for task in tasks if task.awaits_answer), None)
+    if run_id is None or asking is None:
+        raise RunFailed(
+            "no training waits for approval; to put a version of the store into production, name "
+            'it: make promote VERSION=3 REASON="…"'
+        )
+    client.answer(DAG_ID, run_id, asking.task_id, option=APPROVE, why=reason)
+    return follow(client, DAG_ID, run_id, logs=logs, seconds=RUN_SECONDS)

@@ -40,6 +40,9 @@ class Place(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="CHURN_", frozen=True)
 
     airflow_url: str = Field(description="Airflow's API server")
+    airflow_page: str = Field(
+        default="", validation_alias="AIRFLOW__API__BASE_URL", description="it, for a browser"
+    )
     airflow_password: SecretStr = Field(description="of its user admin")
 
 
@@ -85,6 +88,8 @@ def train_if_needed(settings: Settings, client: AirflowClient, *, has_new_custom
         return
     reason = "new customers" if before else "first champion"
     run = training_run.train(client, reason=reason, logs=LOGS)
+    if not run.is_finished:
+        return
     manifest = read_production_manifest(store)
     if manifest is None:
         raise RunFailed(
@@ -96,7 +101,10 @@ def train_if_needed(settings: Settings, client: AirflowClient, *, has_new_custom
 def _airflow(place: Place) -> AirflowClient:
     """Signed in: the first calls meet a server that is still busy with its own start."""
     client = AirflowClient(
-        place.airflow_url, user=USER, password=place.airflow_password.get_secret_value()
+        place.airflow_url,
+        user=USER,
+        password=place.airflow_password.get_secret_value(),
+        public_url=place.airflow_page,
     )
     for _ in range(ATTEMPTS - 1):
         try:

@@ -19,12 +19,14 @@ from include.errors import ChampionError, ObjectNotFound
 from include.params import load_params
 from include.settings import MINUTES_MAX, TRIALS_MAX, WORKERS_MAX, Settings
 from include.store import Store, open_store
+from include.tasks.events import CHAMPION_ASSET
 from include.tasks.rollback import ON_BEHALF
 from infra.airflow import training_run
+from infra.airflow.client import AirflowError
 from infra.airflow.dag_runs import Tick
 from infra.local import airflow, directory
 from infra.local.running import exit_code, run_dag, running_stack
-from infra.local.services import base_environment, layout
+from infra.local.services import Layout, base_environment, layout
 from infra.local.stack import Stack, StackError
 from infra.local.status import champion, figures
 
@@ -55,8 +57,8 @@ def main() -> int:
     rollback.add_argument("version", type=_version, help="the version to return to")
     rollback.add_argument("--reason", required=True, help="why; it is kept with the version")
     rollback.set_defaults(work=_roll_back)
-    promote = commands.add_parser("promote", help="an approved version into production")
-    promote.add_argument("version", type=_version, help="a version that the store holds")
+    promote = commands.add_parser("promote", help="approve what waits, or name a version")
+    promote.add_argument("version", nargs="?", type=_version, help="one that the store holds")
     promote.add_argument("--reason", required=True, help="why; it is kept in the pointer")
     promote.set_defaults(work=_promote)
     history = commands.add_parser("history", help="which version was put into production when")
@@ -103,6 +105,9 @@ def _train(settings: Settings, arguments: argparse.Namespace) -> int:
     before = champion(settings)
     with closing(airflow.client(places)) as client:
         run = training_run.train(client, reason=arguments.reason, logs=places.airflow_logs)
+    if not run.is_finished:
+        logger.info('or here: make promote REASON="…"')
+        return 0
     after = champion(settings)
     logger.info("%.1f s from trigger to success", run.seconds or 0.0)
     if after is None or (before and after.version == before.version):
@@ -199,10 +204,13 @@ def _pointer_etag(store: Store) -> str | None:
 
 
 def _promote(settings: Settings, arguments: argparse.Namespace) -> int:
+    if arguments.version is None:
+        return _approve(settings, arguments.reason)
     from include.champion.promotion import finish_move, put_in_production, read_production
     from include.champion.registry import Registry  # MLflow: seconds that the others need not wait
 
-    registry = Registry(running_stack(settings).mlflow.url)
+    places = running_stack(settings)
+    registry = Registry(places.mlflow.url)
     store = open_store(settings.resolved_store_uri)
     production, who = read_production(store, registry), _user()
     reason = f"promoted by {who}: {arguments.reason}"
@@ -222,6 +230,26 @@ def _promote(settings: Settings, arguments: argparse.Namespace) -> int:
         now=datetime.now(UTC),
     )
     logger.info("champion is %s, before it was %s", moved.version, moved.previous or "none")
+    _tell_airflow(places, moved.version)
+    return 0
+
+
+def _tell_airflow(places: Layout, version: str) -> None:
+    """The champion's event, as a task would emit it; the promotion stands without."""
+    try:
+        with closing(airflow.client(places)) as client:
+            client.tell_asset(CHAMPION_ASSET, {"version": version, "verdict": "promoted by hand"})
+    except AirflowError as error:
+        logger.warning("%s\nso nobody is scored with it before the night: `make score`", error)
+
+
+def _approve(settings: Settings, reason: str) -> int:
+    """Answer the training that waits, as a person does on Airflow's page."""
+    places = running_stack(settings)
+    with closing(airflow.client(places)) as client:
+        training_run.approve(client, reason=reason, logs=places.airflow_logs)
+    if found := champion(settings):
+        logger.info("champion version %s: %s", found.version, figures(found))
     return 0
 
 

@@ -149,6 +149,8 @@ class Demo:
         logger.info("   It has started %s.\n", decision.run_id)
         logger.info("4. The training run:")
         run = follow(self.airflow, TRAINING_DAG, decision.run_id, logs=self.places.airflow_logs)
+        if not run.is_finished:
+            raise RunFailed("the demo closes the loop only where promotion is auto (params.yaml)")
         logger.info("   ended well after %.1f s.", run.seconds or 0.0)
 
     def _promoted(self, old: Manifest) -> Manifest:

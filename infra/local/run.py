@@ -247,7 +247,8 @@ class StartUp:
                 logs=self.places.airflow_logs,
                 tick=self.stack.tick,
             )
-        self._say(f"trained    in {run.seconds:.1f} s from trigger to success")
+        if run.is_finished:
+            self._say(f"trained    in {run.seconds:.1f} s from trigger to success")
 
     def _champion(self) -> Manifest | None:
         """The champion, if any; one that cannot be read is no end: a rollback needs the stack."""

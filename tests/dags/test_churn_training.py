@@ -24,6 +24,7 @@ STAGES = [
     "transform_data",
     "train_model",
     "evaluate_model",
+    "approve_promotion",
     "promote_model",
 ]
 
@@ -58,6 +59,7 @@ def test_the_dag_is_the_one_of_the_design(answers_of: AnswersOf) -> None:
     found = answers_of(shape_of(DAG))
     assert found["errors"] == {}
     assert found["tasks"] == STAGES
+    assert found["operators"].pop("approve_promotion") == "ApprovePromotion"
     assert set(found["operators"].values()) == {"PythonOperator"}
     assert all(
         following in found["downstream"][task]

@@ -20,6 +20,7 @@ from include.customers.sample import sample_customers
 from include.params import Params, load_params
 from include.settings import Settings
 from include.store import LocalStore, Store
+from include.training.approve_promotion import Approval
 from include.training.evaluate_model import Evaluated, Lineage, evaluate_model
 from include.training.ingest_data import ingest_data
 from include.training.promote_model import Promoted, promote_model
@@ -206,6 +207,11 @@ def promote(run: TrainingRun) -> Promoted:
     return promote_judged(run, lineage, evaluate(run, lineage))
 
 
-def promote_judged(run: TrainingRun, lineage: Lineage, evaluated: Evaluated) -> Promoted:
+def promote_judged(
+    run: TrainingRun,
+    lineage: Lineage,
+    evaluated: Evaluated,
+    approved: Approval | None = None,
+) -> Promoted:
     """Run the last."""
-    return promote_model(run, **vars(lineage), evaluated=evaluated)
+    return promote_model(run, **vars(lineage), evaluated=evaluated, approved=approved)

@@ -65,6 +65,9 @@ def test_a_laptop_needs_no_setting(name: str, expected: object) -> None:
         ("CHURN_ID_KEY", "", "id_key", None),
         ("MLFLOW_TRACKING_URI", "", "tracking_uri", "http://127.0.0.1:5000"),
         ("CHURN_SCORING_SCHEDULE", "", "scoring_schedule", ""),
+        ("CHURN_APPROVERS", "anna, bo", "approvers", ("anna", "bo")),
+        ("CHURN_APPROVERS", "", "approvers", ()),
+        ("CHURN_APPROVAL_HOURS", "0.5", "approval_hours", 0.5),
     ],
 )
 def test_each_variable_is_heard(

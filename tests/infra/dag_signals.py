@@ -39,7 +39,7 @@ def training(outcome: str) -> None:
         logging.disable()  # there is no MLflow run to close
         training_tasks.close_failed_run({"exception": ValueError("made up")})
         return
-    training_tasks._count(outcome)
+    training_tasks.count(outcome)
 
 
 def drift(features: str, *, triggered: bool = True, reason: str = "drift") -> None:
@@ -107,6 +107,14 @@ def task_failed(name: str) -> None:
     stats.incr("ti.finish", tags={"dag_id": dag_id, "task_id": task_id, "state": "failed"})
 
 
+def asks(state: str) -> None:
+    """What the scheduler says of a training that is waiting for a person, or was answered."""
+    from airflow.sdk.observability import stats
+
+    tags = {"queue": "default", "dag_id": "churn_training", "task_id": "approve_promotion"}
+    stats.gauge("ti.awaiting_input", float(state == "waiting"), tags=tags)
+
+
 def main() -> None:
     """Say all that the command line asks for."""
     from airflow.sdk.configuration import conf
@@ -117,7 +125,8 @@ def main() -> None:
     stats.initialize(factory=get_stats_factory(), export_legacy_names=legacy)
     said = {
         **{"training": training, "drift": drift, "guard": guard, "late": late},
-        **{"performance": performance, "airflow": airflow, "task_failed": task_failed},
+        **{"airflow": airflow, "task_failed": task_failed, "asks": asks},
+        "performance": performance,
     }
     for argument in sys.argv[1:]:
         what, _, value = argument.partition("=")

@@ -46,13 +46,17 @@ def shown(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 @contextmanager
-def airflow_answering(script: dict[str, list[Any]]) -> Iterator[AirflowClient]:
+def airflow_answering(
+    script: dict[str, list[Any]], asked: list[httpx.Request] | None = None
+) -> Iterator[AirflowClient]:
     """An Airflow that answers each path with the script's next entry, at last with the last.
 
-    A number stands for an empty answer of that status.
+    A number stands for an empty answer of that status. Each request is added to `asked`.
     """
 
     def answer(request: httpx.Request) -> httpx.Response:
+        if asked is not None:
+            asked.append(request)
         entries = script.get(f"{request.method} {request.url.path}", [None])
         found = entries.pop(0) if len(entries) > 1 else entries[0]
         if isinstance(found, int):

@@ -83,6 +83,26 @@ def test_of_a_mapped_task_is_told_how_many_are_done(
     ]
 
 
+def test_a_run_that_asks_a_person_is_left_to_wait_and_says_where_to_answer(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    script = {
+        f"GET {DAG}/dagRuns/{RUN}": [run_is("running")],
+        f"GET {DAG}/dagRuns/{RUN}/taskInstances": [
+            tasks_are(task_is("evaluate_model", "success", 1.0)),
+            tasks_are(task_is("approve_promotion", "awaiting_input")),
+        ],
+    }
+    with airflow_answering(script) as client:
+        run = dag_runs.follow(client, DAG_ID, RUN, logs=tmp_path)
+    assert not run.is_finished
+    page = f"http://airflow/dags/{DAG_ID}/runs/{RUN}/tasks/approve_promotion/required_actions"
+    assert shown(caplog) == [
+        "  evaluate_model       1.0 s",
+        f"approve_promotion waits for a person, answer here: {page}",
+    ]
+
+
 def test_the_services_are_looked_after_meanwhile(tmp_path: Path) -> None:
     class Fallen(Exception):
         pass

@@ -11,9 +11,12 @@ from include.errors import DataError, StoreError, StoreUnavailable
 from include.settings import Settings, load_settings
 from include.store import LocalStore, S3Store, Store, open_store
 from infra.airflow import login
+from infra.airflow.client import AirflowClient, RunState
+from infra.airflow.dag_runs import RunFailed
 from infra.compose import bootstrap, store_init
 from infra.compose.store_init import check_conditions, make_bucket
 from tests.conftest import s3_client_of
+from tests.infra.scripted_airflow import airflow_answering
 from tests.s3_answers import Answer, answering
 
 EMPTY_LIST = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
@@ -137,6 +140,29 @@ def test_what_is_no_file_of_customers_is_refused(settings: Settings, tmp_path: P
     (tmp_path / "customers.csv").write_text("a,b\n1,2\n")
     with pytest.raises(DataError, match="could not be loaded, see above"):
         bootstrap.load_customers(settings, tmp_path / "customers.csv")
+
+
+def test_a_first_training_that_asks_a_person_ends_the_start_and_one_without_a_champion_fails_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHURN_STORE_URI", tmp_path.as_uri())
+    ends = iter([RunState("manual__1", "running", None), RunState("manual__1", "success", 7.0)])
+    monkeypatch.setattr(bootstrap.training_run, "train", lambda client, **_: next(ends))
+    with airflow_answering({}) as client:
+        bootstrap.train_if_needed(load_settings(), client, has_new_customers=True)
+        with pytest.raises(RunFailed, match="ended well and promoted nothing"):
+            bootstrap.train_if_needed(load_settings(), client, has_new_customers=True)
+
+
+def test_where_to_answer_is_told_as_a_browser_reaches_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHURN_AIRFLOW_URL", "http://airflow-api-server:8080")
+    monkeypatch.setenv("CHURN_AIRFLOW_PASSWORD", "hush")
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example")
+    monkeypatch.setattr(AirflowClient, "import_errors", lambda _: [])
+    client = bootstrap._airflow(bootstrap.Place())
+    page = client.question_page("churn_training", "run", "approve_promotion")
+    client.close()
+    assert page.startswith("https://airflow.example/dags/churn_training/runs/run/tasks/approve")
 
 
 def test_the_login_is_written_for_its_owner_alone(

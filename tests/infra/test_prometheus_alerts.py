@@ -154,10 +154,12 @@ def test_answers_that_take_long_are_noticed(stack: Watched) -> None:
 
 
 def test_dags_tell_of_drift_and_failures(stack: Watched) -> None:
-    stack.signal("training=failed", "training=needs_person", "drift=3", "airflow=churn_scoring")
+    stack.signal("training=failed", "asks=waiting", "drift=3", "airflow=churn_scoring")
     stack.signal("performance=0.88")
     assert "3 features" in stack.hears("ChurnDriftFound")["annotations"]["summary"]
     stack.hears("ChurnTrainingNeedsPerson")
+    stack.signal("asks=answered")
+    stack.hears("ChurnTrainingNeedsPerson", "resolved")
     stack.hears("ChurnTrainingFailed")
     stack.hears("ChurnPerformanceLost")
     told = stack.hears("ChurnDagRunFailed")

@@ -140,6 +140,19 @@ def test_customers_that_came_beside_a_champion_are_trained_on(
     assert training == ["new customers"]
 
 
+def test_a_training_that_asks_a_person_is_left_to_wait(
+    begin: Begin, places: Layout, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(open_store(settings.resolved_store_uri), make_version("1"))
+    airflow.prepare(places)
+    waiting = RunState("manual__1", "running", None)
+    monkeypatch.setattr(training_run, "train", lambda client, **_: waiting)
+    start = begin(None)
+    start.has_new_customers = True
+    start._train_if_needed()
+    assert start.failure is None
+
+
 def test_what_serves_goes_on_when_what_trains_cannot_start(
     begin: Begin, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,6 @@
 """Starting the training DAG, against an Airflow that answers from a script."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,35 @@ def test_a_run_that_is_under_way_is_joined(
     with airflow_answering(script) as client:
         training_run.train(client, reason="a test", logs=tmp_path)
     assert shown(caplog) == [f"joining the training run that is under way: {RUN}"]
+
+
+def test_what_waits_is_approved_from_a_terminal_and_followed_to_its_end(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    asks, done = task_is("approve_promotion", "awaiting_input"), task_is("promote_model", "success")
+    answers = f"PATCH {DAG}/dagRuns/{RUN}/taskInstances/approve_promotion/-1/hitlDetails"
+    script = {
+        f"GET {DAG}/dagRuns": [{"dag_runs": [{"dag_run_id": RUN}]}],
+        f"GET {DAG}/dagRuns/{RUN}": [run_is("running"), run_is("success")],
+        f"GET {DAG}/dagRuns/{RUN}/taskInstances": [tasks_are(asks), tasks_are(done)],
+        answers: [{}],
+    }
+    asked: list[Any] = []
+    with airflow_answering(script, asked) as client:
+        assert training_run.approve(client, reason="looked at", logs=tmp_path).seconds == 7.5
+    body = {"chosen_options": ["Approve"], "params_input": {"why": "looked at"}}
+    assert [json.loads(each.content) for each in asked if each.method == "PATCH"] == [body]
+    assert shown(caplog) == ["  promote_model"]
+
+
+@pytest.mark.parametrize("runs", [[], [{"dag_run_id": RUN}]], ids=["none", "one that trains"])
+def test_where_nothing_waits_a_version_must_be_named(runs: list[Any], tmp_path: Path) -> None:
+    script = {
+        f"GET {DAG}/dagRuns": [{"dag_runs": runs}],
+        f"GET {DAG}/dagRuns/{RUN}/taskInstances": [tasks_are(task_is("train_model", "running"))],
+    }
+    with airflow_answering(script) as client, pytest.raises(RunFailed, match="VERSION=3"):
+        training_run.approve(client, reason="looked at", logs=tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from tests.include.bank_days import BUSY_SHIFT, CONTRACT, DAY, NOW, existing, lo
 from tests.include.drift.conftest import MakeRun, collect, detect
 
 TRAINED = people(10_000, seed=1)
+WAITING = {"approval_page": lambda: "http://airflow/asks"}
 
 
 @pytest.fixture(autouse=True)
@@ -248,6 +249,7 @@ def test_a_new_champion_that_drifts_the_same_day_can_start_its_own_run(
     [
         ("few_new_labels", {"newly_labelled_min": 601}, {}),
         ("in_flight", {}, {"training_runs_in_flight": lambda own: 1}),
+        ("in_flight", {}, {"training_runs_in_flight": lambda own: 1, **WAITING}),
     ],
 )
 @busy
@@ -263,6 +265,8 @@ def test_a_guard_stops_the_training_and_says_why(
     failed = [guard for guard in day.retraining.guards if not guard.passed]
     assert [guard.name for guard in failed] == [reason]
     assert failed[0].explanation in found.explanation
+    waits = "a training waits for approval, answer here: http://airflow/asks"
+    assert failed[0].explanation.startswith(waits) is ("approval_page" in parts)
 
 
 @pytest.mark.parametrize(("day", "reason"), [(6, "older_than_champion"), (4, "drift")])

@@ -11,7 +11,7 @@ import pytest
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument
 from sqlalchemy import Engine
 
-from include.champion import promotion, versions
+from include.champion import versions
 from include.champion.history import HistoryReader, Move
 from include.champion.onnx_scorer import Scorer
 from include.champion.registry import CHAMPION, PRODUCTION, Registry
@@ -171,27 +171,6 @@ def test_the_logged_model_refuses_what_is_no_number_in_any_column(
                 logged_model.predict(bad)
         with pytest.raises(MlflowException, match=f"missing inputs .'{name}'"):
             logged_model.predict(frame.drop(columns=name))
-
-
-def test_manual_promotion_stops_before_the_pointer_and_says_how_to_go_on(
-    make_run: MakeRun, params: Params, registry: Registry
-) -> None:
-    run = make_run("first", params=params.model_copy(update={"promotion": "manual"}))
-    promoted = promote(run)
-    assert not promoted.moved and "make promote VERSION=1" in promoted.message
-    assert versions.read_pointer(run.store) is None
-    production = promotion.read_production(run.store, registry)
-    promotion.put_in_production(
-        run.store,
-        registry,
-        "1",
-        production=production,
-        who="anna",
-        reason="looked at",
-        now=datetime.now(UTC),
-    )
-    assert_whole(run.store, registry, "1")
-    assert [each.who for each in moves(run.store)] == ["anna"]
 
 
 def test_an_alias_without_a_pointer_stops_everything(make_run: MakeRun, champion: Judged) -> None:

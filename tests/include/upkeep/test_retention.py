@@ -40,6 +40,14 @@ def test_what_outcomes_are_measured_on_is_kept(
         checked_retention(settings, rules)
 
 
+def test_a_run_that_waits_for_a_person_keeps_its_files(rules: DriftRules) -> None:
+    settings = Settings(keep_runs_days=7, approval_hours=144)
+    assert checked_retention(settings, rules).runs_days == 7
+    longer = settings.model_copy(update={"approval_hours": 145})
+    with pytest.raises(ConfigurationError, match="found 7 days and 145 hours"):
+        checked_retention(longer, rules)
+
+
 @pytest.mark.parametrize("value", ["0", "-1", "6", "a month", "nan", "30.5", "99999999999999999"])
 @pytest.mark.parametrize("name", ["RUNS", "PREDICTIONS", "SCORES", "LOGS"])
 def test_days_that_cannot_be_meant_are_refused(

@@ -1,0 +1,92 @@
+"""The operator of `approve_promotion`: Airflow's own page asks, and the answer is kept."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk import Param
+from airflow.sdk.execution_time.hitl import HITLUser
+
+from include.settings import load_settings
+from include.tasks.errors import reported
+from include.tasks.training import WHY, count, open_run, training_task
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from include.training.approve_promotion import Approval
+
+NOBODY = "nobody"  # who answered, where the time was up
+
+
+class ApprovePromotion(ApprovalOperator):
+    """Waits for a person where the decision needs one; else it is done at once.
+
+    It waits in a state that holds no slot. Approved: `promote_model` goes on. Rejected, or no
+    answer within CHURN_APPROVAL_HOURS: the candidate is tagged, `promote_model` is skipped, and the
+    run ends well.
+    """
+
+    template_fields = (*ApprovalOperator.template_fields, "op_kwargs")
+
+    def __init__(self, *, op_kwargs: Mapping[str, Any], **kwargs: Any) -> None:
+        kwargs.pop("params", None)  # the DAG's own, which Airflow adds by itself at each level
+        why = Param(
+            "",  # for null Airflow's page shows the parameter's own definition
+            type=["null", "string"],
+            title="Why",
+            description="Kept with the champion's pointer, its history and the registry",
+        )
+        super().__init__(
+            subject="Put the candidate into production?",
+            defaults=self.REJECT,
+            params={WHY: why},
+            **kwargs,
+        )
+        self.op_kwargs = op_kwargs
+
+    def execute(self, context: "Context") -> None:
+        """Ask, and wait; or return, where the gate has decided alone."""
+        question = training_task("approve_promotion")(**{**context, **self.op_kwargs})
+        if question is None:
+            self.log.info("the gate has decided alone: nobody is asked")
+            return
+        settings = load_settings()
+        self.response_timeout = timedelta(hours=settings.approval_hours)
+        until = datetime.now(UTC) + self.response_timeout
+        self.subject = question["subject"]
+        self.body = f"{question['body']}\n\nNo answer by {until:%Y-%m-%d %H:%M} UTC rejects it."
+        self.assigned_users = [HITLUser(id=user, name=user) for user in settings.approvers]
+        super().execute(context)
+
+    def execute_complete(self, context: "Context", event: dict[str, Any]) -> Any:
+        """Keep the answer; a rejection skips what follows."""
+        from pydantic_core import to_jsonable_python
+
+        with reported():
+            approval = self._keep(context, event)
+        self.log.info("candidate %s", approval.told)
+        super().execute_complete(context, event)
+        return to_jsonable_python(approval)
+
+    def _keep(self, context: "Context", event: Mapping[str, Any]) -> "Approval":
+        from include.tasks.adapter import read_handed_on
+        from include.training import approve_promotion as asked
+
+        run = open_run(context)
+        handed_on = read_handed_on(asked.approve_promotion, self.op_kwargs)
+        user, why = event["responded_by_user"], (event["params_input"] or {}).get(WHY) or ""
+        late = f"no answer within {load_settings().approval_hours:g} hours"
+        approval = asked.answer(
+            run,
+            handed_on["evaluated"],
+            approved=event["chosen_options"] == [self.APPROVE],
+            who=(user["name"] or user["id"]) if user else NOBODY,
+            why=str(why).strip() if user else late,  # the page sends some texts as JSON
+            at=event["responded_at"],
+        )
+        if not approval.approved:
+            asked.reject(run, handed_on["ingested"], handed_on["trained"], approval)
+            count("rejected")
+        return approval
