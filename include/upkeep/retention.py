@@ -38,7 +38,7 @@ def checked_retention(settings: Settings, rules: DriftRules) -> Retention:
         )
     if HOURS * settings.keep_runs_days < settings.approval_hours + HOURS:
         raise ConfigurationError(
-            "CHURN_KEEP_RUNS_DAYS must be longer than CHURN_APPROVAL_HOURS by a day at least, found "
+            "CHURN_KEEP_RUNS_DAYS must be a day longer than CHURN_APPROVAL_HOURS at least, found "
             f"{settings.keep_runs_days} days and {settings.approval_hours:g} hours: a run that "
             "waits for a person needs its files afterwards; nothing is deleted until then"
         )
