@@ -55,6 +55,7 @@ with DAG(
         task_id="summarise_scores",
         python_callable=summarise_scores,
         op_kwargs={"planned": plan.output, "scored": score.output},
+        show_return_value_in_logs=False,  # likewise
         # Whoever reads the old scores in a long transaction holds up the swap of tables.
         retries=10,
         retry_delay=timedelta(minutes=1),
