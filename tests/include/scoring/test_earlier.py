@@ -90,17 +90,17 @@ def test_who_was_not_there_has_no_rise(sqlite_night: ScoringRun, people: pd.Data
 
 
 def test_another_versions_scores_are_named_and_not_compared(
-    night: ScoringRun, champion: Version
+    sqlite_night: ScoringRun, champion: Version
 ) -> None:
-    whole_night(night, day=LAST_NIGHT)
+    whole_night(sqlite_night, day=LAST_NIGHT)
     manifest, files = champion
-    promote(night.store, manifest.model_copy(update={"version": "2"}), files)
-    whole_night(night)
-    assert rises(night).isna().all(axis=None)
-    assert compared(night) == [EarlierNight("night", LAST_NIGHT, "1")]
-    whole_night(night, day=DAY + timedelta(days=1))
-    assert (rises(night)["rise_night"] == 0).all()
-    assert compared(night) == [EarlierNight("night", DAY, "2")]
+    promote(sqlite_night.store, manifest.model_copy(update={"version": "2"}), files)
+    whole_night(sqlite_night)
+    assert rises(sqlite_night).isna().all(axis=None)
+    assert compared(sqlite_night) == [EarlierNight("night", LAST_NIGHT, "1")]
+    whole_night(sqlite_night, day=DAY + timedelta(days=1))
+    assert (rises(sqlite_night)["rise_night"] == 0).all()
+    assert compared(sqlite_night) == [EarlierNight("night", DAY, "2")]
 
 
 def test_the_second_run_of_a_day_is_compared_with_the_day_before(sqlite_night: ScoringRun) -> None:
