@@ -25,6 +25,7 @@ from airflow.providers.standard.operators.python import PythonOperator, ShortCir
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, Param
 
+from include.tasks.assets import CHAMPION, DRIFT, PREDICTIONS
 from include.tasks.drift import (
     TRAINING_DAG,
     detect_drift,
@@ -33,7 +34,9 @@ from include.tasks.drift import (
     measure_outcomes,
     plan_parts,
 )
+from include.tasks.limits import QUICK, run_limit
 from include.tasks.links import DriftReportLink
+from include.tasks.pages import described
 
 DETECTED = "ti.xcom_pull(task_ids='detect_drift')"
 
@@ -44,6 +47,7 @@ with DAG(
     schedule="30 0 * * *",  # the last answers of a day reach the store within seconds
     catchup=False,
     max_active_runs=1,
+    dagrun_timeout=run_limit(),
     is_paused_upon_creation=False,
     tags=["churn"],
     default_args={"retries": 2, "retry_delay": timedelta(seconds=10)},
@@ -62,31 +66,33 @@ with DAG(
         ),
     },
 ):
-    plan = PythonOperator(task_id="plan_parts", python_callable=plan_parts)
+    plan = PythonOperator(**described("plan_parts"), python_callable=plan_parts)
     collect = PythonOperator.partial(
-        task_id="collect_predictions",
+        **described("collect_predictions"),
         python_callable=drift_task("collect_predictions"),
         map_index_template="part {{ task.op_kwargs['part']['place'] }}",
     ).expand(op_kwargs=plan.output)
     detect = PythonOperator(
-        task_id="detect_drift",
+        **described("detect_drift"),
         python_callable=detect_drift,
         op_kwargs={"collected": collect.output},
+        inlets=[PREDICTIONS, CHAMPION],
+        outlets=[DRIFT],
     )
     publish = PythonOperator(
-        task_id="publish_report",
+        **described("publish_report", limit=QUICK),
         python_callable=drift_task("publish_report"),
         op_kwargs={"detected": detect.output},
     )
     publish.operator_extra_links = (DriftReportLink(),)
     decide = ShortCircuitOperator(
-        task_id="drift_detected",
+        **described("drift_detected", limit=QUICK),
         python_callable=drift_detected,
         op_kwargs={"detected": detect.output},
         trigger_rule="all_done_min_one_success",  # a report that fails must not silence the alarm
     )
     trigger = TriggerDagRunOperator(
-        task_id="trigger_training",
+        **described("trigger_training", limit=QUICK),
         trigger_dag_id=TRAINING_DAG,
         trigger_run_id=f"{{{{ {DETECTED}['run_id'] }}}}",
         conf=f"{{{{ {DETECTED}['conf'] | tojson }}}}",
@@ -95,5 +101,9 @@ with DAG(
         reset_dag_run=False,
         skip_when_already_exists=True,
     )
-    PythonOperator(task_id="measure_outcomes", python_callable=measure_outcomes)
+    PythonOperator(
+        **described("measure_outcomes"),
+        python_callable=measure_outcomes,
+        inlets=[PREDICTIONS],
+    )
     plan >> collect >> detect >> publish >> decide >> trigger

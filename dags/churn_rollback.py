@@ -4,7 +4,8 @@
 Trigger it with the version to return to and the reason. `check_version` reads every file of the
 version, compares it with its hash, and lets the model answer its self-check rows →
 `move_champion` moves the champion pointer and the registry's alias. Every API worker serves the
-version within the polling interval (`CHURN_CHAMPION_POLL_SECONDS`, 5 s), without a failed request.
+version within the polling interval (`CHURN_CHAMPION_POLL_SECONDS`, 5 s), without a failed request;
+the asset `champion` changes, and `churn_scoring` scores everybody with it.
 
 Who, why and when are kept in the pointer, in `champion/history/`, and as tags on both versions in
 the registry. The next training run compares its candidate with what is in production then. While
@@ -16,6 +17,9 @@ from datetime import timedelta
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG, Param
 
+from include.tasks.assets import CHAMPION
+from include.tasks.limits import QUICK, SHORT_RUN
+from include.tasks.pages import described
 from include.tasks.rollback import check_version, move_champion
 
 with DAG(
@@ -25,6 +29,7 @@ with DAG(
     schedule=None,
     catchup=False,
     max_active_runs=1,
+    dagrun_timeout=SHORT_RUN,
     is_paused_upon_creation=False,
     tags=["churn"],
     default_args={"retries": 2, "retry_delay": timedelta(seconds=5)},
@@ -41,6 +46,8 @@ with DAG(
         ),
     },
 ):
-    check = PythonOperator(task_id="check_version", python_callable=check_version)
-    move = PythonOperator(task_id="move_champion", python_callable=move_champion)
+    check = PythonOperator(**described("check_version", limit=QUICK), python_callable=check_version)
+    move = PythonOperator(
+        **described("move_champion", limit=QUICK), python_callable=move_champion, outlets=[CHAMPION]
+    )
     check >> move

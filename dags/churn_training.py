@@ -6,6 +6,9 @@
 to ONNX and registers a candidate → `evaluate_model` judges it against the champion on the same
 hold-out → `promote_model` moves the champion pointer, if the gate accepted.
 
+Where the pointer moved, the asset `champion` changes, and `churn_scoring` scores everybody. A task
+that hangs is ended after its time limit, so that the next run can begin.
+
 A rejected candidate is a normal, green run. A red `promote_model` that says *the gate will not
 decide alone* means that the data looks wrong: read `gate.json` under the run's keys first.
 """
@@ -16,6 +19,9 @@ from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG, Param
 
 from include.settings import load_settings
+from include.tasks.assets import CHAMPION
+from include.tasks.limits import QUICK
+from include.tasks.pages import described
 from include.tasks.training import close_failed_run, promote_model, training_task
 
 with DAG(
@@ -48,19 +54,21 @@ with DAG(
         ),
     },
 ):
-    ingest = PythonOperator(task_id="ingest_data", python_callable=training_task("ingest_data"))
+    ingest = PythonOperator(
+        **described("ingest_data"), python_callable=training_task("ingest_data")
+    )
     validate = PythonOperator(
-        task_id="validate_data",
+        **described("validate_data"),
         python_callable=training_task("validate_data"),
         op_kwargs={"ingested": ingest.output},
     )
     transform = PythonOperator(
-        task_id="transform_data",
+        **described("transform_data"),
         python_callable=training_task("transform_data"),
         op_kwargs={"validated": validate.output},
     )
     train = PythonOperator(
-        task_id="train_model",
+        **described("train_model"),
         python_callable=training_task("train_model"),
         op_kwargs={"ingested": ingest.output, "transformed": transform.output},
     )
@@ -71,11 +79,14 @@ with DAG(
         "trained": train.output,
     }
     evaluate = PythonOperator(
-        task_id="evaluate_model", python_callable=training_task("evaluate_model"), op_kwargs=lineage
+        **described("evaluate_model"),
+        python_callable=training_task("evaluate_model"),
+        op_kwargs=lineage,
     )
     promote = PythonOperator(
-        task_id="promote_model",
+        **described("promote_model", limit=QUICK),
         python_callable=promote_model,
         op_kwargs={**lineage, "evaluated": evaluate.output},
+        outlets=[CHAMPION],
     )
     ingest >> validate >> transform >> train >> evaluate >> promote

@@ -18,7 +18,15 @@ from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG, Param
 
 from include.settings import MINUTES_MAX, TRIALS_MAX, WORKERS_MAX
-from include.tasks.tuning import close_failed_run, prepare_study, publish_best, tuning_task
+from include.tasks.limits import search_limit
+from include.tasks.pages import described
+from include.tasks.tuning import (
+    allow_its_minutes,
+    close_failed_run,
+    prepare_study,
+    publish_best,
+    tuning_task,
+)
 
 with DAG(
     dag_id="churn_tuning",
@@ -27,6 +35,7 @@ with DAG(
     schedule=None,
     catchup=False,
     max_active_runs=1,
+    dagrun_timeout=search_limit(),
     is_paused_upon_creation=False,
     tags=["churn"],
     default_args={
@@ -58,13 +67,16 @@ with DAG(
         ),
     },
 ):
-    prepare = PythonOperator(task_id="prepare_study", python_callable=prepare_study)
+    prepare = PythonOperator(**described("prepare_study"), python_callable=prepare_study)
     tune = PythonOperator.partial(
-        task_id="tune_hyperparameters",
+        **described("tune_hyperparameters"),
+        on_execute_callback=allow_its_minutes,
         python_callable=tuning_task("tune_hyperparameters"),
         map_index_template="worker {{ task.op_kwargs['share']['worker'] }}",
     ).expand(op_kwargs=prepare.output)
     publish = PythonOperator(
-        task_id="publish_best", python_callable=publish_best, op_kwargs={"prepared": prepare.output}
+        **described("publish_best"),
+        python_callable=publish_best,
+        op_kwargs={"prepared": prepare.output},
     )
     prepare >> tune >> publish

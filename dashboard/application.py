@@ -9,7 +9,6 @@ from dashboard.browser_files import LeanDash
 from dashboard.components import shell
 from dashboard.data.sources import open_sources
 from dashboard.pages import customer, customers, drift, model, performance, score, service
-from dashboard.sign_in import accepted_secrets
 from include.build import present_build
 from include.settings import Settings, load_settings
 
@@ -49,7 +48,7 @@ def create_application(settings: Settings | None = None) -> LeanDash:
         {page.PATH: page.create_page for page in (*pages, customer)},
         sources,
         present_build(settings.git_commit),
-        signed_in=bool(accepted_secrets(settings)),
+        signed_in=sign_in.is_asked_for(settings),
     )
     for page in pages:
         page.register(app, sources)

@@ -36,6 +36,11 @@ class Marks:
         """Let the name count no more; a full disk is no hindrance."""
         (self._folder / name).unlink(missing_ok=True)
 
+    def remove_all(self, prefix: str) -> None:
+        """Let no name count any more that begins so."""
+        for each in self._folder.glob(f"{prefix}*"):
+            each.unlink(missing_ok=True)
+
 
 def open_folder(folder: Path, *, kept_seconds: float) -> Path:
     """The folder, for this user alone, without the files that were kept long enough."""

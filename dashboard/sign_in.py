@@ -1,13 +1,19 @@
-"""Who may look: a password, or an API key where no password is set, once for each browser."""
+"""Who may look: whom a provider signs in, or a password, or an API key where neither is set.
 
-from urllib.parse import quote
+Without any of them this machine alone is answered.
+"""
+
+from collections.abc import Sequence
 
 from flask import Flask, Response, redirect, render_template, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wrappers import Response as AnyResponse
 
+from dashboard import people, single_sign_on
 from dashboard.guesses import BrowserCookie, Guesses, TooManyGuesses
 from dashboard.kept_files import DiskError
+from dashboard.people import SHARED
+from dashboard.provider import Provider
 from dashboard.sessions import Sessions
 from include.addresses import is_loopback, is_own_name
 from include.errors import ConfigurationError
@@ -23,11 +29,24 @@ def register(server: Flask, settings: Settings) -> None:
         server.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             server.wsgi_app, x_for=trusted, x_proto=trusted
         )
+    if settings.oidc_issuer:
+        provider = Provider(server, settings)
+        sessions = _require_sign_in(
+            server, settings, [provider.fingerprint], open_paths=single_sign_on.OPEN_PATHS
+        )
+        single_sign_on.register(server, provider, sessions)
+        return
     if accepted_secrets(settings):
-        _require_sign_in(server, settings)
+        sessions = _require_sign_in(server, settings, accepted_secrets(settings))
+        _register_page(server, settings, sessions)
         return
     refuse_open_door(settings, settings.dashboard_host)
     _answer_own_names(server, settings)
+
+
+def is_asked_for(settings: Settings) -> bool:
+    """Whether anybody must sign in."""
+    return bool(settings.oidc_issuer or accepted_secrets(settings))
 
 
 def accepted_secrets(settings: Settings) -> list[str]:
@@ -40,10 +59,10 @@ def accepted_secrets(settings: Settings) -> list[str]:
 
 def refuse_open_door(settings: Settings, address: str) -> None:
     """ConfigurationError for an address that others can reach while nobody is asked to sign in."""
-    if not accepted_secrets(settings) and not is_loopback(address):
+    if not is_asked_for(settings) and not is_loopback(address):
         raise ConfigurationError(
             f"the dashboard would listen on {address} without asking anybody to sign in: set "
-            "CHURN_DASHBOARD_PASSWORD or CHURN_API_KEYS, or bind loopback with "
+            "CHURN_DASHBOARD_PASSWORD, CHURN_OIDC_ISSUER or CHURN_API_KEYS, or bind loopback with "
             "CHURN_DASHBOARD_HOST=127.0.0.1"
         )
 
@@ -53,6 +72,7 @@ def _answer_own_names(server: Flask, settings: Settings) -> None:
     def _check_host() -> AnyResponse | None:
         """Without a sign-in a foreign page must not reach this one through a name of its own."""
         if is_own_name(request.headers.get("Host", ""), settings.allowed_hosts):
+            people.come(SHARED)
             return None
         return Response(
             "Without a sign-in this dashboard answers to localhost only: ask for it by that name, "
@@ -62,16 +82,24 @@ def _answer_own_names(server: Flask, settings: Settings) -> None:
         )
 
 
-def _require_sign_in(server: Flask, settings: Settings) -> None:
-    sessions = Sessions(server, settings, accepted_secrets(settings))
+def _require_sign_in(
+    server: Flask,
+    settings: Settings,
+    accepted: Sequence[str],
+    *,
+    open_paths: frozenset[str] = frozenset(),
+) -> Sessions:
+    sessions = Sessions(server, settings, accepted)
+    open_paths |= OPEN_PATHS
 
     @server.before_request
     def _check() -> AnyResponse | None:
-        if request.path in OPEN_PATHS or sessions.is_open():
+        if request.path in open_paths:
             return None
-        if request.method == "GET" and "text/html" in request.headers.get("Accept", ""):
-            return redirect("/sign-in?next=" + quote(request.full_path.rstrip("?")))
-        return Response("sign in first", 401)
+        if sessions.is_open():
+            people.come(sessions.person())
+            return None
+        return single_sign_on.sign_in_first(request.method, request.full_path.rstrip("?"))
 
     @server.post("/sign-out")
     def sign_out() -> AnyResponse:
@@ -79,7 +107,7 @@ def _require_sign_in(server: Flask, settings: Settings) -> None:
         sessions.end()
         return redirect("/sign-in")
 
-    _register_page(server, settings, sessions)
+    return sessions
 
 
 def _register_page(server: Flask, settings: Settings, sessions: Sessions) -> None:
@@ -108,13 +136,6 @@ def _register_page(server: Flask, settings: Settings, sessions: Sessions) -> Non
             return page(str(error), 429)
         except DiskError as error:
             return page(str(error), 503)
-        answer = redirect(safe_path(request.args.get("next")))
+        answer = redirect(single_sign_on.safe_path(request.args.get("next")))
         known.give(answer, secure=server.session_interface.get_cookie_secure(server))
         return answer
-
-
-def safe_path(wanted: str | None) -> str:
-    """A path of this site, whatever the link said."""
-    if not wanted or not wanted.startswith("/") or wanted.startswith(("//", "/\\")):
-        return "/"
-    return "/" if any(ord(character) < 32 for character in wanted) else wanted

@@ -24,6 +24,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 MEBIBYTE = 2**20
 # Of a search. Here and not in params.py, because Airflow parses DAG files without NumPy.
 TRIALS_MAX, WORKERS_MAX, MINUTES_MAX = 10_000, 64, 7 * 24 * 60
+TASK_HOURS_MAX = 7 * 24
 UNREADABLE_URL = (
     "expected a URL such as redis://:password@host:6379/0, with %2F for a / in the password, %40 "
     "for an @ and %3A for a :"
@@ -96,6 +97,27 @@ class Settings(BaseSettings):
         description="proxies in front of the dashboard that set X-Forwarded-For and -Proto: 1 "
         "behind Caddy",
     )
+    oidc_issuer: str = Field(
+        default="",
+        description="the OpenID Connect provider that signs people in to the dashboard, instead of "
+        "a password; such as https://login.bank.example/realms/bank",
+    )
+    oidc_client_id: str = Field(default="", description="what that provider calls this system")
+    oidc_client_secret: SecretStr | None = Field(
+        default=None, description="how this system shows that provider who it is"
+    )
+    oidc_role_claim: str = Field(
+        default="roles",
+        description="JMESPath of the claim that says which roles somebody has: roles, groups, "
+        "realm_access.roles",
+    )
+    oidc_viewer: str = Field(
+        default="churn-viewer", description="what stands in that claim for who may look"
+    )
+    oidc_operator: str = Field(
+        default="churn-operator", description="for who may also mark, upload, trigger and approve"
+    )
+    oidc_admin: str = Field(default="churn-admin", description="for who may do everything")
     airflow_public_url: str = Field(
         default="", description="Airflow as a browser reaches it, for the dashboard's links"
     )
@@ -163,7 +185,16 @@ class Settings(BaseSettings):
         default="", description="when training runs unasked, such as @weekly; never when empty"
     )
     scoring_schedule: str = Field(
-        default="0 3 * * *", description="when all customers are scored (UTC); never when empty"
+        default="0 3 * * *",
+        description="when all customers are scored (UTC) beside each time that the champion "
+        "changes; only then when empty",
+    )
+    task_hours: float = Field(
+        default=1,
+        gt=0,
+        le=TASK_HOURS_MAX,
+        description="how long one try of a task may take whose work grows with the customers, and "
+        "a sixth of what a run may; more than ten million need more",
     )
     tuning_storage: SecretStr = Field(
         default=SecretStr(""),
@@ -208,7 +239,8 @@ class Settings(BaseSettings):
 
     @field_validator(
         *("var_dir", "spool_dir", "champion_dir", "drain_file"),
-        *("tracking_uri", "id_key", "dashboard_secret"),
+        *("tracking_uri", "id_key", "dashboard_secret", "oidc_client_secret"),
+        *("oidc_role_claim", "oidc_viewer", "oidc_operator", "oidc_admin"),
         mode="before",
     )
     @classmethod

@@ -208,7 +208,7 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     # Jobs would start seven more processes.
     environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     url = f"http://127.0.0.1:{port}"
-    with _running(command, home / "log", env=environment, ready=lambda: _answers(f"{url}/health")):
+    with running(command, home / "log", env=environment, ready=lambda: _answers(f"{url}/health")):
         yield url
 
 
@@ -233,7 +233,7 @@ def database_daemon(daemon: str, home: Path) -> Iterator[str]:
         *(f"--init-file={home / 'init.sql'}", "--innodb-flush-log-at-trx-commit=0"),
     ]
     url = f"mysql+pymysql://churn:hush@127.0.0.1:{port}"
-    with _running(command, home / "log", ready=lambda: _accepts(url)):
+    with running(command, home / "log", ready=lambda: _accepts(url)):
         yield url
 
 
@@ -263,7 +263,7 @@ def _install_database(daemon: str, settings: list[str]) -> None:
 
 
 @contextmanager
-def _running(
+def running(
     command: list[str],
     log: Path,
     *,

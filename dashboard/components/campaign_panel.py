@@ -9,6 +9,7 @@ import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
+from dashboard import people
 from dashboard.components.control_group import create_note
 from dashboard.components.states import create_or_explain
 from dashboard.components.tables import create_figures
@@ -107,7 +108,9 @@ def _create_prospect(sources: Sources, view: ListView) -> list[Component]:
 def _create_start(prospect: list[Component], started: Component | None) -> Component:
     buttons = dmc.Group(
         [
-            dmc.Button("Start campaign", id="start-campaign", size="sm"),
+            dmc.Button(
+                "Start campaign", id="start-campaign", size="sm", disabled=not people.may_write()
+            ),
             dmc.Anchor(
                 "Download this list (CSV)",
                 id="campaign-link",
@@ -249,6 +252,7 @@ def _register_start(app: Dash, sources: Sources) -> None:
         now = datetime.now(UTC)
         view = ListView.from_values(query or {})
         try:
+            author = people.writer().name
             night, rows = sources.nights.latest(), CallList(sources.engine, view).campaign_rows()
             if night is None:
                 return NOBODY, no_update
@@ -260,6 +264,7 @@ def _register_start(app: Dash, sources: Sources) -> None:
                 now=now,
                 name=campaign.name_of(attempt, view, now=now),
                 outcome_days=sources.campaign_rules().outcome_days,
+                author=author,
             )
         except ChurnError as error:
             return dmc.Alert(str(error), color="orange"), no_update

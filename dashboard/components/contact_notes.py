@@ -9,6 +9,7 @@ from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
 from dash.development.base_component import Component
 from pydantic import BaseModel
 
+from dashboard import people
 from dashboard.data.customer import CustomerNumber
 from dashboard.data.sources import Sources
 from include.customers import contacts
@@ -38,7 +39,13 @@ class Selected(BaseModel):
 
 
 def create_notes(sources: Sources, customer: int) -> Component:
-    """The buttons for this customer, and everything noted before."""
+    """The buttons for this customer, for who may press them, and everything noted before."""
+    history = html.Div(create_history(sources, customer), id="history", **{"aria-live": "polite"})
+    parts = [*_create_marking(customer), history] if people.may_write() else [history]
+    return html.Section(parts, **{"aria-label": "Contact"})
+
+
+def _create_marking(customer: int) -> list[Component]:
     buttons = [
         _create_button("called", "Called", variant="filled"),
         *(_create_button(result, name) for result, name in RESULTS.items()),
@@ -63,17 +70,11 @@ def create_notes(sources: Sources, customer: int) -> Component:
         size="xs",
         style={"flex": 1, "minWidth": 160},
     )
-    return html.Section(
-        [
-            dcc.Store(id="noted-customer", data=customer),
-            dmc.Group([days, note], align="end", mb=8),
-            html.Div(
-                dmc.Group(buttons, gap=6), role="group", **{"aria-label": "Mark this customer"}
-            ),
-            html.Div(create_history(sources, customer), id="history", **{"aria-live": "polite"}),
-        ],
-        **{"aria-label": "Contact"},
-    )
+    return [
+        dcc.Store(id="noted-customer", data=customer),
+        dmc.Group([days, note], align="end", mb=8),
+        html.Div(dmc.Group(buttons, gap=6), role="group", **{"aria-label": "Mark this customer"}),
+    ]
 
 
 def _create_button(what: str, name: str, *, variant: str = "default") -> Component:
@@ -98,16 +99,20 @@ def history_text(row: dict[str, Any]) -> str:
         kind = f"called: {RESULTS.get(row['result'], row['result']).lower()}"
     if row["kind"] == "snoozed":
         kind += f" until {row['hidden_until']:%d %b %Y}"
+    author = f", by {row['author']}" if row["author"] else ""
     note = f" – {row['note']}" if row["note"] else ""
-    return f"{row['marked_at']:%d %b %Y %H:%M} UTC: {kind}{note}"
+    return f"{row['marked_at']:%d %b %Y %H:%M} UTC: {kind}{author}{note}"
 
 
-def mark_of(customer: int, what: str, *, note: str = "", days: int | None = None) -> Mark:
-    """A button's meaning."""
+def mark_of(
+    customer: int, what: str, *, note: str = "", days: int | None = None, author: str = ""
+) -> Mark:
+    """A button's meaning, when that person pressed it."""
+    said: dict[str, Any] = {"note": note, "author": author}
     if what in RESULTS:
-        return Mark(customer, "result", result=what, note=note)  # type: ignore[arg-type]
+        return Mark(customer, "result", result=what, **said)  # type: ignore[arg-type]
     kept = days if what == "snoozed" else None
-    return Mark(customer, what, note=note, days=kept)  # type: ignore[arg-type]
+    return Mark(customer, what, days=kept, **said)  # type: ignore[arg-type]
 
 
 def register(app: Dash, sources: Sources) -> None:
@@ -131,7 +136,8 @@ def register(app: Dash, sources: Sources) -> None:
         now = datetime.now(UTC)
         try:
             days = int(days) if isinstance(days, int | float) else 30
-            mark = mark_of(customer, ctx.triggered_id["what"], note=note or "", days=days)
+            what, author = ctx.triggered_id["what"], people.writer().name
+            mark = mark_of(customer, what, note=note or "", days=days, author=author)
             contacts.mark(sources.engine, [mark], now=now)
             return create_history(sources, customer), now.isoformat(), ""
         except ChurnError as error:
@@ -150,7 +156,8 @@ def register(app: Dash, sources: Sources) -> None:
             return no_update, no_update, no_update
         what, now = ctx.triggered_id["what"], datetime.now(UTC)
         try:
-            marks = [mark_of(row.customer, what) for row in selected[:MARKS_MAX]]
+            author = people.writer().name
+            marks = [mark_of(row.customer, what, author=author) for row in selected[:MARKS_MAX]]
             contacts.mark(sources.engine, marks, now=now)
         except ChurnError as error:
             return no_update, no_update, [_notice(str(error), color="orange")]

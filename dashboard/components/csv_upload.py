@@ -10,6 +10,7 @@ from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
 from pydantic import BaseModel
 
+from dashboard import people
 from dashboard.components.states import create_failure, error_text
 from dashboard.components.tables import create_scroll, create_table
 from dashboard.data import uploads
@@ -28,7 +29,9 @@ LIMITS = (
 
 
 def create_upload() -> Component:
-    """Where a file is dropped, and what comes of it."""
+    """Where a file is dropped, and what comes of it; not for who may only look."""
+    if not people.may_write():
+        return dmc.Text("Who may look only uploads no files: that takes the role operator.")
     drop = dcc.Upload(
         html.Div(
             [
@@ -167,6 +170,7 @@ def _register_reading(app: Dash, sources: Sources) -> None:
         if contents is None:
             raise PreventUpdate
         try:
+            people.writer()
             upload = uploads.read_upload(uploads.decode(contents), sources.serving_contract())
             token = None if upload.faults else uploads.keep(var_dir, upload)
         except ChurnError as error:

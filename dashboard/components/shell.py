@@ -9,10 +9,12 @@ from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
 from dash.development.base_component import Component
 from flask import Flask, Response, request
 
+from dashboard import people
 from dashboard.components.customer_look_up import create_look_up
 from dashboard.components.states import create_empty, create_loading, create_or_explain
 from dashboard.data.rules import query_values
 from dashboard.data.sources import Sources
+from dashboard.people import Person
 from dashboard.theme import THEME
 from include.build import Build
 
@@ -91,10 +93,19 @@ def create_header(*, signed_in: bool) -> Component:
         wrap="nowrap",
         className="header-left",
     )
-    right = dmc.Group([scheme, *([sign_out] if signed_in else [])], gap="xs", wrap="nowrap")
+    way_out = [_create_who(people.present()), sign_out] if signed_in else []
+    right = dmc.Group([scheme, *way_out], gap="xs", wrap="nowrap")
     return dmc.AppShellHeader(
         dmc.Group([left, right], justify="space-between", h="100%", px="md", wrap="nowrap")
     )
+
+
+def _create_who(person: Person) -> Component | None:
+    """Who is signed in, where people have names; a phone has no room for it."""
+    if not person.name:
+        return None
+    told = f"{person.name} ({person.role})"
+    return dmc.Text(told, id="who", size="sm", c="dimmed", truncate=True, maw=320, visibleFrom="sm")
 
 
 def create_navigation() -> Component:

@@ -7,7 +7,7 @@ import random
 import re
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -77,6 +77,7 @@ def start(
     now: datetime,
     name: str = "",
     outcome_days: float = contacts.REST_DAYS,
+    author: str = "",
 ) -> StartedCampaign:
     """Mark the customers of a list; a share of them, drawn at random, becomes the control group.
 
@@ -92,7 +93,7 @@ def start(
         taken = contacts.hidden(connection, customers, now=now)
         free = [row for row in rows if row["customer"] not in taken]
         marks = _marks(free, name, control_share, model_version, _days_alone(outcome_days))
-        contacts.write(connection, marks, now=now)
+        contacts.write(connection, [replace(each, author=author) for each in marks], now=now)
     control = control_size(len(free), control_share)
     return StartedCampaign(name, len(free) - control, control, taken=len(taken))
 

@@ -85,9 +85,9 @@ def _create_waiting() -> Component:
     heading = create_heading("Whom to call today")
     note = create_empty(
         "Nobody was scored yet",
-        "The nightly run churn_scoring fills this list; after an update of the system, too, it "
-        "waits for the next one. To have it now, start churn_scoring in Airflow, or say “make "
-        "score” where the stack runs. It needs a model in production: churn_training trains the "
-        "first one.",
+        "The run churn_scoring fills this list: each night, and as soon as there is another model "
+        "in production. After an update of the system, too, it waits for the next run. To have it "
+        "now, start churn_scoring in Airflow, or say “make score” where the stack runs. The first "
+        "model comes of churn_training.",
     )
     return dmc.Box([heading, note, dcc.Interval(id="list-wait", interval=WAIT_MILLISECONDS)])

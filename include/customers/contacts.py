@@ -2,6 +2,8 @@
 
 Each mark is a row that stays. `is_current` is 1 on a customer's latest row, so that finding today's
 state needs no grouping. A row hides its customer from the list of open calls until `hidden_until`.
+Its `author` is who marked, as the sign-in knows them; empty where analysts share a password, and in
+rows from before it was kept.
 """
 
 from collections.abc import Iterator, Sequence
@@ -34,6 +36,7 @@ HIDDEN_DAYS: dict[Kind, int] = {
     "reopened": 0,
 }
 NOTE_CHARACTERS = 500
+AUTHOR_CHARACTERS = 128
 # A lock's name holds for the whole server, and has at most 64 characters.
 LOCK = f"CONCAT('{TABLE}.', MD5(DATABASE()))"
 BATCH_ROWS = 500  # parameters in one statement are limited, in SQLite most of all
@@ -51,6 +54,7 @@ class Mark:
     campaign: str = ""
     probability: float | None = None
     model_version: str = ""
+    author: str = ""
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
@@ -65,6 +69,11 @@ class Mark:
             raise DataError(f"a customer is put off by 0 to 3650 days, found {self.days}")
         if len(self.note) > NOTE_CHARACTERS:
             raise DataError(f"a note has at most {NOTE_CHARACTERS} characters: shorten it")
+        if len(self.author) > AUTHOR_CHARACTERS:
+            raise DataError(
+                f"an author's name has at most {AUTHOR_CHARACTERS} characters, found "
+                f"{len(self.author)}"
+            )
 
     @property
     def hidden_days(self) -> int:
@@ -91,6 +100,8 @@ def contacts_table() -> sa.Table:
         sa.Column("marked_at", moment, nullable=False),
         sa.Column("hidden_until", moment, nullable=False),
         sa.Column("is_current", sa.SmallInteger(), nullable=False),
+        # With a default, because a release from before it writes rows that do not name it.
+        sa.Column("author", sa.String(AUTHOR_CHARACTERS), nullable=False, server_default=""),
         sa.Index("churn_contacts_state", "customer", "is_current", "hidden_until"),
         sa.Index("churn_contacts_campaign", "campaign", "kind"),
         mysql_engine="InnoDB",
@@ -99,9 +110,10 @@ def contacts_table() -> sa.Table:
 
 
 def create_contacts(engine: sa.Engine) -> None:
-    """Make the table unless it is there."""
+    """Make the table unless it is there; an older one gets the column for authors."""
     with database_errors(engine, f"make the table {TABLE}"):
         contacts_table().metadata.create_all(engine)
+        _add_author(engine)
 
 
 def is_there(engine: sa.Engine) -> bool:
@@ -110,10 +122,36 @@ def is_there(engine: sa.Engine) -> bool:
         return sa.inspect(engine).has_table(TABLE)
 
 
+def _is_ready(engine: sa.Engine) -> bool:
+    """Whether the table is there; it then has an author, though no scoring ran since an update."""
+    if not is_there(engine):
+        return False
+    with database_errors(engine, f"add the column author to the table {TABLE}"):
+        _add_author(engine)
+    return True
+
+
+def _add_author(engine: sa.Engine) -> None:
+    if _has_author(engine):
+        return
+    column = contacts_table().c.author
+    told = sa.schema.CreateColumn(column).compile(dialect=engine.dialect)
+    try:
+        with engine.begin() as connection:
+            connection.exec_driver_sql(f"ALTER TABLE {TABLE} ADD COLUMN {told}")
+    except sa.exc.DBAPIError:
+        if not _has_author(engine):  # or somebody else came first
+            raise
+
+
+def _has_author(engine: sa.Engine) -> bool:
+    return any(each["name"] == "author" for each in sa.inspect(engine).get_columns(TABLE))
+
+
 @contextmanager
 def marking(engine: sa.Engine) -> Iterator[sa.Connection]:
     """A transaction in which nobody else marks customers: what it read is true when it writes."""
-    if not is_there(engine):
+    if not _is_ready(engine):
         raise DataError(f"{TABLE} is not there yet: the first scoring makes it (`make score`)")
     alone = _alone_on_sqlite if engine.dialect.name == "sqlite" else _alone_on_mysql
     with database_errors(engine, f"write the table {TABLE}"), engine.connect() as connection:
@@ -168,7 +206,7 @@ def history(engine: sa.Engine, customer: int) -> list[dict[str, Any]]:
     """Everything that was noted of one customer, the latest first."""
     table = contacts_table()
     query = sa.select(table).where(table.c.customer == customer).order_by(table.c.id.desc())
-    if not is_there(engine):
+    if not _is_ready(engine):
         return []
     with reading(engine, TABLE) as connection:
         return [dict(row) for row in connection.execute(query).mappings()]

@@ -15,6 +15,7 @@ from include.customers.labels import CLOCKS_DIFFER
 from include.drift import findings, guards, statistics
 from include.drift.collect_predictions import Collected, CollectedGroup
 from include.drift.findings import (
+    DayStatus,
     DriftDay,
     GroupDrift,
     GroupStatus,
@@ -43,6 +44,8 @@ class Detected:
     """What `detect_drift` hands on."""
 
     drift: str
+    status: DayStatus
+    rows: int
     drifted: bool
     drifted_features: int
     triggered: bool
@@ -77,6 +80,8 @@ def _detected(found: DriftDay, key: str, collected: Collected) -> Detected:
     samples = {group.version: group.sample for group in collected.groups}
     return Detected(
         drift=key,
+        status=found.status,
+        rows=found.rows,
         drifted=found.drifted,
         drifted_features=found.num_drifted_features,
         triggered=decision.triggered,

@@ -3,10 +3,11 @@
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from include.tasks.adapter import Context, day_of, task
+from include.tasks.events import tell
 
 if TYPE_CHECKING:
     from include.drift.run import DriftRun
@@ -33,8 +34,17 @@ def plan_parts(**context: Any) -> list[dict[str, Any]]:
 
 
 def detect_drift(*, collected: Iterable[dict[str, Any]], **context: Any) -> Any:
-    """Add up the parts, and judge the day."""
-    return drift_task("detect_drift")(parts=list(collected), **context)
+    """Add up the parts, judge the day, and tell of the verdict."""
+    detected = drift_task("detect_drift")(parts=list(collected), **context)
+    tell(
+        context,
+        date=_day(context).isoformat(),
+        verdict=detected["status"],
+        rows=detected["rows"],
+        drifted_features=detected["drifted_features"],
+        training=detected["run_id"],
+    )
+    return detected
 
 
 def measure_outcomes(**context: Any) -> Any:
@@ -87,7 +97,7 @@ def open_run(context: Context) -> "DriftRun":
         rules = rules.model_copy(update={"cooldown_days": cooldown_days})
     return DriftRun(
         dag_run_id=context["dag_run"].run_id,
-        day=day_of(context, before=timedelta(days=1)),
+        day=_day(context),
         store=connections.task_store(settings),
         contract=load_contract(),
         rules=rules,
@@ -97,6 +107,10 @@ def open_run(context: Context) -> "DriftRun":
         now=now(),
         campaigns=params.campaigns,
     )
+
+
+def _day(context: Context) -> date:
+    return day_of(context, before=timedelta(days=1))
 
 
 def _in_flight(running: Any) -> Callable[[str], int]:

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from include.tasks.errors import reported
+from include.tasks.events import tell_if_moved
 
 if TYPE_CHECKING:
     from include.champion.registry import Registry
@@ -23,12 +24,14 @@ def check_version(**context: Any) -> str:
 
 
 def move_champion(**context: Any) -> dict[str, Any]:
-    """Put the version back into production."""
+    """Put the version back into production, and tell of it where it was not there."""
     with reported():
         from include.champion import rollback
         from include.handover import now
 
-        return asdict(rollback.move_champion(*_places(), _asked(context), now=now()))
+        moved = asdict(rollback.move_champion(*_places(), _asked(context), now=now()))
+    tell_if_moved(context, moved, verdict="rolled back")
+    return moved
 
 
 def _asked(context: Mapping[str, Any]) -> "Rollback":

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from include.tasks.adapter import Context, day_of, task
+from include.tasks.events import tell
 
 if TYPE_CHECKING:
     from include.scoring.run import ScoringRun
@@ -32,9 +33,17 @@ def plan_ranges(**context: Any) -> list[dict[str, Any]]:
 def summarise_scores(
     *, planned: Iterable[dict[str, Any]], scored: Iterable[dict[str, Any]], **context: Any
 ) -> Any:
-    """Prove that every customer was scored exactly once, and write the summary."""
+    """Prove that every customer was scored exactly once, write the summary, and tell of it."""
     portions = [arguments["portion"] for arguments in planned]
-    return scoring_task("summarise_scores")(planned=portions, scored=list(scored), **context)
+    summary = scoring_task("summarise_scores")(planned=portions, scored=list(scored), **context)
+    tell(
+        context,
+        date=summary["date"],
+        version=summary["model_version"],
+        rows=summary["scored"],
+        unscorable=summary["unscorable"],
+    )
+    return summary
 
 
 def open_run(context: Context) -> "ScoringRun":

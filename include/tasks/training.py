@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from include.errors import NeedsPerson
 from include.tasks.adapter import Context, task
+from include.tasks.events import tell_if_moved
 
 if TYPE_CHECKING:
     from include.training.run import TrainingRun
@@ -21,9 +22,10 @@ def training_task(name: str) -> Callable[..., Any]:
 
 
 def promote_model(**context: Any) -> Any:
-    """Promote an accepted candidate, and count how the run ended."""
+    """Promote an accepted candidate, count how the run ended, and tell of a new champion."""
     promoted = training_task("promote_model")(**context)
     _count(promoted["outcome"])
+    tell_if_moved(context, promoted, verdict=promoted["outcome"])
     return promoted
 
 

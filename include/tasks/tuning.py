@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from include.errors import ConfigurationError
@@ -19,6 +20,11 @@ BUDGET = ("trials", "minutes", "workers")
 def tuning_task(name: str) -> Callable[..., Any]:
     """What the operator of that name calls."""
     return task("tuning", name, open_run)
+
+
+def allow_its_minutes(context: Context) -> None:
+    """Add the search's own minutes to the task's limit, which is then for its last trial."""
+    context["task"].execution_timeout += timedelta(minutes=open_run(context).rules.minutes)
 
 
 def prepare_study(**context: Any) -> list[dict[str, Any]]:

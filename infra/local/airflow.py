@@ -13,7 +13,7 @@ from include.customers.database import parse_url
 from include.settings import PROJECT
 from infra.airflow.client import AirflowClient
 from infra.airflow.files import kept_secret
-from infra.airflow.login import USER, write_password
+from infra.airflow.login import ROLES, USER, write_passwords
 from infra.local.ports import HOST
 from infra.local.services import Layout, Service, python_module
 
@@ -41,23 +41,26 @@ def airflow_environment(
 
 
 def prepare(places: Layout) -> None:
-    """Make the password, which Airflow would else make by itself and print, and the database."""
+    """Make the passwords, which Airflow would else make by itself and print, and the database."""
     places.airflow_home.mkdir(parents=True, exist_ok=True, mode=0o700)
     with closing(sqlite3.connect(_database(places))) as database:
         # Of the file, for good: four processes share it, and without a log readers stop writers.
         database.execute("PRAGMA journal_mode = WAL")
-    if not places.passwords.exists():
-        write_password(places.passwords, secrets.token_urlsafe(12))
+    known = passwords(places) if places.passwords.exists() else {}
+    if not known.keys() >= ROLES.keys():  # a stack from before there were three has one
+        made = {user: secrets.token_urlsafe(12) for user in ROLES}
+        write_passwords(places.passwords, made | known)
 
 
-def password(places: Layout) -> str:
-    """The password of Airflow's one user."""
-    return str(json.loads(places.passwords.read_text())[USER])
+def passwords(places: Layout) -> dict[str, str]:
+    """The password of each of Airflow's users."""
+    found: dict[str, str] = json.loads(places.passwords.read_text())
+    return found
 
 
 def client(places: Layout) -> AirflowClient:
-    """Whoever uses this stack's Airflow, signed in as its one user."""
-    return AirflowClient(places.airflow.url, user=USER, password=password(places))
+    """Whoever uses this stack's Airflow, signed in as who may do everything."""
+    return AirflowClient(places.airflow.url, user=USER, password=passwords(places)[USER])
 
 
 def migration(environment: Mapping[str, str]) -> Service:
@@ -125,6 +128,7 @@ def _options(places: Layout) -> dict[str, str]:
         "CORE__DAGS_FOLDER": str(PROJECT / "dags"),
         "CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
         "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(places.passwords),
+        "CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(map(":".join, ROLES.items())),
         "CORE__EXECUTION_API_SERVER_URL": f"{places.airflow.url}/execution/",
         "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{_database(places)}?timeout={LOCKED_SECONDS}",
         "LOGGING__BASE_LOG_FOLDER": str(places.airflow_logs),

@@ -19,12 +19,14 @@ from include.errors import ChampionError, ObjectNotFound
 from include.params import load_params
 from include.settings import MINUTES_MAX, TRIALS_MAX, WORKERS_MAX, Settings
 from include.store import Store, open_store
+from include.tasks.events import CHAMPION_ASSET
 from include.tasks.rollback import ON_BEHALF
 from infra.airflow import training_run
+from infra.airflow.client import AirflowError
 from infra.airflow.dag_runs import Tick
 from infra.local import airflow, directory
 from infra.local.running import exit_code, run_dag, running_stack
-from infra.local.services import base_environment, layout
+from infra.local.services import Layout, base_environment, layout
 from infra.local.stack import Stack, StackError
 from infra.local.status import champion, figures
 
@@ -202,7 +204,8 @@ def _promote(settings: Settings, arguments: argparse.Namespace) -> int:
     from include.champion.promotion import finish_move, put_in_production, read_production
     from include.champion.registry import Registry  # MLflow: seconds that the others need not wait
 
-    registry = Registry(running_stack(settings).mlflow.url)
+    places = running_stack(settings)
+    registry = Registry(places.mlflow.url)
     store = open_store(settings.resolved_store_uri)
     production, who = read_production(store, registry), _user()
     reason = f"promoted by {who}: {arguments.reason}"
@@ -222,7 +225,17 @@ def _promote(settings: Settings, arguments: argparse.Namespace) -> int:
         now=datetime.now(UTC),
     )
     logger.info("champion is %s, before it was %s", moved.version, moved.previous or "none")
+    _tell_airflow(places, moved.version)
     return 0
+
+
+def _tell_airflow(places: Layout, version: str) -> None:
+    """The champion's event, as a task would emit it; the promotion stands without."""
+    try:
+        with closing(airflow.client(places)) as client:
+            client.tell_asset(CHAMPION_ASSET, {"version": version, "verdict": "promoted by hand"})
+    except AirflowError as error:
+        logger.warning("%s\nso nobody is scored with it before the night: `make score`", error)
 
 
 def _history(settings: Settings, arguments: argparse.Namespace) -> int:

@@ -15,7 +15,7 @@ from include.champion.versions import (
 )
 from include.settings import Settings
 from include.store import open_store
-from infra.airflow.login import USER
+from infra.airflow.login import ROLES, USER
 from infra.local.directory import data_of
 from infra.local.services import Layout
 
@@ -43,6 +43,8 @@ def describe(
         if settings.dashboard_password is not None
         else keys
     )
+    if settings.oidc_issuer:
+        password = {"provider": settings.oidc_issuer}
     return {
         "state": "failed" if failure else "ready" if manifest else "no champion",
         "failure": failure,
@@ -50,7 +52,7 @@ def describe(
         "ready_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "urls": places.urls,
         "passwords": {
-            "airflow": {"user": USER, "file": str(places.passwords)},
+            "airflow": {"user": USER, "users": list(ROLES), "file": str(places.passwords)},
             "api": keys,
             "mlflow": None,
             "dashboard": password,
@@ -69,11 +71,14 @@ def summary(
     sign_in = "with an API key" if settings.api_keys else "no login"
     if settings.dashboard_password:
         sign_in = "with CHURN_DASHBOARD_PASSWORD"
+    if settings.oidc_issuer:
+        sign_in = f"with an account of {settings.oidc_issuer}"
+    users = f"users {', '.join(ROLES)}; passwords in {places.passwords}"
     return [
         "",
         f"API       {places.api.url}  ({keys}; {places.api.url}/docs explains it)",
         f"dashboard {places.dashboard.url}  ({sign_in})",
-        f"Airflow   {places.airflow.url}  (user {USER}, password in {places.passwords})",
+        f"Airflow   {places.airflow.url}  ({users})",
         f"MLflow    {places.mlflow.url}  (no login)",
         f"logs      {places.log('*').parent}",
         "",

@@ -35,7 +35,7 @@ print(json.dumps({{
     "operators": {{t.task_id: t.task_type for t in dag.tasks}},
     "params": {{name: dag.params.get_param(name).description for name in dag.params}},
     "runs": [dag.max_active_runs, dag.is_paused_upon_creation, dag.catchup],
-    "schedule": getattr(dag.timetable, "expression", None),
+    "schedule": getattr(getattr(dag.timetable, "timetable", dag.timetable), "expression", None),
     "doc": dag.doc_md,
     {more}
 }}))

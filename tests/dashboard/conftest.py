@@ -17,7 +17,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 from flask.testing import FlaskClient
-from werkzeug.serving import make_server
+from werkzeug.serving import BaseWSGIServer, make_server
 
 from dashboard import create_server
 from include.customers.contacts import contacts_table, create_contacts
@@ -25,6 +25,7 @@ from include.drift import performance
 from include.settings import Settings
 from include.store import LocalStore
 from tests.dashboard import bank
+from tests.dashboard.provider import running_provider
 from tests.include.drift.performance_example import EXAMPLE
 from tests.ports import free_ports
 from tests.webapp.conftest import Server
@@ -131,14 +132,27 @@ def serve() -> Iterator[Serve]:
 @contextmanager
 def _served(settings: Settings) -> Iterator[str]:
     app = create_server(settings)
-    server = make_server("127.0.0.1", 0, app, threaded=True)
+    with served(make_server("127.0.0.1", 0, app, threaded=True)) as url:
+        yield url
+    app.extensions["churn"].close()
+
+
+@contextmanager
+def served(server: BaseWSGIServer) -> Iterator[str]:
+    """The server's URL, while it serves in a thread."""
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     thread.join()
     server.server_close()
-    app.extensions["churn"].close()
+
+
+@pytest.fixture(scope="session")
+def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The issuer of an OpenID Connect provider."""
+    with running_provider(tmp_path_factory.mktemp("provider")) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

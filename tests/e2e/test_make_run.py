@@ -14,6 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -77,6 +78,22 @@ def test_the_example_that_it_prints_is_answered(first: Started) -> None:
     assert answer.json()["model_version"] == first.stack["champion"]["version"]
 
 
+def test_the_first_page_has_customers_without_anybody_asking(first: Started) -> None:
+    deadline = time.monotonic() + 60  # the champion's event starts the scoring
+    with closing(sqlite3.connect(first.var / "churn.db")) as database:
+        while not _rows_of(database, "churn_scores"):
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+        assert _rows_of(database, "churn_scores") == _rows_of(database, "churners")
+
+
+def _rows_of(database: sqlite3.Connection, table: str) -> int:
+    known = "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = ?"
+    if not database.execute(known, [table]).fetchone()[0]:
+        return 0
+    return int(database.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0])
+
+
 def test_the_password_is_where_it_says(first: Started) -> None:
     login = first.stack["passwords"]["airflow"]
     password = json.loads(Path(login["file"]).read_text())[login["user"]]
@@ -84,6 +101,31 @@ def test_the_password_is_where_it_says(first: Started) -> None:
     with closing(AirflowClient(url, user=login["user"], password=password)) as client:
         dag = client.dag("churn_training")
     assert dag is not None and dag["is_paused"] is False
+
+
+APPROVED = {"chosen_options": ["Approve"]}
+
+
+@pytest.mark.parametrize(("user", "status"), [("viewer", 403), ("operator", 200)])
+def test_a_viewer_neither_triggers_nor_approves(user: str, status: int, first: Started) -> None:
+    login, url = first.stack["passwords"]["airflow"], first.stack["urls"]["airflow"]
+    password = json.loads(Path(login["file"]).read_text())[user]
+    with httpx.Client(base_url=url, trust_env=False, timeout=30) as client:
+        given = client.post("/auth/token", json={"username": user, "password": password})
+        client.headers["Authorization"] = f"Bearer {given.json()['access_token']}"
+        assert client.get("/api/v2/dags/churn_training/dagRuns").status_code == 200
+        # A DAG that does nothing by itself: the operator's run waits, paused, and is taken back.
+        runs = "/api/v2/dags/churn_rollback/dagRuns"
+        conf = {"version": "1", "reason": "to see who may"}
+        paused = client.patch("/api/v2/dags/churn_rollback", json={"is_paused": True})
+        asked = client.post(runs, json={"logical_date": None, "conf": conf})
+        assert (paused.status_code, asked.status_code) == (status, status)
+        answer = client.patch(f"{runs}/x/taskInstances/x/-1/hitlDetails", json=APPROVED)
+        assert answer.status_code == (404 if status == 200 else status)  # nothing to approve
+        if status == 200:
+            run = quote(asked.json()["dag_run_id"], safe="")
+            assert client.delete(f"{runs}/{run}").status_code == 204
+            client.patch("/api/v2/dags/churn_rollback", json={"is_paused": False})
 
 
 @pytest.mark.parametrize("part", ["scheduler", "dag_processor", "triggerer"])

@@ -15,7 +15,7 @@ from include.params import load_params
 from include.settings import Settings
 from include.store import Store, open_store
 from include.training.tuned_set import BEST_KEY, TunedSet
-from infra.airflow.client import RunState
+from infra.airflow.client import AirflowError, RunState
 from infra.local import commands, status
 from infra.local.run import StartUp
 from infra.local.running import exit_code
@@ -89,6 +89,23 @@ def test_what_is_no_version_is_refused_before_anything_is_asked(
     assert "a version of prod.churn_model, a number such as 2, found '../1'" in (
         capsys.readouterr().err
     )
+
+
+@pytest.mark.parametrize("trouble", [None, AirflowError("it is busy")])
+def test_a_promotion_tells_airflow_and_stands_where_that_fails(
+    places: Layout,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    trouble: AirflowError | None,
+) -> None:
+    client = MagicMock()
+    client.tell_asset.side_effect = trouble
+    monkeypatch.setattr(commands.airflow, "client", lambda _: client)
+    commands._tell_airflow(places, "3")
+    facts = {"version": "3", "verdict": "promoted by hand"}
+    client.tell_asset.assert_called_once_with("champion", facts)
+    client.close.assert_called_once()
+    assert ("it is busy\nso nobody is scored" in caplog.text) == (trouble is not None)
 
 
 def test_a_start_with_a_torn_pointer_goes_on_so_that_a_rollback_has_a_stack(

@@ -19,9 +19,10 @@ CELERY = PROJECT / "infra" / "compose" / "docker-compose.celery.yaml"
 PRODUCTION = PROJECT / "infra" / "compose" / "docker-compose.production.yaml"
 AWS = PROJECT / "infra" / "compose" / "docker-compose.aws.yaml"
 RDS = PROJECT / "infra" / "compose" / "docker-compose.rds.yaml"
-FILES = (BASE, CELERY, PRODUCTION, AWS, RDS)
+SSO = PROJECT / "infra" / "compose" / "docker-compose.sso.yaml"
+FILES = (BASE, CELERY, PRODUCTION, AWS, RDS, SSO)
 TEXTS = {path: path.read_text() for path in FILES}
-SERVICES, OF_CELERY, ON_EC2, ON_AWS, WITH_RDS = map(services_of, FILES)
+SERVICES, OF_CELERY, ON_EC2, ON_AWS, WITH_RDS, WITH_PEOPLE = map(services_of, FILES)
 SECOND = "webapp-next"  # which a deployment starts
 ALL = {**SERVICES, "redis": OF_CELERY["redis"], "caddy": ON_EC2["caddy"]}
 KEEPERS = {"mysql", "postgres", "s3", "redis"}
@@ -38,6 +39,20 @@ ON_EC2_SETTINGS = {
     "AWS_DEFAULT_REGION": "eu-central-1",
     "CHURN_DOMAIN": "example.com",
     "CHURN_TLS_EMAIL": "ops@example.com",
+}
+PEOPLE_SETTINGS = {
+    **ON_EC2_SETTINGS,
+    "CHURN_OIDC_ISSUER": "https://login.example.com",
+    "CHURN_OIDC_CLIENT_ID": "churn",
+    "CHURN_OIDC_CLIENT_SECRET": "hush",
+    "CHURN_OIDC_ROLE_CLAIM": "realm_access.roles",
+}
+TOLD_OF_PEOPLE = {
+    "dashboard": ["https://login.example.com", "realm_access.roles", "https://mlflow.example.com"],
+    "airflow-api-server": ["FabAuthManager", "webserver_config.py", "--proxy-headers"],
+    "airflow-init": ["infra.airflow.service_user", "FabAuthManager"],
+    "grafana": ["to_array(realm_access.roles), 'churn-viewer') && 'Viewer'", "/run/provider"],
+    "caddy": ["sso.caddy"],
 }
 
 
@@ -138,6 +153,16 @@ def test_on_aws_each_part_sees_the_credentials_of_its_own_role_alone(name: str) 
     assert ON_AWS[name]["environment"]["AWS_CONFIG_FILE"] == "/run/aws/config"
 
 
+def test_no_shared_password_opens_a_page_where_people_have_accounts() -> None:
+    grafana = WITH_PEOPLE["grafana"]["environment"]
+    assert grafana["GF_AUTH_DISABLE_LOGIN_FORM"] == "true"
+    assert grafana["GF_AUTH_BASIC_ENABLED"] == "false"
+    assert grafana["GF_AUTH_GENERIC_OAUTH_ROLE_ATTRIBUTE_STRICT"] == "true"
+    airflow = [name for name in SERVICES if name.startswith("airflow-") or name == "bootstrap"]
+    for name in airflow:  # they all read users by the same manager
+        assert "AIRFLOW__CORE__AUTH_MANAGER" in WITH_PEOPLE[name]["environment"], name
+
+
 def test_nobody_waits_for_the_database_that_rds_stands_for() -> None:
     for name, service in SERVICES.items():
         assert "mysql" not in WITH_RDS.get(name, service).get("depends_on", {}), name
@@ -213,8 +238,9 @@ def compose(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         ((CELERY,), {}, {"airflow-worker": ["CeleryExecutor", "redis", "airflow-init"]}),
         ((PRODUCTION,), ON_EC2_SETTINGS, {"webapp": ["s3://bucket/prefix", ON_EC2_IMAGE]}),
         ((PRODUCTION, AWS), ON_EC2_SETTINGS, {"webapp": ["/run/churn/web", "/run/aws/config"]}),
+        ((PRODUCTION, SSO), PEOPLE_SETTINGS, TOLD_OF_PEOPLE),
     ],
-    ids=["alone", "celery", "production", "aws"],
+    ids=["alone", "celery", "production", "aws", "people"],
 )
 def test_compose_reads_the_files_without_a_word(
     compose: list[str], overrides: tuple[Path, ...], settings: dict[str, str], told: Any

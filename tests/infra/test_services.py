@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import create_engine
 
 from include.settings import PROJECT
+from infra.airflow import login
 from infra.local import airflow
 from infra.local.services import Layout, api_service, base_environment, mlflow_service
 
@@ -102,14 +103,26 @@ def test_a_database_url_becomes_a_connection(url: str, wanted: dict[str, object]
     assert json.loads(airflow.connection(url)) == wanted
 
 
-def test_secrets_and_the_password_are_made_once_and_for_the_owner_alone(places: Layout) -> None:
+def test_secrets_and_passwords_are_made_once_and_for_the_owner_alone(places: Layout) -> None:
     names = ("CORE__FERNET_KEY", "API__SECRET_KEY", "API_AUTH__JWT_SECRET")
     found = []
     for _ in range(2):
         airflow.prepare(places)
         keys = airflow.airflow_environment(places, {}, database_url="sqlite:////a")
-        found.append([airflow.password(places), *(keys[f"AIRFLOW__{name}"] for name in names)])
+        passwords = airflow.passwords(places)
+        assert keys["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"] == (
+            "admin:admin,operator:op,viewer:viewer"
+        )
+        assert list(passwords) == ["admin", "operator", "viewer"]
+        found.append([*passwords.values(), *(keys[f"AIRFLOW__{name}"] for name in names)])
     assert found[0] == found[1]
-    assert len(set(found[0])) == 4 and len(found[0][0]) >= 12
+    assert len(set(found[0])) == 6 and min(map(len, found[0][:3])) >= 12
     for path in (places.passwords, places.airflow_home / "secret"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_the_one_password_of_an_older_stack_stays(places: Layout) -> None:
+    login.write_passwords(places.passwords, {"admin": "as before"})
+    airflow.prepare(places)
+    passwords = airflow.passwords(places)
+    assert passwords["admin"] == "as before" and {"operator", "viewer"} < passwords.keys()

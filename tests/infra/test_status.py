@@ -44,10 +44,16 @@ def test_stack_json_and_the_last_lines_tell_the_state(
     found: dict[str, Any] = status.describe(places, settings, champion, failure=failure)
     assert found["state"] == state
     assert found["urls"] == places.urls
-    assert found["passwords"]["airflow"] == {"user": "admin", "file": str(places.passwords)}
+    users = ["admin", "operator", "viewer"]
+    assert found["passwords"]["airflow"] == {
+        "user": "admin",
+        "users": users,
+        "file": str(places.passwords),
+    }
     assert json.loads(json.dumps(found)) == found
     text = "\n".join(status.summary(places, settings, champion, failure=failure))
-    for told in (news, f"user admin, password in {places.passwords}", *places.urls.values()):
+    airflow = f"users {', '.join(users)}; passwords in {places.passwords}"
+    for told in (news, airflow, *places.urls.values()):
         assert told in text
 
 

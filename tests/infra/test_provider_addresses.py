@@ -1,0 +1,71 @@
+"""What Grafana is told of a provider, by the job that asks it."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from infra.compose import provider_addresses
+
+FOUND = {
+    "authorization_endpoint": "https://login.example.com/authorize",
+    "token_endpoint": "https://login.example.com/token",
+    "userinfo_endpoint": "https://login.example.com/userinfo",
+}
+DOCUMENTS = {
+    "/good/.well-known/openid-configuration": json.dumps({**FOUND, "issuer": "x"}),
+    "/half/.well-known/openid-configuration": json.dumps({"issuer": "x"}),
+    "/page/.well-known/openid-configuration": "<html>",
+}
+
+
+class Answers(BaseHTTPRequestHandler):
+    """One provider, and what is none."""
+
+    def do_GET(self) -> None:
+        """The document of the path."""
+        found = DOCUMENTS.get(self.path)
+        self.send_response(404 if found is None else 200)
+        self.end_headers()
+        self.wfile.write((found or "").encode())
+
+    def log_message(self, *_: object) -> None:
+        """Nothing on the terminal."""
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """Where all of them answer."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    threading.Thread(target=server.serve_forever).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def run(issuer: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    """The job, for that issuer."""
+    monkeypatch.setenv("CHURN_OIDC_ISSUER", issuer)
+    monkeypatch.setattr("sys.argv", ["provider_addresses", str(folder)])
+    return provider_addresses.main()
+
+
+def test_each_address_is_a_file(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(f"{url}/good/", tmp_path, monkeypatch) == 0
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == FOUND
+
+
+@pytest.mark.parametrize("path", ["half", "page", "nowhere"])
+def test_what_is_no_provider_is_refused(
+    path: str,
+    url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(f"{url}/{path}", tmp_path, monkeypatch) == 1
+    assert "see whether CHURN_OIDC_ISSUER is its issuer" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
