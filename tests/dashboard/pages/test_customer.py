@@ -34,7 +34,7 @@ def test_a_number_leads_to_score_notes_and_profile(
 ) -> None:
     found = str(customer.create_page(sources, {"number": f" {somebody(bank_engine)} "}))
     assert "points more than last night" in found and "than last week" not in found
-    assert "Mark this customer" in found and "Typical of who stays" in found
+    assert "Nothing noted yet" in found and "Typical of who stays" in found
 
 
 @pytest.mark.parametrize(
