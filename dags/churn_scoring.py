@@ -61,6 +61,7 @@ with DAG(
         **described("summarise_scores"),
         python_callable=summarise_scores,
         op_kwargs={"planned": plan.output, "scored": score.output},
+        show_return_value_in_logs=False,  # likewise
         inlets=[CHAMPION],
         outlets=[SCORES],
         # Whoever reads the old scores in a long transaction holds up the swap of tables.

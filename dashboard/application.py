@@ -8,7 +8,7 @@ from dashboard import browser_files, downloads, headers, request_bodies, sign_in
 from dashboard.browser_files import LeanDash
 from dashboard.components import shell
 from dashboard.data.sources import open_sources
-from dashboard.pages import customers, drift, model, performance, score, service
+from dashboard.pages import customer, customers, drift, model, performance, score, service
 from include.build import present_build
 from include.settings import Settings, load_settings
 
@@ -45,7 +45,7 @@ def create_application(settings: Settings | None = None) -> LeanDash:
     pages = (customers, score, model, performance, drift, service)
     shell.register(
         app,
-        {page.PATH: page.create_page for page in pages},
+        {page.PATH: page.create_page for page in (*pages, customer)},
         sources,
         present_build(settings.git_commit),
         signed_in=sign_in.is_asked_for(settings),

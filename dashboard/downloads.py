@@ -1,11 +1,13 @@
 """What the browser fetches as a file or a frame: lists, templates, results, drift reports."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from itertools import chain
 from urllib.parse import quote
 
 from flask import Flask, Response, abort, request
 
-from dashboard.data import drift_days, uploads
+from dashboard.data import crm_file, drift_days, uploads
 from dashboard.data.call_list import CallList
 from dashboard.data.campaign import campaign_csv
 from dashboard.data.list_view import ListView
@@ -25,15 +27,7 @@ def register(server: Flask, sources: Sources) -> None:
         """Why there is no file now, in words."""
         return Response(str(error), 503, content_type="text/plain; charset=utf-8")
 
-    @server.get("/campaign.csv")
-    def campaign_file() -> Response:
-        """The campaign of a view, or the list of a started one."""
-        if sources.nights.latest() is None:
-            abort(404, "nobody was scored yet")
-        calls = CallList(sources.engine, ListView.from_values(request.args))
-        name = request.args.get("campaign")
-        rows = calls.started_rows(name) if name else calls.campaign_rows()
-        return _attachment(campaign_csv(rows), f"call-list-{datetime.now(UTC):%Y-%m-%d}.csv")
+    _register_lists(server, sources)
 
     @server.get("/score/template.csv")
     def template_file() -> Response:
@@ -60,7 +54,31 @@ def register(server: Flask, sources: Sources) -> None:
         return answer
 
 
-def _attachment(data: bytes, name: str) -> Response:
+def _register_lists(server: Flask, sources: Sources) -> None:
+    @server.get("/campaign.csv")
+    def campaign_file() -> Response:
+        """The campaign of a view, or the list of a started one."""
+        if sources.nights.latest() is None:
+            abort(404, "nobody was scored yet")
+        calls = CallList(sources.engine, ListView.from_values(request.args))
+        name = request.args.get("campaign")
+        rows = calls.started_rows(name) if name else calls.campaign_rows()
+        return _attachment(campaign_csv(rows), f"call-list-{datetime.now(UTC):%Y-%m-%d}.csv")
+
+    @server.get(crm_file.CRM_PATH)
+    def crm() -> Response:
+        """The customers of a view for another system, as docs/crm.md promises; a stream."""
+        if sources.nights.latest() is None:
+            abort(404, "nobody was scored yet")
+        parts = CallList(sources.engine, ListView.from_values(request.args)).everybody(
+            rows=crm_file.ROWS
+        )
+        first = next(parts)  # what cannot be read at all is an answer of its own
+        name = f"customers-v{crm_file.VERSION}-{datetime.now(UTC):%Y-%m-%d}.csv"
+        return _attachment(crm_file.crm_lines(chain([first], parts)), name)
+
+
+def _attachment(data: bytes | Iterable[bytes], name: str) -> Response:
     answer = Response(data, content_type=CSV)
     answer.headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(name)}"
     return answer

@@ -23,10 +23,11 @@
       return [{ ...navbar, collapsed: { mobile: !open } }, open];
     },
 
-    collectView(bands, status, find, left, view, years, success, cost, budget, control, before) {
+    collectView(bands, status, left, view, rose, years, success, cost, budget, control, before) {
       const found = withoutEmpty({
-        bands: (bands || []).join(","), status: status === "open" ? null : status, find: text(find),
-        left: left ? "1" : null, view: view === "campaign" ? "campaign" : null, years: text(years),
+        bands: (bands || []).join(","), status: status === "open" ? null : status,
+        left: left ? "1" : null, view: view === "campaign" ? "campaign" : null,
+        rose: rose === "any" ? null : rose, years: text(years),
         success: text(success, 100), cost: text(cost), budget: text(budget),
         control: text(control, 100),
       });
@@ -37,7 +38,8 @@
       const query = { ...(view || {}) };
       if (request) {
         const sort = sortText(request.sortModel);
-        if (sort && sort !== "call_value:desc") query.sort = sort; else delete query.sort;
+        const usual = (query.rose ? "rise_" + query.rose : "call_value") + ":desc";
+        if (sort && sort !== usual) query.sort = sort; else delete query.sort;
         const filters = request.filterModel || {};
         if (Object.keys(filters).length) query.filters = JSON.stringify(filters);
         else delete query.filters;
@@ -48,17 +50,29 @@
       if (customer !== null && customer !== undefined) query.customer = String(customer);
       const search = new URLSearchParams(query).toString();
       window.history.replaceState(window.history.state, "", window.location.pathname + (search ? "?" + search : ""));
-      const href = "/campaign.csv?" + new URLSearchParams(listed).toString();
-      return [same(listed, before) ? none() : listed, href];
+      const wanted = "?" + new URLSearchParams(listed).toString();
+      return [same(listed, before) ? none() : listed, "/campaign.csv" + wanted, "/crm/v1.csv" + wanted];
+    },
+
+    /* Whose risk rose is a question of how far: the column comes beside the risk, the largest first. */
+    sortByRise(rose) {
+      const column = rose === "any" ? "call_value" : "rise_" + rose;
+      if (window.dash_ag_grid) {
+        window.dash_ag_grid.getApiAsync("risk-grid").then((api) => {
+          const risk = api.getAllGridColumns().findIndex((each) => each.getColId() === "risk");
+          if (rose !== "any") api.moveColumns([column], risk + 1);
+          api.applyColumnState({ state: [{ colId: column, sort: "desc" }], defaultState: { sort: null } });
+        });
+      }
     },
 
     /* On a phone: whom, how likely, and what a call is worth, side by side. */
     fitPhone(_id, columns) {
       if (!window.matchMedia("(max-width: 48em)").matches) return none();
-      const widths = { customer: 116, risk: 78, call_value: 112 };
+      const widths = { customer: 116, risk: 78, call_value: 112, rise_night: 100, rise_week: 100 };
       return columns.map((column) => (widths[column.field] ? {
         ...column, width: widths[column.field], minWidth: 80, suppressHeaderFilterButton: true,
-        headerName: column.field === "risk" ? "Risk" : column.headerName,
+        headerName: { risk: "Risk", rise_night: "Since", rise_week: "Since" }[column.field] || column.headerName,
       } : column));
     },
 
@@ -72,7 +86,7 @@
     },
 
     refreshGrid() {
-      if (window.dash_ag_grid) {
+      if (window.dash_ag_grid && document.getElementById("risk-grid")) {
         const marked = window.dash_clientside.callback_context.triggered_id === "marked";
         window.dash_ag_grid.getApiAsync("risk-grid").then((api) => {
           if (marked) api.deselectAll();  // who was marked is mostly off the list
@@ -203,6 +217,10 @@
     if (value === null || value === undefined) return "";
     const sign = value <= -0.5 ? "−" : "";
     return sign + "$" + Math.abs(value).toLocaleString("en-US", { maximumFractionDigits: 0 });
+  };
+  functions.churnPoints = function (value) {
+    if (value === null || value === undefined) return "";
+    return (value > 0 ? "+" : value < 0 ? "−" : "") + Math.abs(value).toFixed(1);
   };
   functions.churnOpenOnEnter = function (params, setEventData) {
     if (params.event.key === "Enter" && params.data) setEventData({ customer: params.data.customer, at: Date.now() });

@@ -63,7 +63,12 @@ def _reach(plan: Plan) -> str:
     least = least_cut(plan)
     if least is None:
         return "Not even calls that keep everybody would show reliably."
-    return f"In 4 of 5 campaigns it shows calls that keep {percent(least)} or more."
+    share = plan.leaving_share
+    return (
+        f"In 4 of 5 campaigns it shows calls that keep {percent(least)} or more: "
+        f"{100 * share * least:.1f} points fewer leave, {percent(share * (1 - least), decimals=1)} "
+        f"instead of {percent(share)}."
+    )
 
 
 def _is_enough(chance: float) -> bool:

@@ -16,6 +16,7 @@ from dashboard.data.sources import Sources
 from dashboard.labels import feature_label, percent, value_text
 from include.contract import Contract
 from include.errors import ChurnError
+from include.scoring.earlier import RISES
 
 
 def create_drawer() -> Component:
@@ -43,7 +44,7 @@ def create_customer(sources: Sources, customer: int) -> Component:
     contract, typical = sources.contract_and_typical()
     row = read_record(sources.engine, contract, customer)
     record = {name: row[name] for name in contract.feature_names}
-    score = read_score(sources.engine, customer)
+    score = read_score(sources.engine, customer) if sources.nights.latest() else None
     has_left = row[contract.target.name] == contract.target.positive
     explanation, fault = _explanation(sources, record)
     probability = explanation["probability"] if explanation else (score or {}).get("probability")
@@ -74,7 +75,8 @@ def _create_summary(
     if score is not None:
         told.append(
             f"At the scoring of {str(score['scored_at'])[:16]} UTC it was "
-            f"{percent(score['probability'], decimals=1)} (model {score['model_version']})."
+            f"{percent(score['probability'], decimals=1)} (model {score['model_version']})"
+            f"{_rises(score)}."
         )
     if has_left:
         told.append("This customer has already closed the account.")
@@ -86,6 +88,15 @@ def _create_summary(
             dmc.Text(" ".join(told), size="sm", c="dimmed"),
         ]
     )
+
+
+def _rises(score: Mapping[str, Any]) -> str:
+    told = [
+        f"{abs(points):.1f} points {'more' if points > 0 else 'less'} than last {span}"
+        for span, name in RISES.items()
+        if score[name] is not None and abs(points := 100 * score[name]) >= 0.05
+    ]
+    return f": {' and '.join(told)}" if told else ""
 
 
 def create_profile(

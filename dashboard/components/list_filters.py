@@ -6,8 +6,16 @@ import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
 from dash.development.base_component import Component
 
+from dashboard.data.call_list import Night
+from dashboard.data.crm_file import CRM_PATH
 from dashboard.data.list_view import ListView
+from include.scoring.earlier import SPANS, Span
 
+ANY = "any"
+ROSE_NAMES: dict[str, str] = {
+    ANY: "Any change of risk",
+    **{span: f"Rose since last {span}" for span in SPANS},
+}
 STATUS_NAMES = {
     "open": "Open calls",
     "listed": "On a campaign's list",
@@ -19,7 +27,7 @@ STATUS_NAMES = {
 
 
 def create_filters(view: ListView, known_bands: Sequence[str]) -> Component:
-    """Risk bands, status, a customer's number, and what else narrows the list."""
+    """Risk bands, change of risk, status, and what else narrows the list."""
     bands = dmc.ChipGroup(
         [
             dmc.Chip(name.capitalize(), value=name, size="sm", variant="outline")
@@ -38,14 +46,14 @@ def create_filters(view: ListView, known_bands: Sequence[str]) -> Component:
         w=165,
         **{"aria-label": "Status"},
     )
-    find = dmc.TextInput(
-        id="filter-find",
-        value="" if view.find is None else str(view.find),
-        placeholder="Customer number",
-        debounce=400,
+    rose = dmc.Select(
+        id="filter-rose",
+        data=[{"value": value, "label": label} for value, label in ROSE_NAMES.items()],
+        value=view.rose or ANY,
+        allowDeselect=False,
         size="sm",
-        w=165,
-        **{"aria-label": "Find a customer by number"},
+        w=200,
+        **{"aria-label": "Change of risk"},
     )
     which = dmc.SegmentedControl(
         id="filter-view",
@@ -64,7 +72,36 @@ def create_filters(view: ListView, known_bands: Sequence[str]) -> Component:
         role="group",
         **{"aria-label": "Risk bands"},
     )
-    return dmc.Group([which, risk, status, find, left], gap="sm", className="filters")
+    return dmc.Group([which, risk, rose, status, left], gap="sm", className="filters")
+
+
+def create_comparisons(night: Night) -> Component:
+    """Since when the changes of risk are, and the way to have the list as a file."""
+    told = " ".join(comparison_text(night, span) for span in SPANS)
+    link = dmc.Anchor(
+        "These customers for a CRM (CSV)",
+        id="crm-link",
+        href=CRM_PATH,
+        refresh=True,
+        size="sm",
+        **{"data-download": "crm"},
+    )
+    text = dmc.Text(told, id="comparisons", size="sm", c="dimmed")
+    return dmc.Group([text, link], justify="space-between", gap="xs", mb=10)
+
+
+def comparison_text(night: Night, span: Span) -> str:
+    """With what the night's scores are compared, or why they are not."""
+    before = next((each for each in night.compared if each.span == span), None)
+    name = f"last {span}"
+    if before is None:
+        return f"Risk since {name}: unknown, nobody was scored then."
+    if before.model_version != night.model_version:
+        return (
+            f"Risk since {name}: not compared, for the scores of {before.date:%d %b %Y} are "
+            f"another version's ({before.model_version}, now {night.model_version})."
+        )
+    return f"Risk since {name}: compared with {before.date:%d %b %Y}."
 
 
 def create_state(values: Mapping[str, str]) -> Component:
@@ -85,9 +122,9 @@ def register(app: Dash) -> None:
         Output("risk-view", "data"),
         Input("filter-bands", "value"),
         Input("filter-status", "value"),
-        Input("filter-find", "value"),
         Input("filter-left", "checked"),
         Input("filter-view", "value"),
+        Input("filter-rose", "value"),
         Input("rule-years", "value"),
         Input("rule-success", "value"),
         Input("rule-cost", "value"),
@@ -100,8 +137,14 @@ def register(app: Dash) -> None:
         ClientsideFunction("churn", "composeQuery"),
         Output("risk-query", "data"),
         Output("campaign-link", "href"),
+        Output("crm-link", "href"),
         Input("risk-view", "data"),
         Input("risk-grid", "getRowsRequest"),
         Input("open-customer", "data"),
         State("risk-query", "data"),
+    )
+    app.clientside_callback(
+        ClientsideFunction("churn", "sortByRise"),
+        Input("filter-rose", "value"),
+        prevent_initial_call=True,
     )

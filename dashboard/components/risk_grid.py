@@ -16,6 +16,7 @@ from dashboard.data.campaign import reasons_text, rounded
 from dashboard.data.list_view import ListView
 from dashboard.data.sources import Sources
 from include.errors import ChurnError
+from include.scoring.earlier import RISES
 
 PAGE_ROWS = 50
 NUMBER_FILTER = {"buttons": ["reset"], "maxNumConditions": 2, "debounceMs": 300}
@@ -29,6 +30,7 @@ ACTIONS = {
 }
 ROW_MAX = 2**53
 NOBODY = "No customer fits this view: widen the filters."
+POINTS = {"function": "churnPoints(params.value)"}
 DOLLARS = {"function": "churnMoney(params.value)"}
 
 
@@ -102,6 +104,19 @@ def column_definitions(view: ListView) -> list[dict[str, Any]]:
         _column("months_inactive", "Months inactive", width=175),
         _column("transactions", "Transactions", width=155),
     ]
+    rises = {
+        name: _column(
+            name,
+            f"Since last {span}",
+            width=185,
+            valueFormatter=POINTS,
+            headerTooltip=f"Change of the risk since last {span}, in percentage points",
+        )
+        for span, name in RISES.items()
+    }
+    beside_risk = rises.pop(RISES[view.rose]) if view.rose else None
+    columns[2:2] = [beside_risk] if beside_risk else []
+    columns += rises.values()
     for column in columns:
         if column["field"] in order:
             place, direction = order[column["field"]]
@@ -180,7 +195,7 @@ def shown_row(row: Mapping[str, Any]) -> dict[str, Any]:
         "id": str(row["customer"]),
         # What is shown in whole dollars is rounded once.
         **{name: rounded(row[name], 4) for name in ("call_value", "value")},
-        "risk": round(row["risk"], 1),
+        **{name: rounded(row[name], 1) for name in ("risk", *RISES.values())},
         "reasons": reasons_text(row["reasons"]) or "–",
     }
 
@@ -242,12 +257,12 @@ def _register_selection(app: Dash) -> None:
         Input("risk-grid", "eventData"),
         prevent_initial_call=True,
     )
-    app.clientside_callback(
-        ClientsideFunction("churn", "refreshGrid"),
-        Input("risk-view", "data"),
-        Input("marked", "data"),
-        prevent_initial_call=True,
-    )
+    for changed in ("risk-view", "marked"):  # one callback each: a customer's page has no view
+        app.clientside_callback(
+            ClientsideFunction("churn", "refreshGrid"),
+            Input(changed, "data"),
+            prevent_initial_call=True,
+        )
 
 
 def rows_answer(calls: CallList, request: Mapping[str, Any]) -> dict[str, Any]:

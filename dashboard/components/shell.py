@@ -10,6 +10,7 @@ from dash.development.base_component import Component
 from flask import Flask, Response, request
 
 from dashboard import people
+from dashboard.components.customer_look_up import create_look_up
 from dashboard.components.states import create_empty, create_loading, create_or_explain
 from dashboard.data.rules import query_values
 from dashboard.data.sources import Sources
@@ -69,7 +70,7 @@ def create_shell(
 
 
 def create_header(*, signed_in: bool) -> Component:
-    """Name, menu button on a phone, light or dark, and the way out."""
+    """Name, menu button on a phone, a customer by number, light or dark, and the way out."""
     burger = dmc.Burger(
         id="burger", opened=False, hiddenFrom="sm", size="sm", **{"aria-label": "Menu"}
     )
@@ -87,7 +88,10 @@ def create_header(*, signed_in: bool) -> Component:
         action="/sign-out",
     )
     left = dmc.Group(
-        [burger, html.A("Churn", href="/", className="brand")], gap="sm", wrap="nowrap"
+        [burger, html.A("Churn", href="/", className="brand"), create_look_up()],
+        gap="sm",
+        wrap="nowrap",
+        className="header-left",
     )
     way_out = [_create_who(people.present()), sign_out] if signed_in else []
     right = dmc.Group([scheme, *way_out], gap="xs", wrap="nowrap")

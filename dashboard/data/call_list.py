@@ -17,6 +17,9 @@ from dashboard.data.list_view import SHOWN, ListView
 from include.customers.contacts import contacts_table, utc
 from include.customers.database import database_errors
 from include.customers.table import published_contract
+from include.errors import DataError
+from include.scoring import comparisons
+from include.scoring.earlier import RISES, EarlierNight
 from include.scoring.list_columns import COPIED
 from include.scoring.table import TABLE, score_table
 
@@ -30,7 +33,11 @@ TEXT_MATCHES: dict[str, Callable[[str, str], bool]] = {
 }
 PAGE_ROWS_MAX = 500
 # Stored numbers differ from the shown, rounded ones: "equals" means equal as shown.
-SHOWN_HALF = {"risk": 0.05, "call_value": 0.005, "value": 0.005}
+SHOWN_HALF = {
+    **dict.fromkeys(("risk", *RISES.values()), 0.05),
+    **dict.fromkeys(("call_value", "value"), 0.005),
+}
+ROSE_LEAST = 0.0005  # of P(churn): what is shown as 0.1 points
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,7 @@ class Night:
     model_version: str
     rows: int
     bands: tuple[str, ...]  # the riskiest first
+    compared: tuple[EarlierNight, ...]  # only those of the same version really are
 
 
 class Nights:
@@ -66,8 +74,9 @@ class Nights:
             somebody = sa.select(one.c.probability).where(one.c.band == table.c.band).limit(1)
             riskiest_first = counts.order_by(somebody.scalar_subquery().desc())
             bands = dict(connection.execute(riskiest_first).tuples().all())
+            compared = tuple(comparisons.of_scores(connection, found.scored_at))
         scored_at, version = found
-        self._known = Night(scored_at, version, sum(bands.values()), tuple(bands))
+        self._known = Night(scored_at, version, sum(bands.values()), tuple(bands), compared)
         return self._known
 
 
@@ -98,6 +107,29 @@ class CallList:
             rows = _rows(connection, query.offset(_written(max(start, 0))).limit(_written(limit)))
             self._add_marks(connection, rows)
         return rows
+
+    def everybody(self, *, rows: int) -> Iterator[list[dict[str, Any]]]:
+        """All customers of the view by number, so many in memory at once.
+
+        Each part is a question of its own, so that nobody who reads slowly holds up the nightly
+        swap; DataError where that has put another night's scores in the place of these.
+        """
+        source = self._source()
+        more = [source.c[name] for name in ("has_left", "model_version", "scored_at")]
+        query = self._selected(source).add_columns(*more).where(*self._narrow())
+        query = query.order_by(source.c.customer).limit(_written(rows))
+        moments, part = set[datetime](), query
+        while True:
+            with _reading(self._engine) as connection:
+                found = _rows(connection, part)
+                self._add_marks(connection, found)
+            moments.update(row["scored_at"] for row in found)
+            if len(moments) > 1:
+                raise DataError(f"{TABLE} was replaced by a new night's meanwhile: ask again")
+            yield found
+            if len(found) < rows:
+                return
+            part = query.where(source.c.customer > found[-1]["customer"])
 
     def count(self) -> int:
         """How many customers the view has."""
@@ -183,15 +215,17 @@ class CallList:
             return source.c.at_risk * rules.weight - rules.cost
         if name == "value":
             return source.c.revenue * rules.years
+        if name in RISES.values():
+            return source.c[name] * 100.0
         return source.c[name]
 
     def _conditions(self, status: str) -> list[Any]:
         table, view = self._table, self._view
         found: list[Any] = [] if view.with_left else [table.c.has_left == 0]
-        if view.find is not None:
-            found.append(table.c.customer == view.find)
         if view.bands:
             found.append(table.c.band.in_(view.bands))
+        if view.rose:
+            found.append(table.c[RISES[view.rose]] >= ROSE_LEAST)
         for name, model in view.filters.items():
             found.append(_condition(self._expression(table, name), name, model))
         return [*found, *self._with_status(status)]
@@ -215,18 +249,11 @@ class CallList:
         marks, keys = contacts_table(), [row["customer"] for row in rows]
         query = sa.select(marks.c.customer, marks.c.kind, marks.c.result, marks.c.hidden_until)
         query = query.where(marks.c.is_current == 1, marks.c.customer.in_(keys))
-        found = {mark.customer: self._status(mark) for mark in connection.execute(query)}
+        query = query.where(marks.c.hidden_until > self._now)  # the others are open again
+        found = {mark.customer: mark for mark in connection.execute(query)}
         for row in rows:
-            row["status"] = found.get(row["customer"], "open")
-
-    def _status(self, mark: "sa.Row[Any]") -> str:
-        if mark.hidden_until <= self._now:
-            return "open"
-        if mark.kind == "result":
-            return f"called: {(mark.result or '').replace('_', ' ')}"
-        if mark.kind == "snoozed":
-            return f"snoozed to {mark.hidden_until:%d %b}"
-        return {"listed": "on a list", "control": "control group"}.get(mark.kind, str(mark.kind))
+            row["mark"] = found.get(row["customer"])
+            row["status"] = _status(row["mark"]) if row["mark"] else "open"
 
 
 @contextmanager
@@ -248,6 +275,15 @@ def _has_list(connection: sa.Connection) -> bool:
         return False
     known = {column["name"] for column in inspector.get_columns(TABLE)}
     return known.issuperset(score_table().columns.keys())
+
+
+def _status(mark: "sa.Row[Any]") -> str:
+    """What was said of a customer who is not to be called now."""
+    if mark.kind == "result":
+        return f"called: {(mark.result or '').replace('_', ' ')}"
+    if mark.kind == "snoozed":
+        return f"snoozed to {mark.hidden_until:%d %b}"
+    return {"listed": "on a list", "control": "control group"}.get(mark.kind, str(mark.kind))
 
 
 def _rows(connection: sa.Connection, query: "sa.Select[Any]") -> list[dict[str, Any]]:

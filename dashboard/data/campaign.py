@@ -63,8 +63,8 @@ def name_of(attempt: Any, view: ListView, *, now: datetime) -> str:
     """The campaign that a page starts, the same for every click while its view is the same."""
     if not isinstance(attempt, str) or not ATTEMPT.fullmatch(attempt):
         return new_name(now)
-    chosen = (asdict(view.rules), view.bands, view.with_left, view.find, dict(view.filters))
-    text = json.dumps(chosen, sort_keys=True, default=str)
+    chosen = (asdict(view.rules), view.bands, view.with_left, view.rose)
+    text = json.dumps((*chosen, dict(view.filters)), sort_keys=True, default=str)
     return f"{attempt} {hashlib.sha256(text.encode()).hexdigest()[:6]}"
 
 

@@ -10,27 +10,40 @@ from include.contract import LARGEST_INTEGER, Contract
 from include.customers.database import database_errors
 from include.customers.table import TABLE
 from include.errors import DataError
+from include.scoring.earlier import RISES
 from include.scoring.table import score_table
 
 # Larger ones a browser cannot say, nor SQLite be asked for.
 CustomerNumber: TypeAlias = Annotated[int, Field(ge=0, le=LARGEST_INTEGER)]
 
 
+class UnknownCustomer(DataError):
+    """The customer table has nobody of that number."""
+
+
+def customer_number(text: str) -> int | None:
+    """What somebody typed as a customer's number; None where it can be none."""
+    typed = text.strip()
+    if not (typed.isascii() and typed.isdigit()) or len(typed) > len(str(LARGEST_INTEGER)):
+        return None
+    return int(typed) if int(typed) <= LARGEST_INTEGER else None
+
+
 def read_record(engine: sa.Engine, contract: Contract, customer: int) -> dict[str, Any]:
-    """The contract's features of one customer; DataError where there is no such customer."""
+    """The contract's features of one customer; UnknownCustomer where there is none."""
     names = [contract.target.name, *contract.feature_names]
     table = sa.table(TABLE, *(sa.column(name) for name in (contract.key.name, *names)))
     query = sa.select(*(table.c[n] for n in names)).where(table.c[contract.key.name] == customer)
     with database_errors(engine, f"read the table {TABLE}"), engine.connect() as connection:
         row = connection.execute(query).mappings().first()
     if row is None:
-        raise DataError(f"there is no customer {customer} in the table {TABLE}")
+        raise UnknownCustomer(f"there is no customer {customer} in the table {TABLE}")
     return {name: _plain(value) for name, value in row.items()}
 
 
 def read_score(engine: sa.Engine, customer: int) -> dict[str, Any] | None:
     """What the last scoring said of one customer."""
-    names = ("probability", "model_version", "scored_at")
+    names = ("probability", "model_version", "scored_at", *RISES.values())
     table = score_table()
     query = sa.select(*(table.c[n] for n in names)).where(table.c.customer == customer)
     with database_errors(engine, f"read the table {table.name}"), engine.connect() as connection:

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from dashboard.data.rules import CallRules
+from include.scoring.earlier import RISES, Span
 
 STATUSES = ("open", "listed", "called", "snoozed", "control", "all")
 SHOWN = (
     *("customer", "risk", "band", "call_value", "value", "spend", "balance", "credit_limit"),
     *("card", "months_inactive", "transactions"),
+    *RISES.values(),
 )
 FILTERED = tuple(name for name in SHOWN if name != "band")
 
@@ -24,7 +26,7 @@ class ListView:
     status: str = "open"
     with_left: bool = False
     campaign_only: bool = False
-    find: int | None = None
+    rose: Span | None = None  # since when the risk rose; None for those whose risk fell, too
     filters: Mapping[str, Any] = field(default_factory=dict)
     sort: tuple[tuple[str, str], ...] = (("call_value", "desc"),)
 
@@ -32,16 +34,17 @@ class ListView:
     def from_values(cls, values: Mapping[str, str]) -> Self:
         """A view from a URL's query; what cannot be understood keeps its default."""
         status = values.get("status", "open")
-        find = values.get("find", "").strip()
+        rose = next((span for span in RISES if span == values.get("rose")), None)
+        usual = RISES[rose] if rose else "call_value"
         return cls(
             rules=CallRules.from_values(dict(values)),
             bands=tuple(band for band in values.get("bands", "").split(",") if band),
             status=status if status in STATUSES else "open",
             with_left=values.get("left") == "1",
             campaign_only=values.get("view") == "campaign",
-            find=int(find) if find.isascii() and find.isdigit() and len(find) < 17 else None,
+            rose=rose,
             filters=_filters(values.get("filters", "")),
-            sort=_sort(values.get("sort", "")),
+            sort=_sort(values.get("sort", "")) or ((usual, "desc"),),
         )
 
 
@@ -67,4 +70,4 @@ def _is_filter(model: Any) -> bool:
 def _sort(text: str) -> tuple[tuple[str, str], ...]:
     pairs = [part.partition(":")[::2] for part in text.split(",")]
     found = tuple((n, d) for n, d in pairs if n in SHOWN and d in {"asc", "desc"})
-    return found[:3] or (("call_value", "desc"),)
+    return found[:3]

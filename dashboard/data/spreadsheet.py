@@ -10,11 +10,14 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "�
 
 def spreadsheet(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
     """A CSV file as spreadsheets open it rightly: UTF-8 with its mark, formulas neutralised."""
+    return csv_lines([header, *rows]).encode("utf-8-sig")
+
+
+def csv_lines(rows: Iterable[Sequence[Any]]) -> str:
+    """Lines as RFC 4180 has them, formulas neutralised."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow([neutral(name) for name in header])
-    writer.writerows([neutral(value) for value in row] for row in rows)
-    return text.getvalue().encode("utf-8-sig")
+    csv.writer(text, lineterminator="\r\n").writerows([*map(neutral, row)] for row in rows)
+    return text.getvalue()
 
 
 def neutral(value: Any) -> Any:

@@ -11,6 +11,7 @@ from dashboard.components import campaign_panel, customer_drawer, list_filters, 
 from dashboard.components.shell import create_heading
 from dashboard.components.states import create_empty
 from dashboard.data.call_list import Night
+from dashboard.data.customer import customer_number
 from dashboard.data.list_view import ListView
 from dashboard.data.rules import query_values
 from dashboard.data.sources import Sources
@@ -19,7 +20,7 @@ from include.errors import ChurnError
 PATH = "/"
 WAIT_MILLISECONDS = 3000
 RULES = ("years", "success", "cost", "budget", "control")
-KNOWN = (*RULES, "bands", "status", "find", "left", "view", "sort", "filters", "customer")
+KNOWN = (*RULES, "bands", "status", "left", "view", "rose", "sort", "filters", "customer")
 
 
 def create_page(sources: Sources, query: Mapping[str, str]) -> Component:
@@ -37,6 +38,7 @@ def create_page(sources: Sources, query: Mapping[str, str]) -> Component:
             list_filters.create_state(values),
             campaign_panel.create_panel(sources, view),
             list_filters.create_filters(view, night.bands),
+            list_filters.create_comparisons(night),
             risk_grid.create_marking(),
             risk_grid.create_first_rows(sources, values),
             risk_grid.create_grid(view),
@@ -69,8 +71,7 @@ def register(app: Dash, sources: Sources) -> None:
 
 
 def _open(drawer: Any, customer: str) -> None:
-    if customer.isascii() and customer.isdigit() and len(customer) < 17:
-        drawer.children[0].data = int(customer)
+    drawer.children[0].data = customer_number(customer)
 
 
 def _subtitle(night: Night) -> str:

@@ -33,6 +33,10 @@ class KeyRange:
         bounds += [] if self.upto is None else [key <= self.upto]
         return sa.and_(sa.true(), *bounds)
 
+    def overlaps(self, other: "KeyRange") -> bool:
+        """Whether a key could lie in both."""
+        return _is_below(self.after, other.upto) and _is_below(other.after, self.upto)
+
 
 def count_customers(engine: sa.Engine) -> int:
     """How many rows the table has."""
@@ -136,6 +140,10 @@ def read_keys(
             for i in range(0, len(wanted), KEYS_ROWS)
         ]
     return pd.concat(parts, ignore_index=True)
+
+
+def _is_below(low: int | None, high: int | None) -> bool:
+    return low is None or high is None or low < high
 
 
 def _types(

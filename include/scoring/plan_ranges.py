@@ -14,6 +14,7 @@ from include.customers import ranges as customer_ranges
 from include.customers.ranges import KeyRange
 from include.errors import DataError
 from include.scoring import table as score_table
+from include.scoring.earlier import EarlierNight, earlier_nights
 from include.scoring.run import ScoringRun, clear_day
 
 logger = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ class Portion:
     scored_at: datetime  # when the run pinned its champion; every score of the run says so
     model_version: str
     manifest_sha256: str
+    earlier: tuple[EarlierNight, ...]
 
     @property
     def keys(self) -> KeyRange:
@@ -56,6 +58,7 @@ def plan_ranges(run: ScoringRun) -> list[Portion]:
     score_table.stage(run.engine, run.now)
     contacts.create_contacts(run.engine)  # the call list reads it, and makes no tables
     clear_day(run.store, run.day)
+    earlier = earlier_nights(run.store, run.day)
     logger.info("%s customers in %s ranges, champion %s", rows, len(cuts), pointer.version)
     return [
         Portion(
@@ -65,6 +68,7 @@ def plan_ranges(run: ScoringRun) -> list[Portion]:
             scored_at=run.now,
             model_version=pointer.version,
             manifest_sha256=pointer.manifest_sha256,
+            earlier=earlier,
         )
         for place, keys in enumerate(cuts)
     ]

@@ -6,7 +6,7 @@ under `runs/<run_id>/score_range/`.
 
 import io
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from include.errors import ChampionError, DataError
 from include.scoring import bulk
 from include.scoring import table as score_table
 from include.scoring.bulk import BulkScorer
+from include.scoring.earlier import EarlierScores, Span, comparable_scores, with_rises
 from include.scoring.list_columns import needed_columns, with_list_columns
 from include.scoring.plan_ranges import Portion
 from include.scoring.run import ScoringRun, part_key
@@ -87,8 +88,12 @@ def score_range(run: ScoringRun, portion: Portion) -> Scored:
     chunks = customer_ranges.pages(
         run.engine, contract, names, portion.keys, rows=run.rules.chunk_rows
     )
+    earlier = comparable_scores(
+        run.store, portion.earlier, portion.keys, model_version=portion.model_version
+    )
+    tally.lap("earlier")
     part = part_key(run.day, f"{portion.place:04d}")
-    return score_chunks(run, portion, scorer, chunks, tally=tally, part=part)
+    return score_chunks(run, portion, scorer, chunks, earlier, tally=tally, part=part)
 
 
 def score_chunks(
@@ -96,6 +101,7 @@ def score_chunks(
     portion: Portion,
     scorer: BulkScorer,
     chunks: Iterable[pd.DataFrame],
+    earlier: Mapping[Span, EarlierScores],
     *,
     tally: Tally,
     part: str,
@@ -109,6 +115,8 @@ def score_chunks(
             scores = _scored(run, portion, scorer, frame, tally)
             writer.write_table(scores.select(bulk.SCHEMA.names))
             tally.lap("write part")
+            scores = with_rises(scores, earlier)
+            tally.lap("earlier")
             score_table.write_scores(run.engine, table, scores)
             tally.lap("write table")
             tally.add(scores)

@@ -4,65 +4,36 @@ import io
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow.parquet as pq
-from pydantic import AwareDatetime, Field
 
 from include.champion import versions
 from include.customers import ranges as customer_ranges
 from include.customers.ranges import KeyRange
-from include.documents import Document, parse_document
-from include.errors import DataError, DocumentError, ObjectNotFound
-from include.params import ScoringRules
-from include.scoring import score_range
+from include.errors import DataError, ObjectNotFound
+from include.scoring import comparisons, score_range
 from include.scoring import table as score_table
 from include.scoring.plan_ranges import Portion
 from include.scoring.run import ScoringRun, clear_day, day_prefix, part_key
 from include.scoring.score_range import Scored, Tally
-from include.store import Store
+from include.scoring.summary import (
+    SUMMARY_FILE,
+    Change,
+    ScoreSummary,
+    described,
+    readable_summary,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 logger = logging.getLogger(__name__)
 
-SUMMARY_FILE = "summary.json"
 LATE = "late"
 LATE_PASSES = 3
-NIGHTS_BACK = 31  # how far back the night before is looked for
 START_AGAIN = "clear plan_ranges with everything behind it, and the run starts again"
-
-
-class Change(Document):
-    """What differs from the night before."""
-
-    date: date
-    model_version: str
-    scored: int
-    mean_probability: float
-    bands: dict[str, int]
-
-
-class ScoreSummary(Document):
-    """`scores/date=…/summary.json`: it is there exactly when the day's scores are complete."""
-
-    date: date
-    model_version: str
-    scored_at: AwareDatetime
-    customers: int = Field(description="in churners at the end of the run")
-    scored: int
-    unscorable: int = Field(description="whose values break the champion's contract")
-    late: int = Field(description="of the scored, who came after their range was read")
-    removed: int = Field(description="rows of churn_scores about customers who have no score now")
-    mean_probability: float
-    bands: dict[str, int]
-    change: Change | None = Field(description="against the night before; null on the first night")
-    parts: tuple[str, ...]
-    faults: tuple[str, ...] = Field(description="where unscorable customers are listed")
-    seconds: dict[str, float] = Field(description="summed over the ranges, by step")
 
 
 def summarise_scores(run: ScoringRun, planned: list[Portion], scored: list[Scored]) -> ScoreSummary:
@@ -73,39 +44,14 @@ def summarise_scores(run: ScoringRun, planned: list[Portion], scored: list[Score
     ranges = _with_late(run, planned[0], scored)
     _check_table(run, planned[0], ranges)
     _check_unscorable(run, ranges)
+    # First the comparisons: whoever sees the new scores finds with what they are compared.
+    comparisons.write(run.engine, planned[0].scored_at, planned[0].earlier)
     removed = score_table.publish(run.engine, planned[0].scored_at)
-    summary = _summary(run, planned[0], ranges, removed=removed)
+    summary = _summary(run, planned, ranges, removed=removed)
     clear_day(run.store, run.day, keep=frozenset(summary.parts))
     run.store.write(day_prefix(run.day) + SUMMARY_FILE, summary.to_bytes())
     logger.info("\n%s", "\n".join(described(summary, run.rules)))
     return summary
-
-
-def read_summary(store: Store, day: date) -> ScoreSummary | None:
-    """A day's summary; None where the day has none."""
-    key = day_prefix(day) + SUMMARY_FILE
-    try:
-        return parse_document(ScoreSummary, store.read(key).data, key)
-    except ObjectNotFound:
-        return None
-
-
-def described(summary: ScoreSummary, rules: ScoringRules) -> list[str]:
-    """The summary for people, the lowest band first."""
-    change = summary.change
-    since = f" ({change.scored:+,} since {change.date})" if change else ""
-    lines = [
-        f"{summary.date}: {summary.scored:,} of {summary.customers:,} customers scored by version "
-        f"{summary.model_version}{since}, each exactly once; {summary.unscorable:,} cannot be"
-    ]
-    for name in [band.name for band in rules.bands if band.name in summary.bands]:
-        rows = summary.bands[name]
-        moved = f"  {change.bands.get(name, 0):+,}" if change else ""
-        lines.append(f"  {name:10} {rows:>12,}{moved}")
-    moved = f"  {change.mean_probability:+.4f}" if change else ""
-    lines.append(f"  {'mean':10} {summary.mean_probability:>12.4f}{moved}")
-    lines += [f"  not scorable: {key}" for key in summary.faults]
-    return lines
 
 
 def _every_range(planned: Sequence[Portion], scored: Sequence[Scored]) -> None:
@@ -205,7 +151,8 @@ def _score_late(run: ScoringRun, portion: Portion, keys: set[int]) -> Scored:
     names = score_range.columns_to_read(run, scorer.manifest)
     frame = customer_ranges.read_keys(run.engine, scorer.manifest.contract, names, sorted(keys))
     part = part_key(run.day, LATE)
-    return score_range.score_chunks(run, portion, scorer, [frame], tally=Tally(), part=part)
+    # Nobody is compared here: they were in no earlier night, but for who comes back.
+    return score_range.score_chunks(run, portion, scorer, [frame], {}, tally=Tally(), part=part)
 
 
 def _check_table(run: ScoringRun, portion: Portion, ranges: Sequence[Scored]) -> None:
@@ -233,8 +180,9 @@ def _check_unscorable(run: ScoringRun, ranges: Sequence[Scored]) -> None:
 
 
 def _summary(
-    run: ScoringRun, portion: Portion, ranges: Sequence[Scored], *, removed: int
+    run: ScoringRun, planned: Sequence[Portion], ranges: Sequence[Scored], *, removed: int
 ) -> ScoreSummary:
+    portion = planned[0]
     rows = sum(done.rows for done in ranges)
     names = [band.name for band in run.rules.bands]
     bands = {name: sum(done.bands.get(name, 0) for done in ranges) for name in names}
@@ -251,31 +199,25 @@ def _summary(
         removed=removed,
         mean_probability=mean,
         bands=bands,
-        change=_change(run, rows=rows, mean=mean, bands=bands),
+        change=_change(run, portion, rows=rows, mean=mean, bands=bands),
         parts=tuple(done.part for done in ranges),
+        ranges=tuple(portion.keys for portion in planned),
         faults=tuple(done.faults for done in ranges if done.faults),
         seconds={step: sum(done.seconds.get(step, 0.0) for done in ranges) for step in steps},
     )
 
 
-def _change(run: ScoringRun, *, rows: int, mean: float, bands: dict[str, int]) -> Change | None:
-    for back in range(1, NIGHTS_BACK + 1):
-        before = _earlier_summary(run.store, run.day - timedelta(days=back))
-        if before is not None:
-            return Change(
-                date=before.date,
-                model_version=before.model_version,
-                scored=rows - before.scored,
-                mean_probability=mean - before.mean_probability,
-                bands={name: n - before.bands.get(name, 0) for name, n in bands.items()},
-            )
-    return None
-
-
-def _earlier_summary(store: Store, day: date) -> ScoreSummary | None:
-    """A night before; one that another release summed up otherwise must not spoil tonight's."""
-    try:
-        return read_summary(store, day)
-    except DocumentError as error:
-        logger.warning("%s; it is left out", error)
+def _change(
+    run: ScoringRun, portion: Portion, *, rows: int, mean: float, bands: dict[str, int]
+) -> Change | None:
+    last = next((night.date for night in portion.earlier if night.span == "night"), None)
+    before = readable_summary(run.store, last) if last else None
+    if before is None:
         return None
+    return Change(
+        date=before.date,
+        model_version=before.model_version,
+        scored=rows - before.scored,
+        mean_probability=mean - before.mean_probability,
+        bands={name: n - before.bands.get(name, 0) for name, n in bands.items()},
+    )

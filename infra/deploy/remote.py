@@ -40,9 +40,14 @@ class Target:
     stack: str
     bucket: str
 
-    def archive(self, commit: str = "project") -> str:
-        """The address of a commit's; without one, of those that a new machine begins with."""
-        return f"s3://{self.bucket}/deploy/{commit}.tar.gz"
+    @property
+    def project(self) -> str:
+        """The address of the files that a new machine begins with."""
+        return f"s3://{self.bucket}/deploy/project.tar.gz"
+
+    def archive(self, commit: str) -> str:
+        """The address of a commit's files, which the bucket forgets after a while."""
+        return f"s3://{self.bucket}/deploy/commits/{commit}.tar.gz"
 
 
 def target() -> Target:
@@ -69,7 +74,7 @@ def deploy(to: Target, commit: str, *, deadline_seconds: float = DEADLINE_SECOND
         sys.stderr.write(said.get("StandardErrorContent", ""))
     if not all(each["Status"] == "Success" for each in invocations):
         return False
-    _upload(packed, to.archive())
+    _upload(packed, to.project)
     return True
 
 

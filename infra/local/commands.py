@@ -121,7 +121,7 @@ def _score(settings: Settings, arguments: argparse.Namespace) -> int:
     filed = arguments.date or datetime.now(UTC).date()
     run = run_dag(settings, "churn_scoring", {"date": filed.isoformat()})
     logger.info("%.1f s from trigger to success", run.seconds or 0.0)
-    from include.scoring.summarise_scores import described, read_summary  # XGBoost: likewise
+    from include.scoring.summary import described, read_summary  # pandas: likewise
 
     summary = read_summary(open_store(settings.resolved_store_uri), filed)
     if summary is None:

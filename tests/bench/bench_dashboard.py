@@ -27,9 +27,10 @@ from include.customers.contacts import create_contacts
 from include.customers.database import open_engine
 from include.customers.rows import upsert_rows
 from include.customers.sample import sample_customers
+from include.scoring import comparisons
 from include.scoring import table as score_table
 from include.settings import Settings
-from tests.dashboard.bank import list_rows
+from tests.dashboard.bank import EARLIER, list_rows
 from tests.dashboard.conftest import ARGUMENTS, Dashboard
 from tests.ports import free_ports
 
@@ -43,6 +44,7 @@ QUESTIONS = {
     "order by risk": {"sort": "risk:desc"},
     "order by balance": {"sort": "balance:desc"},
     "order by transactions, up": {"sort": "transactions:asc"},
+    "whose risk rose since last night": {"rose": "night"},
     "one band": {"bands": "high"},
     "filter by spend": {"filters": '{"spend": {"type": "greaterThan", "filter": 9000}}'},
     "filter by card, order by risk": {
@@ -70,6 +72,7 @@ def measure(settings: Settings, rows: int) -> None:
     moment = datetime.now(UTC)
     fill(engine, rows, moment)
     started = time.perf_counter()
+    comparisons.write(engine, moment, EARLIER)
     score_table.publish(engine, moment)
     write(f"table of {rows:,} indexed and swapped in: {time.perf_counter() - started:.1f} s")
     write(f"which night it is, asked first: {timed(Nights(engine).latest, times=1):.0f} ms")

@@ -8,7 +8,7 @@ from sqlalchemy import create_engine, text
 from include.contract import load_contract
 from include.customers.sample import sample_customers
 from include.params import load_params
-from include.scoring import summarise_scores
+from include.scoring.summary import read_summary
 from include.settings import Settings
 from include.store import S3Store
 from tests.dags.conftest import AnswersOf, load, run_of, shape_of
@@ -64,7 +64,7 @@ def test_airflow_scores_everybody_in_mapped_ranges(
     found = answers_of(run_of(DAG, date="2026-11-05"), **world, CHURN_PARAMS_FILE=small_ranges)
     expected = [["plan_ranges", -1], *[["score_range", i] for i in range(3)]]
     assert found["tasks"] == [[*t, "success"] for t in [*expected, ["summarise_scores", -1]]]
-    summary = summarise_scores.read_summary(s3_store, date(2026, 11, 5))
+    summary = read_summary(s3_store, date(2026, 11, 5))
     assert summary is not None and (summary.scored, len(summary.parts)) == (1500, 3)
     with create_engine(mariadb_url).connect() as connection:
         distinct = "SELECT COUNT(DISTINCT customer) FROM churn_scores"

@@ -20,8 +20,9 @@ from include.drift import findings
 from include.drift.findings import DriftDay, GroupDrift, Guard, Retraining, Verdict, day_key
 from include.handover import frame_bytes
 from include.params import load_params
-from include.scoring import bulk
+from include.scoring import bulk, comparisons
 from include.scoring import table as score_table
+from include.scoring.earlier import EarlierNight, EarlierScores, with_rises
 from include.scoring.list_columns import Revenue, with_list_columns
 from include.settings import Settings
 from include.store import LocalStore, open_store
@@ -30,6 +31,11 @@ from tests.webapp.champions import Version, make_version, publish
 
 ROWS = 4000
 REVENUE = Revenue(per_spend=0.015, per_balance=0.18)
+# The week before, another version was in production.
+EARLIER = (
+    EarlierNight("night", date(2026, 11, 25), "1"),
+    EarlierNight("week", date(2026, 11, 19), "0"),
+)
 REASONS = str(
     [{"feature": name, "contribution": 1.2345} for name in load_contract().feature_names[:3]]
 ).replace("'", '"')
@@ -94,20 +100,29 @@ def score_everybody(engine: sa.Engine, frame: pd.DataFrame) -> None:
     score_table.stage(engine, now)
     rows = list_rows(frame, answers, now=now)
     score_table.write_scores(engine, score_table.table_of(engine, now), rows)
+    comparisons.write(engine, now, EARLIER)
     score_table.publish(engine, now)
 
 
 def list_rows(frame: pd.DataFrame, answers: Any, *, now: datetime) -> pa.Table:
-    """Rows of `churn_scores`, by version 1, each for the same reasons."""
+    """Rows of `churn_scores`, by version 1, each for the same reasons.
+
+    The night before, every third had no score, and the others' risk was another one.
+    """
+    keys = frame[load_contract().key.name].to_numpy()
+    others = np.arange(len(keys)) % 3 > 0
+    before = np.random.default_rng(5).uniform(0, 1, int(others.sum()))
+    order = np.argsort(keys[others])
+    night = EarlierScores(keys[others][order], before[order])
     scores = bulk.score_rows(
         answers,
         pa.repeat(REASONS, len(frame)),
-        keys=frame[load_contract().key.name].to_numpy(),
+        keys=keys,
         bands=load_params(Settings().params_file).scoring.bands,
         model_version="1",
         scored_at=now,
     )
-    return with_list_columns(scores, frame, REVENUE)
+    return with_rises(with_list_columns(scores, frame, REVENUE), {"night": night})
 
 
 def write_drift_days(store: LocalStore, *, days: int = 10) -> date:

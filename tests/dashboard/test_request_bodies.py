@@ -21,7 +21,7 @@ NEARLY = (
     {"startRow": 10**30, "endRow": 0},
     {"startRow": 0, "endRow": 50, "sortModel": [{"colId": []}], "filterModel": 7},
     {"startRow": 50, "endRow": 0, "filterModel": {"risk": {"type": [], "filter": {}}}},
-    {"sort": ":::", "filters": "[[", "find": "9" * 16, "years": "nan", "budget": "1e999"},
+    {"sort": ":::", "filters": "[[", "rose": "9" * 16, "years": "nan", "budget": "1e999"},
     *({"token": odd} for odd in (7, "x", "0" * 32, "../" * 10)),
     *([{"customer": odd}] for odd in (None, "x", 10**30, -1)),
     [{"at": 0, "counters": {"a": "x"}}],
@@ -185,8 +185,10 @@ def test_a_fault_of_our_own_is_none_of_the_body() -> None:
         ("/assets/%00", 404),
         ("/drift/report/%00", 404),
         ("/score/result/..csv", 404),
-        (f"/?customer={10**30}&find={10**30}&filters=[[[&sort=:::", 200),
-        (f"/campaign.csv?campaign=%00&budget=nan&find={10**15}", 200),
+        (f"/?customer={10**30}&rose={10**30}&filters=[[[&sort=:::", 200),
+        ("/campaign.csv?campaign=%00&budget=nan&rose=%00", 200),
+        (f"/customer?number=%00{10**30}", 200),
+        (f"/crm/v1.csv?sort=:::&filters=[[[&bands=%00&budget={10**400}", 200),
     ],
 )
 def test_odd_paths_are_no_failure(client: FlaskClient, path: str, status: int) -> None:

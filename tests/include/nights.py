@@ -20,7 +20,8 @@ from include.scoring.list_columns import Revenue
 from include.scoring.plan_ranges import Portion, plan_ranges
 from include.scoring.run import ScoringRun, day_prefix
 from include.scoring.score_range import Scored, score_range
-from include.scoring.summarise_scores import ScoreSummary, summarise_scores
+from include.scoring.summarise_scores import summarise_scores
+from include.scoring.summary import ScoreSummary
 from include.settings import Settings
 from include.store import Store
 from include.training import fit, onnx_export

@@ -221,9 +221,9 @@ def test_a_commit_is_sent_to_the_machine_with_the_tag(
     calls = aws.read_text()
     archives = [line.split()[-1] for line in calls.splitlines() if line.startswith("s3 cp")]
     place = "s3://churn-1234-eu-central-1/deploy"
-    assert archives == [f"{place}/{head()}.tar.gz", f"{place}/project.tar.gz"]
+    assert archives == [f"{place}/commits/{head()}.tar.gz", f"{place}/project.tar.gz"]
     assert "--targets Key=tag:churn:service,Values=churn" in calls
-    assert f"{head()}.tar.gz {head()} </dev/null" in calls
+    assert f"commits/{head()}.tar.gz {head()} </dev/null" in calls
     assert "what that commit does on the machine" in calls
     assert aws.with_name("calls.archive").stat().st_size > 100
     assert "i-1: Success\nwhat the host said" in capsys.readouterr().out

@@ -81,6 +81,7 @@ def test_a_start_says_what_came_of_it(started: StartedCampaign, words: str) -> N
         (900, {"control": 0.5}, "450 of 900 can show too little"),
         (3780, {}, "378 of 3,780 is large enough"),
         (3780, {}, "a chance of 80 %. In 4 of 5 campaigns it shows calls that keep 30 % or more"),
+        (3780, {}, "keep 30 % or more: 6.0 points fewer leave, 14.0 % instead of 20 %."),
         (250, {"control": 0.0}, "none of 250. Nobody will be able to tell"),
         (4, {}, "none of 4. Nobody will be able to tell"),
         (6, {}, "1 of 6 can show next to nothing"),

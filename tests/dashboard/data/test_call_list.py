@@ -75,6 +75,8 @@ def engine(scored: sa.Engine) -> Iterator[sa.Engine]:
         {"status": "all", "filters": '{"card": {"type": "contains", "filter": "blue"}}'},
         {"filters": '{"spend": {"type": "inRange", "filter": 1000, "filterTo": 4000}}'},
         {"view": "campaign"},
+        {"rose": "night"},
+        {"rose": "night", "bands": "low", "sort": "risk:asc"},
         {"filters": '{"spend": {"type": "lessThan", "filter": 99999999999999999999}}'},
         {"filters": '{"spend": {"type": "lessThan", "filter": 1' + 400 * "0" + "}}"},
         {"filters": '{"spend": {"type": "lessThan", "filter": Infinity}}'},
@@ -90,6 +92,16 @@ def test_pages_are_in_order_and_as_many_as_counted(
     calls, ((name, way),) = CallList(engine, view), view.sort
     found = [(r[name], r["customer"]) for r in [*calls.page(0, 300), *calls.page(300, 700)]]
     assert found == sorted(set(found), reverse=way == "desc") and len(found) == calls.count() > 0
+
+
+def test_whose_risk_rose_is_a_list_of_its_own(engine: sa.Engine) -> None:
+    rose = CallList(engine, ListView.from_values({"rose": "night"}))
+    rises = [row["rise_night"] for row in rose.page(0, 500)]
+    assert rises == sorted(rises, reverse=True) and rises[-1] >= 0.05 and len(rises) == rose.count()
+    everybody = CallList(engine, ListView.from_values({"sort": "rise_night:desc"}))
+    assert [row["rise_night"] for row in everybody.page(0, len(rises))] == rises
+    assert CallList(engine, ListView.from_values({"rose": "week"})).page(0, 9) == []
+    assert ListView.from_values({"rose": "never"}) == ListView()
 
 
 def test_joined_conditions_narrow_a_list(engine: sa.Engine) -> None:
@@ -143,6 +155,7 @@ def test_the_list_is_the_last_nights(engine: sa.Engine) -> None:
     second = nights.latest()
     assert first is not None and second is not None and first.scored_at < second.scored_at
     assert (first.rows, second.rows, second.model_version) == (ROWS, ROWS // 2, "1")
+    assert second.compared == bank.EARLIER
     assert [*second.bands] == [b for b in BANDS if b in second.bands] and second.bands
 
 

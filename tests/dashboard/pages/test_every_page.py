@@ -26,6 +26,9 @@ PAGES = {
     "/model": "Confusion matrix",
     "/performance": "How to read this",
     "/drift?day=2026-11-20&feature=Customer_Age": "What followed",
+    "/?rose=night": "compared with 25 Nov 2026",
+    f"/customer?number={bank.people()['CLIENTNUM'].iloc[0]}": "Most towards",
+    "/customer?number=1": "There is no customer 1",
     "/service": "The service answers with model 1",
 }
 PLOTTED = ".js-plotly-plot .main-svg"

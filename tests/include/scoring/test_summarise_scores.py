@@ -17,7 +17,8 @@ from include.customers import loading
 from include.errors import DataError
 from include.scoring import table as score_table
 from include.scoring.run import ScoringRun, day_prefix
-from include.scoring.summarise_scores import SUMMARY_FILE, summarise_scores
+from include.scoring.summarise_scores import summarise_scores
+from include.scoring.summary import SUMMARY_FILE
 from tests.include.nights import (
     DAY,
     PEOPLE,
@@ -113,7 +114,7 @@ def test_tables_of_other_releases_and_of_unfinished_runs_make_way(night: Scoring
     plan(night)  # and nothing more
     assert whole_night(night).removed == 1
     assert sorted(sa.inspect(night.engine).get_table_names()) == [
-        *("churn_contacts", "churn_scores", "churners"),
+        *("churn_comparisons", "churn_contacts", "churn_scores", "churners"),
     ]
 
 

@@ -250,7 +250,8 @@ def test_the_machine_takes_on_the_roles_of_its_parts_alone(account: Account) -> 
     for role in ("PushRole", "DeploymentRole"):
         assert not allowed(told, "sts:AssumeRole", account.outputs["access"][role])
     bucket = f"arn:aws:s3:::{account.outputs['data']['StoreName']}"
-    assert allowed(told, "s3:GetObject", f"{bucket}/deploy/project.tar.gz")
+    for key in ("deploy/project.tar.gz", "deploy/commits/a.tar.gz", "deploy/customers.csv"):
+        assert allowed(told, "s3:GetObject", f"{bucket}/{key}")
     assert not allowed(told, "s3:GetObject", f"{bucket}/champion/current.json")
     volume = ARN.format("ec2") + "volume/"
     assert allowed(told, "ec2:AttachVolume", volume + account.outputs["data"]["VolumeId"])
@@ -273,10 +274,17 @@ def test_the_machine_takes_on_the_roles_of_its_parts_alone(account: Account) -> 
         ("s3:PutObject", "arn:aws:s3:::churn-123456789012-us-east-1/champion/a", "", None),
         (
             "s3:PutObject",
-            "arn:aws:s3:::churn-123456789012-us-east-1/deploy/a",
+            "arn:aws:s3:::churn-123456789012-us-east-1/deploy/commits/a",
             "",
             "DeploymentRole",
         ),
+        (
+            "s3:PutObject",
+            "arn:aws:s3:::churn-123456789012-us-east-1/deploy/project.tar.gz",
+            "",
+            "DeploymentRole",
+        ),
+        ("s3:PutObject", "arn:aws:s3:::churn-123456789012-us-east-1/deploy/a", "", None),
         ("iam:PassRole", "arn:aws:iam::123456789012:role/any", "", None),
         ("cloudformation:UpdateStack", ARN.format("cloudformation") + "stack/a", "", None),
     ],

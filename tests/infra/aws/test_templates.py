@@ -10,7 +10,7 @@ import pytest
 from cfnlint.decode.cfn_yaml import loads
 
 from include.settings import PROJECT
-from infra.aws.stacks import STACKS, template
+from infra.aws.stacks import PROJECT_KEY, STACKS, template
 from tests.conftest import AWS_DUMMY
 from tests.infra.aws.account import Account, client
 
@@ -42,11 +42,12 @@ def test_the_bucket_is_versioned_encrypted_and_closed() -> None:
     assert len(closed) == 4 and all(closed.values())
 
 
-def test_the_bucket_forgets_logs_and_runs_and_never_a_champion() -> None:
+def test_the_bucket_forgets_logs_and_runs_and_never_a_champion_or_the_project() -> None:
     [bucket] = resources("data", "S3::Bucket")
     rules = bucket["LifecycleConfiguration"]["Rules"]
     expiring = {each["Prefix"] for each in rules if "ExpirationInDays" in each}
-    assert expiring == {"runs/", "airflow-logs/", "predictions/", "scores/"}
+    assert expiring == {"runs/", "airflow-logs/", "predictions/", "scores/", "deploy/commits/"}
+    assert not any(PROJECT_KEY.startswith(prefix) for prefix in expiring)
     kinds = ("NoncurrentVersionExpiration", "AbortIncompleteMultipartUpload")
     assert all(any(kind in each for each in rules) for kind in kinds)
 
