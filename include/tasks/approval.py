@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param
+from airflow.sdk.exceptions import TaskAwaitingInput
 from airflow.sdk.execution_time.hitl import HITLUser
 
 from include.settings import load_settings
@@ -58,19 +59,24 @@ class ApprovePromotion(ApprovalOperator):
         self.subject = question["subject"]
         self.body = f"{question['body']}\n\nNo answer by {until:%Y-%m-%d %H:%M} UTC rejects it."
         self.assigned_users = [HITLUser(id=user, name=user) for user in settings.approvers]
-        super().execute(context)
+        try:
+            super().execute(context)
+        except TaskAwaitingInput as waiting:  # `gate.json` may change before somebody answers
+            waiting.method_name = "keep_answer"
+            waiting.kwargs = {"decided_at": question["decided_at"]}
+            raise
 
-    def execute_complete(self, context: "Context", event: dict[str, Any]) -> Any:
-        """Keep the answer; a rejection skips what follows."""
+    def keep_answer(self, context: "Context", event: dict[str, Any], decided_at: str) -> Any:
+        """Keep the answer to the decision of that moment; a rejection skips what follows."""
         from pydantic_core import to_jsonable_python
 
         with reported():
-            approval = self._keep(context, event)
+            approval = self._keep(context, event, decided_at)
         self.log.info("candidate %s", approval.told)
-        super().execute_complete(context, event)
+        self.execute_complete(context, event)
         return to_jsonable_python(approval)
 
-    def _keep(self, context: "Context", event: Mapping[str, Any]) -> "Approval":
+    def _keep(self, context: "Context", event: Mapping[str, Any], decided_at: str) -> "Approval":
         from include.tasks.adapter import read_handed_on
         from include.training import approve_promotion as asked
 
@@ -78,13 +84,12 @@ class ApprovePromotion(ApprovalOperator):
         handed_on = read_handed_on(asked.approve_promotion, self.op_kwargs)
         user, why = event["responded_by_user"], (event["params_input"] or {}).get(WHY) or ""
         late = f"no answer within {load_settings().approval_hours:g} hours"
-        approval = asked.answer(
-            run,
-            handed_on["evaluated"],
+        approval = asked.Approval(
             approved=event["chosen_options"] == [self.APPROVE],
             who=(user["name"] or user["id"]) if user else NOBODY,
             why=str(why).strip() if user else late,  # the page sends some texts as JSON
-            at=event["responded_at"],
+            answered_at=event["responded_at"],
+            decided_at=datetime.fromisoformat(decided_at),
         )
         if not approval.approved:
             asked.reject(run, handed_on["ingested"], handed_on["trained"], approval)

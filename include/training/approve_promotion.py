@@ -27,6 +27,7 @@ class Question:
 
     subject: str
     body: str
+    decided_at: datetime  # by the gate, what is shown
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ def approve_promotion(
 
     A champion that has moved since is judged against first, so that nobody answers on old figures.
     """
-    if not asks_person(run.params, _shown(run, evaluated)):
+    judged = parse_document(Decision, run.read(evaluated.gate), evaluated.gate)
+    if not asks_person(run.params, judged):
         return None
     lineage = Lineage(ingested, validated, transformed, trained)
     production = promotion.read_production(run.store, run.registry)
@@ -88,15 +90,8 @@ def approve_promotion(
         return None
     rival = f"version {decision.champion}" if decision.champion else "no champion"
     asked = f"Put candidate {decision.challenger} into production? It was judged against {rival}"
-    return Question(asked, "\n".join(_body(run, lineage, decision)))
-
-
-def answer(
-    run: TrainingRun, evaluated: Evaluated, *, approved: bool, who: str, why: str, at: datetime
-) -> Approval:
-    """The answer, bound to the decision that was shown."""
-    shown = _shown(run, evaluated)
-    return Approval(approved, who, why, answered_at=at, decided_at=shown.decided_at)
+    body = "\n".join(_body(run, lineage, decision))
+    return Question(asked, body, decided_at=decision.decided_at)
 
 
 def reject(run: TrainingRun, ingested: Ingested, trained: Trained, approval: Approval) -> None:
@@ -104,10 +99,6 @@ def reject(run: TrainingRun, ingested: Ingested, trained: Trained, approval: App
     run.registry.judge(trained.candidate, "rejected", approval.tags)
     run.registry.log(ingested.mlflow_run_id, tags=approval.tags)
     run.registry.finish(ingested.mlflow_run_id, succeeded=True)
-
-
-def _shown(run: TrainingRun, evaluated: Evaluated) -> Decision:
-    return parse_document(Decision, run.read(evaluated.gate), evaluated.gate)
 
 
 def _body(run: TrainingRun, lineage: Lineage, decision: Decision) -> Iterator[str]:

@@ -18,7 +18,6 @@ from include.store import LocalStore
 from include.training.approve_promotion import (
     Approval,
     Question,
-    answer,
     approve_promotion,
     asks_person,
     reject,
@@ -74,8 +73,10 @@ def ask(judged: Judged) -> Question | None:
 
 
 def answered(judged: Judged, **parts: Any) -> Approval:
-    facts = {"approved": True, "who": "anna", "why": "looked at", "at": NOW}
-    return answer(judged.run, judged.evaluated, **{**facts, **parts})
+    key = judged.evaluated.gate
+    decision = parse_document(Decision, judged.run.read(key), key)
+    facts = {"approved": True, "who": "anna", "why": "looked at", "answered_at": NOW}
+    return Approval(**{**facts, "decided_at": decision.decided_at, **parts})
 
 
 def rewrite(judged: Judged, **facts: Any) -> None:
@@ -107,6 +108,7 @@ def test_the_question_has_the_figures_the_reasons_and_where_more_is(waiting: Jud
     page = waiting.run.registry.run_page(waiting.lineage.ingested.mlflow_run_id)
     key = waiting.evaluated.gate
     decision = parse_document(Decision, waiting.run.read(key), key)
+    assert question.decided_at == decision.decided_at
     for told in (
         "**Reject** leaves production empty",
         f"- ROC-AUC {decision.challenger_metrics['roc_auc']:.4f}",
