@@ -11,6 +11,7 @@ from airflow.sdk.execution_time.hitl import HITLUser
 
 from include.settings import load_settings
 from include.tasks.errors import reported
+from include.tasks.limits import ended_by_force, task_limit
 from include.tasks.training import WHY, count, open_run, training_task
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class ApprovePromotion(ApprovalOperator):
             **kwargs,
         )
         self.op_kwargs = op_kwargs
+        # Of asking and of keeping the answer each. Given above, it would limit the wait between.
+        self.execution_timeout = task_limit()
 
     def execute(self, context: "Context") -> None:
         """Ask, and wait; or return, where the gate has decided alone."""
@@ -70,7 +73,7 @@ class ApprovePromotion(ApprovalOperator):
         """Keep the answer to the decision of that moment; a rejection skips what follows."""
         from pydantic_core import to_jsonable_python
 
-        with reported():
+        with reported(), ended_by_force(self.execution_timeout):
             approval = self._keep(context, event, decided_at)
         self.log.info("candidate %s", approval.told)
         self.execute_complete(context, event)
