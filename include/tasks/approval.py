@@ -9,8 +9,8 @@ from airflow.sdk import Param
 from airflow.sdk.exceptions import TaskAwaitingInput
 from airflow.sdk.execution_time.hitl import HITLUser
 
+from include.errors import ChurnError
 from include.settings import load_settings
-from include.tasks.errors import reported
 from include.tasks.limits import ended_by_force, task_limit
 from include.tasks.training import WHY, count, open_run, training_task
 
@@ -73,28 +73,42 @@ class ApprovePromotion(ApprovalOperator):
         """Keep the answer to the decision of that moment; a rejection skips what follows."""
         from pydantic_core import to_jsonable_python
 
-        with reported(), ended_by_force(self.execution_timeout):
-            approval = self._keep(context, event, decided_at)
+        approval = self._approval(event, decided_at)
         self.log.info("candidate %s", approval.told)
+        if not approval.approved:
+            with ended_by_force(self.execution_timeout):
+                self._reject(context, approval)
         self.execute_complete(context, event)
+        if not approval.approved:
+            count("rejected")
         return to_jsonable_python(approval)
 
-    def _keep(self, context: "Context", event: Mapping[str, Any], decided_at: str) -> "Approval":
-        from include.tasks.adapter import read_handed_on
-        from include.training import approve_promotion as asked
+    def _approval(self, event: Mapping[str, Any], decided_at: str) -> "Approval":
+        from include.training.approve_promotion import Approval
 
-        run = open_run(context)
-        handed_on = read_handed_on(asked.approve_promotion, self.op_kwargs)
         user, why = event["responded_by_user"], (event["params_input"] or {}).get(WHY) or ""
         late = f"no answer within {load_settings().approval_hours:g} hours"
-        approval = asked.Approval(
+        return Approval(
             approved=event["chosen_options"] == [self.APPROVE],
             who=(user["name"] or user["id"]) if user else NOBODY,
             why=str(why).strip() if user else late,  # the page sends some texts as JSON
             answered_at=event["responded_at"],
             decided_at=datetime.fromisoformat(decided_at),
         )
-        if not approval.approved:
-            asked.reject(run, handed_on["ingested"], handed_on["trained"], approval)
-            count("rejected")
-        return approval
+
+    def _reject(self, context: "Context", approval: "Approval") -> None:
+        """Tell the registry; without it the rejection stands, for a failed task would ask again."""
+        from include.champion.registry import CANDIDATES, STATUS_TAG
+        from include.tasks.adapter import read_handed_on
+        from include.training import approve_promotion as asked
+
+        handed_on = read_handed_on(asked.approve_promotion, self.op_kwargs)
+        ingested, trained = handed_on["ingested"], handed_on["trained"]
+        try:  # MLflow's client has tried for minutes before it gives up
+            asked.reject(open_run(context), ingested, trained, approval)
+        except ChurnError:
+            self.log.exception(
+                "candidate %s stays rejected, but MLflow does not say so: tag that version of "
+                "%s there with %s=rejected",
+                *(trained.candidate, CANDIDATES, STATUS_TAG),
+            )

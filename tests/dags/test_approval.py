@@ -32,7 +32,10 @@ from airflow.models.taskinstance import TaskInstance
 from airflow.utils.session import create_session
 from pydantic_core import to_jsonable_python
 
+from include.errors import RegistryError
 from include.tasks import approval, training
+from include.training import approve_promotion
+from include.training.approve_promotion import reject
 from tests.include.conftest import evaluate, lineage_of
 
 context = {"dag_run": SimpleNamespace(run_id="judged", run_type="manual"), "params": {}}
@@ -86,7 +89,12 @@ def answer(act, asked):
     act(task)
 
 
-def ends(act):
+def late(*rejection):
+    reject(*rejection)
+    raise RegistryError("MLflow is away")
+
+
+def ends(act, reject=reject):
     dag, asked = DagBag().dags["churn_training"], {}
     dag.task_dict["approve_promotion"].op_kwargs = handed_on
     dag.task_dict["promote_model"].op_kwargs.update(handed_on)
@@ -95,6 +103,7 @@ def ends(act):
     with (
         mock.patch.object(training, "open_run", again),
         mock.patch.object(approval, "open_run", again),
+        mock.patch.object(approve_promotion, "reject", reject),
         mock.patch("airflow.sdk.observability.stats.incr") as told,
     ):
         run = dag.test(mark_success_pattern="[a-z]+_data|train_model|evaluate_model")
@@ -105,7 +114,7 @@ def ends(act):
     return {"state": str(run.state), "tasks": tasks, "counted": counted, **asked}
 
 
-print(json.dumps([ends(let_time_pass), ends(approve)]))
+print(json.dumps([ends(let_time_pass, late), ends(approve)]))
 """
 
 
@@ -129,7 +138,7 @@ def places(
     }
 
 
-def test_who_is_too_late_is_asked_again_and_an_approval_is_kept_with_its_name(
+def test_who_is_too_late_has_rejected_even_without_mlflow_and_an_approval_is_kept_with_its_name(
     answers_of: AnswersOf, places: dict[str, str]
 ) -> None:
     late, approved = answers_of(ANSWERED, **places)
