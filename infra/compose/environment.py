@@ -70,8 +70,8 @@ CHURN_S3_SECRET_KEY=
 #CHURN_RATE_LIMIT_STORAGE=redis://host:6379/0
 #CHURN_API_WORKERS=2
 #CHURN_TRAINING_SCHEDULE=@weekly
-# How long a promotion waits for a person before it is rejected; the Airflow users who may answer; with single
-# sign-on by the numeric ids from Airflow's page Users.
+# How long a promotion waits for a person before it is rejected; the Airflow users who may answer
+# (with single sign-on: the numeric id from Airflow's page Users).
 #CHURN_APPROVAL_HOURS=24
 #CHURN_APPROVERS=admin
 # How often the API looks for a new champion; when its log goes to the store, how much may wait.
