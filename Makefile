@@ -42,9 +42,9 @@ rollback: setup ## put an earlier version back into production (VERSION=2 REASON
 	@test -n "$(VERSION)" -a -n "$(REASON)" || { echo 'make rollback: say which and why: make rollback VERSION=2 REASON="why"' >&2; exit 2; }
 	@exec $(BIN)/python -m infra.local.commands rollback "$(VERSION)" --reason "$(REASON)"
 
-promote: setup ## approve the promotion that waits for a person, or put a version into production (REASON="why", VERSION=2)
+promote: setup ## approve the promotion that waits for a person, or put a version into production (REASON="why", CANDIDATE=7 or VERSION=2; without: show what waits)
 	@test -n "$(REASON)" || { echo 'make promote: say why: make promote REASON="why"' >&2; exit 2; }
-	@exec $(BIN)/python -m infra.local.commands promote $(if $(VERSION),"$(VERSION)") --reason "$(REASON)"
+	@exec $(BIN)/python -m infra.local.commands promote $(if $(VERSION),"$(VERSION)") $(if $(CANDIDATE),--candidate "$(CANDIDATE)") --reason "$(REASON)"
 
 history: setup ## which version was put into production when, by whom, and why (ARGS="--last 100")
 	@exec $(BIN)/python -m infra.local.commands history $(ARGS)

@@ -72,13 +72,16 @@ class AirflowClient:
         found = self._request("GET", "/api/v2/importErrors").json()["import_errors"]
         return [f"{error['filename']}: {error['stack_trace']}" for error in found]
 
+    def unfinished_runs(self, dag_id: str) -> list[str]:
+        """The runs that are running, then those that are queued, of each the oldest first."""
+        query = {"state": list(UNFINISHED_RUN), "order_by": "run_after"}
+        answer = self._request("GET", f"/api/v2/dags/{dag_id}/dagRuns", params=query)
+        found = sorted(answer.json()["dag_runs"], key=lambda run: run["state"] != "running")
+        return [str(run["dag_run_id"]) for run in found]
+
     def unfinished_run(self, dag_id: str) -> str | None:
-        """The oldest run that is queued or running."""
-        query = {"state": list(UNFINISHED_RUN), "order_by": "run_after", "limit": 1}
-        found = self._request("GET", f"/api/v2/dags/{dag_id}/dagRuns", params=query).json()[
-            "dag_runs"
-        ]
-        return str(found[0]["dag_run_id"]) if found else None
+        """The first of them."""
+        return next(iter(self.unfinished_runs(dag_id)), None)
 
     def trigger(self, dag_id: str, conf: dict[str, Any]) -> str:
         """Start a run; returns its id."""
@@ -124,11 +127,14 @@ class AirflowClient:
         """Where a browser answers what a task asks a person."""
         return required_action_page(self._public_url, dag_id=dag_id, run_id=run_id, task_id=task_id)
 
+    def question(self, dag_id: str, run_id: str, task_id: str) -> dict[str, Any]:
+        """What a task asks a person (`subject`, `body`), and what was answered."""
+        return dict(self._request("GET", _question(dag_id, run_id, task_id)).json())
+
     def answer(self, dag_id: str, run_id: str, task_id: str, *, option: str, why: str) -> None:
         """Answer what a task asks a person, as the user who is logged in."""
-        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/-1/hitlDetails"
         body = {"chosen_options": [option], "params_input": {"why": why}}
-        self._request("PATCH", path, json=body)
+        self._request("PATCH", _question(dag_id, run_id, task_id), json=body)
 
     def errors(self, dag_id: str, run_id: str, task: TaskState) -> list[str]:
         """The error lines in the log of a task's last try."""
@@ -177,6 +183,10 @@ class AirflowClient:
                 "changed while it ran; stop the stack and start it again"
             )
         self._http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+
+
+def _question(dag_id: str, run_id: str, task_id: str) -> str:
+    return f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/-1/hitlDetails"
 
 
 def _causes(line: dict[str, Any]) -> list[str]:

@@ -1,6 +1,7 @@
 """The training DAG as an operator starts it: waited for, triggered or joined, then followed."""
 
 import logging
+import re
 import time
 from pathlib import Path
 
@@ -15,6 +16,7 @@ POLL_SECONDS = 0.5
 PARSE_SECONDS = 120
 RUN_SECONDS = 3600
 APPROVE = "Approve"  # Airflow's own word
+ASKED = re.compile(r"candidate (\d+)")  # in the subject of include/training/approve_promotion.py
 
 
 def wait_for_dag(client: AirflowClient, tick: Tick, *, seconds: float = PARSE_SECONDS) -> None:
@@ -43,15 +45,36 @@ def train(client: AirflowClient, *, reason: str, logs: Path, tick: Tick = nothin
     return follow(client, DAG_ID, run_id, logs=logs, tick=tick, seconds=RUN_SECONDS)
 
 
-def approve(client: AirflowClient, *, reason: str, logs: Path) -> RunState:
-    """Approve the promotion that a run waits with, and follow it to its end; RunFailed if none."""
-    run_id = client.unfinished_run(DAG_ID)
-    tasks = client.tasks(DAG_ID, run_id) if run_id else []
-    asking = next((task for task in tasks if task.awaits_answer), None)
-    if run_id is None or asking is None:
+def approve(client: AirflowClient, candidate: str | None, *, why: str, logs: Path) -> RunState:
+    """Show what a run asks, approve it if that candidate is meant, and follow the run to its end.
+
+    RunFailed where nothing waits, or another candidate does, or none was named.
+    """
+    waiting = (
+        (run_id, task.task_id)
+        for run_id in client.unfinished_runs(DAG_ID)
+        for task in client.tasks(DAG_ID, run_id)
+        if task.awaits_answer
+    )
+    run_id, task_id = next(waiting, (None, None))
+    if run_id is None or task_id is None:
         raise RunFailed(
             "no training waits for approval; to put a version of the store into production, name "
             'it: make promote VERSION=3 REASON="…"'
         )
-    client.answer(DAG_ID, run_id, asking.task_id, option=APPROVE, why=reason)
+    question = client.question(DAG_ID, run_id, task_id)
+    logger.info("%s\n\n%s\n", question["subject"], question["body"])
+    _check_candidate(candidate, question["subject"])
+    client.answer(DAG_ID, run_id, task_id, option=APPROVE, why=why)
     return follow(client, DAG_ID, run_id, logs=logs, seconds=RUN_SECONDS)
+
+
+def _check_candidate(candidate: str | None, subject: str) -> None:
+    found = ASKED.search(subject)
+    waits = found[1] if found else "?"
+    if candidate != waits:
+        expected = f"expected candidate {candidate} to wait, found" if candidate else "found"
+        raise RunFailed(
+            f"{expected} candidate {waits}, as shown above; nothing was approved. To approve it: "
+            f'make promote CANDIDATE={waits} REASON="…"'
+        )

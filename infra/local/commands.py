@@ -58,7 +58,9 @@ def main() -> int:
     rollback.add_argument("--reason", required=True, help="why; it is kept with the version")
     rollback.set_defaults(work=_roll_back)
     promote = commands.add_parser("promote", help="approve what waits, or name a version")
-    promote.add_argument("version", nargs="?", type=_version, help="one that the store holds")
+    which = promote.add_mutually_exclusive_group()
+    which.add_argument("version", nargs="?", type=_version, help="one that the store holds")
+    which.add_argument("--candidate", type=_version, help="the one that waits")
     promote.add_argument("--reason", required=True, help="why; it is kept in the pointer")
     promote.set_defaults(work=_promote)
     history = commands.add_parser("history", help="which version was put into production when")
@@ -106,7 +108,7 @@ def _train(settings: Settings, arguments: argparse.Namespace) -> int:
     with closing(airflow.client(places)) as client:
         run = training_run.train(client, reason=arguments.reason, logs=places.airflow_logs)
     if not run.is_finished:
-        logger.info('or here: make promote REASON="…"')
+        logger.info('or here, which shows it first: make promote REASON="…"')
         return 0
     after = champion(settings)
     logger.info("%.1f s from trigger to success", run.seconds or 0.0)
@@ -205,7 +207,7 @@ def _pointer_etag(store: Store) -> str | None:
 
 def _promote(settings: Settings, arguments: argparse.Namespace) -> int:
     if arguments.version is None:
-        return _approve(settings, arguments.reason)
+        return _approve(settings, arguments.candidate, arguments.reason)
     from include.champion.promotion import finish_move, put_in_production, read_production
     from include.champion.registry import Registry  # MLflow: seconds that the others need not wait
 
@@ -243,11 +245,11 @@ def _tell_airflow(places: Layout, version: str) -> None:
         logger.warning("%s\nso nobody is scored with it before the night: `make score`", error)
 
 
-def _approve(settings: Settings, reason: str) -> int:
+def _approve(settings: Settings, candidate: str | None, reason: str) -> int:
     """Answer the training that waits, as a person does on Airflow's page."""
-    places = running_stack(settings)
+    places, why = running_stack(settings), f"by {_user()} at a terminal: {reason}"
     with closing(airflow.client(places)) as client:
-        training_run.approve(client, reason=reason, logs=places.airflow_logs)
+        training_run.approve(client, candidate, why=why, logs=places.airflow_logs)
     if found := champion(settings):
         logger.info("champion version %s: %s", found.version, figures(found))
     return 0

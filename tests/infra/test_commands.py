@@ -274,3 +274,18 @@ def test_a_repeated_promotion_moves_nothing_and_records_what_a_killed_one_did(
     assert store.read(versions.POINTER_KEY) == before
     (move,) = HistoryReader(store).latest(10, pointer=None).moves
     assert move.who == (getpass.getuser() if own else "unknown")
+
+
+def test_an_approval_from_a_terminal_says_whose_it_was(
+    settings: Settings, places: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, approve = MagicMock(), MagicMock()
+    monkeypatch.setattr(commands, "running_stack", lambda _: places)
+    monkeypatch.setattr(commands.airflow, "client", lambda _: client)
+    monkeypatch.setattr(commands.training_run, "approve", approve)
+    command = ["commands", "promote", "--candidate", "7", "--reason", "looked at"]
+    monkeypatch.setattr("sys.argv", command)
+    monkeypatch.setattr(commands, "exit_code", lambda _, work: work(settings))
+    assert commands.main() == 0
+    why = f"by {getpass.getuser()} at a terminal: looked at"
+    approve.assert_called_once_with(client, "7", why=why, logs=places.airflow_logs)

@@ -57,7 +57,7 @@ def test_a_run_that_is_under_way_is_joined(
 ) -> None:
     script = {
         f"GET {DAG}": [{"is_paused": False}],
-        f"GET {DAG}/dagRuns": [{"dag_runs": [{"dag_run_id": RUN}]}],
+        f"GET {DAG}/dagRuns": [{"dag_runs": [QUEUED, WAITS]}],
         f"GET {DAG}/dagRuns/{RUN}": [run_is("success")],
         f"GET {DAG}/dagRuns/{RUN}/taskInstances": [tasks_are()],
     }
@@ -66,33 +66,64 @@ def test_a_run_that_is_under_way_is_joined(
     assert shown(caplog) == [f"joining the training run that is under way: {RUN}"]
 
 
+WAITS = {"dag_run_id": RUN, "state": "running"}
+QUEUED = {"dag_run_id": "manual__queued", "state": "queued"}
+DETAILS = f"{DAG}/dagRuns/{RUN}/taskInstances/approve_promotion/-1/hitlDetails"
+QUESTION = {"subject": "Put candidate 7 into production? Against version 3", "body": "- ROC-AUC"}
+SHOWN = "Put candidate 7 into production? Against version 3\n\n- ROC-AUC\n"
+
+
 def test_what_waits_is_approved_from_a_terminal_and_followed_to_its_end(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     asks, done = task_is("approve_promotion", "awaiting_input"), task_is("promote_model", "success")
-    answers = f"PATCH {DAG}/dagRuns/{RUN}/taskInstances/approve_promotion/-1/hitlDetails"
     script = {
-        f"GET {DAG}/dagRuns": [{"dag_runs": [{"dag_run_id": RUN}]}],
+        f"GET {DAG}/dagRuns": [{"dag_runs": [QUEUED, WAITS]}],
         f"GET {DAG}/dagRuns/{RUN}": [run_is("running"), run_is("success")],
         f"GET {DAG}/dagRuns/{RUN}/taskInstances": [tasks_are(asks), tasks_are(done)],
-        answers: [{}],
+        f"GET {DETAILS}": [QUESTION],
+        f"PATCH {DETAILS}": [{}],
     }
     asked: list[Any] = []
     with airflow_answering(script, asked) as client:
-        assert training_run.approve(client, reason="looked at", logs=tmp_path).seconds == 7.5
+        assert training_run.approve(client, "7", why="looked at", logs=tmp_path).seconds == 7.5
     body = {"chosen_options": ["Approve"], "params_input": {"why": "looked at"}}
     assert [json.loads(each.content) for each in asked if each.method == "PATCH"] == [body]
-    assert shown(caplog) == ["  promote_model"]
+    assert shown(caplog) == [SHOWN, "  promote_model"]
 
 
-@pytest.mark.parametrize("runs", [[], [{"dag_run_id": RUN}]], ids=["none", "one that trains"])
+@pytest.mark.parametrize(
+    ("named", "told"),
+    [(None, "found candidate 7"), ("6", "candidate 6 to wait, found candidate 7")],
+)
+def test_what_was_not_named_is_shown_and_not_approved(
+    named: str | None, told: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    script = {
+        f"GET {DAG}/dagRuns": [{"dag_runs": [WAITS]}],
+        f"GET {DAG}/dagRuns/{RUN}/taskInstances": [
+            tasks_are(task_is("approve_promotion", "awaiting_input"))
+        ],
+        f"GET {DETAILS}": [QUESTION],
+    }
+    asked: list[Any] = []
+    with (
+        airflow_answering(script, asked) as client,
+        pytest.raises(RunFailed, match=rf"{told}, .* make promote CANDIDATE=7 REASON"),
+    ):
+        training_run.approve(client, named, why="looked at", logs=tmp_path)
+    assert {each.method for each in asked} == {"GET"}
+    assert shown(caplog) == [SHOWN]
+
+
+@pytest.mark.parametrize("runs", [[], [WAITS]], ids=["none", "one that trains"])
 def test_where_nothing_waits_a_version_must_be_named(runs: list[Any], tmp_path: Path) -> None:
     script = {
         f"GET {DAG}/dagRuns": [{"dag_runs": runs}],
         f"GET {DAG}/dagRuns/{RUN}/taskInstances": [tasks_are(task_is("train_model", "running"))],
     }
     with airflow_answering(script) as client, pytest.raises(RunFailed, match="VERSION=3"):
-        training_run.approve(client, reason="looked at", logs=tmp_path)
+        training_run.approve(client, "7", why="looked at", logs=tmp_path)
 
 
 @pytest.mark.parametrize(
