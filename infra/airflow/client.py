@@ -132,9 +132,21 @@ class AirflowClient:
         return dict(self._request("GET", _question(dag_id, run_id, task_id)).json())
 
     def answer(self, dag_id: str, run_id: str, task_id: str, *, option: str, why: str) -> None:
-        """Answer what a task asks a person, as the user who is logged in."""
+        """Answer what a task asks a person, as the user who is logged in.
+
+        AirflowError where it was answered otherwise; the same answer may be given again.
+        """
+        path = _question(dag_id, run_id, task_id)
         body = {"chosen_options": [option], "params_input": {"why": why}}
-        self._request("PATCH", _question(dag_id, run_id, task_id), json=body)
+        conflict = httpx.codes.CONFLICT
+        if self._request("PATCH", path, allowed=(conflict,), json=body).status_code != conflict:
+            return
+        chosen = self.question(dag_id, run_id, task_id)["chosen_options"] or []
+        if chosen != [option]:
+            raise AirflowError(
+                f"expected nobody to have answered {task_id} of {run_id}, or {option}, found "
+                f"{', '.join(chosen) or 'no answer'}: it stands"
+            )
 
     def errors(self, dag_id: str, run_id: str, task: TaskState) -> list[str]:
         """The error lines in the log of a task's last try."""

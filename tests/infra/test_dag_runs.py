@@ -129,6 +129,16 @@ def test_a_silent_airflow_is_an_error(
     client.close()
 
 
+def test_an_answer_may_be_given_twice_but_not_contradict_another() -> None:
+    path = f"{DAG}/dagRuns/{RUN}/taskInstances/approve_promotion/-1/hitlDetails"
+    where, answer = (DAG_ID, RUN, "approve_promotion"), {"option": "Approve", "why": "looked at"}
+    given = [{"chosen_options": ["Approve"]}, {"chosen_options": ["Reject"]}]
+    with airflow_answering({f"PATCH {path}": [409], f"GET {path}": given}) as client:
+        client.answer(*where, **answer)
+        with pytest.raises(AirflowError, match=r"or Approve, found Reject: it stands"):
+            client.answer(*where, **answer)
+
+
 def test_a_locked_database_is_asked_again_and_one_run_is_started(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
