@@ -25,6 +25,7 @@ MEBIBYTE = 2**20
 # Of a search. Here and not in params.py, because Airflow parses DAG files without NumPy.
 TRIALS_MAX, WORKERS_MAX, MINUTES_MAX = 10_000, 64, 7 * 24 * 60
 TASK_HOURS_MAX = 7 * 24
+APPROVAL_HOURS_MAX = 30 * 24
 UNREADABLE_URL = (
     "expected a URL such as redis://:password@host:6379/0, with %2F for a / in the password, %40 "
     "for an @ and %3A for a :"
@@ -186,7 +187,11 @@ class Settings(BaseSettings):
         default="", description="when training runs unasked, such as @weekly; never when empty"
     )
     approval_hours: float = Field(
-        default=24, gt=0, description="a promotion that nobody has answered by then is rejected"
+        default=24,
+        gt=0,
+        le=APPROVAL_HOURS_MAX,
+        allow_inf_nan=False,
+        description="a promotion that nobody has answered by then is rejected",
     )
     approvers: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from include.training.approve_promotion import Approval
 
 NOBODY = "nobody"  # who answered, where the time was up
+WHY_CHARACTERS = 1000
 
 
 class ApprovePromotion(ApprovalOperator):
@@ -37,6 +38,7 @@ class ApprovePromotion(ApprovalOperator):
         why = Param(
             "",  # for null Airflow's page shows the parameter's own definition
             type=["null", "string"],
+            maxLength=WHY_CHARACTERS,
             title="Why",
             description="Kept with the champion's pointer, its history and the registry",
         )
@@ -78,9 +80,9 @@ class ApprovePromotion(ApprovalOperator):
         if not approval.approved:
             with ended_by_force(self.execution_timeout):
                 self._reject(context, approval)
-        self.execute_complete(context, event)
-        if not approval.approved:
             count("rejected")
+        # Airflow checks only now what was answered, and a failed task would ask again.
+        self.execute_complete(context, {**event, "params_input": {WHY: approval.why}})
         return to_jsonable_python(approval)
 
     def _approval(self, event: Mapping[str, Any], decided_at: str) -> "Approval":
@@ -91,7 +93,9 @@ class ApprovePromotion(ApprovalOperator):
         return Approval(
             approved=event["chosen_options"] == [self.APPROVE],
             who=(user["name"] or user["id"]) if user else NOBODY,
-            why=str(why).strip() if user else late,  # the page sends some texts as JSON
+            why=str(why).strip()[:WHY_CHARACTERS]
+            if user
+            else late,  # the page sends some texts as JSON
             answered_at=event["responded_at"],
             decided_at=datetime.fromisoformat(decided_at),
         )

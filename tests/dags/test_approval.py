@@ -47,7 +47,7 @@ again = lambda context: replace(open_run(context), dag_run_id="judged")
 
 
 def approve(task):
-    chosen = {"chosen_options": ["Approve"], "params_input": {"why": "looked at"}}
+    chosen = {"chosen_options": ["Approve"], "params_input": {"why": "looked at" + 1000 * "."}}
     with create_session() as session:
         update_hitl_detail(
             *(task.dag_id, task.run_id, task.task_id, UpdateHITLDetailPayload(**chosen)),
@@ -151,6 +151,6 @@ def test_who_is_too_late_has_rejected_even_without_mlflow_and_an_approval_is_kep
     assert "ROC-AUC 0." in approved["body"]
     store = open_store(places["CHURN_STORE_URI"])
     pointer, _ = versions.read_pointer(store) or (None, "")
-    assert pointer is not None and "approved by anna: looked at" in pointer.reason
+    assert pointer is not None and "approved by anna: looked at..." in pointer.reason
     (move,) = store.list(history.HISTORY_PREFIX)
     assert b'"who": "anna"' in store.read(move.key).data

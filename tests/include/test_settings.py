@@ -113,6 +113,13 @@ def test_a_secret_at_fault_is_named_and_not_shown(
     assert "hu" not in "".join(traceback.format_exception(told.value)).replace("churn", "")
 
 
+@pytest.mark.parametrize("hours", ["0", "721", "inf", "nan"])
+def test_nobody_is_waited_for_without_end(hours: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHURN_APPROVAL_HOURS", hours)
+    with pytest.raises(ConfigurationError, match="CHURN_APPROVAL_HOURS"):
+        load_settings()
+
+
 def test_every_setting_says_what_it_is() -> None:
     assert [n for n, field in Settings.model_fields.items() if not field.description] == []
 
