@@ -38,3 +38,10 @@ def judged_on(found: Performance, version: str) -> date | None:
     ]
     able = [each for each in waiting if each.customers >= found.ripe_min]
     return able[0].ripe_on if able else None
+
+
+def undecided(found: Performance, version: str) -> VersionWeek | None:
+    """The latest of a version's weeks with enough ripe customers that could yet not be judged."""
+    weeks = weeks_of(found, version)
+    too_few = [each for each in weeks if each.verdict == "too_few_ripe"]
+    return next((each for each in reversed(too_few) if each.ripe >= found.ripe_min), None)
