@@ -256,7 +256,8 @@ def _create_notes(found: Performance) -> Component:
     if unlabelled:
         notes.append(
             f"{unlabelled:,} customers of ripe weeks (summed over weeks) have no label in the "
-            "table and are left out; where labels come later than that, raise drift.performance.label_days."
+            "table and are left out; where labels come later than that, raise "
+            "drift.performance.label_days."
         )
     if gone:
         notes.append(
