@@ -24,7 +24,11 @@ def constants(folder: Path) -> Iterator[str]:
 
 def described_in_dags() -> set[str]:
     texts = [path.read_text() for path in (PROJECT / "dags").glob("*.py")]
-    return {name for text in texts for name in re.findall(r'(?:described\(|pages\(\)\[)\s*"(\w+)"', text)}
+    return {
+        name
+        for text in texts
+        for name in re.findall(r'(?:described\(|pages\(\)\[)\s*"(\w+)"', text)
+    }
 
 
 def test_each_page_is_of_a_task_and_each_task_has_one() -> None:
