@@ -17,8 +17,13 @@ SCOPE = "openid profile email"
 
 
 def name_of(claims: Mapping[str, Any]) -> str:
-    """What somebody is called: the first of NAMES that there is; every ID token has the last."""
-    return next(str(claims[each]) for each in NAMES if claims.get(each))
+    """What somebody is called: the first of NAMES that there is; every ID token has the last.
+
+    An address that the provider calls unverified could be anybody's.
+    """
+    unverified = claims.get("email_verified") in (False, "false")
+    names = NAMES[1:] if unverified else NAMES
+    return next(str(claims[each]) for each in names if claims.get(each))
 
 
 def all_claims(id_token: Mapping[str, Any], userinfo: Mapping[str, Any]) -> dict[str, Any]:

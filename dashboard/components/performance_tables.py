@@ -9,7 +9,7 @@ from dash.development.base_component import Component
 
 from dashboard.components.states import sentence
 from dashboard.components.tables import create_table
-from dashboard.data.performance import judged, judged_on, weeks_of
+from dashboard.data.performance import judged, judged_on, undecided, weeks_of
 from include.drift.performance import Estimate, Figure, Performance, Realised, Version, VersionWeek
 
 NONE = "–"
@@ -101,8 +101,8 @@ def create_versions(found: Performance) -> Component:
     """Every version that has weeks, the newest first."""
     names = (
         "Version",
-        "Asked about",
-        "Ripe",
+        "Asked about, summed over weeks",
+        "Ripe, summed over weeks",
         "Promised ROC-AUC",
         "Realised, latest week",
         "Verdict",
@@ -139,7 +139,10 @@ def _version_verdict(found: Performance, version: Version, latest: VersionWeek |
     if latest:
         return f"{VERDICTS[latest.verdict]}, week of {latest.begins:%d %b %Y}"
     day = judged_on(found, version.version)
-    return f"from {day:%d %b %Y}" if day else "too few customers"
+    if day:
+        return f"from {day:%d %b %Y}"
+    week = undecided(found, version.version)
+    return sentence(week.explanation) if week else "too few customers"
 
 
 def _week_row(week: VersionWeek) -> tuple[object, ...]:

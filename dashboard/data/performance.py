@@ -30,6 +30,18 @@ def last_judged(found: Performance, *, but: str) -> VersionWeek | None:
 
 def judged_on(found: Performance, version: str) -> date | None:
     """When the first of a version's weeks that are to ripen can be judged; None where none can."""
-    waiting = [each for each in weeks_of(found, version) if each.verdict == "unripe"]
+    today = found.as_of.date()  # a week that was due and is not ripe has lost its log
+    waiting = [
+        each
+        for each in weeks_of(found, version)
+        if each.verdict == "unripe" and each.ripe_on > today
+    ]
     able = [each for each in waiting if each.customers >= found.ripe_min]
     return able[0].ripe_on if able else None
+
+
+def undecided(found: Performance, version: str) -> VersionWeek | None:
+    """The latest of a version's weeks with enough ripe customers that could yet not be judged."""
+    weeks = weeks_of(found, version)
+    too_few = [each for each in weeks if each.verdict == "too_few_ripe"]
+    return next((each for each in reversed(too_few) if each.ripe >= found.ripe_min), None)

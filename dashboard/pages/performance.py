@@ -22,7 +22,14 @@ from dashboard.components.performance_tables import (
 )
 from dashboard.components.shell import create_heading, create_section
 from dashboard.components.states import create_empty, sentence
-from dashboard.data.performance import judged, judged_on, last_judged, shown_version, weeks_of
+from dashboard.data.performance import (
+    judged,
+    judged_on,
+    last_judged,
+    shown_version,
+    undecided,
+    weeks_of,
+)
 from dashboard.data.sources import Sources
 from dashboard.labels import percent
 from include.drift.performance import Performance, Version, VersionWeek, read_performance
@@ -66,7 +73,11 @@ def verdict_text(found: Performance, version: Version) -> str:
         return _too_early(found, version)
     realised = ROC_AUC.came(week)
     if realised is None or version.promised_roc_auc is None:
-        return f"{name}, week of {week.begins:%d %b %Y}: {sentence(week.explanation)}"
+        told = f"week of {week.begins:%d %b %Y}: {sentence(week.explanation)}"
+        if version.lost:
+            lost = f"{name} does less than its probabilities promised"
+            return f"{lost}, {told} {_what_follows(found)}"
+        return f"{name}, {told}"
     promised = percent(version.promised_roc_auc, decimals=1)
     fact = (
         f"of a customer who left and one who stayed it ranked the leaver higher in "
@@ -82,9 +93,12 @@ def verdict_text(found: Performance, version: Version) -> str:
     expected = ROC_AUC.expected(week)
     least = min(version.promised_roc_auc, expected.low if expected else 1)
     alarm = percent(least - found.loss_min, decimals=1)
-    return (
-        f"{name} does nearly what it promised: {fact} The alarm begins at {alarm}, beyond chance."
-    )
+    does = "nearly what it promised"
+    if version.promised_roc_auc - realised.value >= found.loss_min:
+        does = "less than its hold-out promised"
+    if expected and expected.high < version.promised_roc_auc:
+        does = "less than its hold-out promised, as its probabilities expected of these customers"
+    return f"{name} does {does}: {fact} The alarm begins at {alarm}, beyond chance."
 
 
 def _recall_text(version: Version, week: VersionWeek) -> str:
@@ -109,12 +123,15 @@ def _too_early(found: Performance, version: Version) -> str:
 
 
 def _why_early(found: Performance, version: Version) -> str:
+    week = undecided(found, version.version)
+    if week:
+        return f"of the week of {week.begins:%d %b %Y}, {week.explanation}"
     day = judged_on(found, version.version)
     if day:
         return f"the outcomes of its first week are known on {day:%d %b %Y}"
     unlabelled = sum(each.unlabelled for each in weeks_of(found, version.version))
     if unlabelled >= found.ripe_min:
-        return f"the table has no label of {unlabelled:,} of its customers, long enough after"
+        return f"the table has no label of {unlabelled:,} of its customers (summed over weeks)"
     return f"no week of it has the {found.ripe_min:,} customers that a verdict needs"
 
 
@@ -232,16 +249,21 @@ def _create_notes(found: Performance) -> Component:
     )
     if called:
         notes.append(
-            f"{called:,} customers are left out because an analyst listed or called them: the "
-            "model may have been right, and the call too."
+            f"{called:,} customers (summed over weeks) are left out because an analyst listed or "
+            "called them: the model may have been right, and the call too. Whoever left before a "
+            "call stays in, so what came looks a little better than it was (docs/models.md)."
         )
     if unlabelled:
         notes.append(
-            f"{unlabelled:,} customers of ripe weeks have no label in the table and are left out; "
-            "where labels come later than that, raise drift.performance.label_days."
+            f"{unlabelled:,} customers of ripe weeks (summed over weeks) have no label in the "
+            "table and are left out; where labels come later than that, raise "
+            "drift.performance.label_days."
         )
     if gone:
-        notes.append(f"{gone:,} customers are left out who had left before they were asked about.")
+        notes.append(
+            f"{gone:,} customers (summed over weeks) are left out who had left before they were "
+            "asked about."
+        )
     if found.rows_without_customer:
         notes.append(
             f"{found.rows_without_customer:,} answers of the last week came without a customer_id; "

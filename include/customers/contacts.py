@@ -122,15 +122,6 @@ def is_there(engine: sa.Engine) -> bool:
         return sa.inspect(engine).has_table(TABLE)
 
 
-def _is_ready(engine: sa.Engine) -> bool:
-    """Whether the table is there; it then has an author, though no scoring ran since an update."""
-    if not is_there(engine):
-        return False
-    with database_errors(engine, f"add the column author to the table {TABLE}"):
-        _add_author(engine)
-    return True
-
-
 def _add_author(engine: sa.Engine) -> None:
     if _has_author(engine):
         return
@@ -151,8 +142,10 @@ def _has_author(engine: sa.Engine) -> bool:
 @contextmanager
 def marking(engine: sa.Engine) -> Iterator[sa.Connection]:
     """A transaction in which nobody else marks customers: what it read is true when it writes."""
-    if not _is_ready(engine):
+    if not is_there(engine):
         raise DataError(f"{TABLE} is not there yet: the first scoring makes it (`make score`)")
+    with database_errors(engine, f"add the column author to the table {TABLE}"):
+        _add_author(engine)  # no scoring may have run since an update
     alone = _alone_on_sqlite if engine.dialect.name == "sqlite" else _alone_on_mysql
     with database_errors(engine, f"write the table {TABLE}"), engine.connect() as connection:
         with alone(connection):
@@ -204,12 +197,14 @@ def write(connection: sa.Connection, marks: Sequence[Mark], *, now: datetime) ->
 
 def history(engine: sa.Engine, customer: int) -> list[dict[str, Any]]:
     """Everything that was noted of one customer, the latest first."""
-    table = contacts_table()
-    query = sa.select(table).where(table.c.customer == customer).order_by(table.c.id.desc())
-    if not _is_ready(engine):
+    if not is_there(engine):
         return []
+    table = contacts_table()
+    # An older table gets the column when somebody writes: to look changes nothing.
+    known = [c for c in table.c if c.name != "author" or _has_author(engine)]
+    query = sa.select(*known).where(table.c.customer == customer).order_by(table.c.id.desc())
     with reading(engine, TABLE) as connection:
-        return [dict(row) for row in connection.execute(query).mappings()]
+        return [{"author": "", **row} for row in connection.execute(query).mappings()]
 
 
 def hidden(connection: sa.Connection, customers: Sequence[int], *, now: datetime) -> set[int]:

@@ -24,9 +24,9 @@ from include.drift.findings import (
     StartedRun,
     Verdict,
 )
-from include.drift.guards import REASONS, Cause, PinnedChampion, Situation, run_id_of
+from include.drift.guards import Cause, PinnedChampion, Situation, is_run_of, run_id_of
 from include.drift.parts import add_parts
-from include.drift.performance import read_performance
+from include.drift.performance import VersionWeek, read_performance
 from include.drift.reference import Reference, compare_group, read_reference
 from include.drift.run import DriftRun
 from include.drift.statistics import SCORE
@@ -159,20 +159,18 @@ def _decide(
     if not causes:
         return guards.no_drift()
     # What a run that is cleared, tried again or slow must not take for the champion it pinned.
+    own = guards.own_cause(causes, champion)
     found = versions.read_pointer(run.store)
     present = found[0].version if found else None
     if present != (champion.version if champion else None):
-        return guards.moved(champion, present)
-    again = _same_again(run, {cause.version for cause in causes}, champion, before)
+        return guards.moved(champion, present, (own or causes[0]).reason)
+    again = _same_again(run, causes, champion, before)
     if again:
         return again
-    newly_labelled, own_run_id = 0, ""
+    newly_labelled, own_run_id = 0, own.run_id(run.day) if own else ""
     if champion:
         newly_labelled = queries.count_newly_labelled(
             run.open_engine(), champion.snapshot_at, until=run.now + CLOCKS_DIFFER
-        )
-        own_run_id = next(
-            (c.run_id(run.day) for c in causes if c.version == champion.version), own_run_id
         )
     in_flight = run.training_runs_in_flight(own_run_id)
     situation = Situation(
@@ -180,7 +178,7 @@ def _decide(
         now=run.now,
         champion=champion,
         newly_labelled=newly_labelled,
-        earlier=list(_earlier_starts(run)),
+        earlier=list(_earlier_starts(run, own)),
         in_flight=in_flight,
         report_uri=report_uri,
         approval_page=run.approval_page() if in_flight else None,
@@ -195,24 +193,30 @@ def _causes(
     for group in groups:
         if group.status == "drifted":
             yield Cause("drift", group.version, len(group.drifted_features))
-    if run.rules.performance.retrain and champion and _has_lost(run.store, champion.version):
-        yield Cause("performance", champion.version)
+    if run.rules.performance.retrain and champion:
+        lost = _lost_week(run.store, champion.version)
+        if lost:
+            yield Cause.loss(champion.version, lost)
 
 
-def _has_lost(store: Store, version: str) -> bool:
-    """Whether the latest judged week of the version is a loss; unreadable figures are none."""
+def _lost_week(store: Store, version: str) -> VersionWeek | None:
+    """The latest judged week of the version, if it is a loss; unreadable figures are none."""
     try:
         found = read_performance(store)
     except DocumentError as error:
         logger.warning("%s; it starts no training", error)
-        return False
-    return found is not None and any(
-        each.lost for each in found.versions if each.version == version
-    )
+        return None
+    if found is None:
+        return None
+    lost = {each.judged_week for each in found.versions if each.version == version and each.lost}
+    return next((w for w in found.weeks if w.version == version and w.week in lost), None)
 
 
 def _same_again(
-    run: DriftRun, drifted: set[str], champion: PinnedChampion | None, before: DriftDay | None
+    run: DriftRun,
+    causes: Sequence[Cause],
+    champion: PinnedChampion | None,
+    before: DriftDay | None,
 ) -> Retraining | None:
     """What an earlier run of this day decided, unless there is another champion now.
 
@@ -221,18 +225,20 @@ def _same_again(
     """
     if before is None:
         return None
-    in_production = champion is not None and champion.version in drifted
-    candidates = {champion.version} if champion is not None and in_production else drifted
-    own = {run_id_of(run.day, each, reason) for each in candidates for reason in REASONS}
-    if champion is not None and not in_production and champion.is_younger_than(run.day):
-        started = any(start.run_id in own for start in before.started_runs)
-        return guards.overtaken(champion, run.day) if started else None
-    return before.retraining if before.retraining.run_id in own else None
+    own = guards.own_cause(causes, champion)
+    candidates = [own.version] if own else [cause.version for cause in causes]
+    if champion is not None and own is None and champion.is_younger_than(run.day):
+        started = any(is_run_of(start.run_id, candidates) for start in before.started_runs)
+        return guards.overtaken(champion, run.day, causes[0].reason) if started else None
+    run_id = before.retraining.run_id
+    return before.retraining if run_id and is_run_of(run_id, candidates) else None
 
 
-def _earlier_starts(run: DriftRun) -> Iterator[StartedRun]:
-    """What drift started within the cool-down, as every day's drift.json tells it."""
+def _earlier_starts(run: DriftRun, own: Cause | None) -> Iterator[StartedRun]:
+    """What was started within the cool-down, or since the lost week, as every drift.json tells."""
     oldest = run.now - timedelta(days=run.rules.cooldown_days) - CLOCK_SLACK
+    if own and own.week_begins:
+        oldest = min(oldest, own.week_begins)
     for found in run.store.list(f"{findings.PREFIX}/"):
         if not found.key.endswith(f"/{findings.DRIFT_FILE}"):
             continue

@@ -1,15 +1,15 @@
 """Whether drift, or a loss of performance, starts a training run: the guards in between."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from typing import Literal, TypeAlias, get_args
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Literal, TypeAlias
 
 from include.drift.findings import Guard, Retraining, StartedRun
+from include.drift.performance import VersionWeek
 from include.params import DriftRules
 
 Reason: TypeAlias = Literal["drift", "performance"]
-REASONS: tuple[Reason, ...] = get_args(Reason)
 
 
 @dataclass(frozen=True)
@@ -46,21 +46,39 @@ class Cause:
     reason: Reason
     version: str
     drifted_features: int = 0
+    week: str | None = None  # that was lost, such as 2026-W19
+    week_begins: datetime | None = None
+
+    @classmethod
+    def loss(cls, version: str, week: VersionWeek) -> "Cause":
+        """What a lost week speaks for."""
+        begins = datetime.combine(week.begins, time(), UTC)
+        return cls("performance", version, week=week.week, week_begins=begins)
 
     def run_id(self, day: date) -> str:
-        """The one training run that it can start on a day."""
-        return run_id_of(day, self.version, self.reason)
+        """The one training run that a day's drift, or a lost week, can start."""
+        return run_id_of(self.week or day, self.version, self.reason)
 
 
-def run_id_of(day: date, version: str, reason: Reason = "drift") -> str:
-    """The one training run that a day and a version can start for a reason."""
-    return f"{reason}__{day.isoformat()}__v{version}"
+def run_id_of(when: date | str, version: str, reason: Reason = "drift") -> str:
+    """The one training run that a day, or a lost week, and a version can start."""
+    return f"{reason}__{when}__v{version}"
+
+
+def is_run_of(run_id: str, versions: Iterable[str]) -> bool:
+    """Whether a training run was started for one of these versions, whatever the reason."""
+    return run_id.endswith(tuple(f"__v{version}" for version in versions))
+
+
+def own_cause(causes: Sequence[Cause], champion: PinnedChampion | None) -> Cause | None:
+    """The champion's own first cause."""
+    return next((each for each in causes if champion and each.version == champion.version), None)
 
 
 def decide(causes: Sequence[Cause], situation: Situation, rules: DriftRules) -> Retraining:
     """Start a training run for the champion's own first cause, if every guard lets it."""
     champion = situation.champion
-    own = next((each for each in causes if champion and each.version == champion.version), None)
+    own = own_cause(causes, champion)
     guards = tuple(_guards(own, situation, rules))
     stopped = next((guard for guard in guards if not guard.passed), None)
     if stopped or own is None:
@@ -92,12 +110,12 @@ def no_drift() -> Retraining:
     return _none("no_drift", "no drift", ())
 
 
-def overtaken(champion: PinnedChampion, day: date) -> Retraining:
+def overtaken(champion: PinnedChampion, day: date, reason: Reason) -> Retraining:
     """The decision of a day whose training run has led to a later champion, or lost to one."""
-    return _stopped(_older_than(champion, day))
+    return _stopped(_older_than(champion, day), reason)
 
 
-def moved(champion: PinnedChampion | None, present: str | None) -> Retraining:
+def moved(champion: PinnedChampion | None, present: str | None, reason: Reason) -> Retraining:
     """The decision of a run under which the champion has moved."""
     was = f"version {champion.version}" if champion else "nobody"
     return _stopped(
@@ -107,12 +125,13 @@ def moved(champion: PinnedChampion | None, present: str | None) -> Retraining:
             explanation=f"the champion was {was} when this run began and is "
             f"{f'version {present}' if present else 'nobody'} now; run the day again to judge it "
             "against that one",
-        )
+        ),
+        reason,
     )
 
 
-def _stopped(guard: Guard) -> Retraining:
-    return _none(guard.name, f"drift, and no training: {guard.explanation}", (guard,))
+def _stopped(guard: Guard, reason: Reason) -> Retraining:
+    return _none(guard.name, f"{reason}, and no training: {guard.explanation}", (guard,))
 
 
 def _older_than(champion: PinnedChampion, day: date) -> Guard:
@@ -120,6 +139,29 @@ def _older_than(champion: PinnedChampion, day: date) -> Guard:
         name="older_than_champion",
         passed=not champion.is_younger_than(day),
         explanation=f"the day is {day}, the champion is of {champion.promoted_at.date()}",
+    )
+
+
+def _lost_before(champion: PinnedChampion, begins: datetime) -> Guard:
+    """A week may hold answers of an earlier term, or be why the version was put back: no evidence.
+
+    All of the week's answers are of the present term where it began after the promotion.
+    """
+    return Guard(
+        name="week_before_champion",
+        passed=begins >= champion.promoted_at,
+        explanation=f"the week that was lost began on {begins:%Y-%m-%d}, the champion is in "
+        f"production since {champion.promoted_at:%Y-%m-%d %H:%M}",
+    )
+
+
+def _once(situation: Situation, run_id: str) -> Guard:
+    """The loss is found on each day until another week is judged, and is answered on one."""
+    started = any(start.run_id == run_id for start in situation.earlier)
+    return Guard(
+        name="already_started",
+        passed=not started,
+        explanation=f"{run_id} was{'' if started else ' not'} started before",
     )
 
 
@@ -146,6 +188,9 @@ def _guards(own: Cause | None, situation: Situation, rules: DriftRules) -> Itera
     if champion is None or own is None:
         return
     yield _older_than(champion, situation.day)
+    if own.week_begins:
+        yield _lost_before(champion, own.week_begins)
+        yield _once(situation, own.run_id(situation.day))
     yield _in_flight(situation)
     yield Guard(
         name="few_new_labels",

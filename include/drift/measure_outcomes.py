@@ -3,7 +3,8 @@
 Each day reads what came new of the log and sets it aside (`include.drift.weeks`). When all of a
 week is `outcome_days` and `label_days` old, its customers are joined with the table's labels, once;
 the figures stay in performance.json. Until then there is the estimate, from the probabilities
-alone. Who deletes performance.json has every week measured anew, as far as the log goes back.
+alone. Who deletes performance.json has every week measured anew whose log is still there, and loses
+the settled weeks before.
 """
 
 import logging
@@ -84,9 +85,10 @@ class _Measuring:
             return before
         ripe_on = self._ripe_on(week)  # by today's rules
         before = [each.model_copy(update={"ripe_on": ripe_on}) for each in before]
-        unread = [day for day in week.days if self._is_unread(day)]
         ripe = ripe_on <= self.run.now.date()
-        if not unread and not (ripe and before):
+        last_look = ripe and bool(before)  # what a spool kept for longer than LATE_DAYS counts, too
+        unread = [day for day in week.days if last_look or self._is_unread(day)]
+        if not unread:
             return before
         asked = AskedWeek.read(self.run.store, week)
         if before and asked.rows.empty:  # somebody deleted it
@@ -95,7 +97,9 @@ class _Measuring:
         if new:
             asked.write(self.run.store)
         self.latest_days = tuple(asked.days.values())
-        if asked.rows.empty or (before and not new and not ripe):
+        # Who was killed before performance.json was written has rows that it does not tell of.
+        told = sum(each.customers for each in before) == len(asked.rows)
+        if asked.rows.empty or (told and not new and not ripe):
             return before
         return [self._version_week(week, *each, ripe=ripe) for each in asked.by_version()]
 

@@ -58,7 +58,7 @@ class Realised(Document):
     customers: int
     left: int
     left_share: Figure
-    roc_auc: Figure | None = Field(description="null where nobody left, or everybody did")
+    roc_auc: Figure | None = Field(description="null with fewer than two who left, or who stayed")
     recall: Figure | None = Field(description="at the version's threshold; null where nobody left")
     brier: Figure
     calibration_slope: Figure | None = Field(

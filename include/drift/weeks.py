@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 WEEKS_PREFIX = f"{PREFIX}/outcomes/"
 MOMENT = "predicted_at"
+TORN = (pa.ArrowException, OSError, KeyError, TypeError, ValueError, DocumentError)
 FACTS = b"churn"  # the entry of the parquet file's own metadata
 TYPES = {
     "version": "category",
@@ -111,7 +112,7 @@ class AskedWeek:
             return cls(week, table.select([*TYPES]).to_pandas().astype(TYPES), dict(facts.days))
         except ObjectNotFound:
             pass
-        except (pa.ArrowException, OSError, KeyError, TypeError, DocumentError) as error:
+        except TORN as error:
             logger.warning("%s is no week (%s); the log is read again", week.key, error)
         return cls(week, _frame([]), {})
 
@@ -185,7 +186,8 @@ class _DayLog:
             "asked_at": _micros(rows.column(MOMENT))[kept],
             "probability": answers[kept],
         }
-        return pd.DataFrame(columns).drop_duplicates("customer")
+        asked = pd.DataFrame(columns).sort_values("asked_at", kind="stable")
+        return asked.drop_duplicates("customer")
 
 
 def _frame(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -30,7 +30,7 @@ class Portion:
     scored_at: datetime  # when the run pinned its champion; every score of the run says so
     model_version: str
     manifest_sha256: str
-    earlier: tuple[EarlierNight, ...]
+    earlier: tuple[EarlierNight, ...] = ()
 
     @property
     def keys(self) -> KeyRange:

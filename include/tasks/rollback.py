@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from include.store import Store
 
 ON_BEHALF = "on_behalf_of"  # whom `make rollback` names, who signs in as the stack itself
+NAME_CHARS = 64
 
 
 def check_version(**context: Any) -> str:
@@ -39,12 +40,19 @@ def _asked(context: Mapping[str, Any]) -> "Rollback":
     from include.champion.rollback import Rollback
 
     run = context["dag_run"]
-    signed_in, person = run.triggering_user_name or UNKNOWN, (run.conf or {}).get(ON_BEHALF)
+    signed_in, person = run.triggering_user_name or UNKNOWN, _person(run.conf or {})
     return Rollback(
         version=context["params"]["version"],
         reason=context["params"]["reason"],
-        who=f"{person} (as {signed_in})" if person else signed_in,
+        who=f"{signed_in} (for {person})" if person else signed_in,
     )
+
+
+def _person(conf: Mapping[str, Any]) -> str | None:
+    """Whom the run is for, as anybody who may start one can claim; it is kept for ever."""
+    named = conf.get(ON_BEHALF)
+    fit = isinstance(named, str) and 0 < len(named) <= NAME_CHARS and named.isprintable()
+    return named if fit else None
 
 
 def _places() -> "tuple[Store, Registry]":

@@ -14,6 +14,7 @@ from airflow.providers.fab.auth_manager.security_manager.override import (
 )
 from include.roles import SCOPE, all_claims, discovery_url, name_of, role_of
 from include.settings import load_settings
+from infra.airflow.login import USER
 
 settings = load_settings()
 
@@ -22,13 +23,13 @@ class SecurityManager(FabAirflowSecurityManagerOverride):  # type: ignore[misc]
     """FAB's own, with the roles that include/roles.py reads from the claims."""
 
     def get_oauth_user_info(self, provider: str, resp: Mapping[str, Any]) -> dict[str, Any]:
-        """Whom FAB shall sign in; nobody where no role is given."""
+        """Whom FAB shall sign in; nobody without a role, or by the name of the programs' user."""
         claims = all_claims(resp["userinfo"], self.oauth_remotes[provider].userinfo())
-        role = role_of(claims, settings)
-        if role is None:
+        role, name = role_of(claims, settings), name_of(claims)
+        if role is None or name.lower() == USER:  # who belongs to programs (service_user.py)
             return {}
         return {
-            "username": name_of(claims),
+            "username": name,
             "email": claims.get("email", ""),
             "first_name": claims.get("given_name", ""),
             "last_name": claims.get("family_name", ""),

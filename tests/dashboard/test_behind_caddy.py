@@ -127,6 +127,7 @@ def test_nobody_comes_in_unasked(name: str, domain: str) -> None:
     [
         ("vera", "GET", "/", 200),
         ("vera", "POST", "/ajax-api/2.0/mlflow/runs/search", 200),
+        ("vera", "POST", "/api/2.0/mlflow-artifacts/mpu/create/1/a/artifacts/search", 403),
         ("vera", "POST", "/ajax-api/2.0/mlflow/runs/delete", 403),
         ("vera", "DELETE", "/ajax-api/2.0/mlflow/registered-models/alias", 403),
         ("otto", "POST", "/ajax-api/2.0/mlflow/runs/delete", 200),

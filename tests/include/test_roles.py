@@ -53,9 +53,11 @@ def test_the_highest_role_of_the_claim_counts_in_the_dashboard_and_in_grafana(
         ),
         ({"sub": "7", "preferred_username": "anna", "email": ""}, "anna"),
         ({"sub": "7"}, "7"),
+        ({"sub": "7", "email": "boss@bank.example", "email_verified": False}, "7"),
+        ({"sub": "7", "email": "anna@bank.example", "email_verified": True}, "anna@bank.example"),
     ],
 )
-def test_a_name_is_what_people_read(claims: dict[str, str], name: str) -> None:
+def test_a_name_is_what_people_read(claims: dict[str, Any], name: str) -> None:
     assert roles.name_of(claims) == name
 
 

@@ -54,7 +54,10 @@ def test_airflow_knows_and_reads_every_option(places: Layout) -> None:
     found = json.loads(done.stdout.splitlines()[-1])
     assert [f"{section}.{name}" for section, name, _, known in found if not known] == []
     different = {(s, k): value for s, k, value, _ in found if value != shared()[s, k]}
-    assert different == {("dag_processor", "refresh_interval"): "10"}  # a person waits for it
+    assert different == {
+        ("dag_processor", "refresh_interval"): "10",  # a person waits for it
+        ("core", "simple_auth_manager_users"): "admin:admin,operator:op,viewer:viewer",
+    }
 
 
 @pytest.mark.parametrize("place", ["laptop", "containers"])

@@ -90,7 +90,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         publish(LocalStore(found.api.var_dir / "store"), make_version("1"))
         found.api.start()
         found.signal("training=accepted", "guard=cool_down", "airflow=churn_training")
-        found.signal("performance=0.95")
+        found.signal("performance=0.95", "asks=answered")
         # Prometheus looks at a new target only after some seconds, and a rate needs a look before.
         found.until(lambda: found.query("prediction_requests_total"))
         for record in records(20):

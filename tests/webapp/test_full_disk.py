@@ -77,6 +77,7 @@ def test_the_api_lives_with_a_disk_that_takes_nothing_more(
 
 START_WITHOUT_ROOM = """
 import logging, os, runpy, tempfile
+from pathlib import Path
 from types import SimpleNamespace
 
 def full(**_):
@@ -89,7 +90,7 @@ conf["on_starting"](server)
 from webapp.metrics import Metrics
 metrics = Metrics()
 metrics.answered(rows=5, positives=1, seconds=0.003)
-print(metrics.exposition(0).decode())
+print(metrics.exposition(pending_rows=0, spool_dir=Path(".")).decode())
 """
 LOG_WITHOUT_ROOM = """
 import logging.config

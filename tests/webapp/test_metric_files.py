@@ -18,12 +18,13 @@ pytestmark = pytest.mark.slow
 
 COUNT = """
 import os, signal, sys
+from pathlib import Path
 from webapp.metrics import METHODS, Metrics
 metrics = Metrics()
 metrics.answered(rows=5, positives=1, seconds=0.003)
 metrics.usage.measure([os.getpid()])
 """
-TELL = "sys.stdout.write(metrics.exposition(0).decode())"
+TELL = "sys.stdout.write(metrics.exposition(pending_rows=0, spool_dir=Path('.')).decode())"
 DIE = "os.kill(os.getpid(), signal.SIGKILL)"
 BESIDE = f"import subprocess; subprocess.run([sys.executable, '-c', {COUNT + TELL!r}])"
 FILL = """

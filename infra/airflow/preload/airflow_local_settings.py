@@ -36,6 +36,7 @@ MODULES = (
     "include.training.transform_data",
     "include.training.train_model",
     "include.training.evaluate_model",
+    "include.training.approve_promotion",
     "include.training.promote_model",
     "include.drift.plan_parts",
     "include.drift.collect_predictions",

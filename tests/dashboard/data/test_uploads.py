@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flask import Flask
 
+from dashboard import people
 from dashboard.components import csv_upload
 from dashboard.data import uploads
 from dashboard.data.api_client import ApiDown, ChurnApi
@@ -284,7 +286,9 @@ def test_ids_that_begin_late_are_in_the_preview() -> None:
 
 def test_the_drop_zone_leaves_refusing_to_decode() -> None:
     """Dash says nothing of a file that it refuses itself."""
-    shown = csv_upload.create_upload().to_plotly_json()
+    with Flask(__name__).app_context():
+        people.come(people.SHARED)
+        shown = csv_upload.create_upload().to_plotly_json()
     drop = shown["props"]["children"].children[1]
     assert (getattr(drop, "accept", None), drop.max_size) == (None, -1)
     assert "at most 100,000 rows and 30 MB" in str(drop.children)

@@ -1,11 +1,13 @@
 """The page of realised performance: what it says first, and what while there is nothing to say."""
 
 from collections.abc import Iterator
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 
 from dashboard.components.performance_tables import create_versions, create_weeks
+from dashboard.data.performance import judged_on
 from dashboard.data.sources import Sources, open_sources
 from dashboard.pages import performance
 from dashboard.pages.performance import verdict_text
@@ -52,10 +54,36 @@ def test_a_kept_promise_is_said_so() -> None:
     told = verdict_text(only(kept), kept)
     assert told.startswith("Version 1 does what it promised: ") and "95.5 %" in told
     assert "Airflow" not in told
-    above = kept.model_copy(update={"promised_roc_auc": 0.99})
-    told = verdict_text(only(above), above)
+    near = kept.model_copy(update={"promised_roc_auc": 0.968})
+    told = verdict_text(only(near), near)
     assert told.startswith("Version 1 does nearly what it promised: ")
     assert told.endswith("begins at 93.3 %, beyond chance.")  # 2 points below the estimate's least
+    above = kept.model_copy(update={"promised_roc_auc": 0.99})
+    assert verdict_text(only(above), above).startswith(
+        "Version 1 does less than its hold-out promised, as its probabilities expected of these"
+    )
+
+
+def test_a_loss_of_a_version_whose_promise_is_unknown_is_called_one() -> None:
+    unknown = FIRST.model_copy(update={"promised_roc_auc": None})
+    told = verdict_text(only(unknown), unknown)
+    assert told.startswith("Version 1 does less than its probabilities promised, week of 18 May")
+    assert told.endswith("start churn_training in Airflow.")
+
+
+def test_too_few_leavers_are_the_reason_where_they_are() -> None:
+    facts = {"verdict": "too_few_ripe", "explanation": "2,900 are ripe, 40 of them left"}
+    young = FIRST.model_copy(update={"judged_week": None, "lost": False})
+    found = only(young, weeks=slice(1))
+    few = found.model_copy(update={"weeks": (found.weeks[0].model_copy(update=facts),)})
+    assert "of the week of 04 May 2026, 2,900 are ripe, 40 of them left" in verdict_text(few, young)
+    assert "40 of them left" in str(create_versions(few))
+
+
+def test_a_week_that_was_due_and_never_ripened_is_not_announced() -> None:
+    late = EXAMPLE.model_copy(update={"as_of": datetime(2026, 9, 21, tzinfo=UTC)})
+    assert judged_on(EXAMPLE, "2") == date(2026, 9, 20)
+    assert judged_on(late, "2") == date(2026, 9, 27)
 
 
 def test_a_young_version_says_when_it_can_be_judged_and_what_came_before() -> None:
@@ -69,7 +97,7 @@ def test_a_version_without_labels_or_customers_says_which_are_missing() -> None:
     silent = {"verdict": "too_few_ripe", "unlabelled": 2000}
     weeks = tuple(each.model_copy(update=silent) for each in EXAMPLE.weeks)
     old = EXAMPLE.model_copy(update={"weeks": weeks})
-    assert "no label of 4,000 of its customers" in verdict_text(old, SECOND)
+    assert "no label of 4,000 of its customers (summed over weeks)" in verdict_text(old, SECOND)
     few = EXAMPLE.model_copy(update={"ripe_min": 10_000})
     assert "no week of it has the 10,000 customers" in verdict_text(few, SECOND)
 
@@ -89,7 +117,8 @@ def test_the_page_has_every_figure_with_its_interval_beside_the_estimate(sources
         assert figure in told
     assert "blind to changed rules" in told
     assert "In 1 of 3 judged weeks" in told
-    assert "274 customers are left out because" in told and "28 customers of ripe" in told
+    assert "274 customers (summed over weeks) are left out because" in told
+    assert "28 customers of ripe" in told
 
 
 def test_before_anything_is_ripe_the_page_shows_the_estimate(sources: Sources) -> None:

@@ -9,13 +9,15 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import Engine
 
 from include.customers import loading
 from include.drift import performance
 from include.drift.performance import Performance, VersionWeek
-from include.drift.weeks import WEEKS_PREFIX, Week
+from include.drift.weeks import WEEKS_PREFIX, AskedWeek, Week
 from include.params import PerformanceRules
 from include.predictions.log import PREFIX
 from include.store import LocalStore, S3Store
@@ -156,6 +158,30 @@ def test_a_day_of_the_log_is_read_once_and_again_only_where_more_of_it_arrived(
     assert only(measured(night_after(SUNDAY), day=DAY)).customers == 400  # run for that day again
 
 
+def test_a_spool_that_came_late_counts_when_its_week_is_ripe(
+    measured: Measure, local_store: LocalStore, bank: Engine, reads: list[str]
+) -> None:
+    label(bank)
+    log(local_store, ASKED.head(300))
+    assert only(measured(night_after(SUNDAY), day=SUNDAY)).customers == 300
+    log(local_store, ASKED, request="late")
+    almost = measured(RIPE - timedelta(days=1), day=SUNDAY)
+    assert only(almost).customers == 300 and len(reads) == 1
+    week = only(measured(RIPE, day=SUNDAY))
+    assert (week.customers, week.ripe) == (400, 400)
+
+
+def test_of_a_customers_answers_in_one_object_the_first_counts(
+    local_store: LocalStore,
+) -> None:
+    late, early = datetime(2026, 5, 4, 20, tzinfo=UTC), datetime(2026, 5, 4, 8, tzinfo=UTC)
+    log(local_store, ASKED.head(1), request="a", predicted_at=late, probability=0.9)
+    log(local_store, ASKED.head(1), request="b", predicted_at=early, probability=0.1)
+    asked = AskedWeek.read(local_store, Week.of(DAY))
+    assert asked.look(local_store, DAY)
+    assert asked.rows["probability"].tolist() == [0.1]
+
+
 def test_a_gap_of_days_is_made_up_for(measured: Measure, local_store: LocalStore) -> None:
     log(local_store, ASKED.head(10))
     measured(night_after(DAY))
@@ -232,6 +258,19 @@ def test_who_is_killed_at_any_write_finds_the_same_afterwards(
     assert weeks_kept(local_store) == ["week=2026-W20.parquet"]
 
 
+def test_a_day_counts_though_its_figures_were_not_written_the_first_time(
+    measured: Measure, local_store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log(local_store, ASKED.head(100))
+    measured(night_after(DAY))
+    log(local_store, ASKED.tail(50), day=DAY + timedelta(1), request="next")
+    with monkeypatch.context() as patched:
+        patched.setattr(LocalStore, "write", killing(LocalStore.write, 1, done=False))
+        with pytest.raises(Killed):
+            measured(night_after(DAY + timedelta(1)))
+    assert only(measured(night_after(DAY + timedelta(1)))).customers == 150
+
+
 def killing(real: Callable[..., Any], place: int, *, done: bool) -> Callable[..., Any]:
     """A verb of the store that ends the process at its n-th call, before or after it is done."""
     calls = []
@@ -275,6 +314,19 @@ def test_a_state_that_is_lost_or_torn_is_made_anew_from_the_log(
     again = measured(NIGHTS[night])
     assert again.weeks == before.weeks
     assert shown(measured(NIGHTS[-1])) == UNDISTURBED
+
+
+def test_a_week_with_a_hole_in_it_is_made_anew(measured: Measure, local_store: LocalStore) -> None:
+    log(local_store, ASKED)
+    before = measured(night_after(DAY))
+    key = Week.of(DAY).key
+    table = pq.read_table(pa.BufferReader(local_store.read(key).data))
+    place = table.schema.get_field_index("asked_at")
+    holed = table.set_column(place, "asked_at", pa.nulls(len(table), pa.int64()))
+    sink = pa.BufferOutputStream()
+    pq.write_table(holed.replace_schema_metadata(table.schema.metadata), sink)
+    local_store.write(key, sink.getvalue().to_pybytes())
+    assert measured(night_after(DAY)).weeks == before.weeks
 
 
 def test_the_present_rules_judge_also_weeks_that_are_settled(

@@ -13,9 +13,13 @@ from include.tasks import rollback
     [
         ("carla", {}, "carla"),
         ("carla", None, "carla"),
-        ("admin", {"on_behalf_of": "anna"}, "anna (as admin)"),
-        (None, {"on_behalf_of": "anna"}, "anna (as unknown)"),
+        ("admin", {"on_behalf_of": "anna"}, "admin (for anna)"),
+        (None, {"on_behalf_of": "anna"}, "unknown (for anna)"),
         (None, {}, "unknown"),
+        ("carla", {"on_behalf_of": "a" * 64}, f"carla (for {'a' * 64})"),
+        ("carla", {"on_behalf_of": "a" * 65}, "carla"),
+        ("carla", {"on_behalf_of": "anna\nadmin"}, "carla"),
+        ("carla", {"on_behalf_of": ["anna"]}, "carla"),
     ],
 )
 def test_a_rollback_is_by_who_signed_in_whoever_is_named(
