@@ -55,7 +55,7 @@ def test_what_goes_into_production_takes_its_description_along(
     version = client.get_model_version(PRODUCTION, "1")
     assert "**The gate accepted it**, against " in version.description
     manifest, _ = read_version(champion.run.store, "1")
-    assert f"- ROC-AUC {manifest.metrics['roc_auc']:.4f}\n" in version.description
+    assert f"- ROC-AUC {manifest.metrics['roc_auc']:.4f}" in version.description
     assert version.tags["gate"] == "accepted" and PARAMS_TAG in version.tags
 
 
