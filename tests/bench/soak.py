@@ -13,20 +13,16 @@ import tempfile
 import threading
 import time
 import uuid
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 import pandas as pd
-import psutil
-from scipy.stats import theilslopes
 
 from include.champion import versions
 from include.champion.native_trees import NativeTrees
@@ -39,6 +35,7 @@ from tests.bench.bench_drift import measured, write_day
 from tests.bench.bench_growth import Bank, scored
 from tests.bench.customers import load_made_up
 from tests.bench.loader import write
+from tests.bench.watch import Watch, by_age
 from tests.webapp.champions import Version, expected, make_version, model_input, publish, records
 from tests.webapp.conftest import Server, body, loopback_port
 from tests.webapp.load import Load
@@ -47,11 +44,8 @@ PROMOTE_SECONDS, KILL_SECONDS, BESIDE_SECONDS, SAMPLE_SECONDS = 60.0, 120.0, 180
 WARM_UP_SECONDS = 600.0  # or a third of a shorter run
 PAUSE_SECONDS = 0.03  # of each client between two questions: the machine is not the test
 RECORDS, BATCH_ROWS, CUSTOMERS, DRIFT_ROWS = 60, 20, 2000, 100_000
-FEWEST_SAMPLES = 10
 BAD = [("/predict", b"{}", 422), ("/predict", b"{", 400), ("/nowhere", b"", 404)]
 BAD += [("/predict_batch", b'{"records":[]}', 422), ("/explain", b"[]", 422)]
-# What may be added in an hour or, as a start is never quite over, in a shorter run.
-LIMITS = {"memory, MiB": 16.0, "open files": 16.0, "threads": 4.0, "spool on disk, MiB": 16.0}
 
 
 @dataclass(frozen=True)
@@ -75,7 +69,7 @@ class Clients(Load):
 
     acknowledged_rows: dict[str, int] = field(default_factory=dict)  # by request
     cut_off_requests: set[str] = field(default_factory=set)
-    heard: Counter[str] = field(default_factory=Counter)
+    heard: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     questions: list[Question] = field(default_factory=list)
 
@@ -95,7 +89,7 @@ class Clients(Load):
     def judge(self, question: Question, request: str, answer: httpx.Response) -> None:
         """Count an answer, and note what is wrong with it."""
         self.slowest_seconds = max(self.slowest_seconds, answer.elapsed.total_seconds())
-        self.heard[f"{question.path} {answer.status_code}"] += 1
+        self.heard.append(f"{question.path} {answer.status_code}")
         if answer.status_code != question.status:
             told = f"{question.path}: expected {question.status}, found {answer.status_code}"
             self.faults.append(f"{told}: {answer.text[:200]}")
@@ -106,61 +100,6 @@ class Clients(Load):
                 self.faults.append(f"{question.path}: not the answer of {said['model_version']}")
             if question.rows:
                 self.acknowledged_rows[request] = question.rows
-
-
-@dataclass
-class Watch:
-    """What the processes need, by measure and process."""
-
-    server: Server
-    warm_up_seconds: float
-    series: dict[tuple[str, str, int], list[tuple[float, float]]] = field(
-        default_factory=lambda: defaultdict(list)
-    )
-    largest_tree_mib: float = 0.0
-
-    def look(self) -> None:
-        """One sample of each, or none of what ends meanwhile."""
-        assert self.server.process is not None
-        master = psutil.Process(self.server.process.pid)
-        with suppress(psutil.NoSuchProcess, FileNotFoundError):
-            workers, tree = by_age(self.server), [master, *master.children(recursive=True)]
-            roles = [("master", master), ("older worker", workers[0])]
-            roles += [("shipper", each) for each in tree[1:] if each not in workers]
-            for role, process in roles:
-                memory = process.memory_info().rss / 2**20
-                found = (memory, process.num_fds(), process.num_threads())
-                for measure, value in zip(LIMITS, found, strict=False):
-                    self._note(measure, role, process.pid, value)
-            whole = sum(each.memory_info().rss for each in tree) / 2**20
-            self.largest_tree_mib = max(self.largest_tree_mib, whole)
-            spool = sum(path.stat().st_size for path in self.server.spool.iterdir())
-            self._note("spool on disk, MiB", "", 0, spool / 2**20)
-
-    def _note(self, measure: str, role: str, pid: int, value: float) -> None:
-        self.series[measure, role, pid].append((time.monotonic(), value))
-
-    def report(self) -> list[str]:
-        """Print each slope of what lived longest; returns those that are too steep."""
-        write(f"change an hour with its 95 % interval, after {self.warm_up_seconds:.0f} s")
-        by_length = sorted(self.series.items(), key=lambda item: len(item[1]))
-        longest = {key[:2]: values for key, values in by_length}
-        steep = []
-        for (measure, role), values in sorted(longest.items()):
-            times, found = np.array(values).T
-            warm = times >= times[0] + self.warm_up_seconds
-            name = f"{measure:18} {role:12}"
-            if warm.sum() < FEWEST_SAMPLES:
-                write(f"  {name} lives too shortly")
-                continue
-            hours = (times[warm] - times[0]) / 3600
-            limit = LIMITS[measure] / min(1.0, hours[-1] - hours[0])
-            slope, _, low, high = theilslopes(found[warm], hours, alpha=0.95)
-            shown = f"{slope:+9.2f} [{low:+9.2f}, {high:+9.2f}]"
-            write(f"  {name} {found[warm][0]:7.1f} {shown}, limit {limit:.0f}")
-            if low > limit:
-                steep.append(f"{measure} {role}: {shown} an hour, the limit is {limit:.0f}")
-        return steep
 
 
 def main() -> None:
@@ -195,7 +134,7 @@ def soaked(home: Path, seconds: float) -> list[str]:
         ):
             actions: list[tuple[float, Callable[[], Any]]] = [
                 (PROMOTE_SECONDS, lambda: publish(store, next(turns))),
-                (KILL_SECONDS, lambda: kill_the_younger(server)),
+                (KILL_SECONDS, lambda: [each.kill() for each in by_age(server)[1:]]),
                 (BESIDE_SECONDS, lambda: done.append(others.submit(besides))),
                 (SAMPLE_SECONDS, watch.look),
             ]
@@ -279,39 +218,30 @@ def beside(home: Path) -> Callable[[], None]:
 
 def logged_faults(store: LocalStore, clients: Clients, begun: datetime) -> list[str]:
     """What the log lacks of acknowledged rows, has twice, or has of requests that nobody sent."""
-    batches = [
-        batch.to_pandas()
+    pairs = [
+        pair
         for day in {begun.date(), datetime.now(UTC).date()}
         for batch in read_predictions(store, day, columns=["request_id", "row"])
+        for pair in zip(*batch.to_pydict().values(), strict=True)
     ]
-    logged = pd.concat(batches).astype({"request_id": str})
-    twice = int(logged.duplicated().sum())
-    acknowledged = pd.Series(clients.acknowledged_rows, dtype=int)
+    logged = pd.DataFrame(pairs, columns=["request_id", "row"])
     rows = logged.drop_duplicates().groupby("request_id").size()
-    missing = int((acknowledged - rows.reindex(acknowledged.index, fill_value=0)).sum())
-    strange = set(rows.index) - set(acknowledged.index) - clients.cut_off_requests
-    write(f"{len(logged):,} rows in the log, {int(acknowledged.sum()):,} acknowledged")
-    found = {"acknowledged rows are missing in the log": missing}
-    found |= {"rows are in the log twice": twice, "requests are in the log unasked": len(strange)}
+    wanted = pd.Series(clients.acknowledged_rows, dtype=int)
+    lacking = (wanted - rows.reindex(wanted.index, fill_value=0)).clip(lower=0)
+    unasked = set(rows.index) - set(wanted.index) - clients.cut_off_requests
+    write(f"{len(logged):,} rows in the log, {wanted.sum():,} acknowledged")
+    found = {
+        "acknowledged rows are missing in the log": int(lacking.sum()),
+        "rows are in the log twice": int(logged.duplicated().sum()),
+        "requests are in the log that nobody sent": len(unasked),
+    }
     return [f"{count} {told}" for told, count in found.items() if count]
-
-
-def kill_the_younger(server: Server) -> None:
-    """Kill one of two workers; the master starts the next."""
-    workers = by_age(server)
-    if len(workers) > 1:
-        workers[-1].kill()
-
-
-def by_age(server: Server) -> list[psutil.Process]:
-    """The workers, the oldest first."""
-    return sorted(map(psutil.Process, server.workers()), key=psutil.Process.create_time)
 
 
 def report_run(clients: Clients, moved: str) -> None:
     """What was asked and answered."""
-    write(f"{clients.heard.total():,} answers, {moved}")
-    write("  " + ", ".join(f"{kind}: {n:,}" for kind, n in sorted(clients.heard.items())))
+    write(f"{len(clients.heard):,} answers, {moved}")
+    write("  " + ", ".join(f"{kind}: {n:,}" for kind, n in sorted(Counter(clients.heard).items())))
     lost, slowest = len(clients.cut_off_requests), clients.slowest_seconds
     write(f"  {lost} cut off and asked again; the slowest answer took {slowest:.2f} s")
 
