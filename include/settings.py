@@ -89,15 +89,10 @@ class Settings(BaseSettings):
         default=None, description="signs the dashboard's cookies; made and kept in var when empty"
     )
     dashboard_public_url: str = Field(
-        default="",
-        description="the dashboard as a browser reaches it: for links, and https:// keeps its "
-        "cookies to TLS",
+        default="", description="where a browser reaches it; https:// keeps its cookies to TLS"
     )
     dashboard_proxies: int = Field(
-        default=0,
-        ge=0,
-        description="proxies in front of the dashboard that set X-Forwarded-For and -Proto: 1 "
-        "behind Caddy",
+        default=0, ge=0, description="proxies before it that set X-Forwarded-For: 1 behind Caddy"
     )
     oidc_issuer: str = Field(
         default="",
