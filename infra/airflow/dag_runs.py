@@ -85,7 +85,7 @@ def _first(shown: Shown, key: tuple[str, int, str]) -> bool:
 
 def _line(task_id: str, seconds: float | None, note: str) -> str:
     took = "" if seconds is None else f"{seconds:6.1f} s"
-    return f"  {task_id:17} {took:>9}  {note.replace('_', ' ')}".rstrip()
+    return f"  {task_id:17} {took:>8}  {note.replace('_', ' ')}".rstrip()
 
 
 def _explanation(
