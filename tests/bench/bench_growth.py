@@ -32,6 +32,7 @@ from include.scoring.score_range import score_range
 from include.scoring.summarise_scores import summarise_scores
 from include.settings import Settings
 from include.store import LocalStore
+from include.training.approve_promotion import approve_promotion
 from include.training.evaluate_model import TASK as EVALUATION
 from include.training.evaluate_model import evaluate_model
 from include.training.ingest_data import ingest_data
@@ -140,13 +141,14 @@ def grown(bank: Bank, rows: int, *, workers: int) -> dict[str, Cost]:
 
 
 def trained(bank: Bank, name: str) -> dict[str, Cost]:
-    """All six tasks, each in a process of its own."""
+    """All seven tasks, each in a process of its own."""
     tasks: dict[str, Callable[..., Any]] = {
         "ingested": ingest_data,
         "validated": validate_data,
         "transformed": transform_data,
         "trained": train_model,
         "evaluated": evaluate_model,
+        "approved": approve_promotion,  # which asks nobody here
         "promoted": promote_model,
     }
     needs = {"validated": ["ingested"], "transformed": ["validated"]}
