@@ -4,13 +4,13 @@ python -m tests.include.upkeep.long_time VAR_DIR [DAYS]   into a stack that is u
 """
 
 import os
-import sqlite3
 import sys
 import uuid
 from collections.abc import Iterator
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+from sqlalchemy import Connection, create_engine, text
 
 DAYS = 500
 OBJECTS = {  # bytes of what a day leaves in the store
@@ -65,18 +65,20 @@ def _file(path: Path, size: int, moment: datetime) -> None:
     os.utime(path, (moment.timestamp(), moment.timestamp()))
 
 
-def fill_metadata(database: Path, now: datetime, *, days: int = DAYS) -> None:
-    """Runs, tasks, XComs and events of so many days in Airflow's SQLite file."""
-    with closing(sqlite3.connect(database, timeout=60)) as connection, connection:
+def fill_metadata(url: str, now: datetime, *, days: int = DAYS) -> None:
+    """Runs, tasks, XComs and events of so many days in Airflow's database, SQLite or PostgreSQL."""
+    engine = create_engine(url)
+    with engine.begin() as connection:
         for moment in days_before(now, days):
             for dag, tasks in DAGS.items():
                 _run(connection, dag, tasks, moment)
+    engine.dispose()
 
 
-def _run(database: sqlite3.Connection, dag: str, tasks: tuple[str, ...], moment: datetime) -> None:
+def _run(database: Connection, dag: str, tasks: tuple[str, ...], moment: datetime) -> None:
     at = moment.strftime("%Y-%m-%d %H:%M:%S.%f")
     run = f"scheduled__{at}"
-    made = _insert(
+    _insert(
         database,
         "dag_run",
         dag_id=dag,
@@ -88,6 +90,8 @@ def _run(database: sqlite3.Connection, dag: str, tasks: tuple[str, ...], moment:
         start_date=at,
         end_date=at,
     )
+    wanted = text("SELECT id FROM dag_run WHERE dag_id = :dag AND run_id = :run")
+    made = database.execute(wanted, {"dag": dag, "run": run}).scalar_one()
     for task in tasks:
         of_task = {"dag_id": dag, "task_id": task, "run_id": run, "map_index": -1}
         own = {"state": "success", "try_number": 1, "pool": "default_pool", "pool_slots": 1}
@@ -108,10 +112,9 @@ def _run(database: sqlite3.Connection, dag: str, tasks: tuple[str, ...], moment:
             _insert(database, "log", dttm=at, event=event, owner="airflow", **of_task)
 
 
-def _insert(database: sqlite3.Connection, table: str, **row: object) -> int | None:
-    marks = ", ".join("?" * len(row))
-    statement = f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})"
-    return database.execute(statement, [*row.values()]).lastrowid
+def _insert(database: Connection, table: str, **row: object) -> None:
+    values = ", ".join(f":{name}" for name in row)
+    database.execute(text(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({values})"), row)
 
 
 def main() -> None:
@@ -121,7 +124,7 @@ def main() -> None:
     now = datetime.now(UTC)
     fill_store(var / "store", now, days=days)
     fill_logs(var / "airflow" / "logs", now, days=days)
-    fill_metadata(var / "airflow" / "airflow.db", now, days=days)
+    fill_metadata(f"sqlite:///{var}/airflow/airflow.db", now, days=days)
 
 
 if __name__ == "__main__":
