@@ -29,7 +29,7 @@ def start(directory: Path) -> ChampionHolder:
     ("name", "value", "told"),
     [
         ("AWS_PROFILE", "team", "AWS_PROFILE must name a profile"),
-        ("AWS_SECRET_ACCESS_KEY", "", "half of the credentials"),
+        ("AWS_SECRET_ACCESS_KEY", "", "SECRET_ACCESS_KEY both, or neither"),
         ("AWS_ENDPOINT_URL", "localhost:9000", "AWS_ENDPOINT_URL must be a URL"),
     ],
 )
@@ -55,4 +55,4 @@ def test_another_trouble_of_the_same_kind_is_told_too(
         aws_settings.setenv("AWS_ENDPOINT_URL", server.url)
         start(tmp_path)
     told = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
-    assert len(told) == 2 and "has expired" in told[0] and "set the clock" in told[1]
+    assert len(told) == 2 and "ExpiredToken" in told[0] and "clock" in told[1]
