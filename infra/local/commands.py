@@ -19,14 +19,12 @@ from include.errors import ChampionError, ObjectNotFound
 from include.params import load_params
 from include.settings import MINUTES_MAX, TRIALS_MAX, WORKERS_MAX, Settings
 from include.store import Store, open_store
-from include.tasks.events import CHAMPION_ASSET
 from include.tasks.rollback import ON_BEHALF
 from infra.airflow import training_run
-from infra.airflow.client import AirflowError
 from infra.airflow.dag_runs import Tick
 from infra.local import airflow, directory
 from infra.local.running import exit_code, run_dag, running_stack
-from infra.local.services import Layout, base_environment, layout
+from infra.local.services import base_environment, layout
 from infra.local.stack import Stack, StackError
 from infra.local.status import champion, figures
 
@@ -184,7 +182,7 @@ def _roll_back(settings: Settings, arguments: argparse.Namespace) -> int:
     logger.info("%.1f s from trigger to success", run.seconds or 0.0)
     found = read_pointer(store)
     if found is None:
-        logger.error("make rollback: the pointer is gone from %s", store.uri)
+        logger.error("the pointer is gone from %s", store.uri)
         return 1
     pointer, etag = found
     if etag == before:
@@ -206,50 +204,12 @@ def _pointer_etag(store: Store) -> str | None:
 
 
 def _promote(settings: Settings, arguments: argparse.Namespace) -> int:
-    if arguments.version is None:
-        return _approve(settings, arguments.candidate, arguments.reason)
-    from include.champion.promotion import finish_move, put_in_production, read_production
-    from include.champion.registry import Registry  # MLflow: seconds that the others need not wait
-
-    places = running_stack(settings)
-    registry = Registry(places.mlflow.url)
-    store = open_store(settings.resolved_store_uri)
-    production, who = read_production(store, registry), _user()
-    reason = f"promoted by {who}: {arguments.reason}"
-    pointer = production.pointer
-    if pointer is not None and pointer.version == arguments.version:
-        own = pointer.reason == reason  # an earlier try that was killed behind the pointer
-        finish_move(store, registry, production, who=who if own else UNKNOWN)
-        logger.info("version %s is in production already: nothing was moved", pointer.version)
-        return 0
-    moved = put_in_production(
-        store,
-        registry,
-        arguments.version,
-        production=production,
-        who=who,
-        reason=reason,
-        now=datetime.now(UTC),
-    )
-    logger.info("champion is %s, before it was %s", moved.version, moved.previous or "none")
-    _tell_airflow(places, moved.version)
-    return 0
-
-
-def _tell_airflow(places: Layout, version: str) -> None:
-    """The champion's event, as a task would emit it; the promotion stands without."""
-    try:
-        with closing(airflow.client(places)) as client:
-            client.tell_asset(CHAMPION_ASSET, {"version": version, "verdict": "promoted by hand"})
-    except AirflowError as error:
-        logger.warning("%s\nso nobody is scored with it before the night: `make score`", error)
-
-
-def _approve(settings: Settings, candidate: str | None, reason: str) -> int:
-    """Answer the training that waits, as a person does on Airflow's page."""
-    places, why = running_stack(settings), f"by {_user()} at a terminal: {reason}"
+    """Put a version into production; without one, answer the training that waits for a person."""
+    if arguments.version is not None:
+        return _roll_back(settings, arguments)  # which checks and moves whichever way it goes
+    places, why = running_stack(settings), f"by {_user()} at a terminal: {arguments.reason}"
     with closing(airflow.client(places)) as client:
-        training_run.approve(client, candidate, why=why, logs=places.airflow_logs)
+        training_run.approve(client, arguments.candidate, why=why, logs=places.airflow_logs)
     if found := champion(settings):
         logger.info("champion version %s: %s", found.version, figures(found))
     return 0
