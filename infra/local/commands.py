@@ -7,7 +7,6 @@ import argparse
 import getpass
 import logging
 import os
-import re
 import sys
 from contextlib import closing
 from datetime import UTC, date, datetime
@@ -17,7 +16,7 @@ from include.champion.history import UNKNOWN, HistoryReader
 from include.champion.versions import POINTER_KEY, read_manifest, read_pointer, way_back
 from include.errors import ChampionError, ObjectNotFound
 from include.params import load_params
-from include.settings import MINUTES_MAX, TRIALS_MAX, WORKERS_MAX, Settings
+from include.settings import Settings
 from include.store import Store, open_store
 from include.tasks.rollback import ON_BEHALF
 from infra.airflow import training_run
@@ -31,7 +30,6 @@ from infra.local.status import champion, figures
 logger = logging.getLogger(__name__)
 
 MOVES_SHOWN = 30
-MOVES_MAX = 10_000
 
 
 def main() -> int:
@@ -45,25 +43,23 @@ def main() -> int:
     score.add_argument("--date", type=date.fromisoformat, help="day to file the scores under")
     score.set_defaults(work=_score)
     tune = commands.add_parser("tune", help="search hyperparameters")
-    trials, workers = partial(_count, most=TRIALS_MAX), partial(_count, most=WORKERS_MAX)
-    tune.add_argument("--trials", type=trials, help="sets to try; as in params.yaml when not given")
-    tune.add_argument("--minutes", type=_minutes, help="after these no trial is begun; likewise")
-    tune.add_argument("--workers", type=workers, help="tasks that search at once; likewise")
+    tune.add_argument("--trials", type=int, help="sets to try; as in params.yaml when not given")
+    tune.add_argument("--minutes", type=float, help="after these no trial is begun; likewise")
+    tune.add_argument("--workers", type=int, help="tasks that search at once; likewise")
     tune.add_argument("--write", action="store_true", help="put a better set into params.yaml")
     tune.set_defaults(work=_tune)
     rollback = commands.add_parser("rollback", help="an earlier version into production again")
-    rollback.add_argument("version", type=_version, help="the version to return to")
+    rollback.add_argument("version", help="the version to return to")
     rollback.add_argument("--reason", required=True, help="why; it is kept with the version")
     rollback.set_defaults(work=_roll_back)
     promote = commands.add_parser("promote", help="approve what waits, or name a version")
     which = promote.add_mutually_exclusive_group()
-    which.add_argument("version", nargs="?", type=_version, help="one that the store holds")
-    which.add_argument("--candidate", type=_version, help="the one that waits")
+    which.add_argument("version", nargs="?", help="one that the store holds")
+    which.add_argument("--candidate", help="the one that waits")
     promote.add_argument("--reason", required=True, help="why; it is kept in the pointer")
     promote.set_defaults(work=_promote)
     history = commands.add_parser("history", help="which version was put into production when")
-    moves = partial(_count, most=MOVES_MAX)
-    history.add_argument("--last", type=moves, default=MOVES_SHOWN, help="so many moves")
+    history.add_argument("--last", type=int, default=MOVES_SHOWN, help="so many moves")
     history.set_defaults(work=_history)
     # Without a prefix for options all words are Airflow's own.
     own = commands.add_parser("airflow", help="Airflow's own", prefix_chars="+", add_help=False)
@@ -73,31 +69,6 @@ def main() -> int:
     clean.set_defaults(work=_clean)
     arguments = parser.parse_args()
     return exit_code(arguments.name, lambda settings: arguments.work(settings, arguments))
-
-
-def _version(text: str) -> str:
-    if not re.fullmatch("[1-9][0-9]*", text, re.ASCII):
-        raise argparse.ArgumentTypeError(
-            f"expected a version of prod.churn_model, a number such as 2, found {text!r}"
-        )
-    return text
-
-
-def _count(text: str, *, most: int) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= most:
-        raise argparse.ArgumentTypeError(f"expected a number from 1 to {most}, found {text!r}")
-    return int(text)
-
-
-def _minutes(text: str) -> float:
-    wrong = f"expected a number above 0, at most {MINUTES_MAX} (a week), found {text!r}"
-    try:
-        minutes = float(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(wrong) from error
-    if not 0 < minutes <= MINUTES_MAX:
-        raise argparse.ArgumentTypeError(wrong)
-    return minutes
 
 
 def _train(settings: Settings, arguments: argparse.Namespace) -> int:
@@ -150,7 +121,7 @@ def _tune(settings: Settings, arguments: argparse.Namespace) -> int:
         return 0
     try:
         params_file.write_set(settings.params_file, best)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         logger.error("make tune: %s was not changed: %s", settings.params_file, error)
         return 1
     logger.info("%s has it now", settings.params_file)

@@ -81,18 +81,6 @@ def test_a_rollback_to_what_serves_says_that_nothing_was_moved(
     assert "version 1 was in production already: nothing was moved" in caplog.text
 
 
-@pytest.mark.parametrize("command", ["rollback", "promote"])
-def test_what_is_no_version_is_refused_before_anything_is_asked(
-    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("sys.argv", ["commands", command, "../1", "--reason", "a typing error"])
-    with pytest.raises(SystemExit, match="2"):
-        commands.main()
-    assert "a version of prod.churn_model, a number such as 2, found '../1'" in (
-        capsys.readouterr().err
-    )
-
-
 def test_a_start_with_a_torn_pointer_goes_on_so_that_a_rollback_has_a_stack(
     settings: Settings, places: Layout, store: Store
 ) -> None:
@@ -151,28 +139,6 @@ def test_a_search_says_what_it_found_and_writes_only_what_is_better(
     assert commands._tune(own, asked) == 0
     assert "best of 50 trials (9 pruned): random_forest" in caplog.text and said in caplog.text
     assert ("max_depth: 9" in params.read_text()) == (write and found.is_better)
-
-
-@pytest.mark.parametrize(
-    ("words", "wrong"),
-    [
-        (["--trials", "0"], "expected a number from 1 to 10000, found '0'"),
-        (["--trials", "1e9"], "expected a number from 1 to 10000, found '1e9'"),
-        (["--workers", "65"], "expected a number from 1 to 64, found '65'"),
-        (["--minutes", "soon"], "expected a number above 0, at most 10080 (a week), found 'soon'"),
-        (["--minutes", "nan"], "at most 10080 (a week), found 'nan'"),
-    ],
-)
-def test_a_budget_that_cannot_be_is_refused_before_anything_starts(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    words: list[str],
-    wrong: str,
-) -> None:
-    monkeypatch.setattr("sys.argv", ["commands", "tune", *words])
-    with pytest.raises(SystemExit):
-        commands.main()
-    assert wrong in capsys.readouterr().err
 
 
 def told_by_history(settings: Settings, caplog: pytest.LogCaptureFixture, *, last: int = 30) -> str:
