@@ -16,19 +16,9 @@ def connection(aws_settings: pytest.MonkeyPatch) -> None:
     aws_settings.setenv("CHURN_STORE_URI", "s3://bucket")
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "told"),
-    [
-        ("AWS_PROFILE", "team", "AWS_PROFILE must name a profile"),
-        ("AWS_SECRET_ACCESS_KEY", "", "SECRET_ACCESS_KEY both, or neither"),
-        ("AWS_ENDPOINT_URL", "localhost:9000", "AWS_ENDPOINT_URL must be a URL"),
-    ],
-)
-def test_settings_that_cannot_work_fail_the_task_at_once(
-    aws_settings: pytest.MonkeyPatch, name: str, value: str, told: str
-) -> None:
-    aws_settings.setenv(name, value)
-    with pytest.raises(AirflowFailException, match=told), reported():
+def test_settings_that_cannot_work_fail_the_task_at_once(aws_settings: pytest.MonkeyPatch) -> None:
+    aws_settings.setenv("AWS_PROFILE", "team")
+    with pytest.raises(AirflowFailException, match="AWS_PROFILE must name a profile"), reported():
         connections.task_store(Settings()).read("key")
 
 
