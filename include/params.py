@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from include.errors import ConfigurationError
 from include.features import SplitRule
 from include.settings import MINUTES_MAX, TRIALS_MAX, WORKERS_MAX
+from include.target import Target
 
 
 class _Rules(BaseModel):
@@ -247,8 +248,31 @@ class ScoringRules(_Rules):
         return bands
 
 
+class HistoryRules(_Rules):
+    """When there is history enough for early warning, and which of its rows count.
+
+    With defaults, because the params.yaml of an earlier release has no such section.
+    """
+
+    months_min: int = Field(
+        default=6, ge=3, description="closed months; fewer train on the state where target is auto"
+    )
+    leavers_min: int = Field(default=200, ge=20, description="in the windows of the closed months")
+    loaded_days_max: float = Field(
+        default=10, ge=0, description="a snapshot loaded later may know what came after it"
+    )
+    list_share: float = Field(
+        default=0.1, gt=0, lt=1, description="of the customers, who can be called: the list"
+    )
+
+
 class Params(_Rules):
     """All of params.yaml."""
+
+    target: Literal["auto", "state", "horizon"] = "auto"
+    gap_days: int = Field(default=14, ge=0, le=365)
+    horizon_days: int = Field(default=90, ge=1, le=730)
+    history: HistoryRules = HistoryRules()
 
     model: ModelParams
     split: SplitRule
@@ -270,6 +294,11 @@ class Params(_Rules):
                 for value in (bounds.low, bounds.high):
                     type(current).model_validate(current.model_dump() | {name: value})
         return self
+
+    @property
+    def horizon(self) -> Target:
+        """What a model of early warning predicts."""
+        return Target(kind="horizon", gap_days=self.gap_days, horizon_days=self.horizon_days)
 
     def sha256(self) -> str:
         """The hash that says under which parameters a model was made."""

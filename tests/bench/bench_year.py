@@ -187,7 +187,7 @@ class Bank:
             trained = train_model(run, ingested, transformed)
             lineage = (ingested, validated, transformed, trained)
             try:
-                promoted = promote_model(run, *lineage, evaluate_model(run, *lineage))
+                promoted = promote_model(run, *lineage, evaluate_model(run, *lineage), None)
             except NeedsPerson as error:
                 return str(error)
         return f"{ingested.rows:,} customers: {promoted.message}"
