@@ -43,7 +43,7 @@ class Month:
         """1 for who left within the target's window."""
         return _within(self.left_after, target.gap_days, target.last_day).astype(np.int64)
 
-    def only(self, rows: "NDArray[np.bool_]", rankings: Iterable[str]) -> "Month":
+    def only(self, rows: "NDArray[np.bool_] | slice", rankings: Iterable[str]) -> "Month":
         """Some of the customers, and some of the rankings as they are."""
         answers = {who: self.answers[who][rows] for who in rankings}
         return Month(self.as_of, self.keys[rows], self.left_after[rows], answers)

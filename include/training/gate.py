@@ -18,6 +18,7 @@ from scipy.stats import norm, rankdata
 from include.champion.gate_decision import Decision, Outcome, SliceVerdict
 from include.contract import Share
 from include.params import GateRules
+from include.target import STATE, Target
 from include.training import early_guards
 from include.training.early_guards import Apart, Early
 from include.training.evaluation import Slice, scores
@@ -62,14 +63,16 @@ def decide(
     rules: GateRules,
     attrited_share: Share,
     now: datetime,
+    target: Target = STATE,
     early: Early | None = None,
     apart: Apart | None = None,
 ) -> Decision:
     """Judge the challenger; without `champion` and `apart` nothing is in production yet.
 
-    `early` is there where it says who will leave; a champion that is `apart` is not compared.
+    `early` is wanted where it says who will leave; a champion that is `apart` is not compared.
     """
-    facts = _facts(holdout, challenger, champion, rules, now) | _more_facts(early, apart)
+    facts = _facts(holdout, challenger, champion, rules, now)
+    facts |= _more_facts(target, early, apart)
     too_few = _too_few(holdout.labels, rules)
     if too_few:
         return Decision(outcome="needs_person", reasons=(too_few,), **facts)
@@ -86,7 +89,7 @@ def decide(
         alarms += early_guards.hindsight_alarms(early, feature_aucs(holdout), rules.early_warning)
         losses += early_guards.naive_loss(gain, interval, rules)
         losses += early_guards.early_losses(early.figures, rules)
-        merits += [f"{_gain_told(gain, interval)} over the naive rule"]
+        merits += [_gain_told(gain, interval, over=" over the naive rule")]
     outcome, reasons = _outcome(alarms, losses, apart, merits)
     return Decision(
         outcome=outcome,
@@ -200,13 +203,13 @@ def _facts(
     }
 
 
-def _more_facts(early: Early | None, apart: Apart | None) -> dict[str, Any]:
-    """What decisions on early warning say too, and whom they were not compared with."""
-    found: dict[str, Any] = {"champion": apart.version} if apart else {}
+def _more_facts(target: Target, early: Early | None, apart: Apart | None) -> dict[str, Any]:
+    """What was predicted, what more is known of early warning, and who was not compared."""
+    found: dict[str, Any] = {"target": target}
+    if apart:
+        found |= {"champion": apart.version}
     if early:
-        figures = early.figures
-        found |= {"early_warning": figures, "hindsight": early.hindsight}
-        found |= {"target": figures.target}
+        found |= {"early_warning": early.figures, "hindsight": early.hindsight}
     return found
 
 
@@ -319,5 +322,6 @@ def _why_accepted(comparison: _Comparison) -> str:
     return _gain_told(comparison.gain, comparison.interval)
 
 
-def _gain_told(gain: float, interval: tuple[float, float]) -> str:
-    return f"the gain in ROC-AUC is {gain:+.4f}, interval {interval[0]:+.4f} to {interval[1]:+.4f}"
+def _gain_told(gain: float, interval: tuple[float, float], *, over: str = "") -> str:
+    low, high = interval
+    return f"the gain in ROC-AUC{over} is {gain:+.4f}, interval {low:+.4f} to {high:+.4f}"

@@ -79,6 +79,7 @@ def judged(
         rules=RULES,
         attrited_share=Share(minimum=0.01, maximum=0.6),
         now=datetime(2026, 3, 1, tzinfo=UTC),
+        target=TARGET,
         early=early,
         apart=apart,
     )
@@ -87,7 +88,7 @@ def judged(
 def test_accepts_what_is_better_and_says_what_it_adds_to_the_naive_rule() -> None:
     decision = judged()
     assert decision.outcome == "accepted" and decision.target == TARGET
-    assert decision.reasons[1].endswith("over the naive rule")
+    assert "ROC-AUC over the naive rule is +0." in decision.reasons[1]
     assert decision.naive_gain_interval is not None and decision.naive_gain_interval[0] > 0
     assert decision.early_warning == figures()
 
