@@ -288,6 +288,8 @@ def _draft(
         dag_run_id=run.dag_run_id,
         candidate_version=lineage.trained.candidate,
         model_family=run.params.model.family,
+        target=lineage.ingested.target,
+        target_reason=lineage.ingested.target_reason,
         columns=columns,
         engineered=tuple(feature.name for feature in engineered_for(columns)),
         threshold=run.params.model.threshold,
