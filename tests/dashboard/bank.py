@@ -19,13 +19,15 @@ from include.customers.sample import sample_customers
 from include.drift import findings
 from include.drift.findings import DriftDay, GroupDrift, Guard, Retraining, Verdict, day_key
 from include.handover import frame_bytes
-from include.params import load_params
+from include.params import HistoryRules, load_params
 from include.scoring import bulk, comparisons
 from include.scoring import table as score_table
-from include.scoring.earlier import EarlierNight, EarlierScores, with_rises
+from include.scoring.earlier import NOBODY, EarlierNight, EarlierScores, with_rises
+from include.scoring.flags import with_flags
 from include.scoring.list_columns import Revenue, with_list_columns
 from include.settings import Settings
 from include.store import LocalStore, open_store
+from include.target import STATE
 from include.training import evaluation
 from tests.webapp.champions import Version, make_version, publish
 
@@ -122,7 +124,9 @@ def list_rows(frame: pd.DataFrame, answers: Any, *, now: datetime) -> pa.Table:
         model_version="1",
         scored_at=now,
     )
-    return with_rises(with_list_columns(scores, frame, REVENUE), {"night": night})
+    listed = with_list_columns(scores, frame, REVENUE)
+    flagged = with_flags(listed, frame, NOBODY, target=STATE, rules=HistoryRules())
+    return with_rises(flagged, {"night": night})
 
 
 def write_drift_days(store: LocalStore, *, days: int = 10) -> date:
