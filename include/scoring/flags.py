@@ -21,7 +21,6 @@ from include.customers.table import published_contract
 from include.params import HistoryRules
 from include.scoring import table as score_table
 from include.scoring.earlier import NOBODY, EarlierScores
-from include.scoring.run import ScoringRun
 from include.target import Target
 
 if TYPE_CHECKING:
@@ -78,19 +77,21 @@ def with_flags(
     return _with(scores, first, call_by, pa.array(quiet.astype(np.int8)))
 
 
-def settle_flags(run: ScoringRun, scored_at: datetime, target: Target) -> None:
+def settle_flags(
+    engine: sa.Engine, scored_at: datetime, *, target: Target, rules: HistoryRules
+) -> None:
     """Flag who is on the list of a whole night, and take their flags from all others."""
     if not target.is_early_warning:
         return
-    table = score_table.table_of(run.engine, scored_at)
+    table = score_table.table_of(engine, scored_at)
     today = scored_at.astimezone(UTC).date()
     new = {"flagged_since": today, "call_by": today + timedelta(days=target.gap_days)}
     here, probability = table.c.has_left == 0, table.c.probability
-    score_table.make_indexes(run.engine, table)  # or each question reads the whole table
-    with database_errors(run.engine, f"flag customers in {table.name}"):
-        with run.engine.begin() as connection:
+    score_table.make_indexes(engine, table)  # or each question reads the whole table
+    with database_errors(engine, f"flag customers in {table.name}"):
+        with engine.begin() as connection:
             active = connection.scalar(sa.select(sa.func.count()).select_from(table).where(here))
-            last = max(round(run.history.list_share * (active or 0)), 1) - 1
+            last = max(round(rules.list_share * (active or 0)), 1) - 1
             query = sa.select(probability).where(here).order_by(probability.desc())
             least = connection.scalar(query.limit(1).offset(last))
             # A sum is in no index: those who had a flag are few, those below the list are not.

@@ -45,7 +45,7 @@ def summarise_scores(run: ScoringRun, planned: list[Portion], scored: list[Score
     _check_table(run, planned[0], ranges)
     _check_unscorable(run, ranges)
     manifest, _ = versions.read_version(run.store, planned[0].model_version)
-    flags.settle_flags(run, planned[0].scored_at, manifest.target)
+    flags.settle_flags(run.engine, planned[0].scored_at, target=manifest.target, rules=run.history)
     # First the comparisons: whoever sees the new scores finds with what they are compared.
     comparisons.write(run.engine, planned[0].scored_at, planned[0].earlier)
     removed = score_table.publish(run.engine, planned[0].scored_at)
