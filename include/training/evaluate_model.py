@@ -18,6 +18,7 @@ from include.champion.versions import Evaluation, Manifest, SelfCheck
 from include.documents import parse_document
 from include.features import engineered_for
 from include.handover import frame_bytes, now
+from include.history.clock import OLDER
 from include.training import evaluation, gate
 from include.training.fit import SPLIT
 from include.training.ingest_data import Ingested
@@ -127,6 +128,7 @@ def _scored(
         chosen = sampled(
             part[contract.key.name], rows=rows, rows_max=run.params.drift.reference_rows_max
         )
+        chosen &= (part[SPLIT] != OLDER).to_numpy()
         holdout = (part[SPLIT] == "holdout").to_numpy()
         some = part[holdout | chosen]
         answered = some.assign(**{ANSWER: scorer.score(contract.matrix(some, columns))})
@@ -250,6 +252,8 @@ def _draft(
         dag_run_id=run.dag_run_id,
         candidate_version=lineage.trained.candidate,
         model_family=run.params.model.family,
+        target=lineage.ingested.target,
+        target_reason=lineage.ingested.target_reason,
         columns=columns,
         engineered=tuple(feature.name for feature in engineered_for(columns)),
         threshold=run.params.model.threshold,

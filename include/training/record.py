@@ -10,6 +10,7 @@ from include.champion.tracking import DataSet
 from include.champion.versions import CARD_FILE, Evaluation
 from include.contract import Contract
 from include.customers.table import TABLE
+from include.history.clock import OLDER
 from include.training.model_card import METRIC_NAMES
 from include.training.run import TrainingRun
 
@@ -40,12 +41,13 @@ def keep_record(
 
 
 def data_sets(run: TrainingRun, lineage: "Lineage") -> list[DataSet]:
-    """The three sides of the split; a side's hash is of the customers', the rule and its name."""
+    """The sides of the split; a side's hash is of the customers', the rule and its name."""
     made = lineage.transformed
     sides = {
         "training": made.training_rows,
         "calibration": made.calibration_rows,
         "holdout": made.holdout_rows,
+        **({OLDER: made.older_rows} if made.older_rows else {}),
     }
     columns = run.contract.chosen(run.params.model.columns)
     return [
