@@ -9,11 +9,13 @@ import numpy as np
 from pydantic import AwareDatetime, Field, model_validator
 
 from include.champion.calibration import Calibration
+from include.champion.early_warning import EarlyWarning
 from include.contract import Contract
 from include.documents import Document, parse_document, sha256
 from include.errors import ChampionError, ChurnError, ObjectNotFound
 from include.features import SplitRule
 from include.store import Store, StoredObject
+from include.target import STATE, Target
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -76,6 +78,8 @@ class Manifest(ChampionDocument):
     dag_run_id: str
     candidate_version: str = Field(description="the version in the registry's churn_model")
     model_family: Literal["xgboost", "random_forest"]
+    target: Target = STATE
+    target_reason: str = Field(default="", description="why this target, for people")
     columns: tuple[str, ...] = Field(description="the model's raw input columns, in order")
     engineered: tuple[str, ...] = Field(description="the engineered features that follow them")
     threshold: float = Field(ge=0, le=1)
@@ -146,6 +150,7 @@ class Evaluation(ChampionDocument):
     curves: dict[str, Any]
     slices: list[dict[str, Any]]
     importance: dict[str, float] = Field(description="share of the trees' total gain")
+    early_warning: EarlyWarning | None = Field(default=None, description="of a horizon alone")
 
 
 def read_pointer(store: Store) -> tuple[Pointer, str] | None:

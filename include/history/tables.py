@@ -1,0 +1,62 @@
+"""The tables `churner_snapshots` and `churner_exits`: customers by month, and who left when."""
+
+from functools import cache
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql, sqlite
+
+from include.customers.table import churners_table, published_contract
+
+SNAPSHOTS = "churner_snapshots"
+EXITS = "churner_exits"
+AS_OF = "as_of"
+LOADED_AT = "loaded_at"
+LEFT_ON = "left_on"
+KNOWN_AT = "known_at"
+VOLUNTARY = "voluntary"
+
+
+@cache
+def snapshots_table() -> sa.Table:
+    """The features of whoever was active at a day; append-only, moments in UTC.
+
+    Its key begins with the day: a month is written at one end, and read in one piece.
+    """
+    contract, customers = published_contract(), churners_table()
+    features = [
+        sa.Column(column.name, customers.c[column.name].type) for column in contract.features
+    ]
+    return sa.Table(
+        SNAPSHOTS,
+        sa.MetaData(),
+        sa.Column(AS_OF, sa.Date, primary_key=True),
+        sa.Column(contract.key.name, _number(), primary_key=True, autoincrement=False),
+        *features,
+        sa.Column(LOADED_AT, _moment(), nullable=False),
+        mysql_engine="InnoDB",
+        mysql_charset="utf8mb4",
+        sqlite_with_rowid=False,
+    )
+
+
+@cache
+def exits_table() -> sa.Table:
+    """Who left: the day itself, when the bank knew, and whether it was the customer's wish."""
+    return sa.Table(
+        EXITS,
+        sa.MetaData(),
+        sa.Column(published_contract().key.name, _number(), primary_key=True, autoincrement=False),
+        sa.Column(LEFT_ON, sa.Date, nullable=False),
+        sa.Column(KNOWN_AT, _moment(), nullable=False),
+        sa.Column(VOLUNTARY, sa.Boolean, nullable=True),
+        mysql_engine="InnoDB",
+        mysql_charset="utf8mb4",
+    )
+
+
+def _number() -> "sa.types.TypeEngine[int]":
+    return sa.BigInteger().with_variant(sqlite.INTEGER(), "sqlite")
+
+
+def _moment() -> sa.DateTime:
+    return sa.DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
