@@ -108,6 +108,8 @@ def too_few_months(
     said = f"{found} of {wanted} closed months"
     if found >= wanted:
         said = f"{found} closed months, none of which ends its window before the last begins"
+    if delay_days:
+        said += f", and exits are usually known after {delay_days} days"
     return f"{said}; enough from {enough} on, if churn_snapshot runs each month"
 
 
