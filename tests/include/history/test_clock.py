@@ -151,3 +151,11 @@ def test_what_is_missing_is_told_with_the_day_on_which_it_should_be_there() -> N
         "2 of 6 closed months, and exits are usually known after 5 days; enough from 2027-02-18 "
         "on, if churn_snapshot runs each month"
     )
+
+
+def test_a_month_with_far_fewer_customers_than_its_neighbour_is_told() -> None:
+    sizes = (90, 92, 60, 91, 80, 79)
+    rows = {date(2026, month, 1): size for month, size in enumerate(sizes, 1)}
+    (said,) = clock.thin_months(rows)
+    assert said.startswith("the snapshot of 2026-03-01 has 60 hold-out customers, and 92 are in")
+    assert clock.thin_months({date(2026, 1, 1): 5}) == clock.thin_months({}) == ()
