@@ -11,12 +11,14 @@ import pandas as pd
 import sqlalchemy as sa
 
 from include.contract import Contract, moments
-from include.customers.database import database_errors, reading
+from include.customers.database import reading
 from include.customers.rows import read_rows, same_types
 from include.errors import DataError
 from include.features import SplitRule
 from include.history import clock
 from include.history.clock import LEFT_AFTER, Months
+from include.history.days import is_there as is_there
+from include.history.days import snapshot_days
 from include.history.tables import (
     AS_OF,
     EXITS,
@@ -58,24 +60,6 @@ class Exits:
     days: tuple[date, ...]  # of the snapshots, ascending
     cutoff: date
     delay_days: int
-
-
-def is_there(engine: sa.Engine) -> bool:
-    """Whether a first load or a first month has made the tables."""
-    with database_errors(engine, f"look for the table {SNAPSHOTS}"):
-        return all(sa.inspect(engine).has_table(name) for name in (SNAPSHOTS, EXITS))
-
-
-def snapshot_days(engine: sa.Engine) -> tuple[date, ...]:
-    """The days of the snapshots, ascending: one step in the index for each."""
-    day, found = snapshots_table().c[AS_OF], list[date]()
-    first = sa.select(sa.func.min(day, type_=sa.Date))
-    with reading(engine, SNAPSHOTS) as connection:
-        following = connection.scalar(first)
-        while following is not None:
-            found.append(following)
-            following = connection.scalar(first.where(day > following))
-    return tuple(found)
 
 
 def read_exits(engine: sa.Engine, contract: Contract, *, now: datetime) -> Exits:
