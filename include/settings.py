@@ -157,9 +157,7 @@ class Settings(BaseSettings):
     spool_dir: Path | None = Field(
         default=None, description="local prediction spool; must survive a restart"
     )
-    spool_max_bytes: int = Field(
-        default=1024 * MEBIBYTE, ge=MEBIBYTE, description="disk budget of the spool"
-    )
+    spool_max_bytes: int = Field(default=1024 * MEBIBYTE, ge=MEBIBYTE, description="its disk")
     champion_dir: Path | None = Field(
         default=None, description="the API's local copy of the last good champion"
     )
@@ -175,9 +173,7 @@ class Settings(BaseSettings):
         default=False, description="whether the API logs each request; slow ones always are"
     )
     max_batch_rows: int = Field(default=10_000, ge=1, description="records in one request")
-    max_body_bytes: int = Field(
-        default=16 * MEBIBYTE, ge=1024, description="bytes in one request's body"
-    )
+    max_body_bytes: int = Field(default=16 * MEBIBYTE, ge=1024, description="of one request")
     training_schedule: str = Field(
         default="", description="when training runs unasked, such as @weekly; never when empty"
     )
@@ -197,6 +193,10 @@ class Settings(BaseSettings):
         default="0 3 * * *",
         description="when all customers are scored (UTC) beside each time that the champion "
         "changes; only then when empty",
+    )
+    snapshot_schedule: str = Field(
+        default="0 2 1 * *",
+        description="when a month's customers are kept for early warning (UTC); never when empty",
     )
     task_hours: float = Field(
         default=1,
@@ -265,7 +265,7 @@ class Settings(BaseSettings):
             raise ValueError(UNREADABLE_URL)
         return value
 
-    @field_validator("training_schedule", "scoring_schedule")
+    @field_validator("training_schedule", "scoring_schedule", "snapshot_schedule")
     @classmethod
     def _must_be_a_schedule(cls, value: str) -> str:
         return checked_schedule(value)

@@ -40,6 +40,11 @@ class LoadSummary:
 
 def create_table(engine: sa.Engine) -> None:
     """Make the table, and SQLite's file, unless they are there."""
+    create_tables(engine, churners_table())
+
+
+def create_tables(engine: sa.Engine, *tables: sa.Table) -> None:
+    """The same for other tables that lie beside the customers."""
     if engine.dialect.name == "sqlite" and engine.url.database:
         try:
             Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
@@ -47,8 +52,9 @@ def create_table(engine: sa.Engine) -> None:
             raise ConfigurationError(
                 f"cannot make the directory of {shown_url(engine)}: {error}; mend {SETTING}"
             ) from error
-    with database_errors(engine, f"make the table {TABLE}"):
-        churners_table().metadata.create_all(engine)
+    for table in tables:
+        with database_errors(engine, f"make the table {table.name}"):
+            table.create(engine, checkfirst=True)
 
 
 def load_customers(engine: sa.Engine, frame: pd.DataFrame, *, now: datetime) -> LoadSummary:

@@ -1,6 +1,6 @@
 """Many wide rows from and to the customer table, in batches, without changing any value."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -84,11 +84,12 @@ def upsert_rows(connection: sa.Connection, rows: pd.DataFrame, *, keeps_moment: 
     statement = _upsert_statement(connection.dialect, keeps_moment=keeps_moment)
     # Past SQLAlchemy's handling of single values, which would take longer than the database.
     return sum(
-        connection.exec_driver_sql(statement, batch).rowcount for batch in _batches(rows[names])
+        connection.exec_driver_sql(statement, batch).rowcount for batch in row_batches(rows[names])
     )
 
 
-def _batches(rows: pd.DataFrame) -> Iterator[list[tuple[Any, ...]]]:
+def row_batches(rows: pd.DataFrame) -> Iterator[list[tuple[Any, ...]]]:
+    """A frame's rows as drivers take them: Python's own values, None for what is missing."""
     for start in range(0, len(rows), WRITE_ROWS):
         part = rows.iloc[start : start + WRITE_ROWS]
         yield list(zip(*(_plain_values(part[name]) for name in part), strict=True))
@@ -123,10 +124,14 @@ def _upsert_statement(dialect: sa.Dialect, *, keeps_moment: bool) -> str:
         )
     else:
         insert = insert.on_duplicate_key_update(list(changes.items()))
-    # Placeholders by place on every driver, for rows that are tuples.
+    return for_tuples(insert, dialect, names)
+
+
+def for_tuples(statement: sa.Insert, dialect: sa.Dialect, names: Sequence[str]) -> str:
+    """An INSERT of these columns as every driver takes it for rows that are tuples."""
     kind = (
         sqlite.dialect(paramstyle="qmark")
         if dialect.name == "sqlite"
         else mysql.dialect(paramstyle="format")
     )
-    return str(insert.compile(dialect=kind, column_keys=names))
+    return str(statement.compile(dialect=kind, column_keys=list(names)))

@@ -11,12 +11,14 @@ from include.customers.contacts import TABLE, contacts_table, is_there
 from include.customers.database import reading
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import date, datetime
 
+DAY = pd.Timedelta(days=1)
 TREATED = ("listed", "called", "result")  # also who was called outside any campaign
 SIDE = "campaign_side"
 TAGS = ("campaign", SIDE, "campaign_at")  # a customer's latest campaign
 OPEN, WITHIN = "window open", "label from within the window"
+CALLED = "called in these days"  # that a label of early warning is about
 
 
 def read_marks(engine: sa.Engine) -> pd.DataFrame:
@@ -64,6 +66,22 @@ def shadows(
     found[pairs.loc[within, "place"]] = WITHIN
     found[pairs.loc[ends >= at, "place"]] = OPEN
     return found
+
+
+def called_between(
+    customers: pd.DataFrame,
+    marks: pd.DataFrame,
+    contract: Contract,
+    *,
+    days: float,
+    after: "date",
+    until: "date",
+) -> "pd.Series[bool]":
+    """Whom a call may have kept in the days after `after` and up to `until`: it works so long."""
+    treated, ends = marks["kind"].isin(TREATED), pd.Timestamp(until, tz="UTC") + DAY
+    lasting = marks["marked_at"] + days * DAY > pd.Timestamp(after, tz="UTC") + DAY
+    called = marks.loc[treated & lasting & (marks["marked_at"] < ends), "customer"]
+    return _keys(customers, contract).isin(called)
 
 
 def label_moments(customers: pd.DataFrame, contract: Contract) -> "pd.Series[Any]":

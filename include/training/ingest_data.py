@@ -1,7 +1,8 @@
-"""Task `ingest_data`: the labelled customers, read once, and the run's place in MLflow."""
+"""Task `ingest_data`: the customers that a run learns from, read once, and its place in MLflow."""
 
 import logging
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,17 +13,24 @@ from include.customers.ranges import labelled_customers
 from include.customers.table import TABLE
 from include.errors import DataError
 from include.handover import BATCH_ROWS, now
+from include.history import choice, clock, cohorts
+from include.history.choice import Choice
+from include.history.clock import AS_OF, LeftOut, Months
+from include.target import STATE, Target
 from include.training import tuned_set
+from include.training.fit import SPLIT
 from include.training.run import TrainingRun
 
 logger = logging.getLogger(__name__)
 
 READ, KEPT = "read", "kept"  # customers, in this task's counts
+ASSUMED = "assumed"  # rows of history whose moment of loading nobody gave
+CALLS = (treatment.OPEN, treatment.WITHIN, treatment.CALLED)  # why a call leaves a row out
 
 
 @dataclass(frozen=True)
 class Ingested:
-    """What `ingest_data` hands on."""
+    """What `ingest_data` hands on; a row is a customer, of a horizon's a customer in a month."""
 
     customers: str
     rows: int
@@ -30,6 +38,11 @@ class Ingested:
     snapshot_at: str
     mlflow_run_id: str
     called: "Called"
+    target: Target = STATE
+    target_reason: str = ""
+    months: Months | None = None
+    left_out: LeftOut = LeftOut()
+    assumed_rows: int = 0  # of a history that does not say when it was loaded
 
 
 @dataclass(frozen=True)
@@ -42,81 +55,159 @@ class Called:
 
 
 def ingest_data(run: TrainingRun) -> Ingested:
-    """Read the labelled customers and open the MLflow run."""
-    run, chosen_from = tuned_set.settle(run)
+    """Choose what is predicted, read whom that is learned from, and open the MLflow run."""
     snapshot_at = now()
+    chosen = choice.choose(run.engine, run.contract, run.params, now=snapshot_at)
+    run, hyperparameters_from = tuned_set.settle(run, chosen.target)
     labels.stamp_labels(run.engine, snapshot_at)
-    customers, counts = _write_customers(run, snapshot_at)
+    customers, counts = _write_customers(run, chosen, snapshot_at)
     total, labelled = queries.table_counts(run.engine)
     if not counts[READ]:
         raise DataError(
             f"the table {TABLE} has {total} customers and none with a label: load customers whose "
             f"{run.contract.target.name} is known; nothing is trained on an empty table"
         )
-    called = _called(counts)
-    mlflow_run_id = run.registry.ensure_run(run.dag_run_id, run.tags)
-    run.registry.log(
-        mlflow_run_id,
-        params={
-            "family": run.params.model.family,
-            "columns": len(run.contract.chosen(run.params.model.columns)),
-            "threshold": run.params.model.threshold,
-            "seed": run.params.model.seed,
-            "listed_customers": run.params.campaigns.listed_customers,
-            **{f"split_{k}": v for k, v in run.params.split.model_dump().items()},
-            **run.params.model.hyperparameters,
-        },
-        metrics={
-            "customers_labelled": counts[KEPT],
-            "customers_unlabelled": total - labelled,
-            **{f"customers_called_{name}": count for name, count in vars(called).items()},
-        },
-        tags={"hyperparameters_from": chosen_from},
-    )
-    logger.info("read %s labelled customers of %s", counts[READ], total)
-    return Ingested(
+    called, left_out = _called(counts), _left_out(run, counts)
+    ingested = Ingested(
         customers=customers,
         rows=counts[KEPT],
         unlabelled_rows=total - labelled,
         snapshot_at=snapshot_at.isoformat(),
-        mlflow_run_id=mlflow_run_id,
+        mlflow_run_id=run.registry.ensure_run(run.dag_run_id, run.tags),
         called=called,
+        target=chosen.target,
+        target_reason=chosen.reason,
+        months=chosen.months,
+        left_out=left_out,
+        assumed_rows=counts[ASSUMED],
+    )
+    _log(run, ingested, hyperparameters_from)
+    logger.info(
+        "this run says who %s (%s): read %s rows", chosen.target, chosen.reason, counts[READ]
+    )
+    return ingested
+
+
+def _log(run: TrainingRun, ingested: Ingested, hyperparameters_from: str) -> None:
+    """What MLflow keeps of the run's beginning."""
+    model, left_out = run.params.model, {}
+    if ingested.months:
+        left_out = {f"rows_{name}": float(count) for name, count in vars(ingested.left_out).items()}
+    run.registry.log(
+        ingested.mlflow_run_id,
+        params={
+            "family": model.family,
+            "columns": len(run.contract.chosen(model.columns)),
+            "threshold": model.threshold,
+            "seed": model.seed,
+            "listed_customers": run.params.campaigns.listed_customers,
+            **{f"split_{k}": v for k, v in run.params.split.model_dump().items()},
+            **model.hyperparameters,
+        },
+        metrics={
+            "customers_labelled": ingested.rows,
+            "customers_unlabelled": ingested.unlabelled_rows,
+            **{f"customers_called_{name}": count for name, count in vars(ingested.called).items()},
+            **left_out,
+        },
+        # Tags, because a run that is cleared when there is more history may predict otherwise.
+        tags={
+            "hyperparameters_from": hyperparameters_from,
+            "target": str(ingested.target),
+            "target_reason": ingested.target_reason,
+        },
     )
 
 
-def _write_customers(run: TrainingRun, at: datetime) -> tuple[str, Counter[str]]:
-    """Keep the customers with their campaigns, and apart those whose label a call may have brought.
+def _write_customers(run: TrainingRun, chosen: Choice, at: datetime) -> tuple[str, Counter[str]]:
+    """Keep the rows with their campaigns, and apart those that are left out, each with why.
 
     Returns the former's key, and how many were read and kept, and kept on each side of a campaign.
     """
-    rules, marks = run.params.campaigns, treatment.read_marks(run.engine)
     counts = Counter[str]()
+    found = _history(run, chosen, counts) if chosen.months else _labelled(run, at)
     with (
         run.table("ingest_data", "customers.parquet") as customers,
         run.table("ingest_data", "left_out.parquet") as left_out,
     ):
-        for page in labelled_customers(run.engine, run.contract, rows=BATCH_ROWS):
-            frame = treatment.with_tags(page, marks, run.contract)
-            why = pd.Series("", index=frame.index, dtype="str")
-            if rules.leaves_out:
-                days = rules.outcome_days
-                why = treatment.shadows(frame, marks, run.contract, days=days, at=at)
+        for frame, why in found:
             kept = frame[why == ""]
             customers.write(kept)
             left_out.write(frame.assign(why=why)[why != ""])
             counts.update({READ: len(frame), KEPT: len(kept)})
+            counts.update(why[why != ""].tolist())
             counts.update(kept[treatment.SIDE].dropna().tolist())
     return customers.key, counts
 
 
+def _labelled(run: TrainingRun, at: datetime) -> "Iterator[tuple[pd.DataFrame, pd.Series[str]]]":
+    """The labelled customers of today, and why one is left out; empty where he is not."""
+    rules, marks = run.params.campaigns, treatment.read_marks(run.engine)
+    for page in labelled_customers(run.engine, run.contract, rows=BATCH_ROWS):
+        frame = treatment.with_tags(page, marks, run.contract)
+        why = pd.Series("", index=frame.index, dtype="str")
+        if rules.leaves_out:
+            days = rules.outcome_days
+            why = treatment.shadows(frame, marks, run.contract, days=days, at=at)
+        yield frame, why
+
+
+def _history(
+    run: TrainingRun, chosen: Choice, counts: Counter[str]
+) -> "Iterator[tuple[pd.DataFrame, pd.Series[str]]]":
+    """The closed months' customers, and why a row is left out; empty where it is not."""
+    assert chosen.months and chosen.exits
+    rules, marks = run.params.campaigns, treatment.read_marks(run.engine)
+    for page in cohorts.pages(
+        run.engine,
+        run.contract,
+        chosen.months,
+        chosen.exits,
+        split=run.params.split,
+        rules=run.params.history,
+        rows=BATCH_ROWS,
+    ):
+        counts[ASSUMED] += page.assumed_rows
+        ends = chosen.target.window_ends(page.as_of)
+        begun = marks[marks["marked_at"] < pd.Timestamp(ends, tz="UTC") + treatment.DAY]
+        frame = treatment.with_tags(page.customers, begun, run.contract)
+        frame[AS_OF], frame[SPLIT] = page.as_of, page.sides
+        why = page.verdicts.replace({clock.LEAVES: "", clock.STAYS: ""})
+        if rules.leaves_out:
+            called = treatment.called_between(
+                frame, marks, run.contract, days=rules.outcome_days, after=page.as_of, until=ends
+            )
+            why = why.mask(called & (why == ""), treatment.CALLED)
+        yield frame, why
+
+
 def _called(counts: Counter[str]) -> Called:
+    left_out = sum(counts[why] for why in CALLS)
     if not counts[KEPT]:
         raise DataError(
-            f"all {counts[READ]} labelled customers were listed or called, and nobody knows yet "
+            f"all {left_out} labelled customers were listed or called, and nobody knows yet "
             "who of them leaves unasked: load customers who were not, or set "
             "campaigns.listed_customers to used in params.yaml"
         )
-    left_out = counts[READ] - counts[KEPT]
     if left_out:
         logger.info("left out %s customers who were listed or called", left_out)
     return Called(left_out, *(counts[side] for side in treatment.SIDES))
+
+
+def _left_out(run: TrainingRun, counts: Counter[str]) -> LeftOut:
+    """What the clock leaves out; DataError where too many rows are of customers who had left."""
+    found = LeftOut(
+        too_late=counts[clock.TOO_LATE],
+        involuntary=counts[clock.INVOLUNTARY],
+        after_exit=counts[clock.AFTER_EXIT],
+        loaded_late=counts[clock.LOADED_LATE],
+    )
+    share, allowed = found.after_exit / counts[READ], run.params.validation.rejected_share_max
+    if share > allowed:
+        raise DataError(
+            f"{found.after_exit} of {counts[READ]} rows of history ({share:.1%}) are of customers "
+            f"who had left before, allowed are {allowed:.1%}: a snapshot holds who is active on "
+            "its day, and churner_exits the day of leaving; see which of the two is wrong in "
+            f"{run.key('ingest_data', 'left_out.parquet')}"
+        )
+    return found

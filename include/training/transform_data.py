@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.preprocessing import StandardScaler
 
 from include.features import SplitRule
+from include.history.clock import OLDER
 from include.params import ClassWeight, Resampling
 from include.training import fit
 from include.training.fit import SIDES, SPLIT, Rows
@@ -36,6 +37,7 @@ class Transformed:
     training_attrited_share: float
     resampling: Resampling  # what was done, whatever params.yaml asks for
     class_weight: ClassWeight  # what the fit is to use
+    older_rows: int = 0  # hold-out customers in months before the hold-out's
 
 
 def transform_data(run: TrainingRun, validated: Validated) -> Transformed:
@@ -63,6 +65,7 @@ def transform_data(run: TrainingRun, validated: Validated) -> Transformed:
         training_rows=rows["training"],
         calibration_rows=rows["calibration"],
         holdout_rows=rows["holdout"],
+        older_rows=rows[OLDER],
         training_attrited_share=leavers["training"] / rows["training"],
         resampling=model.resampling,
         class_weight=model.class_weight,
@@ -81,7 +84,9 @@ def _split(
     scaler, rows, leavers = StandardScaler(), Counter[str](), Counter[str]()
     with run.table("transform_data", "customers.parquet") as customers:
         for batch in run.read_batches(validated.customers):
-            frame = fit.with_split(batch, run.contract, run.params.split)
+            frame = batch  # of history, with the side that each row has by its month as well
+            if SPLIT not in batch:
+                frame = fit.with_split(batch, run.contract, run.params.split)
             customers.write(frame)
             for side, part in frame.groupby(SPLIT):
                 rows[str(side)] += len(part)

@@ -14,6 +14,7 @@ from include.documents import Document, parse_document
 from include.errors import DocumentError, ObjectNotFound
 from include.params import ClassWeight, Family, ModelParams, Resampling
 from include.store import Store
+from include.target import STATE, Target
 from include.training.run import TrainingRun
 
 logger = logging.getLogger(__name__)
@@ -100,9 +101,14 @@ def choose(store: Store, contract: Contract, model: ModelParams) -> tuple[ModelP
     return tuned, f"study {best.study}: ROC-AUC {best.gain:+.5f} in its folds"
 
 
-def settle(run: TrainingRun) -> tuple[TrainingRun, str]:
-    """Choose once, so that a search that ends meanwhile changes nothing; the run, and why."""
-    model, why = choose(run.store, run.contract, run.params.model)
+def settle(run: TrainingRun, target: Target = STATE) -> tuple[TrainingRun, str]:
+    """Choose once, so that a search that ends meanwhile changes nothing; the run, and why.
+
+    A search is made on the state of customers, and what it finds is used for no other target.
+    """
+    model, why = run.params.model, f"params.yaml: no search is made for what {target}"
+    if not target.is_early_warning:
+        model, why = choose(run.store, run.contract, model)
     run.write_json(*CHOSEN, model.model_dump(mode="json"))
     logger.info("hyperparameters from %s", why)
     return _with(run, model), why

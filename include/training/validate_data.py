@@ -15,7 +15,9 @@ from include.customers.labels import CLOCKS_DIFFER, future_labels
 from include.customers.queries import dated
 from include.customers.treatment import TAGS
 from include.errors import DataError
+from include.history.clock import AS_OF
 from include.training import fit
+from include.training.fit import SPLIT
 from include.training.ingest_data import Ingested
 from include.training.run import TrainingRun, content_hashes
 
@@ -97,15 +99,16 @@ class Checked:
         self.leavers += int(contract.labels(valid).sum())
         self.faults += len(check.faults)
         # What the customers are, not the campaigns that they happened to be in.
-        self.digest.update(content_hashes(valid.drop(columns=[*TAGS])))
+        self.digest.update(content_hashes(valid.drop(columns=[*TAGS, SPLIT], errors="ignore")))
 
 
 def _checks(run: TrainingRun, ingested: Ingested) -> Iterator[tuple[pd.DataFrame, FrameCheck]]:
     """The table part by part, and what is wrong with each; keys are compared over the whole."""
     key, moment = run.contract.key.name, run.contract.labelled_at.name
-    repeated = _repeated(run, ingested.customers)
+    # Of history the table's own key sees to it: a customer stands in a month once.
+    repeated = () if ingested.months else _repeated(run, ingested.customers)
     latest = datetime.fromisoformat(ingested.snapshot_at) + CLOCKS_DIFFER
-    for frame in run.read_batches(ingested.customers, rows=CHECKED_ROWS):
+    for frame in _parts(run, ingested.customers):
         for name in _whole_numbers(run.contract):
             frame[name] = _whole(frame[name])
         if moment in frame:
@@ -115,6 +118,16 @@ def _checks(run: TrainingRun, ingested: Ingested) -> Iterator[tuple[pd.DataFrame
             *run.contract.repeated_keys(frame[key], repeated),
         ]
         yield frame, run.contract.check_frame(frame, also)
+
+
+def _parts(run: TrainingRun, customers: str) -> Iterator[pd.DataFrame]:
+    """The table part by part, no customer twice in one: of history, no part has two months."""
+    for frame in run.read_batches(customers, rows=CHECKED_ROWS):
+        if AS_OF not in frame:
+            yield frame
+            continue
+        for _, month in frame.groupby(AS_OF, sort=False):
+            yield month.reset_index(drop=True)
 
 
 def _repeated(run: TrainingRun, customers: str) -> "NDArray[Any]":

@@ -126,7 +126,7 @@ def test_every_setting_says_what_it_is() -> None:
 
 # --- schedules
 
-VARIABLES = ["CHURN_TRAINING_SCHEDULE", "CHURN_SCORING_SCHEDULE"]
+VARIABLES = [f"CHURN_{name}_SCHEDULE" for name in ("TRAINING", "SCORING", "SNAPSHOT")]
 
 
 def test_every_schedule_is_checked() -> None:

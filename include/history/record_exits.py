@@ -1,0 +1,66 @@
+"""The task `record_exits`: who was seen active in a snapshot, and has a label of leaving since."""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from include.customers.database import database_errors
+from include.customers.labels import stamp_labels
+from include.customers.queries import column_types
+from include.customers.table import TABLE, published_contract, stored_moment
+from include.history.loading import create_history_tables, snapshot_days
+from include.history.run import HistoryRun
+from include.history.tables import AS_OF, EXITS, exits_table, snapshots_table
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What one run added to the exits."""
+
+    exits: int
+
+
+def record_exits(run: HistoryRun) -> Recorded:
+    """Note the customers whose label turned: the label's day stands for the day they left.
+
+    An exit that is there already, from a file that knows better, stays. Who had left before the
+    first snapshot is none.
+    """
+    contract = published_contract()
+    create_history_tables(run.engine)
+    if {contract.target.name, contract.labelled_at.name} - set(column_types(run.engine, contract)):
+        logger.warning("no exit can be noted: %s has no labels with their moments", TABLE)
+        return Recorded(0)
+    stamp_labels(run.engine, run.now)
+    with database_errors(run.engine, f"write the table {EXITS}"), run.engine.begin() as connection:
+        found = connection.execute(_turned(connection, run)).rowcount
+    logger.info("%s customers of earlier snapshots have left since", f"{found:,}")
+    return Recorded(found)
+
+
+def _turned(connection: sa.Connection, run: HistoryRun) -> sa.Insert:
+    contract, snapshots, exits = published_contract(), snapshots_table(), exits_table()
+    name, label, moment = contract.key.name, contract.target.name, contract.labelled_at.name
+    customers = sa.table(TABLE, *(sa.column(each) for each in (name, label, moment)))
+    key, labelled_at = customers.c[name], customers.c[moment]
+    # By day and number, as the table's key has them: by the number alone it would be read whole.
+    days = snapshot_days(connection)
+    in_a_snapshot = sa.exists().where(snapshots.c[AS_OF].in_(days), snapshots.c[name] == key)
+    turned = (
+        sa.select(key, sa.func.date(labelled_at), _as_stored(connection, labelled_at), sa.null())
+        .where(customers.c[label] == contract.target.positive)
+        .where(labelled_at <= stored_moment(run.now), in_a_snapshot)
+        .where(~sa.exists().where(exits.c[name] == key))
+    )
+    return sa.insert(exits).from_select(list(exits.columns), turned)
+
+
+def _as_stored(connection: sa.Connection, moment: sa.ColumnElement[Any]) -> Any:
+    """SQLite has no moments: however a bank writes its texts, ours are of one form."""
+    if connection.dialect.name != "sqlite":
+        return moment
+    return sa.func.strftime("%Y-%m-%d %H:%M:%f", moment).op("||")("000")
