@@ -11,8 +11,8 @@ from include.champion.versions import Evaluation
 from include.contract import load_contract
 from include.errors import DocumentError
 from include.target import STATE, Target
-from tests.dashboard.horizon import COMPARED, EARLY, TARGET
 from tests.include.bank_days import manifest_of
+from tests.include.champion.early_warning_example import COMPARED, EARLY, TARGET
 
 COLUMNS = load_contract().feature_names
 
