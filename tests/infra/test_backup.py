@@ -4,10 +4,7 @@ import gzip
 import json
 import os
 import tarfile
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
@@ -16,6 +13,7 @@ from infra.compose.command import ENVIRONMENT, PROJECT, Compose, ComposeError
 from infra.compose.databases import CUSTOMERS, DATABASES
 from infra.compose.restore import _load, _reading, check, unpacked
 from infra.compose.up import has_champion, state
+from tests.pages import serving
 
 
 @pytest.fixture
@@ -186,15 +184,12 @@ def test_the_size_of_a_whole_dump_is_told(compose: Compose, tmp_path: Path) -> N
 
 @pytest.mark.parametrize(("loaded", "told"), [("1.0", True), ("0.0", False)])
 def test_ready_means_that_every_worker_has_a_champion(
-    loaded: str, told: bool, compose: Compose, tmp_path: Path
+    loaded: str, told: bool, compose: Compose
 ) -> None:
-    (tmp_path / "metrics").write_text(f"# TYPE model_loaded gauge\nmodel_loaded {loaded}\n")
-    handler = partial(SimpleHTTPRequestHandler, directory=tmp_path)
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        compose.env_file.write_text(f"CHURN_API_PORT={server.server_port}\n")
+    page = f"# TYPE model_loaded gauge\nmodel_loaded {loaded}\n"
+    with serving({"/metrics": (200, page)}) as pages:
+        compose.env_file.write_text(f"CHURN_API_PORT={pages.port}\n")
         assert has_champion(compose) is told
-        server.shutdown()
     assert not has_champion(compose)
 
 
