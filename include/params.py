@@ -134,6 +134,39 @@ class ValidationRules(_Rules):
     rows_min: int = Field(ge=1)
 
 
+class EarlyWarningRules(_Rules):
+    """What the gate asks of a model that says who will leave, beside what it asks of any.
+
+    With defaults, because the params.yaml of an earlier release has no such section.
+    """
+
+    lift_loss_max: float = Field(
+        default=0.1, ge=0, lt=1, description="share of the top decile's lift that it may lose"
+    )
+    recall_loss_max: float = Field(
+        default=0.05, ge=0, lt=1, description="of the list, in any span of days ahead"
+    )
+    span_leavers_min: int = Field(default=50, ge=1, description="spans with fewer are not judged")
+    older_loss_max: float = Field(
+        default=0.02, ge=0, lt=1, description="ROC-AUC, in the two months before"
+    )
+    single_feature_auc_max: float = Field(
+        default=0.9, gt=0.5, le=1, description="above it a feature knows the future"
+    )
+    gain_share_min: float = Field(
+        default=0.05, ge=0, le=1, description="of the trees' gain; a feature below matters little"
+    )
+    moved_max: float = Field(
+        default=0.3, gt=0, le=1, description="distance of a month's values from the latest"
+    )
+    kept_share_max: float = Field(
+        default=0.9, gt=0, le=1, description="of leavers whose value was their last one already"
+    )
+    kept_auc_max: float = Field(
+        default=0.75, gt=0.5, le=1, description="which a feature of such values may reach alone"
+    )
+
+
 class GateRules(_Rules):
     """When a challenger replaces the champion, and when a person must look."""
 
@@ -146,6 +179,7 @@ class GateRules(_Rules):
     holdout_rows_min: int = Field(ge=2, description="fewer hold-out rows decide nothing")
     champion_auc_min: float = Field(ge=0, le=1, description="below it the data looks wrong")
     single_feature_auc_max: float = Field(gt=0.5, le=1, description="above it a feature leaks")
+    early_warning: EarlyWarningRules = EarlyWarningRules()
 
 
 class DayRule(_Rules):
@@ -263,6 +297,12 @@ class HistoryRules(_Rules):
     )
     list_share: float = Field(
         default=0.1, gt=0, lt=1, description="of the customers, who can be called: the list"
+    )
+    quiet_months: float = Field(
+        default=4, ge=0, description="inactive so long, a customer is quiet already: no new sign"
+    )
+    quiet_change: float = Field(
+        default=0.5, ge=0, description="so is one of whose quarterly transactions so few are left"
     )
 
 

@@ -31,9 +31,10 @@ class OlderMonth(Document):
 
 
 class LeavingMonth(Document):
-    """Of those who left in a month, the share that was on the list so many days before or earlier.
+    """Of those who left in a month, the share that was on the list so many days before.
 
-    By the days, such as `30`; None where no snapshot that was not learnt from lies so far back.
+    By the days, such as `30`: in the newest snapshot that lies at least so far back, and little
+    further; None where the month has none.
     """
 
     month: str = Field(pattern=r"^\d{4}-\d{2}$")
@@ -42,8 +43,19 @@ class LeavingMonth(Document):
     baseline: dict[str, float | None]
 
 
+class Hindsight(Document):
+    """A feature in the month that judges, beside its latest values for the same customers."""
+
+    feature: str
+    moved: float | None = Field(description="distance of the distributions, of who stayed")
+    kept: float | None = Field(description="share of later leavers who left with that very value")
+
+
 class EarlyWarning(Document):
-    """All of it, on customers and months that the version never saw."""
+    """All of it, on customers whom the version never saw; the month that judges is new to it, too.
+
+    Older months partly taught it, by other customers.
+    """
 
     target: Target
     as_of: date = Field(description="the month that judges")

@@ -1,12 +1,16 @@
 """What the gate decided on a candidate: `gate.json`, for the promotion and for people."""
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from pydantic import AwareDatetime, Field
 
+from include.champion.early_warning import EarlyWarning, Hindsight
 from include.documents import Document
+from include.target import STATE, Target
 
 GATE_FILE = "gate.json"
+
+Outcome: TypeAlias = Literal["accepted", "rejected", "needs_person"]
 
 
 class SliceVerdict(Document):
@@ -22,11 +26,12 @@ class SliceVerdict(Document):
 class Decision(Document):
     """`gate.json`: the decision with every number that it rests on."""
 
-    outcome: Literal["accepted", "rejected", "needs_person"]
+    outcome: Outcome
     reasons: tuple[str, ...]
     decided_at: AwareDatetime
     challenger: str = Field(description="the candidate's version in the registry")
     champion: str | None = Field(description="the version in production, if any")
+    target: Target = STATE
     holdout_rows: int
     holdout_attrited_share: float
     strongest_feature: str | None = None
@@ -36,4 +41,10 @@ class Decision(Document):
     gain: float | None = Field(default=None, description="in ROC-AUC, challenger minus champion")
     gain_interval: tuple[float, float] | None = None
     slices: tuple[SliceVerdict, ...] = ()
+    naive_gain: float | None = Field(
+        default=None, description="in ROC-AUC over the naive rule, of a horizon alone"
+    )
+    naive_gain_interval: tuple[float, float] | None = None
+    early_warning: EarlyWarning | None = Field(default=None, description="on the rows that judge")
+    hindsight: tuple[Hindsight, ...] = ()
     rules: dict[str, Any] = Field(description="params.yaml's `gate`, as it was then")

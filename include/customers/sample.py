@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from scipy.special import ndtr
 
-from include.contract import Contract, load_contract
+from include.contract import Contract
+from include.customers.table import published_contract
 from include.errors import ConfigurationError
 
 STATISTICS_FILE = Path(__file__).parent.parent / "config" / "sample.json"
@@ -171,7 +172,7 @@ def sample_customers(
     unless given) holds to within one customer. Drift is laid over the customers that the seed gives
     without it. ConfigurationError for arguments that cannot be.
     """
-    contract = load_contract()
+    contract = published_contract()
     _check_request(rows, seed, first_key, attrited_share, contract)
     statistics = load_statistics()
     share = statistics.attrited_share if attrited_share is None else attrited_share

@@ -18,14 +18,19 @@ from include.champion.versions import Evaluation, Manifest, SelfCheck
 from include.documents import parse_document
 from include.features import engineered_for
 from include.handover import frame_bytes, now
-from include.history.clock import OLDER
+from include.history.clock import AS_OF, LEFT_AFTER, OLDER
+from include.history.lead_times import CHAMPION, MODEL
 from include.training import evaluation, gate
+from include.training.early_card import early_metrics
+from include.training.early_guards import Apart
+from include.training.early_months import Months, band, read_hindsight, read_months
 from include.training.fit import SPLIT
 from include.training.ingest_data import Ingested
 from include.training.model_card import model_card
 from include.training.plots import evaluation_figures
 from include.training.record import keep_record
 from include.training.reference_sample import sampled
+from include.training.rival import Rival, read_rival
 from include.training.run import TrainingRun
 from include.training.train_model import Trained
 from include.training.transform_data import Transformed
@@ -79,8 +84,10 @@ def judge(run: TrainingRun, lineage: Lineage, production: Production) -> Evaluat
     scorer = Scorer(run.read(lineage.trained.model))
     columns = run.contract.chosen(run.params.model.columns)
     holdout, reference = _scored(run, lineage, scorer)
-    decision = _decide(run, lineage, production, holdout)
-    report = _report(run, holdout, fitted["importance"])
+    rival = read_rival(run, lineage.ingested.target, production)
+    months = _months(run, lineage, holdout, scorer, rival)
+    decision = _decide(run, lineage, holdout, rival, months, fitted["importance"])
+    report = _report(run, holdout, fitted["importance"], months)
     files = {
         versions.MODEL_FILE: run.read(lineage.trained.model),
         versions.TREES_FILE: run.read(lineage.trained.trees),
@@ -122,9 +129,10 @@ def _scored(
     contract, sides = run.contract, lineage.transformed
     columns = contract.chosen(run.params.model.columns)
     kept = [*contract.feature_names, contract.target.name, SPLIT]
+    clock = [AS_OF, LEFT_AFTER] if lineage.ingested.target.is_early_warning else []
     rows = sides.training_rows + sides.calibration_rows + sides.holdout_rows
     held, referred = [], []
-    for part in run.read_batches(sides.customers, columns=[contract.key.name, *kept]):
+    for part in run.read_batches(sides.customers, columns=[contract.key.name, *kept, *clock]):
         chosen = sampled(
             part[contract.key.name], rows=rows, rows_max=run.params.drift.reference_rows_max
         )
@@ -137,40 +145,62 @@ def _scored(
     return pd.concat(held, ignore_index=True), pd.concat(referred, ignore_index=True)
 
 
-def _decide(
-    run: TrainingRun, lineage: Lineage, production: Production, holdout: pd.DataFrame
-) -> Decision:
-    """Judge on rows that neither model was trained on, even where the split was changed since.
+def _months(
+    run: TrainingRun,
+    lineage: Lineage,
+    holdout: pd.DataFrame,
+    scorer: Scorer,
+    rival: Rival | Apart | None,
+) -> Months | None:
+    """The months that judge early warning; of a state there are none."""
+    if not lineage.ingested.target.is_early_warning:
+        return None
+    columns = run.contract.chosen(run.params.model.columns)
 
-    Nor on customers whom the champion's own contract refuses, because it was changed since.
-    """
-    judges = np.ones(len(holdout), dtype=np.bool_)
-    rival = None
-    if production.pointer is not None:
-        manifest = versions.read_manifest(run.store, production.pointer)
-        if manifest.split != lineage.transformed.split:
-            keys = holdout[run.contract.key.name].tolist()
-            judges &= manifest.split.sides(keys) == "holdout"
-        matrix = manifest.contract.matrix(holdout, manifest.columns)
-        judges &= ~np.isnan(matrix).any(axis=1)
-        rival = _answers_of(run, manifest, matrix[judges])
+    def rankings(frame: pd.DataFrame) -> "dict[str, NDArray[np.float64]]":
+        found = {MODEL: scorer.score(run.contract.matrix(frame, columns))}
+        if isinstance(rival, Rival):
+            found[CHAMPION] = _answers_of(rival, run, lineage, frame)
+        return found
+
+    customers, target = lineage.transformed.customers, lineage.ingested.target
+    return read_months(run, customers, holdout, rankings, target)
+
+
+def _decide(
+    run: TrainingRun,
+    lineage: Lineage,
+    holdout: pd.DataFrame,
+    rival: Rival | Apart | None,
+    months: Months | None,
+    importance: Mapping[str, float],
+) -> Decision:
+    """Judge on rows that neither model was trained on, and that the champion's contract takes."""
+    judges, champion = np.ones(len(holdout), dtype=np.bool_), None
+    if isinstance(rival, Rival):
+        theirs = _answers_of(rival, run, lineage, holdout)
+        judges = ~np.isnan(theirs)
+        manifest = rival.manifest
+        champion = gate.Contestant(manifest.version, theirs[judges], manifest.threshold)
     answers = holdout[ANSWER].to_numpy()[judges]
+    target = lineage.ingested.target
     return gate.decide(
         _holdout(run, holdout[judges]),
         gate.Contestant(lineage.trained.candidate, answers, run.params.model.threshold),
-        rival,
+        champion,
         rules=run.params.gate,
-        attrited_share=run.contract.attrited_share,
+        attrited_share=band(run.contract.attrited_share, target),
         now=now(),
+        target=target,
+        early=months.judged(importance, read_hindsight(run, holdout)) if months else None,
+        apart=rival if isinstance(rival, Apart) else None,
     )
 
 
 def _answers_of(
-    run: TrainingRun, manifest: Manifest, matrix: "NDArray[np.float64]"
-) -> gate.Contestant:
-    files = versions.read_files(run.store, manifest, [versions.MODEL_FILE])
-    answers = Scorer(files[versions.MODEL_FILE]).score(matrix)
-    return gate.Contestant(manifest.version, answers, manifest.threshold)
+    rival: Rival, run: TrainingRun, lineage: Lineage, frame: pd.DataFrame
+) -> "NDArray[np.float64]":
+    return rival.answers(frame, key=run.contract.key.name, split=lineage.transformed.split)
 
 
 def _holdout(run: TrainingRun, frame: pd.DataFrame) -> gate.Holdout:
@@ -185,7 +215,12 @@ def _holdout(run: TrainingRun, frame: pd.DataFrame) -> gate.Holdout:
     )
 
 
-def _report(run: TrainingRun, frame: pd.DataFrame, importance: Mapping[str, float]) -> Evaluation:
+def _report(
+    run: TrainingRun,
+    frame: pd.DataFrame,
+    importance: Mapping[str, float],
+    months: Months | None,
+) -> Evaluation:
     target, threshold = run.contract.labels(frame), run.params.model.threshold
     answers = frame[ANSWER].to_numpy()
     parts = evaluation.slices(frame)
@@ -196,6 +231,7 @@ def _report(run: TrainingRun, frame: pd.DataFrame, importance: Mapping[str, floa
         curves=evaluation.curves(target, answers, threshold=threshold),
         slices=evaluation.slice_scores(target, answers, parts, threshold=threshold),
         importance=dict(importance),
+        early_warning=months.report() if months else None,
     )
 
 
@@ -213,14 +249,13 @@ def _card(run: TrainingRun, lineage: Lineage, report: Evaluation, reference_rows
     columns = run.contract.chosen(run.params.model.columns)
     return model_card(
         family=run.params.model.family,
-        snapshot_at=lineage.ingested.snapshot_at,
+        ingested=lineage.ingested,
         trained_rows={
             "for training": lineage.transformed.training_rows,
             "for calibration": lineage.transformed.calibration_rows,
             "held out": lineage.transformed.holdout_rows,
         },
         attrited_share=lineage.transformed.training_attrited_share,
-        called=lineage.ingested.called,
         outcome_days=run.params.campaigns.outcome_days,
         columns=columns,
         engineered=[feature.name for feature in engineered_for(columns)],
@@ -229,6 +264,7 @@ def _card(run: TrainingRun, lineage: Lineage, report: Evaluation, reference_rows
         threshold=run.params.model.threshold,
         metrics=report.metrics,
         slices=report.slices,
+        early_warning=report.early_warning,
     )
 
 
@@ -287,7 +323,8 @@ def _log(
 ) -> None:
     judged = {f"champion_{k}": v for k, v in (decision.champion_metrics or {}).items()}
     gain = {} if decision.gain is None else {"gain": decision.gain}
-    run.registry.log(run_id, metrics={**report.metrics, **judged, **gain})
+    early = early_metrics(report.early_warning) if report.early_warning else {}
+    run.registry.log(run_id, metrics={**report.metrics, **judged, **gain, **early})
     figures = evaluation_figures(report.curves, report.metrics, report.importance)
     run.registry.log_figures(run_id, figures)
     run.registry.log_text(run_id, decision.to_bytes().decode(), GATE_FILE)

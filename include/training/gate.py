@@ -3,6 +3,9 @@
 Champion and challenger are scored on the same hold-out rows. The challenger is accepted when its
 gain in ROC-AUC exceeds a margin and a paired interval on the gain excludes zero; guard rails on the
 Brier score and on slices can still reject it. Where the data itself looks wrong, a person decides.
+
+A model that says who will leave must also beat a naive rule, and see leavers as early as the
+champion. What predicts something else is not compared: a person decides.
 """
 
 from dataclasses import dataclass
@@ -12,9 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.stats import norm, rankdata
 
-from include.champion.gate_decision import Decision, SliceVerdict
+from include.champion.gate_decision import Decision, Outcome, SliceVerdict
 from include.contract import Share
 from include.params import GateRules
+from include.target import STATE, Target
+from include.training import early_guards
+from include.training.early_guards import Apart, Early
 from include.training.evaluation import Slice, scores
 
 if TYPE_CHECKING:
@@ -57,20 +63,37 @@ def decide(
     rules: GateRules,
     attrited_share: Share,
     now: datetime,
+    target: Target = STATE,
+    early: Early | None = None,
+    apart: Apart | None = None,
 ) -> Decision:
-    """Judge the challenger; `champion` is None only where nothing is in production yet."""
-    labels = holdout.labels
+    """Judge the challenger; without `champion` and `apart` nothing is in production yet.
+
+    `early` is wanted where it says who will leave; a champion that is `apart` is not compared.
+    """
     facts = _facts(holdout, challenger, champion, rules, now)
-    too_few = _too_few(labels, rules)
+    facts |= _more_facts(target, early, apart)
+    too_few = _too_few(holdout.labels, rules)
     if too_few:
         return Decision(outcome="needs_person", reasons=(too_few,), **facts)
     comparison = _compare(holdout, challenger, champion, rules)
     leak = strongest_feature(holdout)
-    alarms = _alarms(facts["holdout_attrited_share"], attrited_share, leak, comparison, rules)
-    losses = _losses(comparison, rules)
+    share, losses = facts["holdout_attrited_share"], _losses(comparison, rules)
+    alarms = _alarms(share, attrited_share, leak, comparison, _leak_max(rules, early))
+    merits = [] if apart else [_why_accepted(comparison)]
+    if early:
+        gain, interval = paired_gain(
+            holdout.labels, challenger.probabilities, early.naive, confidence=rules.confidence
+        )
+        facts |= {"naive_gain": gain, "naive_gain_interval": interval}
+        alarms += early_guards.hindsight_alarms(early, feature_aucs(holdout), rules.early_warning)
+        losses += early_guards.naive_loss(gain, interval, rules)
+        losses += early_guards.early_losses(early.figures, rules)
+        merits += [_gain_told(gain, interval, over=" over the naive rule")]
+    outcome, reasons = _outcome(alarms, losses, apart, merits)
     return Decision(
-        outcome="needs_person" if alarms else "rejected" if losses else "accepted",
-        reasons=tuple(alarms or losses or [_why_accepted(comparison)]),
+        outcome=outcome,
+        reasons=reasons,
         strongest_feature=leak[0],
         strongest_feature_auc=leak[1],
         challenger_metrics=comparison.new,
@@ -80,6 +103,18 @@ def decide(
         slices=comparison.slices,
         **facts,
     )
+
+
+def _outcome(
+    alarms: list[str], losses: list[str], apart: Apart | None, merits: list[str]
+) -> tuple[Outcome, tuple[str, ...]]:
+    """What follows; a person is not asked about another target that loses to the naive rule."""
+    unlike = [apart.why] if apart else []
+    if alarms:
+        return "needs_person", (*alarms, *unlike)
+    if losses:
+        return "rejected", tuple(losses)
+    return "needs_person" if apart else "accepted", (*unlike, *merits)
 
 
 def paired_gain(
@@ -166,6 +201,24 @@ def _facts(
         "holdout_attrited_share": float(labels.mean()) if len(labels) else 0.0,
         "rules": rules.model_dump(mode="json"),
     }
+
+
+def _more_facts(target: Target, early: Early | None, apart: Apart | None) -> dict[str, Any]:
+    """What was predicted, what more is known of early warning, and who was not compared."""
+    found: dict[str, Any] = {"target": target}
+    if apart:
+        found |= {"champion": apart.version}
+    if early:
+        found |= {"early_warning": early.figures, "hindsight": early.hindsight}
+    return found
+
+
+def _leak_max(rules: GateRules, early: Early | None) -> GateRules:
+    """The rules with what a single feature may reach: it knows less of the future."""
+    if early is None:
+        return rules
+    most = rules.early_warning.single_feature_auc_max
+    return rules.model_copy(update={"single_feature_auc_max": most})
 
 
 def _compare(
@@ -266,5 +319,9 @@ def _verdict(
 def _why_accepted(comparison: _Comparison) -> str:
     if comparison.gain is None or comparison.interval is None:
         return "there is no champion yet"
-    low, high = comparison.interval
-    return f"the gain in ROC-AUC is {comparison.gain:+.4f}, interval {low:+.4f} to {high:+.4f}"
+    return _gain_told(comparison.gain, comparison.interval)
+
+
+def _gain_told(gain: float, interval: tuple[float, float], *, over: str = "") -> str:
+    low, high = interval
+    return f"the gain in ROC-AUC{over} is {gain:+.4f}, interval {low:+.4f} to {high:+.4f}"

@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from include.training.ingest_data import Called
+from include.champion.early_warning import EarlyWarning
+from include.training.early_card import early_section, history_facts
+from include.training.ingest_data import Called, Ingested
 
 METRIC_NAMES = {
     "roc_auc": "ROC-AUC",
@@ -16,12 +18,20 @@ METRIC_NAMES = {
     "calibration_error": "Expected calibration error",
 }
 
-LIMITS = """\
-## What it may not be used for
-
+STATE_LIMIT = """\
 - **No claim about how early it warns.** Each customer is one snapshot: the transaction counts and
   amounts of those who left already carry the months in which they were leaving. The figures above
   say how well leavers and stayers are told apart in such a snapshot, not how long before.
+"""
+
+EARLY_LIMIT = """\
+- **No claim about a single customer.** Most of whom it lists stay: it is a list to call from. Who
+  leaves suddenly, without a sign in the columns, it cannot see.
+- **No claim beyond its months.** Older months taught it by other customers, so only the month that
+  judges is new to it; a rule that changes since is seen when that month's leavers are known.
+"""
+
+LIMITS = """\
 - **No decision against a customer.** It ranks customers for a friendly call. It was not tested for
   credit, pricing, limits or closing accounts, and age and gender are among its inputs.
 - **No other population.** It knows customers like those of its training table; the drift report
@@ -32,10 +42,9 @@ LIMITS = """\
 def model_card(
     *,
     family: str,
-    snapshot_at: str,
+    ingested: Ingested,
     trained_rows: Mapping[str, int],
     attrited_share: float,
-    called: Called,
     outcome_days: float,
     columns: Sequence[str],
     engineered: Sequence[str],
@@ -44,24 +53,49 @@ def model_card(
     threshold: float,
     metrics: Mapping[str, float],
     slices: Sequence[Mapping[str, Any]],
+    early_warning: EarlyWarning | None,
 ) -> str:
     """The card in Markdown."""
+    facts = "".join(f"{fact}\n" for fact in history_facts(ingested))
+    kind, early = ingested.target, early_section(early_warning) if early_warning else ""
     used = ", ".join(f"`{name}`" for name in columns)
     added = ", ".join(f"`{name}`" for name in engineered)
     rows = ", ".join(f"{count:,} {side}" for side, count in trained_rows.items())
     return (
         "# Churn model\n\n"
-        f"Says how likely a credit-card customer is to leave. Family: {family}; training rows: "
+        f"{_purpose(ingested)} Family: {family}; training rows: "
         f"{balancing}. Probabilities calibrated by Platt scaling on rows that no tree saw.\n\n"
-        f"- Customers as of {snapshot_at}: {rows}; {attrited_share:.1%} of them left\n"
-        f"- Campaigns: {_campaigns(called, outcome_days)}\n"
+        f"{_rows(ingested)}: {rows}; {attrited_share:.1%} of them left\n"
+        f"{facts}"
+        f"- Campaigns: {_campaigns(ingested.called, outcome_days)}\n"
         f"- Input: {used}\n- Engineered from them: {added}\n"
         f"- Drift is measured against {_reference(reference_rows, sum(trained_rows.values()))}\n"
         f"- Counts a customer as leaving from P(churn) ≥ {threshold:g}\n"
         "- What the gate decided, and why: `gate` in the manifest\n\n"
-        f"## On the hold-out\n\n{_metric_table(metrics)}\n"
-        f"## By slice\n\n{_slice_table(slices)}\n{LIMITS}"
+        f"## On the hold-out\n\n{_metric_table(metrics)}\n{early}"
+        f"## By slice\n\n{_slice_table(slices)}\n## What it may not be used for\n\n"
+        f"{EARLY_LIMIT if kind.is_early_warning else STATE_LIMIT}{LIMITS}"
     )
+
+
+def _purpose(ingested: Ingested) -> str:
+    """Which of the two kinds of model it is, and why."""
+    if ingested.target.is_early_warning:
+        return (
+            "**Early warning**: the probability that a credit-card customer, who is active today, "
+            f"{ingested.target}. Learned from history: {ingested.target_reason}."
+        )
+    return (
+        "**State**: the probability that a credit-card customer has left; of one who is active it "
+        "says how much they look like those who had. Why it is no early warning: "
+        f"{ingested.target_reason}."
+    )
+
+
+def _rows(ingested: Ingested) -> str:
+    if ingested.months is None:
+        return f"- Customers as of {ingested.snapshot_at}"
+    return "- Rows, each a customer in a month"
 
 
 def _reference(reference_rows: int, rows: int) -> str:

@@ -11,6 +11,8 @@ from include.champion.versions import CARD_FILE, Evaluation
 from include.contract import Contract
 from include.customers.table import TABLE
 from include.history.clock import OLDER
+from include.training.early_card import early_figures
+from include.training.ingest_data import Ingested
 from include.training.model_card import METRIC_NAMES
 from include.training.run import TrainingRun
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 TYPES = {"integer": "long", "float": "double", "category": "string", "timestamp": "datetime"}
 SHOWN = ("roc_auc", "f1", "brier")
+SHOWN_EARLY = ("roc_auc", "brier")  # hardly anybody leaves within the window with P > 0.5
 OUTCOMES = {
     "accepted": "accepted it",
     "rejected": "rejected it",
@@ -92,10 +95,11 @@ def description(
     run: TrainingRun, lineage: "Lineage", decision: Decision, report: Evaluation, *, page: str
 ) -> Iterator[str]:
     """A candidate in a few lines of Markdown; `page` is its run's in MLflow."""
-    made = lineage.transformed
+    made, ingested = lineage.transformed, lineage.ingested
+    yield f"Says who {ingested.target} ({ingested.target_reason}).\n"
     yield (
         f"{run.params.model.family}, resampling {made.resampling}: trained on "
-        f"{made.training_rows:,} customers as of {lineage.ingested.snapshot_at[:10]} "
+        f"{made.training_rows:,} {_of_when(ingested)} "
         f"({made.training_attrited_share:.1%} of them left), calibrated on "
         f"{made.calibration_rows:,}, judged on {decision.holdout_rows:,} of "
         f"{report.holdout_rows:,} held out.\n"
@@ -113,16 +117,27 @@ def _figures(decision: Decision, report: Evaluation) -> Iterator[str]:
     A list: MLflow's pages set the cells of a table without a gap.
     """
     own, rival = decision.challenger_metrics or report.metrics, decision.champion_metrics
-    for name in SHOWN:
+    early = decision.early_warning
+    for name in SHOWN_EARLY if early else SHOWN:
         beside = "" if rival is None else f" (version {decision.champion}: {rival[name]:.4f})"
         yield f"- {METRIC_NAMES[name]} {own[name]:.4f}{beside}"
     if decision.gain is not None and decision.gain_interval is not None:
         low, high = decision.gain_interval
         yield f"- gain in ROC-AUC {decision.gain:+.4f}, interval {low:+.4f} to {high:+.4f}"
+    if early:
+        yield from early_figures(early, decision.champion)
     yield f"- share of leavers on the hold-out {decision.holdout_attrited_share:.1%}"
     if decision.strongest_feature is not None:
         alone = f"ROC-AUC {decision.strongest_feature_auc:.4f}"
         yield f"- strongest feature by itself: {decision.strongest_feature}, {alone}"
+
+
+def _of_when(ingested: Ingested) -> str:
+    """What a row is, and of which day."""
+    months = ingested.months
+    if months is None:
+        return f"customers as of {ingested.snapshot_at[:10]}"
+    return f"rows of {len(months.training)} months, {months.training[0]} to {months.training[-1]}"
 
 
 def _links(run: TrainingRun, page: str) -> Iterator[str]:

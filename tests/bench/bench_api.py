@@ -1,10 +1,13 @@
 """How fast the API is, as ratios within one run: `make bench-api`.
 
 Measured: a route of the same app and server that does nothing; /predict with logging and metrics
-on, its log going to an S3 server; and the reference way of working (peer.py), with and without its
-S3 PUT. All take turns for some rounds, so that another load of the machine meets all of them, and
-the median of the rounds' ratios is told. Then the latency at half of the rate that was reached,
-alone and beside clients that only hold connections.
+on, its log going to an S3 server; the same application under granian; and the reference way of
+working (peer.py), with and without its S3 PUT. All take turns for some rounds, so that another load
+of the machine meets all of them, and the median of the rounds' ratios is told. Then the latency at
+half of the rate that was reached, alone and beside clients that only hold connections.
+
+`--class gthread` adds another of gunicorn's workers, `--checkout DIR` this service as another
+checkout has it, `--mlflow` MLflow's own scoring server.
 """
 
 import argparse
@@ -15,11 +18,12 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+from include.contract import load_contract
 from tests.bench import servers
 from tests.bench.loader import Measured, ask, ask_at, bad_clients, write
 from tests.bench.servers import Running
 from tests.conftest import AWS_DUMMY
-from tests.webapp.champions import make_version, publish, records
+from tests.webapp.champions import Version, make_version, publish, records
 
 CONNECTIONS, BATCH_CONNECTIONS, BATCH_ROWS = 16, 4, 1000
 TREES, TRAINING_ROWS = 500, 8000
@@ -33,6 +37,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--class", action="append", default=[], dest="classes")
+    parser.add_argument("--checkout", type=Path)
+    parser.add_argument("--mlflow", action="store_true")
     arguments = parser.parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="churn-bench-") as home,
@@ -44,21 +51,53 @@ def main() -> None:
         aws = {**AWS_DUMMY, "AWS_ENDPOINT_URL": url, "CHURN_STORE_URI": store.uri}
         servers.save_mlflow_model(version, Path(home, "model"))
         write(f"{arguments.workers} worker processes on each side")
-        ours = stack.enter_context(servers.api(Path(home, "var"), arguments.workers, aws))
+        ours = _ours(stack, Path(home), aws, arguments)
         logging = {**aws, "PEER_BUCKET": store.bucket}
-        peers = {
-            name: stack.enter_context(
-                servers.peer(Path(home, "model"), version, arguments.workers, environment)
-            )
-            for name, environment in (("peer", aws), ("peer with PUT", logging))
-        }
-        rounds = _measure({"/predict": ours, **peers}, arguments)
-        _report(rounds, ours, peers["peer"])
+        theirs = _theirs(stack, Path(home, "model"), (aws, logging), version, arguments)
+        rounds = _measure(ours, theirs, arguments)
+        _report(rounds, ours["/predict"], theirs["peer"])
         _report_latency(rounds, ours, arguments)
-        _report_cpu(ours, arguments.seconds)
+        _report_cpu(ours["/predict"], arguments.seconds)
 
 
-def _measure(found: dict[str, Running], arguments: argparse.Namespace) -> Rounds:
+def _ours(
+    stack: ExitStack, home: Path, environment: dict[str, str], arguments: argparse.Namespace
+) -> dict[str, Running]:
+    """The service under each server, by the name of its row."""
+    workers = arguments.workers
+    found = {
+        "/predict": servers.api(home / "var", workers, environment),
+        "granian": servers.granian(home / "granian", workers, environment),
+    }
+    for name in arguments.classes:
+        found[name] = servers.api(home / name, workers, environment, "-k", name, "--threads", "4")
+    if arguments.checkout:
+        found["checkout"] = servers.api(
+            home / "checkout", workers, environment, checkout=arguments.checkout
+        )
+    return {name: stack.enter_context(server) for name, server in found.items()}
+
+
+def _theirs(
+    stack: ExitStack,
+    model: Path,
+    environments: tuple[dict[str, str], dict[str, str]],
+    version: Version,
+    arguments: argparse.Namespace,
+) -> dict[str, Running]:
+    """The reference way of working, without and with its PUT, and perhaps MLflow's server."""
+    found = {
+        name: servers.peer(model, version, arguments.workers, environment)
+        for name, environment in zip(("peer", "peer with PUT"), environments, strict=True)
+    }
+    if arguments.mlflow:
+        found["mlflow"] = servers.mlflow_serve(model, arguments.workers)
+    return {name: stack.enter_context(server) for name, server in found.items()}
+
+
+def _measure(
+    ours: dict[str, Running], theirs: dict[str, Running], arguments: argparse.Namespace
+) -> Rounds:
     one = json.dumps(records(1)[0]).encode()
     batch = json.dumps({"records": records(BATCH_ROWS)}).encode()
     subjects: dict[str, Callable[[], Measured]] = {}
@@ -68,16 +107,26 @@ def _measure(found: dict[str, Running], arguments: argparse.Namespace) -> Rounds
             server.port, path, body=body, connections=connections, seconds=arguments.seconds
         )
 
-    add("no-op", found["/predict"], "/noop", None, CONNECTIONS)
-    for name, server in found.items():
-        add(name, server, "/predict", one, CONNECTIONS)
-    add("/predict_batch", found["/predict"], "/predict_batch", batch, BATCH_CONNECTIONS)
-    add("peer's batch", found["peer"], "/predict_batch", batch, BATCH_CONNECTIONS)
+    add("no-op", ours["/predict"], "/noop", None, CONNECTIONS)
+    for name, server in {**ours, **theirs}.items():
+        if name == "mlflow":
+            add(name, server, "/invocations", _invocation(), CONNECTIONS)
+        else:
+            add(name, server, "/predict", one, CONNECTIONS)
+    add("/predict_batch", ours["/predict"], "/predict_batch", batch, BATCH_CONNECTIONS)
+    add("peer's batch", theirs["peer"], "/predict_batch", batch, BATCH_CONNECTIONS)
     rounds: Rounds = {name: [] for name in subjects}
     for _ in range(arguments.rounds):
         for name, measure in subjects.items():
             rounds[name].append(measure())
     return rounds
+
+
+def _invocation() -> bytes:
+    """One record as MLflow's server takes it: the graph's input, a matrix."""
+    contract = load_contract()
+    row = [contract.column(n).number(records(1)[0][n]) for n in contract.feature_names]
+    return json.dumps({"inputs": [row]}).encode()
 
 
 def _report(rounds: Rounds, service: Running, plain: Running) -> None:
@@ -100,26 +149,28 @@ def _report(rounds: Rounds, service: Running, plain: Running) -> None:
     write(f"the peer: start {plain.ready_seconds:.1f} s, {plain.resident_mib():.0f} MiB a worker")
 
 
-def _report_latency(rounds: Rounds, service: Running, arguments: argparse.Namespace) -> None:
+def _report_latency(
+    rounds: Rounds, ours: dict[str, Running], arguments: argparse.Namespace
+) -> None:
     """p50 and p99 where a service should run: at half of the rate that it can reach."""
     one = json.dumps(records(1)[0]).encode()
-    rate = statistics.median(m.requests_per_second for m in rounds["/predict"]) / 2
+    for name, server in ours.items():
+        rate = statistics.median(m.requests_per_second for m in rounds[name]) / 2
 
-    def paced() -> list[Measured]:
-        return [
-            ask_at(rate, service.port, "/predict", body=one, seconds=arguments.seconds)
-            for _ in range(arguments.rounds)
-        ]
+        def paced(server: Running = server, rate: float = rate) -> Measured:
+            return ask_at(rate, server.port, "/predict", body=one, seconds=arguments.seconds)
 
-    alone = paced()
-    write(f"\n{rate:.0f} requests/s, {service.resident_mib():.0f} MiB a worker")
-    _line("alone", alone)
-    with bad_clients(service.port):
-        beside = paced()
-    _line("with bad clients", beside)
-    p99, p99_beside = (statistics.median(m.p99 for m in found) for found in (alone, beside))
-    _target("p99 alone, ms", p99 * 1e3, "<=", 20)
-    _target("p99 with bad clients to p99 alone", p99_beside / p99, "<=", 3)
+        alone = [paced() for _ in range(arguments.rounds)]
+        write(f"\n{name}: {rate:.0f} requests/s, {server.resident_mib():.0f} MiB a worker")
+        _line("alone", alone)
+        if name == "granian":  # a half body with a key stops a worker of it for good
+            continue
+        with bad_clients(server.port):
+            beside = [paced() for _ in range(arguments.rounds)]
+        _line("with bad clients", beside)
+        p99, p99_beside = (statistics.median(m.p99 for m in found) for found in (alone, beside))
+        _target("p99 alone, ms", p99 * 1e3, "<=", 20)
+        _target("p99 with bad clients to p99 alone", p99_beside / p99, "<=", 3)
 
 
 def _line(name: str, found: list[Measured]) -> None:

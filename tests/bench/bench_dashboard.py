@@ -18,8 +18,9 @@ import numpy as np
 import psutil
 import sqlalchemy as sa
 
-from dashboard.data.call_list import CallList, Nights
+from dashboard.data.call_list import CallList
 from dashboard.data.list_view import ListView
+from dashboard.data.nights import Nights
 from include.contract import load_contract
 from include.customers import loading
 from include.customers.contacts import create_contacts

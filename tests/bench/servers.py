@@ -46,11 +46,13 @@ class Running:
         return sum(sum(child.cpu_times()[:2]) for child in self.workers())
 
 
-def api(home: Path, workers: int, environment: dict[str, str]) -> AbstractContextManager[Running]:
-    """Our service."""
+def api(
+    home: Path, workers: int, environment: dict[str, str], *options: str, checkout: Path = PROJECT
+) -> AbstractContextManager[Running]:
+    """Our service, of this or another checkout, with whatever gunicorn options."""
     port = loopback_port()
     command = [
-        *(sys.executable, "-m", "gunicorn", "-c", "webapp/gunicorn.conf.py"),
+        *(sys.executable, "-m", "gunicorn", "-c", "webapp/gunicorn.conf.py", *options),
         "tests.bench.api_app:create_bench_app()",
     ]
     settings = {
@@ -59,7 +61,28 @@ def api(home: Path, workers: int, environment: dict[str, str]) -> AbstractContex
         "CHURN_API_WORKERS": str(workers),
         "CHURN_LOG_LEVEL": "WARNING",
     }
-    return _started(command, port, "/ready", environment | settings)
+    return _started(command, port, "/ready", environment | settings, checkout)
+
+
+def granian(
+    home: Path, workers: int, environment: dict[str, str]
+) -> AbstractContextManager[Running]:
+    """The same application under another server, without any hook of ours."""
+    port = loopback_port()
+    command = [
+        *(sys.executable, "-m", "granian", "--interface", "wsgi", "--http", "1", "--no-ws"),
+        *("--workers", str(workers), "--blocking-threads", "1", "--port", str(port), "--no-log"),
+        *("--factory", "tests.bench.api_app:create_bench_app"),
+    ]
+    return _started(command, port, "/ready", {**environment, "CHURN_VAR_DIR": str(home)})
+
+
+def mlflow_serve(model: Path, workers: int) -> AbstractContextManager[Running]:
+    """The same model behind MLflow's own scoring server."""
+    port = loopback_port()
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(model), "-p", str(port)]
+    command += ["--env-manager", "local", "--workers", str(workers)]
+    return _started(command, port, "/ping", {})
 
 
 def peer(
@@ -118,11 +141,12 @@ def _started(
     port: int,
     path: str,
     environment: dict[str, str],
+    directory: Path = PROJECT,
 ) -> Iterator[Running]:
     begun = time.perf_counter()
     process = subprocess.Popen(
         command,
-        cwd=PROJECT,
+        cwd=directory,
         env={**os.environ, **environment},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
