@@ -11,7 +11,7 @@ from include.errors import DataError, StoreError, StoreUnavailable
 from include.settings import Settings, load_settings
 from include.store import LocalStore, S3Store, Store, open_store
 from infra.airflow import login
-from infra.airflow.client import AirflowClient, RunState
+from infra.airflow.client import RunState
 from infra.airflow.dag_runs import RunFailed
 from infra.compose import bootstrap, store_init
 from infra.compose.store_init import check_conditions, make_bucket
@@ -158,7 +158,6 @@ def test_where_to_answer_is_told_as_a_browser_reaches_it(monkeypatch: pytest.Mon
     monkeypatch.setenv("CHURN_AIRFLOW_URL", "http://airflow-api-server:8080")
     monkeypatch.setenv("CHURN_AIRFLOW_PASSWORD", "hush")
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example")
-    monkeypatch.setattr(AirflowClient, "import_errors", lambda _: [])
     client = bootstrap._airflow(bootstrap.Place())
     page = client.question_page("churn_training", "run", "approve_promotion")
     client.close()
