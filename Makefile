@@ -154,7 +154,7 @@ down: ## stop the containers (ARGS=--volumes deletes their data, too)
 logs: ## follow the containers' logs (ARGS="webapp mlflow")
 	@exec $(COMPOSE) logs --follow --tail=100 $(ARGS)
 
-backup: ## databases and object store of the running containers into backups/ (ARGS="--to DIRECTORY --tar")
+backup: ## databases and object store of the running containers into backups/ (ARGS="--to DIRECTORY")
 	@exec python3 -m infra.compose.backup $(ARGS)
 
 restore: ## fill empty containers from a backup (FROM=backups/… ARGS=--replace deletes what is there)
