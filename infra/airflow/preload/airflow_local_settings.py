@@ -2,13 +2,11 @@
 
 Every task would else import them for itself: 20 seconds of a training run. Airflow imports this
 module where it is on the path, and it is put on the scheduler's alone. Only imports: a
-library that has started threads does not survive a fork. macOS starts tasks in fresh interpreters,
-where this would be in vain.
+library that has started threads does not survive a fork.
 """
 
 import importlib
 import logging
-import sys
 from collections.abc import Iterator
 from pkgutil import iter_modules
 
@@ -43,13 +41,8 @@ def _names() -> Iterator[str]:
         yield from (each.name for each in iter_modules(package.__path__, f"{package.__name__}."))
 
 
-def _preload() -> None:
-    for name in _names():
-        try:
-            importlib.import_module(name)
-        except ImportError:
-            logger.warning("cannot preload %s: each task will import it", name, exc_info=True)
-
-
-if sys.platform != "darwin":
-    _preload()
+for _name in _names():
+    try:
+        importlib.import_module(_name)
+    except ImportError:
+        logger.warning("cannot preload %s: each task will import it", _name, exc_info=True)
