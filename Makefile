@@ -112,6 +112,7 @@ lint: setup ## ruff, mypy, who may import whom, the workflows, and the templates
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/zizmor --offline --quiet --no-progress .github
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 	@$(BIN)/cfn-lint
 
 format: setup ## let ruff put the code in order
