@@ -60,22 +60,9 @@ def test_a_store_that_never_answers_is_named(free_port: int) -> None:
 @pytest.mark.parametrize(
     ("answers", "told"),
     [
-        ([Answer(403, "AccessDenied")], "must allow s3:ListBucket"),
-        ([Answer(400, "ExpiredToken")], "get new credentials"),
         (
             [Answer(404, "NoSuchBucket"), Answer(403, "AccessDenied")],
             "must allow s3:CreateBucket",
-        ),
-        (
-            [
-                Answer(404, "NoSuchBucket"),
-                Answer(
-                    400,
-                    "IllegalLocationConstraintException",
-                    {"Message": "The eu-central-1 location constraint is incompatible for the"},
-                ),
-            ],
-            "The eu-central-1 location",
         ),
         (
             [Answer(404, "NoSuchBucket"), Answer(409, "BucketAlreadyExists")],
@@ -83,7 +70,7 @@ def test_a_store_that_never_answers_is_named(free_port: int) -> None:
         ),
         ([Answer(200, body=EMPTY_LIST), Answer(501, "NotImplemented")], "write on a condition"),
     ],
-    ids=["may not list", "expired", "may not make", "elsewhere", "taken", "no conditions"],
+    ids=["may not make", "taken", "no conditions"],
 )
 def test_the_first_start_ends_with_one_message(
     answers: list[Answer],
