@@ -112,6 +112,7 @@ lint: setup ## ruff, mypy, who may import whom, the workflows, and the templates
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/zizmor --offline --quiet --no-progress .github
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 	@$(BIN)/cfn-lint
 
 format: setup ## let ruff put the code in order
@@ -154,7 +155,7 @@ down: ## stop the containers (ARGS=--volumes deletes their data, too)
 logs: ## follow the containers' logs (ARGS="webapp mlflow")
 	@exec $(COMPOSE) logs --follow --tail=100 $(ARGS)
 
-backup: ## databases and object store of the running containers into backups/ (ARGS="--to DIRECTORY --tar")
+backup: ## databases and object store of the running containers into backups/ (ARGS="--to DIRECTORY")
 	@exec python3 -m infra.compose.backup $(ARGS)
 
 restore: ## fill empty containers from a backup (FROM=backups/… ARGS=--replace deletes what is there)

@@ -38,11 +38,7 @@ def describe(
 ) -> dict[str, Any]:
     """stack.json: it is there exactly while the stack is up."""
     keys = {"variable": "CHURN_API_KEYS"} if settings.api_keys else None
-    password = (
-        {"variable": "CHURN_DASHBOARD_PASSWORD"}
-        if settings.dashboard_password is not None
-        else keys
-    )
+    password = {"variable": "CHURN_DASHBOARD_PASSWORD"} if settings.dashboard_password else keys
     if settings.oidc_issuer:
         password = {"provider": settings.oidc_issuer}
     return {
