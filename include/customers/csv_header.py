@@ -24,7 +24,7 @@ INDEX = "an index that a program wrote (leave it out, in pandas by index=False)"
 # Excel's own first line names the separator; programs that are not Excel fill it up with theirs.
 _HINT = re.compile(r'"?sep=([\t !#-/:-@[-`{-~])"?[,;\t|]*', re.IGNORECASE)
 # Without a name, or as pandas and R read or write one without a name.
-_INDEX = re.compile(r"(Unnamed: \d+(\.\d+)?|index|level_\d+|\.\.\.\d+)?")
+_INDEX = re.compile(r"(Unnamed: \d+(\.\d+)?|index|(__index_)?level_\d+(__)?|\.\.\.\d+)?")
 
 
 @dataclass(frozen=True)

@@ -133,8 +133,9 @@ class SnapshotTaker:
         given = moments(frame[LOADED_AT]) if LOADED_AT in frame else pd.Series(pd.NaT, frame.index)
         self.assumed += int(given.isna().sum())
         at = pd.to_datetime(given.fillna(days.dt.tz_localize(UTC)), utc=True)
-        texts = at.map({moment: stored_moment(moment) for moment in at.unique()})
-        rows = frame.assign(**{LOADED_AT: texts})
+        places, at_times = pd.factorize(at)
+        texts = np.array([stored_moment(moment) for moment in at_times], dtype=object)
+        rows = frame.assign(**{LOADED_AT: texts[places]})
         found: list[TableFault] = []
         for day in sorted(days.unique()):
             found += self._take_day(frame, rows[(days == day).to_numpy()], day.date())
