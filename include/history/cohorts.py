@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,17 +63,19 @@ class Exits:
 
 
 def read_exits(engine: sa.Engine, contract: Contract, *, now: datetime) -> Exits:
-    """Who left and by when the data speaks; DataError where a day or a moment is none.
+    """Who left, and until when the data says so; DataError where a day or a moment is none.
 
-    An exit that is dated after `now`, or known after it, is not known yet.
+    An exit that is dated after `now`, or known after it, is not known yet. Without any the last
+    snapshot is the cut-off, from which nobody left.
     """
-    days = tuple(day for day in snapshot_days(engine) if day <= now.astimezone(UTC).date())
+    present = pd.Timestamp(now.astimezone(UTC)).tz_localize(None)
+    days = tuple(day for day in snapshot_days(engine) if day <= present.date())
     frame = _exit_rows(engine, contract)
-    frame = frame[frame[KNOWN_AT] <= pd.Timestamp(now.astimezone(UTC)).tz_localize(None)]
-    last = max((frame[KNOWN_AT].max().date() if len(frame) else date.min), *days[-1:], date.min)
-    frame = frame[frame[LEFT_ON] <= pd.Timestamp(last)] if len(frame) else frame
-    delays = ((frame[KNOWN_AT].dt.normalize() - frame[LEFT_ON]) / DAY).to_numpy(np.float64)
-    return Exits(frame, days, last, clock.usual_delay_days(delays))
+    frame = frame[frame[KNOWN_AT] <= present]
+    cutoff = frame[KNOWN_AT].max().date() if len(frame) else max(days, default=present.date())
+    frame = frame[frame[LEFT_ON] <= pd.Timestamp(cutoff)]
+    delays = (frame[KNOWN_AT].dt.normalize() - frame[LEFT_ON]) / DAY
+    return Exits(frame, days, cutoff, clock.usual_delay_days(delays.to_numpy(np.float64)))
 
 
 def _exit_rows(engine: sa.Engine, contract: Contract) -> pd.DataFrame:
@@ -106,8 +108,13 @@ def _moments(values: "pd.Series[Any]", name: str) -> "pd.Series[Any]":
     return found
 
 
-def leavers_of(engine: sa.Engine, contract: Contract, months: Months, day: date) -> list[int]:
-    """The keys of a month's customers who left within its window, as far as they wished to."""
+def leavers_of(
+    engine: sa.Engine, contract: Contract, months: Months, day: date, *, rules: HistoryRules
+) -> list[int]:
+    """The keys of a month's customers who left within its window, as far as they wished to.
+
+    Only of rows that were loaded in time, as in `pages`.
+    """
     exits, snapshots, key = exits_table(), snapshots_table(), contract.key.name
     begins, target = day + timedelta(days=months.target.gap_days), months.target
     left, wish = exits.c[LEFT_ON], exits.c[VOLUNTARY]
@@ -115,10 +122,15 @@ def leavers_of(engine: sa.Engine, contract: Contract, months: Months, day: date)
         sa.select(exits.c[key])
         .join_from(exits, snapshots, exits.c[key] == snapshots.c[key])
         .where(snapshots.c[AS_OF] == day, left > begins, left <= target.window_ends(day))
-        .where(sa.or_(wish.is_(None), wish))
+        .where(sa.or_(wish.is_(None), wish), snapshots.c[LOADED_AT] <= _in_time(day, rules))
     )
     with reading(engine, SNAPSHOTS) as connection:
         return list(connection.scalars(query))
+
+
+def _in_time(day: date, rules: HistoryRules) -> datetime:
+    """Until when a row of that day must have been loaded; days are counted from the day's end."""
+    return datetime.combine(day, time()) + timedelta(days=1 + rules.loaded_days_max)
 
 
 def pages(
@@ -180,7 +192,7 @@ def _judged(
     left_after = np.asarray((known[LEFT_ON] - midnight) / DAY, np.float64)
     known_after = np.asarray((known[KNOWN_AT] - midnight) / DAY, np.float64)
     loaded = moments(frame[LOADED_AT].astype("str")).dt.tz_localize(None)
-    late = ~(loaded <= midnight + rules.loaded_days_max * DAY + DAY).to_numpy()
+    late = ~(loaded <= _in_time(day, rules)).to_numpy()  # so is a moment that is none
     found = clock.verdicts(
         left_after,
         known_after,
