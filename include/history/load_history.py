@@ -14,6 +14,7 @@ from include.contract import Contract, TableFault, describe, moments
 from include.customers.database import database_errors
 from include.customers.rows import row_batches
 from include.customers.table import published_contract, stored_moment
+from include.history.days import days_within
 from include.history.files import (
     YES,
     exit_contract,
@@ -205,17 +206,23 @@ def _faults(values: "pd.Series[Any]", wrong: Any, expected: str) -> list[TableFa
 
 
 def _after_exit(connection: sa.Connection) -> dict[date, int]:
-    """Customers by the snapshots that they are in though they had left by then."""
+    """Customers by the snapshots that they are in though they had left by then.
+
+    Day by day, by the table's key: no one question is about all the rows.
+    """
     snapshots, exits = snapshots_table(), exits_table()
     name = published_contract().key.name
-    query = (
-        sa.select(snapshots.c[AS_OF], sa.func.count())
-        .join_from(snapshots, exits, snapshots.c[name] == exits.c[name])
-        .where(exits.c[LEFT_ON] < snapshots.c[AS_OF])
-        .group_by(snapshots.c[AS_OF])
-        .order_by(snapshots.c[AS_OF])
-    )
-    return dict(connection.execute(query).tuples().all())
+    found = {}
+    for day in days_within(connection):
+        query = (
+            sa.select(sa.func.count())
+            .select_from(exits)
+            .join(snapshots, sa.and_(snapshots.c[AS_OF] == day, snapshots.c[name] == exits.c[name]))
+            .where(exits.c[LEFT_ON] < day)
+        )
+        if count := connection.scalar(query):
+            found[day] = count
+    return found
 
 
 def _from_to(months: dict[date, int]) -> str:
