@@ -46,6 +46,8 @@ from include.history.tables import (
 if TYPE_CHECKING:
     from include.customers.csv_file import Taker
 
+LISTED_IN = "docs/history.md"
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -112,6 +114,7 @@ class SnapshotTaker:
     """Puts blocks of snapshots into the table, and refuses what differs from what is there."""
 
     each_key_once = False  # but once a day, which the table knows
+    listed_in = LISTED_IN
 
     def __init__(self, connection: sa.Connection, now: datetime) -> None:
         self.connection, self.now = connection, now
@@ -163,6 +166,7 @@ class ExitTaker:
     """Puts blocks of exits into the table, in the place of what was known before."""
 
     each_key_once = True
+    listed_in = LISTED_IN
 
     def __init__(self, connection: sa.Connection, now: datetime) -> None:
         self.connection, self.now = connection, now

@@ -204,6 +204,7 @@ def test_an_exit_is_corrected_and_a_customer_leaves_once(load: Load, engine: sa.
 
 def test_columns_are_named_where_they_are_not_right(load: Load) -> None:
     told = faults(load, months().drop(columns=["as_of", "Gender"]).assign(Attrition_Flag="x"))
+    assert "does not have the columns that docs/history.md lists" in told
     assert "missing: as_of, Gender" in told and "unknown: 'Attrition_Flag'" in told
     assert "missing: known_at" in faults(load, None, exits().drop(columns="known_at"))
 
