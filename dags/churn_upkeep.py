@@ -16,24 +16,14 @@ from datetime import timedelta
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG, Param
 
+from include.tasks.pages import described
 from include.tasks.upkeep import upkeep_task
 
-TASKS = {
-    "delete_runs": "Deletes `runs/<run id>/…` in which nothing was written for "
-    "`CHURN_KEEP_RUNS_DAYS`.",
-    "delete_predictions": "Deletes the prediction log's days before `CHURN_KEEP_PREDICTIONS_DAYS`; "
-    "fewer days than `measure_outcomes` reads are refused.",
-    "delete_scores": "Deletes nightly scores of before `CHURN_KEEP_SCORES_DAYS`; the table "
-    "`churn_scores` is not touched.",
-    "delete_reports": "Deletes a day's `report.html` and `report.json` with its predictions; "
-    "`drift.json` stays.",
-    "delete_logs": "Deletes Airflow's logs older than `CHURN_KEEP_LOGS_DAYS`, on disk and in the "
-    "store.",
-    "clean_metadata": "`airflow db clean` for the tables where it is safe. The rows are kept as "
-    "CSV under `runs/<run id>/clean_metadata/` before the last copy of them is dropped.",
-    "clean_mlflow": "Puts runs of rejected candidates into MLflow's bin, and empties it of what "
-    "has been there for `CHURN_KEEP_RUNS_DAYS` (`mlflow gc`).",
-}
+LIMIT = timedelta(hours=3)  # a first time may find years of small objects
+TASKS = (
+    *("delete_runs", "delete_predictions", "delete_scores", "delete_reports", "delete_logs"),
+    *("clean_metadata", "clean_mlflow"),
+)
 
 with DAG(
     dag_id="churn_upkeep",
@@ -45,16 +35,12 @@ with DAG(
     is_paused_upon_creation=False,
     dagrun_timeout=timedelta(hours=12),
     tags=["churn"],
-    default_args={
-        "retries": 2,
-        "retry_delay": timedelta(minutes=1),
-        "execution_timeout": timedelta(hours=3),  # a first time may find years of small objects
-    },
+    default_args={"retries": 2, "retry_delay": timedelta(minutes=1)},
     params={
         "dry_run": Param(
             False, type="boolean", description="Only say what would be deleted, and delete nothing"
         ),
     },
 ):
-    for name, doc in TASKS.items():
-        PythonOperator(task_id=name, python_callable=upkeep_task(name), doc_md=doc)
+    for name in TASKS:
+        PythonOperator(**described(name, limit=LIMIT), python_callable=upkeep_task(name))

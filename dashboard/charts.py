@@ -25,6 +25,8 @@ SHARE_AXIS = {
     "automargin": True,
 }
 
+RANKINGS = (BLUE, GREY, ORANGE)  # the model, the naive rule, the version before
+
 
 @dataclass(frozen=True)
 class Chart:
@@ -44,6 +46,14 @@ class Track:
     realised: Sequence[performance.Figure | None]
     estimated: Sequence[performance.Figure | None]
     promised: float | None
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """One ranking's values by place or month; None where there is none."""
+
+    name: str
+    values: Sequence[float | None]
 
 
 def roc(curve: Mapping[str, Sequence[float]], auc: float) -> Chart:
@@ -197,6 +207,62 @@ def _track_lines(track: Track, exact: float | None) -> list[Figure]:
         flat = _chance("Promised" if exact is None else "Exact", ends=(level, level))
         lines.append({**flat, "x": [track.weeks[0].isoformat(), track.weeks[-1].isoformat()]})
     return [each for each in lines if any(value is not None for value in each["y"])]
+
+
+def side_by_side(
+    title: str, told: str, places: Sequence[str], groups: Sequence[Ranking], *, axis: str
+) -> Chart:
+    """Shares of several rankings beside each other, the model's own first."""
+    bars = [
+        {
+            "type": "bar",
+            "x": list(places),
+            "y": list(group.values),
+            "name": group.name,
+            "marker": {"color": colour},
+            "hovertemplate": "%{x}: %{y:.1%}",
+        }
+        for group, colour in zip(groups, RANKINGS, strict=False)
+    ]
+    figure = _figure(bars, axis, "")
+    figure["layout"]["xaxis"] = {"title": {"text": axis}, "type": "category", "automargin": True}
+    figure["layout"]["yaxis"] |= {"range": [0, 1]}
+    figure["layout"] |= {"barmode": "group", "bargap": 0.3}
+    return Chart(title, told, figure)
+
+
+def by_month(
+    title: str,
+    told: str,
+    months: Sequence[date],
+    groups: Sequence[Ranking],
+    *,
+    axis: str,
+    shares: bool = True,
+) -> Chart:
+    """The same over months, as lines; those are left out that have no value."""
+    lines = [
+        {
+            **_line([], [], group.name, mode="lines+markers", colour=colour),
+            "x": [month.isoformat() for month in months],
+            "y": list(group.values),
+        }
+        for group, colour in zip(groups, RANKINGS, strict=False)
+        if any(value is not None for value in group.values)
+    ]
+    figure = _figure(lines, axis, "")
+    figure["layout"]["xaxis"] = {
+        **CLEAR_TICKS,
+        "title": {"text": axis},
+        "type": "date",
+        "tickformat": "%b %y",
+        "nticks": 6,
+        "automargin": True,
+    }
+    figure["layout"]["yaxis"] |= (
+        {"range": [0, 1]} if shares else {"tickformat": ".2f", "rangemode": "normal"}
+    )
+    return Chart(title, told, figure)
 
 
 def agreement(told: str, weeks: Sequence[performance.VersionWeek]) -> Chart:

@@ -8,7 +8,6 @@ from urllib.parse import quote
 from flask import Flask, Response, abort, request
 
 from dashboard.data import crm_file, drift_days, uploads
-from dashboard.data.call_list import CallList
 from dashboard.data.campaign import campaign_csv
 from dashboard.data.list_view import ListView
 from dashboard.data.sources import Sources
@@ -58,24 +57,29 @@ def _register_lists(server: Flask, sources: Sources) -> None:
     @server.get("/campaign.csv")
     def campaign_file() -> Response:
         """The campaign of a view, or the list of a started one."""
-        if sources.nights.latest() is None:
+        night = sources.nights.latest()
+        if night is None:
             abort(404, "nobody was scored yet")
-        calls = CallList(sources.engine, ListView.from_values(request.args))
+        calls = sources.calls(ListView.from_values(request.args))
         name = request.args.get("campaign")
         rows = calls.started_rows(name) if name else calls.campaign_rows()
-        return _attachment(campaign_csv(rows), f"call-list-{datetime.now(UTC):%Y-%m-%d}.csv")
+        data = campaign_csv(rows, sources.targets.shown(night.model_version))
+        return _attachment(data, f"call-list-{datetime.now(UTC):%Y-%m-%d}.csv")
 
-    @server.get(crm_file.CRM_PATH)
-    def crm() -> Response:
+    @server.get("/crm/v<int:version>.csv")
+    def crm(version: int) -> Response:
         """The customers of a view for another system, as docs/crm.md promises; a stream."""
+        columns = crm_file.VERSIONS.get(version)
+        if columns is None:
+            abort(404, f"there is no version {version} of this file: docs/crm.md says which are")
         if sources.nights.latest() is None:
             abort(404, "nobody was scored yet")
-        parts = CallList(sources.engine, ListView.from_values(request.args)).everybody(
-            rows=crm_file.ROWS
-        )
-        first = next(parts)  # what cannot be read at all is an answer of its own
-        name = f"customers-v{crm_file.VERSION}-{datetime.now(UTC):%Y-%m-%d}.csv"
-        return _attachment(crm_file.crm_lines(chain([first], parts)), name)
+        view = ListView.from_values(request.args)
+        parts = sources.calls(view).everybody(rows=crm_file.ROWS)
+        lines = crm_file.crm_lines(parts, columns, sources.targets.read)
+        begun = [next(lines), next(lines)]  # what cannot be read at all is an answer of its own
+        name = f"customers-v{version}-{datetime.now(UTC):%Y-%m-%d}.csv"
+        return _attachment(chain(begun, lines), name)
 
 
 def _attachment(data: bytes | Iterable[bytes], name: str) -> Response:

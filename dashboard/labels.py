@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from include.target import Target
+
 FEATURES = {
     "Customer_Age": "Age",
     "Gender": "Gender",
@@ -62,6 +64,13 @@ def value_text(name: str, value: Any) -> str:
     if name in TIMES:
         return f"{value:.2f}×"
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.3g}"
+
+
+def risk_words(target: Target) -> str:
+    """What a probability is of, in few words; `str(target)` says it whole."""
+    if not target.is_early_warning:
+        return "risk of leaving"
+    return f"leaves within {target.horizon_days} days"
 
 
 def money(value: float) -> str:

@@ -56,7 +56,7 @@ class Column(_Frozen):
 
     name: str
     role: Literal["key", "target", "labelled_at", "feature"] = "feature"
-    type: Literal["integer", "float", "category", "timestamp"]
+    type: Literal["integer", "float", "category", "date", "timestamp"]
     minimum: float | None = None
     maximum: float | None = None
     categories: tuple[str, ...] = ()
@@ -83,6 +83,8 @@ class Column(_Frozen):
         """What the column wants, for people."""
         if self.type == "category":
             return "one of " + ", ".join(self.categories)
+        if self.type == "date":
+            return "a day such as 2026-01-31"
         if self.type == "timestamp":
             return "a date and time"
         noun = "an integer" if self.type == "integer" else "a number"
@@ -109,7 +111,7 @@ class Column(_Frozen):
 
         A closure over the rules, because requests pass here value by value.
         """
-        if self.type == "timestamp":
+        if self.type in {"date", "timestamp"}:
             return lambda value: None  # no request and no model has one
         return self._ordinal_judge() if self.categories else self._number_judge()
 
@@ -384,8 +386,10 @@ def moments(values: "pd.Series[Any]") -> "pd.Series[Any]":
 
 def _numbers(column: Column, values: "pd.Series[Any]") -> "NDArray[np.float64]":
     """A table's column as float64, NaN where a value breaks the contract."""
-    if column.type == "timestamp":
-        return np.where(moments(values).isna(), np.nan, 0.0)
+    if column.type in {"date", "timestamp"}:
+        found = moments(values)
+        within_a_day = (column.type == "date") & (found != found.dt.normalize())
+        return np.where(found.isna() | within_a_day, np.nan, 0.0)
     data = values.to_numpy() if values.dtype.kind in "iuf" else None
     if data is not None and data.dtype.kind in "iuf":
         return column.numbers(data)

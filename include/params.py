@@ -298,6 +298,12 @@ class HistoryRules(_Rules):
     list_share: float = Field(
         default=0.1, gt=0, lt=1, description="of the customers, who can be called: the list"
     )
+    quiet_months: float = Field(
+        default=4, ge=0, description="inactive so long, a customer is quiet already: no new sign"
+    )
+    quiet_change: float = Field(
+        default=0.5, ge=0, description="so is one of whose quarterly transactions so few are left"
+    )
 
 
 class Params(_Rules):

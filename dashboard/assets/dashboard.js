@@ -23,18 +23,19 @@
       return [{ ...navbar, collapsed: { mobile: !open } }, open];
     },
 
-    collectView(bands, status, left, view, rose, years, success, cost, budget, control, before) {
+    collectView(bands, status, left, view, rose, sign, due, years, success, cost, budget, control, before) {
       const found = withoutEmpty({
         bands: (bands || []).join(","), status: status === "open" ? null : status,
         left: left ? "1" : null, view: view === "campaign" ? "campaign" : null,
-        rose: rose === "any" ? null : rose, years: text(years),
+        rose: rose === "any" ? null : rose, sign: sign === "any" ? null : sign,
+        due: due === "any" ? null : due, years: text(years),
         success: text(success, 100), cost: text(cost), budget: text(budget),
         control: text(control, 100),
       });
       return same(found, before) ? none() : found;
     },
 
-    composeQuery(view, request, customer, before) {
+    composeQuery(view, request, customer, before, crm) {
       const query = { ...(view || {}) };
       if (request) {
         const sort = sortText(request.sortModel);
@@ -51,7 +52,7 @@
       const search = new URLSearchParams(query).toString();
       window.history.replaceState(window.history.state, "", window.location.pathname + (search ? "?" + search : ""));
       const wanted = "?" + new URLSearchParams(listed).toString();
-      return [same(listed, before) ? none() : listed, "/campaign.csv" + wanted, "/crm/v1.csv" + wanted];
+      return [same(listed, before) ? none() : listed, "/campaign.csv" + wanted, crm.split("?")[0] + wanted];
     },
 
     /* Whose risk rose is a question of how far: the column comes beside the risk, the largest first. */

@@ -14,7 +14,7 @@ from dashboard.components.control_group import create_note
 from dashboard.components.states import create_or_explain
 from dashboard.components.tables import create_figures
 from dashboard.data import campaign
-from dashboard.data.call_list import CallList, CampaignSum
+from dashboard.data.call_list import CampaignSum
 from dashboard.data.campaign import StartedCampaign
 from dashboard.data.list_view import ListView
 from dashboard.data.rules import CallRules
@@ -22,6 +22,7 @@ from dashboard.data.sources import Sources
 from dashboard.labels import money
 from include.customers.campaigns import BegunCampaign, last_campaign
 from include.errors import ChurnError
+from include.target import STATE, Target
 
 BUDGET_SHOWN_MAX = 20_000
 BUDGET_MARKS = range(0, BUDGET_SHOWN_MAX + 1, 5000)
@@ -32,7 +33,7 @@ EXPLAINED = (
 )
 
 
-def create_panel(sources: Sources, view: ListView) -> Component:
+def create_panel(sources: Sources, view: ListView, target: Target) -> Component:
     """Budget and rules on one side, what they promise on the other."""
     last = last_campaign(sources.engine)
     started = create_last(last, view.rules) if last else None
@@ -41,7 +42,7 @@ def create_panel(sources: Sources, view: ListView) -> Component:
             [
                 dmc.GridCol(_create_budget(view.rules), span={"base": 12, "md": 5}),
                 dmc.GridCol(
-                    _create_start(_create_prospect(sources, view), started),
+                    _create_start(_create_prospect(sources, view, target), started),
                     span={"base": 12, "md": 7},
                 ),
             ],
@@ -98,11 +99,11 @@ def _number(name: str, label: str, value: float, **limits: Any) -> Component:
     )
 
 
-def _create_prospect(sources: Sources, view: ListView) -> list[Component]:
-    found = CallList(sources.engine, view).campaign_sum()
+def _create_prospect(sources: Sources, view: ListView, target: Target) -> list[Component]:
+    found = sources.calls(view).campaign_sum()
     # A params.yaml that cannot be read takes its note with it, and not the list of calls.
     note = create_or_explain(lambda: create_note(found, view.rules, sources.campaign_rules()))
-    return [create_promise(found, view.rules), note]
+    return [create_promise(found, view.rules, target), note]
 
 
 def _create_start(prospect: list[Component], started: Component | None) -> Component:
@@ -134,7 +135,7 @@ def _create_start(prospect: list[Component], started: Component | None) -> Compo
     )
 
 
-def create_promise(found: CampaignSum, rules: CallRules) -> Component:
+def create_promise(found: CampaignSum, rules: CallRules, target: Target = STATE) -> Component:
     """What the list promises, first as a sentence, then as figures."""
     if found.calls == 0:
         return dmc.Text(
@@ -142,10 +143,11 @@ def create_promise(found: CampaignSum, rules: CallRules) -> Component:
             "lower the cost of a call.",
             fw=500,
         )
+    within = f" within {target.horizon_days} days" if target.is_early_warning else ""
     told = (
         f"Call {found.calls:,} customers for {money(found.spent)} ({_limit(found, rules)}). About "
-        f"{found.leavers:,.0f} of them would leave; the calls should bring {money(found.value)} "
-        "more than they cost."
+        f"{found.leavers:,.0f} of them would leave{within}; the calls should bring "
+        f"{money(found.value)} more than they cost."
     )
     figures = [
         ("Calls", f"{found.calls:,}"),
@@ -229,7 +231,9 @@ def register(app: Dash, sources: Sources) -> None:
     )
     def promise(query: dict[str, str] | None, _marked: Any) -> Any:
         try:
-            return _create_prospect(sources, ListView.from_values(query or {}))
+            night, view = sources.nights.latest(), ListView.from_values(query or {})
+            target = sources.targets.shown(night.model_version) if night else STATE
+            return _create_prospect(sources, view, target)
         except ChurnError as error:
             return dmc.Text(str(error), className="warning")
 
@@ -253,7 +257,7 @@ def _register_start(app: Dash, sources: Sources) -> None:
         view = ListView.from_values(query or {})
         try:
             author = people.writer().name
-            night, rows = sources.nights.latest(), CallList(sources.engine, view).campaign_rows()
+            night, rows = sources.nights.latest(), sources.calls(view).campaign_rows()
             if night is None:
                 return NOBODY, no_update
             started = campaign.start(

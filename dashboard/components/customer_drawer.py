@@ -13,10 +13,11 @@ from dashboard.components.tables import create_head
 from dashboard.data.champions import TypicalValue
 from dashboard.data.customer import CustomerNumber, read_record, read_score
 from dashboard.data.sources import Sources
-from dashboard.labels import feature_label, percent, value_text
+from dashboard.labels import feature_label, percent, risk_words, value_text
 from include.contract import Contract
 from include.errors import ChurnError
 from include.scoring.earlier import RISES
+from include.target import STATE, Target
 
 
 def create_drawer() -> Component:
@@ -44,13 +45,16 @@ def create_customer(sources: Sources, customer: int) -> Component:
     contract, typical = sources.contract_and_typical()
     row = read_record(sources.engine, contract, customer)
     record = {name: row[name] for name in contract.feature_names}
-    score = read_score(sources.engine, customer) if sources.nights.latest() else None
+    table = sources.nights.table()
+    score = read_score(sources.engine, table, customer) if table is not None else None
     has_left = row[contract.target.name] == contract.target.positive
     explanation, fault = _explanation(sources, record)
-    probability = explanation["probability"] if explanation else (score or {}).get("probability")
+    said = explanation or score or {}
+    probability, version = said.get("probability"), said.get("model_version")
+    target = sources.targets.shown(version) if version else STATE
     parts = [
         dcc.Store(id="now-probability", data=probability),
-        _create_summary(probability, score, has_left=has_left),
+        _create_summary(probability, score, target, has_left=has_left),
         contact_notes.create_notes(sources, customer),
         _section("Why", fault or reason_bars.create_bars(explanation or {})),
         _section("What if", what_if.create_what_if(record, contract, typical)),
@@ -69,7 +73,7 @@ def _explanation(
 
 
 def _create_summary(
-    probability: float | None, score: Mapping[str, Any] | None, *, has_left: bool
+    probability: float | None, score: Mapping[str, Any] | None, target: Target, *, has_left: bool
 ) -> Component:
     told = []
     if score is not None:
@@ -78,16 +82,30 @@ def _create_summary(
             f"{percent(score['probability'], decimals=1)} (model {score['model_version']})"
             f"{_rises(score)}."
         )
+        told += _flag(score)
     if has_left:
         told.append("This customer has already closed the account.")
     number = "unknown" if probability is None else percent(probability, decimals=1)
     return html.Div(
         [
             html.Span(number, className="big-number", id="customer-probability"),
-            dmc.Text("risk of leaving, by today's record", span=True, size="sm"),
+            dmc.Text(f"{_risk_told(target)}, by today's record", span=True, size="sm"),
             dmc.Text(" ".join(told), size="sm", c="dimmed"),
         ]
     )
+
+
+def _risk_told(target: Target) -> str:
+    return str(target) if target.is_early_warning else risk_words(target)
+
+
+def _flag(score: Mapping[str, Any]) -> list[str]:
+    """Since when somebody is on the list of early warning, why, and by when to call."""
+    if score.get("flagged_since") is None:
+        return []
+    sign = "already quiet" if score["quiet"] else "a new sign"
+    since = f"On the list since {score['flagged_since']:%d %b %Y}, {sign}"
+    return [f"{since}: call by {score['call_by']:%d %b %Y}."]
 
 
 def _rises(score: Mapping[str, Any]) -> str:

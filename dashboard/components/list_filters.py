@@ -6,15 +6,27 @@ import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
 from dash.development.base_component import Component
 
-from dashboard.data.call_list import Night
-from dashboard.data.crm_file import CRM_PATH
+from dashboard.data.crm_file import crm_path
 from dashboard.data.list_view import ListView
+from dashboard.data.nights import Night
 from include.scoring.earlier import SPANS, Span
+from include.target import Target
 
 ANY = "any"
 ROSE_NAMES: dict[str, str] = {
     ANY: "Any change of risk",
     **{span: f"Rose since last {span}" for span in SPANS},
+}
+SIGN_NAMES = {
+    ANY: "On the list or not",
+    "flagged": "On the list",
+    "new": "New sign",
+    "quiet": "Already quiet",
+}
+DUE_NAMES = {
+    ANY: "Any call-by date",
+    "week": "Call within 7 days",
+    "passed": "Call-by date passed",
 }
 STATUS_NAMES = {
     "open": "Open calls",
@@ -26,7 +38,7 @@ STATUS_NAMES = {
 }
 
 
-def create_filters(view: ListView, known_bands: Sequence[str]) -> Component:
+def create_filters(view: ListView, known_bands: Sequence[str], target: Target) -> Component:
     """Risk bands, change of risk, status, and what else narrows the list."""
     bands = dmc.ChipGroup(
         [
@@ -37,24 +49,12 @@ def create_filters(view: ListView, known_bands: Sequence[str]) -> Component:
         multiple=True,
         value=list(view.bands),
     )
-    status = dmc.Select(
-        id="filter-status",
-        data=[{"value": value, "label": label} for value, label in STATUS_NAMES.items()],
-        value=view.status,
-        allowDeselect=False,
-        size="sm",
-        w=165,
-        **{"aria-label": "Status"},
-    )
-    rose = dmc.Select(
-        id="filter-rose",
-        data=[{"value": value, "label": label} for value, label in ROSE_NAMES.items()],
-        value=view.rose or ANY,
-        allowDeselect=False,
-        size="sm",
-        w=200,
-        **{"aria-label": "Change of risk"},
-    )
+    status = _select("filter-status", "Status", STATUS_NAMES, view.status, width=165)
+    rose = _select("filter-rose", "Change of risk", ROSE_NAMES, view.rose, width=200)
+    # Hidden they are still there, for the page's state is made of them.
+    shown = None if target.is_early_warning else "none"
+    sign = _select("filter-sign", "Sign", SIGN_NAMES, view.sign, width=165, display=shown)
+    due = _select("filter-due", "Call by", DUE_NAMES, view.due, width=185, display=shown)
     which = dmc.SegmentedControl(
         id="filter-view",
         data=[
@@ -72,16 +72,37 @@ def create_filters(view: ListView, known_bands: Sequence[str]) -> Component:
         role="group",
         **{"aria-label": "Risk bands"},
     )
-    return dmc.Group([which, risk, rose, status, left], gap="sm", className="filters")
+    return dmc.Group([which, risk, sign, due, rose, status, left], gap="sm", className="filters")
 
 
-def create_comparisons(night: Night) -> Component:
+def _select(
+    name: str,
+    label: str,
+    names: Mapping[str, str],
+    value: str | None,
+    *,
+    width: int,
+    display: str | None = None,
+) -> Component:
+    return dmc.Select(
+        id=name,
+        data=[{"value": each, "label": told} for each, told in names.items()],
+        value=value or ANY,
+        allowDeselect=False,
+        size="sm",
+        w=width,
+        display=display,
+        **{"aria-label": label},
+    )
+
+
+def create_comparisons(night: Night, target: Target) -> Component:
     """Since when the changes of risk are, and the way to have the list as a file."""
     told = " ".join(comparison_text(night, span) for span in SPANS)
     link = dmc.Anchor(
         "These customers for a CRM (CSV)",
         id="crm-link",
-        href=CRM_PATH,
+        href=crm_path(target),
         refresh=True,
         size="sm",
         **{"data-download": "crm"},
@@ -125,6 +146,8 @@ def register(app: Dash) -> None:
         Input("filter-left", "checked"),
         Input("filter-view", "value"),
         Input("filter-rose", "value"),
+        Input("filter-sign", "value"),
+        Input("filter-due", "value"),
         Input("rule-years", "value"),
         Input("rule-success", "value"),
         Input("rule-cost", "value"),
@@ -142,6 +165,7 @@ def register(app: Dash) -> None:
         Input("risk-grid", "getRowsRequest"),
         Input("open-customer", "data"),
         State("risk-query", "data"),
+        State("crm-link", "href"),
     )
     app.clientside_callback(
         ClientsideFunction("churn", "sortByRise"),

@@ -2,7 +2,7 @@
 
 import html as markup
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,9 +16,10 @@ from dashboard.components.tables import create_table
 from dashboard.theme import BLUE, FIGURE_LAYOUT, GREY, ORANGE
 from include.champion.history import UNKNOWN, History, Move, Term
 from include.champion.versions import version_order
+from include.target import Target
 
 MOVES_SHOWN, ROWS_OPEN = 50, 10
-NAMES = ("Version", "From (UTC)", "To (UTC)", "Served", "Who", "Why")
+NAMES = ("Version", "Says who", "From (UTC)", "To (UTC)", "Served", "Moved by", "Why")
 HOVER_CHARACTERS, HOVER_LINE = 240, 60
 LANE_PIXELS, HEIGHTS = 26, (220, 460)
 BY_TRAINING, BY_PERSON, BY_NOBODY = (
@@ -27,26 +28,40 @@ BY_TRAINING, BY_PERSON, BY_NOBODY = (
 COLOURS = {BY_TRAINING: BLUE, BY_PERSON: ORANGE, BY_NOBODY: GREY}
 
 
-def create_production_history(history: History, *, serving: str, now: datetime) -> Component:
-    """The chart over the table that says the same; the pointer names the version `serving`."""
+def create_production_history(
+    history: History, *, serving: str, targets: Mapping[str, Target], now: datetime
+) -> Component:
+    """The chart over the table that says the same; the pointer names the version `serving`.
+
+    `targets` says of each version that the store keeps what it predicts.
+    """
     lanes = len({move.to for move in history.moves})
     low, high = HEIGHTS
     height = min(max(low, 120 + LANE_PIXELS * lanes), high)
-    rows = [_row(term, now) for term in reversed(history.terms)]
+    rows = [_row(term, targets, now) for term in reversed(history.terms)]
     parts = [create_table(NAMES, rows[:ROWS_OPEN], "Which version served when, the latest first")]
     if older := rows[ROWS_OPEN:]:
         table = create_table(NAMES, older, "Which version served when, before that")
         parts.append(html.Details([html.Summary(f"{len(older)} before that"), table]))
     return html.Div(
         [
-            create_chart(production_chart(history, serving=serving, now=now), height=height),
+            create_chart(
+                production_chart(history, serving=serving, targets=targets, now=now),
+                height=height,
+            ),
             dmc.Paper(parts, mt="md"),
         ]
     )
 
 
-def production_chart(history: History, *, serving: str, now: datetime) -> Chart:
-    """A lane for each version, a bar for each of its times in production."""
+def production_chart(
+    history: History, *, serving: str, targets: Mapping[str, Target], now: datetime
+) -> Chart:
+    """A lane for each version, a bar for each of its times in production.
+
+    A line marks each move to a version that says something else of a customer.
+    """
+    changes = list(_changes(history, targets))
     terms = history.terms
     lanes = sorted({term.move.to for term in terms}, key=version_order)
     kinds = [kind for kind in COLOURS if any(_kind(term.move) == kind for term in terms)]
@@ -62,9 +77,14 @@ def production_chart(history: History, *, serving: str, now: datetime) -> Chart:
             "automargin": True,
         },
         "showlegend": True,
+        "shapes": [_change_line(move) for move, _ in changes],
+        "annotations": [_change_sign(move, target) for move, target in changes],
     }
+    if changes:
+        layout["legend"] = {**FIGURE_LAYOUT["legend"], "y": 1.16}  # above their signs
     figure = {"data": [_steps(terms, now), *bars], "layout": layout}
-    return Chart("In production", history_text(history, serving=serving), figure)
+    told = history_text(history, serving=serving)
+    return Chart("In production", f"{told} {_changes_text(changes)}".strip(), figure)
 
 
 def history_text(history: History, *, serving: str) -> str:
@@ -90,6 +110,33 @@ def history_text(history: History, *, serving: str) -> str:
     if not all(term.is_exact for term in history.terms):
         told.append("moves in between are missing: what ended by a moment may have ended earlier")
     return "; ".join(told) + "."
+
+
+def _changes(history: History, targets: Mapping[str, Target]) -> Iterator[tuple[Move, Target]]:
+    """The moves after which something else was predicted, and what."""
+    for move in history.moves:
+        before, after = targets.get(move.before or ""), targets.get(move.to)
+        if before and after and before != after:
+            yield move, after
+
+
+def _changes_text(changes: Sequence[tuple[Move, Target]]) -> str:
+    if not changes:
+        return ""
+    move, target = changes[-1]
+    return f"Since {_short(move.moved_at)} UTC it is predicted who {target}."
+
+
+def _change_line(move: Move) -> Figure:
+    at = _moment(move.moved_at)
+    line = {"color": GREY, "width": 1.5, "dash": "dot"}
+    return {"type": "line", "x0": at, "x1": at, "yref": "paper", "y0": 0, "y1": 1, "line": line}
+
+
+def _change_sign(move: Move, target: Target) -> Figure:
+    text = "early warning" if target.is_early_warning else "who has left"
+    place = {"x": _moment(move.moved_at), "yref": "paper", "y": 1, "yanchor": "bottom"}
+    return {**place, "xanchor": "left", "text": text, "showarrow": False, "font": {"size": 12}}
 
 
 def _kind(move: Move) -> str:
@@ -144,11 +191,12 @@ def _span(term: Term) -> str:
     return f"since {since}" if term.until is None else f"{since} to {_short(term.until)}"
 
 
-def _row(term: Term, now: datetime) -> tuple[str, ...]:
+def _row(term: Term, targets: Mapping[str, Target], now: datetime) -> tuple[str, ...]:
     move = term.move
     bound = "" if term.is_exact else "at most "
     return (
         move.to,
+        str(targets[move.to]) if move.to in targets else "–",
         _short(move.moved_at),
         f"{'' if term.is_exact else 'by '}{_short(term.until)}" if term.until else "serves now",
         f"{bound}{_lasted((term.until or now) - move.moved_at)}",

@@ -12,9 +12,10 @@ from dashboard.components.states import create_failure, create_or_explain
 from dashboard.data.api_client import ApiProblem
 from dashboard.data.champions import TypicalValue
 from dashboard.data.sources import Sources
-from dashboard.labels import UNITS, feature_label, percent
+from dashboard.labels import UNITS, feature_label, percent, risk_words
 from include.contract import Column, Contract
 from include.errors import ChurnError
+from include.target import STATE, Target
 
 
 def create_form(
@@ -105,7 +106,9 @@ def record_of(values: Mapping[str, Any], contract: Contract) -> dict[str, Any]:
     return found
 
 
-def create_answer(probability: float, label: int, version: str, why: Any) -> Component:
+def create_answer(
+    probability: float, label: int, version: str, why: Any, target: Target = STATE
+) -> Component:
     """The probability, what it means, and why."""
     told = "counts as leaving" if label else "counts as staying"
     return html.Div(
@@ -116,7 +119,7 @@ def create_answer(probability: float, label: int, version: str, why: Any) -> Com
                 id="one-probability",
                 **{"data-probability": repr(probability)},
             ),
-            dmc.Text(f"risk of leaving: {told} (model {version})", span=True, size="sm"),
+            dmc.Text(f"{risk_words(target)}: {told} (model {version})", span=True, size="sm"),
             dmc.Title("Why", order=2, size="h4", mt="md", mb=8),
             why,
         ]
@@ -155,5 +158,7 @@ def register(app: Dash, sources: Sources) -> None:
             return create_failure(error), clean, no_update
         why = create_or_explain(lambda: reason_bars.create_bars(sources.api.explain(record)))
         probability, label = answer["probabilities"][0], answer["predictions"][0]
-        shown = create_answer(probability, label, answer["model_version"], why)
+        version = answer["model_version"]
+        target = sources.targets.shown(version)
+        shown = create_answer(probability, label, version, why, target)
         return shown, clean, {name: str(value) for name, value in record.items()}

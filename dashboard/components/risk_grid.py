@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import dash_ag_grid as dag
@@ -12,11 +13,13 @@ from pydantic import BaseModel, Field
 
 from dashboard import people
 from dashboard.data.call_list import CallList
-from dashboard.data.campaign import reasons_text, rounded
+from dashboard.data.campaign import SIGNS, reasons_text, rounded
 from dashboard.data.list_view import ListView
 from dashboard.data.sources import Sources
+from dashboard.labels import risk_words
 from include.errors import ChurnError
 from include.scoring.earlier import RISES
+from include.target import Target
 
 PAGE_ROWS = 50
 NUMBER_FILTER = {"buttons": ["reset"], "maxNumConditions": 2, "debounceMs": 300}
@@ -30,6 +33,7 @@ ACTIONS = {
 }
 ROW_MAX = 2**53
 NOBODY = "No customer fits this view: widen the filters."
+TEXTS = {"reasons", "status", "card", "customer", "sign", "call_by", "flagged_since"}
 POINTS = {"function": "churnPoints(params.value)"}
 DOLLARS = {"function": "churnMoney(params.value)"}
 
@@ -50,12 +54,12 @@ class RowsRequest(BaseModel):
     filterModel: dict[str, Any] | None = None
 
 
-def create_grid(view: ListView) -> Component:
+def create_grid(view: ListView, target: Target) -> Component:
     """The grid as the view has it."""
     grid = dag.AgGrid(
         id="risk-grid",
         rowModelType="infinite",
-        columnDefs=column_definitions(view),
+        columnDefs=column_definitions(view, target),
         defaultColDef={"resizable": True, "sortable": True, "minWidth": 90},
         filterModel=dict(view.filters),
         getRowId="params.data.id",
@@ -80,12 +84,19 @@ def create_grid(view: ListView) -> Component:
     return html.Section(grid, **{"aria-label": "Customers at risk"})
 
 
-def column_definitions(view: ListView) -> list[dict[str, Any]]:
-    """The columns, with the view's order marked."""
+def column_definitions(view: ListView, target: Target) -> list[dict[str, Any]]:
+    """The columns, with the view's order marked; those of early warning where it is one."""
     order = {name: (place, direction) for place, (name, direction) in enumerate(view.sort)}
     columns = [
         _column("customer", "Customer", width=128, cellClass="customer-cell", pinned="left"),
-        _column("risk", "Risk of leaving", width=190, minWidth=90, cellRenderer="ChurnRisk"),
+        _column(
+            "risk",
+            risk_words(target).capitalize(),
+            width=190,
+            minWidth=90,
+            cellRenderer="ChurnRisk",
+            headerTooltip=f"P({target}), in percent",
+        ),
         _column("call_value", "Call value", width=150, valueFormatter=DOLLARS),
         _column("value", "At stake", width=118, valueFormatter=DOLLARS),
         _column(
@@ -114,6 +125,8 @@ def column_definitions(view: ListView) -> list[dict[str, Any]]:
         )
         for span, name in RISES.items()
     }
+    if target.is_early_warning:
+        columns[3:3] = _warning_columns()
     beside_risk = rises.pop(RISES[view.rose]) if view.rose else None
     columns[2:2] = [beside_risk] if beside_risk else []
     columns += rises.values()
@@ -124,8 +137,41 @@ def column_definitions(view: ListView) -> list[dict[str, Any]]:
     return columns
 
 
+def _warning_columns() -> list[dict[str, Any]]:
+    """Which sign somebody gives, and by when to call; empty for who is not on the list."""
+    passed = f"params.value && params.value < '{datetime.now(UTC).date()}'"
+    told = {
+        "sign": "New: not inactive for long, nor down to a part of the transactions, and still "
+        "among the most likely to leave",
+        "call_by": "Before this day nobody leaves whom the model means; it has passed where it is "
+        "coloured",
+        "flagged_since": "The first night of those without a break in which the customer was among "
+        "the most likely to leave",
+    }
+    return [
+        _column(
+            "sign", "Sign", width=125, sortable=False, filter=False, headerTooltip=told["sign"]
+        ),
+        _column(
+            "call_by",
+            "Call by",
+            width=120,
+            filter=False,
+            headerTooltip=told["call_by"],
+            cellClassRules={"warning": passed},
+        ),
+        _column(
+            "flagged_since",
+            "On the list since",
+            width=150,
+            filter=False,
+            headerTooltip=told["flagged_since"],
+        ),
+    ]
+
+
 def _column(field: str, name: str, *, width: int, **more: Any) -> dict[str, Any]:
-    numeric = field not in {"reasons", "status", "card", "customer"}
+    numeric = field not in TEXTS
     kind = {"type": "rightAligned"} if numeric and field != "risk" else {}
     base = {
         "field": field,
@@ -138,17 +184,17 @@ def _column(field: str, name: str, *, width: int, **more: Any) -> dict[str, Any]
     return {**base, **kind, **more}
 
 
-def create_first_rows(sources: Sources, values: Mapping[str, str]) -> Component:
+def create_first_rows(sources: Sources, values: Mapping[str, str], target: Target) -> Component:
     """The first rows, sent with the page so that the grid need not ask for them."""
     view = ListView.from_values(values)
-    known = {column["field"] for column in column_definitions(view)}
+    known = {column["field"] for column in column_definitions(view, target)}
     request = {
         "startRow": 0,
         "endRow": PAGE_ROWS,
         "filterModel": dict(view.filters),
         "sortModel": [{"colId": name, "sort": way} for name, way in view.sort if name in known],
     }
-    found = rows_answer(CallList(sources.engine, request_view(values, request)), request)
+    found = rows_answer(sources.calls(request_view(values, request)), request)
     return html.Div(
         [
             dcc.Store(id="first-rows", data={"request": request, "response": found}),
@@ -197,6 +243,8 @@ def shown_row(row: Mapping[str, Any]) -> dict[str, Any]:
         **{name: rounded(row[name], 4) for name in ("call_value", "value")},
         **{name: rounded(row[name], 1) for name in ("risk", *RISES.values())},
         "reasons": reasons_text(row["reasons"]) or "–",
+        "sign": SIGNS.get(row["sign"], ""),
+        **{name: str(row[name] or "") for name in ("call_by", "flagged_since")},
     }
 
 
@@ -235,7 +283,7 @@ def _register_rows(app: Dash, sources: Sources) -> None:
             return no_update, no_update
         request = asked.model_dump()
         try:
-            calls = CallList(sources.engine, request_view(view or {}, request))
+            calls = sources.calls(request_view(view or {}, request))
             found = rows_answer(calls, request)
             return found, "" if found["rowCount"] else NOBODY
         except ChurnError as error:

@@ -21,7 +21,7 @@ OUTCOMES = {
 def create_versions(manifests: Sequence[Manifest], *, champion: str, mlflow_url: str) -> Component:
     """Every version that the store keeps, the newest first."""
     rows = [_version_row(each, champion, mlflow_url) for each in manifests]
-    names = ("Version", "Made (UTC)", "ROC-AUC", "Brier score", "Gate", "Why", "MLflow")
+    names = ("Version", "Made (UTC)", "Says who", "ROC-AUC", "Brier score", "Gate", "Why", "MLflow")
     return create_table(names, rows, "Versions")
 
 
@@ -42,6 +42,7 @@ def _version_row(manifest: Manifest, champion: str, mlflow_url: str) -> tuple[An
     return (
         [manifest.version, *serving],
         f"{manifest.created_at:%Y-%m-%d %H:%M}",
+        str(manifest.target),
         _figure(manifest.metrics.get("roc_auc")),
         _figure(manifest.metrics.get("brier")),
         _outcome(str(gate.get("outcome", ""))),

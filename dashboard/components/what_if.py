@@ -11,9 +11,10 @@ from pydantic import BaseModel, FiniteFloat
 from dashboard.components.states import error_text
 from dashboard.data.champions import TypicalValue
 from dashboard.data.sources import Sources
-from dashboard.labels import UNITS, feature_label, percent
+from dashboard.labels import UNITS, feature_label, percent, risk_words
 from include.contract import Column, Contract
 from include.errors import ChurnError
+from include.target import STATE, Target
 
 CHANGEABLE = (
     "Total_Trans_Ct",
@@ -140,7 +141,9 @@ def changed_record(
     return found
 
 
-def create_answer(probability: float, before: float | None, version: str) -> Component:
+def create_answer(
+    probability: float, before: float | None, version: str, target: Target = STATE
+) -> Component:
     """The new probability, and how far it is from the present one."""
     moved = "" if before is None else _moved(100 * (probability - before))
     return html.Div(
@@ -151,7 +154,7 @@ def create_answer(probability: float, before: float | None, version: str) -> Com
                 id="what-if-probability",
                 **{"data-probability": repr(probability)},
             ),
-            dmc.Text(f"risk of leaving{moved} (model {version})", size="sm", span=True),
+            dmc.Text(f"{risk_words(target)}{moved} (model {version})", size="sm", span=True),
         ]
     )
 
@@ -189,4 +192,6 @@ def register(app: Dash, sources: Sources) -> None:
             found = sources.api.predict(asked, source="what-if")
         except ChurnError as error:
             return dmc.Text(error_text(error), className="warning", size="sm")
-        return create_answer(found["probabilities"][0], before, found["model_version"])
+        version = found["model_version"]
+        target = sources.targets.shown(version)
+        return create_answer(found["probabilities"][0], before, version, target)

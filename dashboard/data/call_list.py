@@ -6,20 +6,18 @@ The list is the table `churn_scores`, which the nightly run swaps in whole; noth
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
 from dashboard.data.list_view import SHOWN, ListView
 from include.customers.contacts import contacts_table, utc
-from include.customers.database import database_errors
+from include.customers.database import reading
 from include.customers.table import published_contract
 from include.errors import DataError
-from include.scoring import comparisons
-from include.scoring.earlier import RISES, EarlierNight
+from include.scoring.earlier import RISES
 from include.scoring.list_columns import COPIED
 from include.scoring.table import TABLE, score_table
 
@@ -37,47 +35,15 @@ SHOWN_HALF = {
     **dict.fromkeys(("risk", *RISES.values()), 0.05),
     **dict.fromkeys(("call_value", "value"), 0.005),
 }
+STORED = {
+    "risk": "probability",
+    "call_value": "at_risk",
+    "value": "revenue",
+    "flagged_since": "call_by",  # so many days later for everybody, and in an index
+}
+DAYS = ("flagged_since", "call_by")  # of whoever is on the list
+DUE_DAYS = 7
 ROSE_LEAST = 0.0005  # of P(churn): what is shown as 0.1 points
-
-
-@dataclass(frozen=True)
-class Night:
-    """The scoring that the list is from."""
-
-    scored_at: datetime
-    model_version: str
-    rows: int
-    bands: tuple[str, ...]  # the riskiest first
-    compared: tuple[EarlierNight, ...]  # only those of the same version really are
-
-
-class Nights:
-    """Says which night the list is from, and counts its customers once for each."""
-
-    def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
-        self._known: Night | None = None
-
-    def latest(self) -> Night | None:
-        """The last whole night; None without one, or where an earlier release made it."""
-        table, known = score_table(), self._known
-        with _reading(self._engine) as connection:
-            if known is None and not _has_list(connection):
-                return None
-            latest = sa.select(table.c.scored_at, table.c.model_version).limit(1)
-            found = connection.execute(latest).first()
-            if found is None or (known and known.scored_at == found.scored_at):
-                return known if found else None
-            counts = sa.select(table.c.band, sa.func.count()).group_by(table.c.band)
-            # Anybody's probability tells where a band lies among the others.
-            one = table.alias()
-            somebody = sa.select(one.c.probability).where(one.c.band == table.c.band).limit(1)
-            riskiest_first = counts.order_by(somebody.scalar_subquery().desc())
-            bands = dict(connection.execute(riskiest_first).tuples().all())
-            compared = tuple(comparisons.of_scores(connection, found.scored_at))
-        scored_at, version = found
-        self._known = Night(scored_at, version, sum(bands.values()), tuple(bands), compared)
-        return self._known
 
 
 @dataclass(frozen=True)
@@ -93,9 +59,11 @@ class CampaignSum:
 class CallList:
     """The list as one view sees it."""
 
-    def __init__(self, engine: sa.Engine, view: ListView) -> None:
+    def __init__(
+        self, engine: sa.Engine, view: ListView, table: sa.FromClause | None = None
+    ) -> None:
         self._engine, self._view = engine, view
-        self._table = score_table()
+        self._table: Any = score_table() if table is None else table
         self._now = utc(datetime.now(UTC))
 
     def page(self, start: int, end: int) -> list[dict[str, Any]]:
@@ -103,7 +71,7 @@ class CallList:
         limit = max(0, min(end - start, PAGE_ROWS_MAX))
         source = self._source()
         query = self._selected(source).where(*self._narrow()).order_by(*self._order(source))
-        with _reading(self._engine) as connection:
+        with reading(self._engine, TABLE) as connection:
             rows = _rows(connection, query.offset(_written(max(start, 0))).limit(_written(limit)))
             self._add_marks(connection, rows)
         return rows
@@ -120,7 +88,7 @@ class CallList:
         query = query.order_by(source.c.customer).limit(_written(rows))
         moments, part = set[datetime](), query
         while True:
-            with _reading(self._engine) as connection:
+            with reading(self._engine, TABLE) as connection:
                 found = _rows(connection, part)
                 self._add_marks(connection, found)
             moments.update(row["scored_at"] for row in found)
@@ -145,7 +113,7 @@ class CallList:
 
     def _count(self, source: Any, conditions: Sequence[Any]) -> int:
         query = sa.select(sa.func.count()).select_from(source).where(*conditions)
-        with _reading(self._engine) as connection:
+        with reading(self._engine, TABLE) as connection:
             return int(connection.scalar(query) or 0)
 
     def campaign_sum(self) -> CampaignSum:
@@ -157,7 +125,7 @@ class CallList:
             sa.func.coalesce(sa.func.sum(chosen.c.probability), 0.0),
             sa.func.coalesce(sa.func.sum(chosen.c.at_risk), 0.0),
         )
-        with _reading(self._engine) as connection:
+        with reading(self._engine, TABLE) as connection:
             calls, leavers, at_risk = connection.execute(query).one()
         return CampaignSum(calls, leavers, at_risk * weight - calls * cost, calls * cost)
 
@@ -175,7 +143,7 @@ class CallList:
         return self._best_first(selected.where(self._table.c.customer.in_(on_list)))
 
     def _best_first(self, query: "sa.Select[Any]") -> list[dict[str, Any]]:
-        with _reading(self._engine) as connection:
+        with reading(self._engine, TABLE) as connection:
             return _rows(connection, query.order_by(sa.desc("at_risk"), sa.desc("customer")))
 
     def _source(self) -> Any:
@@ -201,11 +169,15 @@ class CallList:
         return sa.select(*columns, *more).select_from(source)
 
     def _order(self, source: Any) -> list[Any]:
-        stored = {"risk": "probability", "call_value": "at_risk", "value": "revenue"}
         # Ties in the direction of the last key, so that an index serves both at once.
         keys = [*self._view.sort, ("customer", self._view.sort[-1][1])]
-        columns = [(source.c[stored.get(name, name)], way) for name, way in keys]
-        return [column.desc() if way == "desc" else column.asc() for column, way in columns]
+        order = []
+        for name, way in keys:
+            column = _stored(source, STORED.get(name, name))
+            if name in DAYS and way == "asc" and not self._view.flagged_only:
+                order.append(column.is_(None))  # the first date is wanted, and not who has none
+            order.append(column.desc() if way == "desc" else column.asc())
+        return order
 
     def _expression(self, source: Any, name: str) -> Any:
         rules = self._view.rules
@@ -217,7 +189,10 @@ class CallList:
             return source.c.revenue * rules.years
         if name in RISES.values():
             return source.c[name] * 100.0
-        return source.c[name]
+        if name == "sign":
+            quiet, flagged = (_stored(source, each) for each in ("quiet", "flagged_since"))
+            return sa.case((flagged.is_(None), None), (quiet == 1, "quiet"), else_="new")
+        return _stored(source, name)
 
     def _conditions(self, status: str) -> list[Any]:
         table, view = self._table, self._view
@@ -226,9 +201,22 @@ class CallList:
             found.append(table.c.band.in_(view.bands))
         if view.rose:
             found.append(table.c[RISES[view.rose]] >= ROSE_LEAST)
+        found += self._with_flags()
         for name, model in view.filters.items():
             found.append(_condition(self._expression(table, name), name, model))
         return [*found, *self._with_status(status)]
+
+    def _with_flags(self) -> list[Any]:
+        call_by, quiet = (_stored(self._table, name) for name in ("call_by", "quiet"))
+        today, view = self._now.date(), self._view
+        found: list[Any] = [call_by.is_not(None)] if view.flagged_only else []
+        if view.sign in {"new", "quiet"}:
+            found.append(quiet == int(view.sign == "quiet"))
+        if view.due == "week":
+            found.append(call_by <= today + timedelta(days=DUE_DAYS))
+        if view.due == "passed":
+            found.append(call_by < today)
+        return found
 
     def _with_status(self, status: str) -> list[Any]:
         if status == "all":
@@ -256,25 +244,14 @@ class CallList:
             row["status"] = _status(row["mark"]) if row["mark"] else "open"
 
 
-@contextmanager
-def _reading(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """A connection whose errors come in plain words."""
-    with database_errors(engine, f"read the table {TABLE}"), engine.connect() as connection:
-        yield connection
-
-
 def _written(number: int) -> Any:
     """A number in the SQL itself: SQLite chooses its way before it sees what is bound."""
     return sa.bindparam(None, number, type_=sa.Integer(), literal_execute=True)
 
 
-def _has_list(connection: sa.Connection) -> bool:
-    """Whether the table is there, with the columns that this release's nightly run writes."""
-    inspector = sa.inspect(connection)
-    if not inspector.has_table(TABLE):
-        return False
-    known = {column["name"] for column in inspector.get_columns(TABLE)}
-    return known.issuperset(score_table().columns.keys())
+def _stored(source: Any, name: str) -> Any:
+    """A column of the list; nothing where an earlier release's table has none."""
+    return source.c[name] if name in source.c else sa.null()
 
 
 def _status(mark: "sa.Row[Any]") -> str:

@@ -15,10 +15,11 @@ import sqlalchemy as sa
 
 from dashboard.data.list_view import ListView
 from dashboard.data.spreadsheet import spreadsheet
-from dashboard.labels import short_label
+from dashboard.labels import risk_words, short_label
 from include.customers import contacts
 from include.customers.campaigns import begun_campaign
 from include.customers.contacts import Mark
+from include.target import STATE, Target
 
 CSV_COLUMNS = {
     "customer": "Customer",
@@ -34,6 +35,8 @@ CSV_COLUMNS = {
     "transactions": "Transactions, 12 months",
     "reasons": "Why",
 }
+WARNING_COLUMNS = {"flagged_since": "On the list since", "sign": "Sign", "call_by": "Call by"}
+SIGNS = {"new": "new sign", "quiet": "already quiet"}
 ATTEMPT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d [0-9a-f]{6}")
 DECIMALS = {"risk": 1, "call_value": 2, "value": 2, "spend": 2, "balance": 2, "credit_limit": 2}
 
@@ -63,7 +66,7 @@ def name_of(attempt: Any, view: ListView, *, now: datetime) -> str:
     """The campaign that a page starts, the same for every click while its view is the same."""
     if not isinstance(attempt, str) or not ATTEMPT.fullmatch(attempt):
         return new_name(now)
-    chosen = (asdict(view.rules), view.bands, view.with_left, view.rose)
+    chosen = (asdict(view.rules), view.bands, view.with_left, view.rose, view.sign, view.due)
     text = json.dumps((*chosen, dict(view.filters)), sort_keys=True, default=str)
     return f"{attempt} {hashlib.sha256(text.encode()).hexdigest()[:6]}"
 
@@ -126,15 +129,24 @@ def _days_alone(outcome_days: float) -> int:
     return max(math.ceil(outcome_days), contacts.REST_DAYS)
 
 
-def campaign_csv(rows: Iterable[Mapping[str, Any]]) -> bytes:
-    """The list for a spreadsheet: UTF-8 with its mark, and no cell that could act as a formula."""
-    lines = ([_cell(name, row[name]) for name in CSV_COLUMNS] for row in rows)
-    return spreadsheet(list(CSV_COLUMNS.values()), lines)
+def campaign_csv(rows: Iterable[Mapping[str, Any]], target: Target = STATE) -> bytes:
+    """The list for a spreadsheet: UTF-8 with its mark, and no cell that could act as a formula.
+
+    Of early warning it says more: since when, which sign, and by when to call.
+    """
+    columns = CSV_COLUMNS
+    if target.is_early_warning:
+        risk = {"risk": f"{risk_words(target).capitalize()} (%)"}
+        columns = CSV_COLUMNS | risk | WARNING_COLUMNS
+    lines = ([_cell(name, row[name]) for name in columns] for row in rows)
+    return spreadsheet(list(columns.values()), lines)
 
 
 def _cell(name: str, value: Any) -> Any:
     if name == "reasons":
         return reasons_text(value)
+    if name == "sign":
+        return SIGNS.get(value, "")
     # A number stays a number: a negative one is no formula.
     return rounded(value, DECIMALS[name]) if name in DECIMALS else value
 

@@ -1,6 +1,7 @@
 """What the store says of the champion and of the versions before it."""
 
 import io
+import json
 import logging
 import threading
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from dashboard.data.columns import Values, column_values
+from include.champion.early_warning import EarlyWarning
 from include.champion.gate_decision import GATE_FILE, Decision
 from include.champion.versions import (
     EVALUATION_FILE,
@@ -69,6 +71,28 @@ def read_evaluation(store: Store, manifest: Manifest) -> Evaluation:
     data = read_files(store, manifest, [EVALUATION_FILE])[EVALUATION_FILE]
     key = version_key(manifest.version, EVALUATION_FILE)
     return parse_document(Evaluation, data, key, any_release=True)
+
+
+def early_warning_of(manifest: Manifest, evaluation: Evaluation) -> EarlyWarning | None:
+    """How early the version sees leavers, beside the champion that the gate compared it with.
+
+    None of a version that says who has left.
+    """
+    found, compared = evaluation.early_warning, manifest.gate.get("early_warning")
+    if found is None or not compared:
+        return found
+    data, key = json.dumps(compared).encode(), f"the gate of version {manifest.version}"
+    gate = parse_document(EarlyWarning, data, key, any_release=True)
+    older = {month.as_of: month.champion for month in gate.older}
+    return found.model_copy(
+        update={
+            "champion": gate.champion,
+            "older": tuple(
+                month.model_copy(update={"champion": older.get(month.as_of)})
+                for month in found.older
+            ),
+        }
+    )
 
 
 def read_versions(store: Store) -> list[Manifest]:

@@ -1,6 +1,6 @@
-"""The list as a file for other systems: docs/crm.md is its contract, version 1.
+"""The list as a file for other systems: docs/crm.md is its contract, in two versions.
 
-A column is never renamed, moved or given another meaning; what must change makes a version 2.
+A column is never renamed, moved or given another meaning; what must change makes a new version.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -8,11 +8,10 @@ from typing import Any, TypeAlias
 
 from dashboard.data.campaign import rounded
 from dashboard.data.spreadsheet import csv_lines
+from include.target import Target
 
 Row: TypeAlias = Mapping[str, Any]
 
-VERSION = 1
-CRM_PATH = f"/crm/v{VERSION}.csv"
 ROWS = 1000  # in memory at once
 REASONS = 3
 DECIMALS = 4  # of a probability
@@ -47,7 +46,18 @@ def _status(row: Row) -> Any:
     return "called" if row["mark"].kind == "result" else row["mark"].kind
 
 
-COLUMNS: dict[str, Callable[[Row], Any]] = {
+def _days(name: str) -> Callable[[Row], Any]:
+    """Days of the window in which a version of early warning says that somebody leaves."""
+
+    def told(row: Row) -> Any:
+        target = row["target_of"](row["model_version"])
+        return getattr(target, name) if target.is_early_warning else None
+
+    return told
+
+
+Columns: TypeAlias = dict[str, Callable[[Row], Any]]
+VERSION_1: Columns = {
     "customer_id": _as_it_is("customer"),
     "probability": _share("risk"),
     "risk_band": _as_it_is("band"),
@@ -68,10 +78,27 @@ COLUMNS: dict[str, Callable[[Row], Any]] = {
     "model_version": _as_it_is("model_version"),
     "scored_at": lambda row: f"{row['scored_at']:%Y-%m-%dT%H:%M:%SZ}",
 }
+VERSION_2: Columns = {
+    **VERSION_1,
+    "gap_days": _days("gap_days"),
+    "horizon_days": _days("horizon_days"),
+    "flagged_since": _as_it_is("flagged_since"),
+    "sign": _as_it_is("sign"),
+    "call_by": _as_it_is("call_by"),
+}
+VERSIONS = {1: VERSION_1, 2: VERSION_2}
 
 
-def crm_lines(parts: Iterable[Iterable[Row]]) -> Iterator[bytes]:
+def crm_path(target: Target) -> str:
+    """The address that a page leads to: of the version with all that the target tells."""
+    return f"/crm/v{max(VERSIONS) if target.is_early_warning else 1}.csv"
+
+
+def crm_lines(
+    parts: Iterable[Iterable[Row]], columns: Columns, target_of: Callable[[str], Target]
+) -> Iterator[bytes]:
     """The file, part by part: UTF-8 without a mark, no cell that could act as a formula."""
-    yield csv_lines([list(COLUMNS)]).encode()
+    yield csv_lines([list(columns)]).encode()
     for rows in parts:
-        yield csv_lines([of(row) for of in COLUMNS.values()] for row in rows).encode()
+        whole = ({**row, "target_of": target_of} for row in rows)
+        yield csv_lines([of(row) for of in columns.values()] for row in whole).encode()

@@ -11,7 +11,8 @@ from include.customers.database import database_errors
 from include.customers.table import TABLE
 from include.errors import DataError
 from include.scoring.earlier import RISES
-from include.scoring.table import score_table
+from include.scoring.table import FLAGS
+from include.scoring.table import TABLE as SCORES
 
 # Larger ones a browser cannot say, nor SQLite be asked for.
 CustomerNumber: TypeAlias = Annotated[int, Field(ge=0, le=LARGEST_INTEGER)]
@@ -41,12 +42,12 @@ def read_record(engine: sa.Engine, contract: Contract, customer: int) -> dict[st
     return {name: _plain(value) for name, value in row.items()}
 
 
-def read_score(engine: sa.Engine, customer: int) -> dict[str, Any] | None:
-    """What the last scoring said of one customer."""
+def read_score(engine: sa.Engine, table: sa.FromClause, customer: int) -> dict[str, Any] | None:
+    """What the last scoring said of one customer, by the list's table as it is."""
     names = ("probability", "model_version", "scored_at", *RISES.values())
-    table = score_table()
-    query = sa.select(*(table.c[n] for n in names)).where(table.c.customer == customer)
-    with database_errors(engine, f"read the table {table.name}"), engine.connect() as connection:
+    known = (*names, *(name for name in FLAGS if name in table.c))
+    query = sa.select(*(table.c[n] for n in known)).where(table.c.customer == customer)
+    with database_errors(engine, f"read the table {SCORES}"), engine.connect() as connection:
         row = connection.execute(query).mappings().first()
     return dict(row) if row else None
 

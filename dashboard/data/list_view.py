@@ -13,8 +13,12 @@ SHOWN = (
     *("customer", "risk", "band", "call_value", "value", "spend", "balance", "credit_limit"),
     *("card", "months_inactive", "transactions"),
     *RISES.values(),
+    *("flagged_since", "call_by", "sign"),
 )
-FILTERED = tuple(name for name in SHOWN if name != "band")
+FILTERED = tuple(n for n in SHOWN if n not in {"band", "flagged_since", "call_by", "sign"})
+SORTED = tuple(name for name in SHOWN if name != "sign")
+SIGNS = ("flagged", "new", "quiet")
+DUES = ("week", "passed")
 
 
 @dataclass(frozen=True)
@@ -27,8 +31,15 @@ class ListView:
     with_left: bool = False
     campaign_only: bool = False
     rose: Span | None = None  # since when the risk rose; None for those whose risk fell, too
+    sign: str | None = None  # why on the list of early warning; None for those not on it, too
+    due: str | None = None  # until when to call those who are
     filters: Mapping[str, Any] = field(default_factory=dict)
     sort: tuple[tuple[str, str], ...] = (("call_value", "desc"),)
+
+    @property
+    def flagged_only(self) -> bool:
+        """Whether it shows nobody but those on the list of early warning."""
+        return bool(self.sign or self.due)
 
     @classmethod
     def from_values(cls, values: Mapping[str, str]) -> Self:
@@ -43,9 +54,15 @@ class ListView:
             with_left=values.get("left") == "1",
             campaign_only=values.get("view") == "campaign",
             rose=rose,
+            sign=_one_of(SIGNS, values.get("sign")),
+            due=_one_of(DUES, values.get("due")),
             filters=_filters(values.get("filters", "")),
             sort=_sort(values.get("sort", "")) or ((usual, "desc"),),
         )
+
+
+def _one_of(known: tuple[str, ...], value: str | None) -> str | None:
+    return value if value in known else None
 
 
 def _filters(text: str) -> dict[str, Any]:
@@ -69,5 +86,5 @@ def _is_filter(model: Any) -> bool:
 
 def _sort(text: str) -> tuple[tuple[str, str], ...]:
     pairs = [part.partition(":")[::2] for part in text.split(",")]
-    found = tuple((n, d) for n, d in pairs if n in SHOWN and d in {"asc", "desc"})
+    found = tuple((n, d) for n, d in pairs if n in SORTED and d in {"asc", "desc"})
     return found[:3]

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from dashboard.data.api_client import ChurnApi
-from dashboard.data.call_list import Nights
+from dashboard.data.call_list import CallList
 from dashboard.data.champions import Champion, ReferenceReader, TypicalValue, read_champion
+from dashboard.data.list_view import ListView
+from dashboard.data.nights import Nights
+from dashboard.data.targets import Targets
 from include.champion.history import HistoryReader
 from include.contract import Contract, load_contract
 from include.customers.database import open_engine
@@ -28,7 +31,12 @@ class Sources:
     nights: Nights
     references: ReferenceReader
     history: HistoryReader
+    targets: Targets
     contract: Contract
+
+    def calls(self, view: ListView) -> CallList:
+        """The call list as somebody looks at it."""
+        return CallList(self.engine, view, self.nights.table())
 
     def champion(self) -> Champion | None:
         """The version in production, by the store's pointer."""
@@ -78,5 +86,6 @@ def open_sources(settings: Settings) -> Sources:
         nights=Nights(engine),
         references=ReferenceReader(store),
         history=HistoryReader(store),
+        targets=Targets(store),
         contract=load_contract(),
     )

@@ -10,17 +10,19 @@ from dash.development.base_component import Component
 from dashboard.components import campaign_panel, customer_drawer, list_filters, risk_grid
 from dashboard.components.shell import create_heading
 from dashboard.components.states import create_empty
-from dashboard.data.call_list import Night
 from dashboard.data.customer import customer_number
 from dashboard.data.list_view import ListView
+from dashboard.data.nights import Night
 from dashboard.data.rules import query_values
 from dashboard.data.sources import Sources
 from include.errors import ChurnError
+from include.target import Target
 
 PATH = "/"
 WAIT_MILLISECONDS = 3000
 RULES = ("years", "success", "cost", "budget", "control")
-KNOWN = (*RULES, "bands", "status", "left", "view", "rose", "sort", "filters", "customer")
+NARROWED = ("bands", "status", "left", "view", "rose", "sign", "due", "filters")
+KNOWN = (*RULES, *NARROWED, "sort", "customer")
 
 
 def create_page(sources: Sources, query: Mapping[str, str]) -> Component:
@@ -30,18 +32,19 @@ def create_page(sources: Sources, query: Mapping[str, str]) -> Component:
         return _create_waiting()
     values = {name: query[name] for name in KNOWN if name in query}
     view = ListView.from_values(values)
+    target = sources.targets.shown(night.model_version)
     drawer = customer_drawer.create_drawer()
     _open(drawer, values.get("customer", ""))
     return html.Div(
         [
-            create_heading("Whom to call today", _subtitle(night)),
+            create_heading("Whom to call today", _subtitle(night, target)),
             list_filters.create_state(values),
-            campaign_panel.create_panel(sources, view),
-            list_filters.create_filters(view, night.bands),
-            list_filters.create_comparisons(night),
+            campaign_panel.create_panel(sources, view, target),
+            list_filters.create_filters(view, night.bands, target),
+            list_filters.create_comparisons(night, target),
             risk_grid.create_marking(),
-            risk_grid.create_first_rows(sources, values),
-            risk_grid.create_grid(view),
+            risk_grid.create_first_rows(sources, values, target),
+            risk_grid.create_grid(view, target),
             drawer,
             dmc.NotificationContainer(id="notices", position="bottom-right"),
         ]
@@ -74,10 +77,11 @@ def _open(drawer: Any, customer: str) -> None:
     drawer.children[0].data = customer_number(customer)
 
 
-def _subtitle(night: Night) -> str:
+def _subtitle(night: Night, target: Target) -> str:
+    says = f", which says who {target}" if target.is_early_warning else ""
     return (
         f"{night.rows:,} customers, scored {night.scored_at:%Y-%m-%d %H:%M} UTC by model "
-        f"{night.model_version}. Open a row to see why."
+        f"{night.model_version}{says}. Open a row to see why."
     )
 
 

@@ -1,6 +1,6 @@
 """The model in production: how good it is, what it looks at, and how it came to be."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,15 +12,23 @@ from dashboard import charts
 from dashboard.components import versions
 from dashboard.components.campaign_outcomes import create_campaigns
 from dashboard.components.chart_card import create_chart
+from dashboard.components.early_warning import create_kind, create_lead_times
 from dashboard.components.production_history import MOVES_SHOWN, create_production_history
 from dashboard.components.shell import create_heading, create_section
 from dashboard.components.states import create_empty, create_or_explain
 from dashboard.components.tables import create_figures, create_head
-from dashboard.data.champions import Champion, read_evaluation, read_gates, read_versions
+from dashboard.data.champions import (
+    Champion,
+    early_warning_of,
+    read_evaluation,
+    read_gates,
+    read_versions,
+)
 from dashboard.data.rules import CallRules
 from dashboard.data.sources import Sources
 from dashboard.labels import percent
-from include.champion.versions import CARD_FILE, Evaluation, read_files
+from include.champion.early_warning import EarlyWarning
+from include.champion.versions import CARD_FILE, Evaluation, Manifest, read_files
 
 PATH = "/model"
 CARD_FIGURES = {
@@ -47,15 +55,18 @@ def create_page(sources: Sources, query: Mapping[str, str]) -> Component:
             ]
         )
     rules = CallRules.from_values(dict(query))
+    manifests = read_versions(sources.store)
     return html.Div(
         [
             create_heading("Model", _subtitle(champion)),
+            create_kind(champion.manifest),
             create_or_explain(_create_evaluation, sources, champion, rules),
             create_section("Did the calls help?", create_or_explain(create_campaigns, sources)),
             create_section(
-                "Which version served when", create_or_explain(_create_moves, sources, champion)
+                "Which version served when",
+                create_or_explain(_create_moves, sources, champion, manifests),
             ),
-            create_section("Versions", _create_history(sources, champion)),
+            create_section("Versions", _create_history(sources, champion, manifests)),
             create_section("Model card", _create_card(sources, champion)),
         ]
     )
@@ -77,8 +88,9 @@ def _subtitle(champion: Champion) -> str:
 
 def _create_evaluation(sources: Sources, champion: Champion, rules: CallRules) -> Component:
     found = read_evaluation(sources.store, champion.manifest)
+    early = early_warning_of(champion.manifest, found)
     shown = evaluation_charts(found, rules, typical_revenue(sources, champion))
-    return html.Div(
+    figures = html.Div(
         [
             _create_figures(found),
             dmc.SimpleGrid(
@@ -92,6 +104,19 @@ def _create_evaluation(sources: Sources, champion: Champion, rules: CallRules) -
             create_chart(charts.importance(found.importance), height=380),
         ]
     )
+    if early is None:
+        return figures
+    return html.Div(
+        [
+            create_section("How early it sees who leaves", _create_lead_times(champion, early)),
+            create_section("How well it ranks, and how right its chances are", figures),
+        ]
+    )
+
+
+def _create_lead_times(champion: Champion, found: EarlyWarning) -> Component:
+    before = champion.manifest.gate.get("champion")
+    return create_lead_times(found, before=str(before) if before else None)
 
 
 def typical_revenue(sources: Sources, champion: Champion) -> float:
@@ -157,18 +182,21 @@ def create_confusion(found: Evaluation) -> Component:
     )
 
 
-def _create_moves(sources: Sources, champion: Champion) -> Component:
-    history = sources.history.latest(MOVES_SHOWN, pointer=champion.pointer)
-    serving = champion.pointer.version
-    return create_production_history(history, serving=serving, now=datetime.now(UTC))
+def _create_moves(sources: Sources, champion: Champion, manifests: Sequence[Manifest]) -> Component:
+    return create_production_history(
+        sources.history.latest(MOVES_SHOWN, pointer=champion.pointer),
+        serving=champion.pointer.version,
+        targets={each.version: each.target for each in manifests},
+        now=datetime.now(UTC),
+    )
 
 
-def _create_history(sources: Sources, champion: Champion) -> Component:
+def _create_history(
+    sources: Sources, champion: Champion, manifests: Sequence[Manifest]
+) -> Component:
     url = sources.settings.mlflow_public_url or sources.settings.tracking_uri
     parts: list[Any] = [
-        versions.create_versions(
-            read_versions(sources.store), champion=champion.manifest.version, mlflow_url=url
-        )
+        versions.create_versions(manifests, champion=champion.manifest.version, mlflow_url=url)
     ]
     gates = read_gates(sources.store)
     if gates:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -87,6 +87,18 @@ class CsvFile:
         )
 
 
+class Taker(Protocol):
+    """Who takes the rows block by block, in the place of memory."""
+
+    each_key_once: bool
+
+    def faults(self, frame: pd.DataFrame) -> list[TableFault]:
+        """What is wrong beyond the contract; values may be wrong by it."""
+
+    def take(self, frame: pd.DataFrame) -> list[TableFault]:
+        """Take a block while nothing was wrong; what cannot be taken."""
+
+
 def read_csv_customers(source: Path | bytes, contract: Contract) -> pd.DataFrame:
     """All customers of a file, in the contract's columns; DataError lists what is wrong with it.
 
@@ -109,6 +121,7 @@ def read_csv(
     scoring: bool = False,
     keeps_rows: bool = True,
     now: datetime | None = None,
+    taker: Taker | None = None,
 ) -> CsvFile:
     """Read and check a file; DataError where it is no file of customers at all.
 
@@ -120,22 +133,24 @@ def read_csv(
     with utf8_text(source, name) as file:
         layout = read_layout(file, name)
         columns = read_columns(layout.header, contract, name, scoring=scoring)
-        rows = _Rows(layout, columns, contract, scoring=scoring, keeps_rows=keeps_rows, now=now)
+        rows = Rows(
+            layout,
+            columns,
+            contract,
+            scoring=scoring,
+            keeps_rows=keeps_rows,
+            now=now,
+            taker=taker,
+        )
         with _arrow_errors(name, rows):
             for block in _blocks(file, layout, rows):
                 rows.add(block)
                 if scoring and rows.customers > SCORED_ROWS_MAX:
                     raise DataError(f"{name} has more than {SCORED_ROWS_MAX:,} rows: split it")
-    rows.end()
-    if not rows.customers and not rows.faults_found:
-        raise DataError(f"{name} has a header and no customers")
-    frame = pd.concat(rows.frames) if rows.frames else pd.DataFrame()
-    faults = sorted(rows.faults, key=lambda fault: fault.row)
-    ignored = [each for each in layout.header if each and each not in columns]
-    return CsvFile(name, frame, rows.customers, faults, rows.faults_found, ignored)
+    return rows.end(name)
 
 
-def _blocks(file: "pa.NativeFile", layout: Layout, rows: "_Rows") -> Iterator[Any]:
+def _blocks(file: "pa.NativeFile", layout: Layout, rows: "Rows") -> Iterator[Any]:
     """The rows below the header, every value as text."""
     names = [str(place) for place in range(len(layout.header))]
     yield from pa_csv.open_csv(
@@ -157,7 +172,7 @@ def _blocks(file: "pa.NativeFile", layout: Layout, rows: "_Rows") -> Iterator[An
 
 
 @contextmanager
-def _arrow_errors(name: str, rows: "_Rows") -> Iterator[None]:
+def _arrow_errors(name: str, rows: "Rows") -> Iterator[None]:
     try:
         yield
     except pa.ArrowInvalid as error:
@@ -169,7 +184,7 @@ def _arrow_errors(name: str, rows: "_Rows") -> Iterator[None]:
         ) from error
 
 
-class _Rows:
+class Rows:
     """What lies below the header, block by block, and what is wrong with it."""
 
     def __init__(
@@ -178,12 +193,14 @@ class _Rows:
         columns: dict[str, Column],
         contract: Contract,
         *,
-        scoring: bool,
-        keeps_rows: bool,
-        now: datetime | None,
+        scoring: bool = False,
+        keeps_rows: bool = False,
+        now: datetime | None = None,
+        taker: Taker | None = None,
     ) -> None:
         self.layout, self.columns, self.contract = layout, columns, contract
-        self.scoring, self.keeps_rows, self.now = scoring, keeps_rows, now
+        self.scoring, self.keeps_rows, self.now, self.taker = scoring, keeps_rows, now, taker
+        self.each_key_once = not scoring and (taker is None or taker.each_key_once)
         self.customers, self.faults_found = 0, 0
         self.last_row = layout.header_row
         self.frames: list[pd.DataFrame] = []
@@ -222,14 +239,23 @@ class _Rows:
         named = dict(zip(self.layout.header, texts, strict=True))
         self._check(pd.DataFrame(self._values(rows, named), index=rows))
 
-    def end(self) -> None:
-        """Look for what only whole columns show: keys that stand twice, points of two meanings."""
+    def end(self, name: str) -> CsvFile:
+        """What was read, and what only whole columns show: repeated keys, points of two meanings.
+
+        DataError where nothing was.
+        """
         if self._keys:
             keys = pd.concat(self._keys)
             self._table_faults(self.contract.repeated_keys(keys), keys.index)
-        for name, points in self._points.items():
+        for column, points in self._points.items():
             for row, expected, found in points.faults():
-                self._fault(RowFault(row, name, expected, repr(found)))
+                self._fault(RowFault(row, column, expected, repr(found)))
+        if not self.customers and not self.faults_found:
+            raise DataError(f"{name} has a header and no customers")
+        frame = pd.concat(self.frames) if self.frames else pd.DataFrame()
+        faults = sorted(self.faults, key=lambda fault: fault.row)
+        ignored = [each for each in self.layout.header if each and each not in self.columns]
+        return CsvFile(name, frame, self.customers, faults, self.faults_found, ignored)
 
     def _numbered(self, count: int) -> "NDArray[np.int64]":
         """The rows of the next `count` lines that are whole, which ragged ones stand between."""
@@ -263,8 +289,12 @@ class _Rows:
         found = self.contract.column_faults(frame)
         if self.now is not None:
             found += future_labels(frame, self.contract, self.now)
+        if self.taker is not None:
+            found += self.taker.faults(frame)
+            if not found and not self.faults_found:
+                found = self.taker.take(frame)
         self._table_faults([_with_digits(fault) for fault in found], frame.index)
-        if not self.scoring:
+        if self.each_key_once:
             self._keys.append(frame[self.contract.key.name])
         if self.keeps_rows:
             self.frames.append(frame)

@@ -2,17 +2,18 @@
 
 Each day reads what came new of the log and sets it aside (`include.drift.weeks`). When all of a
 week is `outcome_days` and `label_days` old, its customers are joined with the table's labels, once;
-the figures stay in performance.json. Until then there is the estimate, from the probabilities
-alone. Who deletes performance.json has every week measured anew whose log is still there, and loses
-the settled weeks before.
+where a version says who will leave, its own window counts instead of `outcome_days`, and days of
+leaving instead of labels. The figures stay in performance.json. Until then there is the estimate,
+from the probabilities alone. Who deletes performance.json has every week measured anew whose log is
+still there, and loses the settled weeks before.
 """
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -21,15 +22,37 @@ from include.champion import versions
 from include.champion.versions import version_order
 from include.drift import performance
 from include.drift.figures import estimated, realised
-from include.drift.outcomes import CALLED, GONE_BEFORE, STAYED, UNLABELLED, Labels, read_labels
-from include.drift.performance import CONFIDENCE, Performance, VersionWeek
+from include.drift.outcomes import (
+    CALLED,
+    GONE_BEFORE,
+    INVOLUNTARY,
+    STAYED,
+    TOO_LATE,
+    UNLABELLED,
+    Exits,
+    Labels,
+    read_exits,
+    read_labels,
+)
+from include.drift.performance import CONFIDENCE, Performance, VersionWeek, days_that_decide
 from include.drift.run import DriftRun
 from include.drift.verdicts import Promises, judged
 from include.drift.weeks import WEEKS_PREFIX, AskedWeek, DayRead, Week
 from include.errors import DocumentError
+from include.target import STATE, Target
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 logger = logging.getLogger(__name__)
 
+LEFT_OUT = {
+    "called": CALLED,
+    "gone_before": GONE_BEFORE,
+    "unlabelled": UNLABELLED,
+    "too_late": TOO_LATE,
+    "involuntary": INVOLUNTARY,
+}
 LATE_DAYS = 3  # in which answers that waited for the store may still reach the log
 
 
@@ -70,23 +93,27 @@ class _Measuring:
         self.latest_days: tuple[DayRead, ...] = ()
         self._promises = Promises(run.store)
         self._labels: Labels | None = None
+        self._exits: Exits | None = None
 
     def window(self) -> list[Week]:
         """The weeks that are shown, oldest first: those not yet ripe, and `outcome_weeks` more."""
-        rules = self.run.rules
-        unripe = math.ceil((rules.outcome_days + rules.performance.label_days) / 7) + 1
+        found = versions.read_pointer(self.run.store)
+        known = {each.version for each in self.found_before}
+        known |= {found[0].version} if found else set()
+        unripe = math.ceil(self._days_until_known(known) / 7) + 1
         latest = Week.of(self.until)
-        return [latest.before(back) for back in range(unripe + rules.outcome_weeks)][::-1]
+        weeks = unripe + self.run.rules.outcome_weeks
+        return [latest.before(back) for back in range(weeks)][::-1]
 
     def week(self, week: Week) -> Sequence[VersionWeek]:
         """Each version's figures of a week; those of before, where nothing is new."""
         before = [each for each in self.found_before if each.begins == week.begins]
         if any(each.settled for each in before):
             return before
-        ripe_on = self._ripe_on(week)  # by today's rules
+        ripe_on = self._ripe_on(week, [each.version for each in before])  # by today's rules
         before = [each.model_copy(update={"ripe_on": ripe_on}) for each in before]
-        ripe = ripe_on <= self.run.now.date()
-        last_look = ripe and bool(before)  # what a spool kept for longer than LATE_DAYS counts, too
+        # What a spool kept for longer than LATE_DAYS counts, too.
+        last_look = bool(before) and self._is_over(ripe_on)
         unread = [day for day in week.days if last_look or self._is_unread(day)]
         if not unread:
             return before
@@ -97,22 +124,33 @@ class _Measuring:
         if new:
             asked.write(self.run.store)
         self.latest_days = tuple(asked.days.values())
+        ripe_on = self._ripe_on(week, [version for version, _ in asked.by_version()])
         # Who was killed before performance.json was written has rows that it does not tell of.
         told = sum(each.customers for each in before) == len(asked.rows)
-        if asked.rows.empty or (told and not new and not ripe):
+        if asked.rows.empty or (told and not new and not self._is_over(ripe_on)):
             return before
-        return [self._version_week(week, *each, ripe=ripe) for each in asked.by_version()]
+        return [self._version_week(week, *each, ripe_on=ripe_on) for each in asked.by_version()]
 
     def _is_unread(self, day: date) -> bool:
         """Whether there may be something new of that day's log."""
         return self.unread_from <= day <= self.until or day == self.run.day
 
-    def _ripe_on(self, week: Week) -> date:
+    def _is_over(self, ripe_on: date) -> bool:
+        return ripe_on <= self.run.now.date()
+
+    def _ripe_on(self, week: Week, asked: Iterable[str]) -> date:
+        """When the outcomes of all versions that were asked in a week are known."""
+        return week.over_on(self._days_until_known(asked))
+
+    def _days_until_known(self, asked: Iterable[str]) -> float:
+        """How long that takes from the answer on: a week is looked up once, so the longest."""
         rules = self.run.rules
-        return week.over_on(rules.outcome_days + rules.performance.label_days)
+        targets = {self._promises.target(version) for version in asked}
+        days = [days_that_decide(target, rules.outcome_days) for target in targets or {STATE}]
+        return max(days) + rules.performance.label_days
 
     def _version_week(
-        self, week: Week, version: str, rows: pd.DataFrame, *, ripe: bool
+        self, week: Week, version: str, rows: pd.DataFrame, *, ripe_on: date
     ) -> VersionWeek:
         answers = rows["probability"].to_numpy()
         threshold = self._promises.threshold(version)
@@ -120,7 +158,7 @@ class _Measuring:
             version=version,
             week=week.name,
             begins=week.begins,
-            ripe_on=self._ripe_on(week),
+            ripe_on=ripe_on,
             customers=len(rows),
             ripe=0,
             called=0,
@@ -132,31 +170,19 @@ class _Measuring:
             verdict="unripe",
             explanation="",
         )
-        return found.model_copy(update=self._outcome(week, rows, threshold)) if ripe else found
+        if not self._is_over(ripe_on):
+            return found
+        outcomes = self._outcomes(week, self._promises.target(version), rows)
+        return found.model_copy(update=_known(outcomes, answers, threshold))
 
-    def _outcome(self, week: Week, rows: pd.DataFrame, threshold: float | None) -> dict[str, Any]:
-        """What is known of a ripe week."""
-        if self._labels is None:
-            self._labels = read_labels(self.run, since=week.begins)  # the oldest comes first
-        outcomes = self._labels.of(
-            rows["customer"].to_numpy(),
-            rows["asked_at"].to_numpy(),
-            days=self.run.rules.outcome_days,
-        )
-        ripe = outcomes >= STAYED
-        answers, left = rows["probability"].to_numpy()[ripe], outcomes[ripe].astype(np.int64)
-        counts = {
-            "ripe": len(left),
-            "called": int((outcomes == CALLED).sum()),
-            "gone_before": int((outcomes == GONE_BEFORE).sum()),
-            "unlabelled": int((outcomes == UNLABELLED).sum()),
-        }
-        if not len(left):
-            return counts
-        return counts | {
-            "realised": realised(answers, left, threshold=threshold),
-            "estimate_of_ripe": estimated(answers, threshold=threshold),
-        }
+    def _outcomes(self, week: Week, target: Target, rows: pd.DataFrame) -> "NDArray[np.int8]":
+        """What each customer of a week did that is over; the oldest week comes first."""
+        keys, asked = rows["customer"].to_numpy(), rows["asked_at"].to_numpy()
+        if target.is_early_warning:
+            self._exits = self._exits or read_exits(self.run, since=week.begins)
+            return self._exits.of(keys, asked, target=target)
+        self._labels = self._labels or read_labels(self.run, since=week.begins)
+        return self._labels.of(keys, asked, days=self.run.rules.outcome_days)
 
     def document(self, weeks: Sequence[VersionWeek]) -> Performance:
         """All that is to be written, every week judged by the rules of today."""
@@ -194,6 +220,20 @@ class _Measuring:
         for found in list(self.run.store.list(WEEKS_PREFIX)):
             if found.key not in open_weeks:
                 self.run.store.delete(found.key)
+
+
+def _known(
+    outcomes: "NDArray[np.int8]", answers: "NDArray[np.float64]", threshold: float | None
+) -> dict[str, Any]:
+    """What is known of a ripe week."""
+    ripe = outcomes >= STAYED
+    answers, left = answers[ripe], outcomes[ripe].astype(np.int64)
+    counts = {name: int((outcomes == code).sum()) for name, code in LEFT_OUT.items()}
+    found: dict[str, Any] = {"ripe": len(left), **counts}
+    if len(left):
+        found["realised"] = realised(answers, left, threshold=threshold)
+        found["estimate_of_ripe"] = estimated(answers, threshold=threshold)
+    return found
 
 
 def _last(run: DriftRun) -> Performance | None:

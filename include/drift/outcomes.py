@@ -1,8 +1,9 @@
-"""What customers did after they were asked about: by the table's labels, but for who was called.
+"""What customers did after they were asked about: by labels and exits, but for who was called.
 
-The outcome of a prediction is what the table says of the `outcome_days` that follow it, whenever
-that is looked up. Whom an analyst called is no outcome: the model may have been right, and the call
-too.
+The outcome of a prediction is what the bank knows of the days that follow it, whenever that is
+looked up: of `outcome_days` by the labels where a version says who has left, of its own window by
+the days of leaving where it says who will leave. Whom an analyst called is no outcome: the model
+may have been right, and the call too.
 """
 
 from collections.abc import Iterator
@@ -11,16 +12,24 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
+import sqlalchemy as sa
 
 from include.customers import queries, treatment
+from include.customers.database import database_errors, reading
+from include.customers.rows import read_rows
 from include.drift.run import DriftRun
+from include.history import tables
 from include.predictions.log import customer_key, hashes
+from include.target import Target
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from sqlalchemy.types import TypeEngine
 
-LEFT, STAYED, UNLABELLED, GONE_BEFORE, CALLED = 1, 0, -1, -2, -3
+LEFT, STAYED, UNLABELLED, GONE_BEFORE, CALLED, TOO_LATE, INVOLUNTARY = 1, 0, -1, -2, -3, -4, -5
 LATEST = np.iinfo(np.int64).max  # where a label is not dated, or nobody left
+DAY = 86_400_000_000  # microseconds
 
 
 @dataclass(frozen=True)
@@ -81,12 +90,48 @@ class Labels:
         return outcomes
 
 
+@dataclass(frozen=True)
+class Exits:
+    """On which day each customer left, by ascending hash of the customer's key in the log."""
+
+    hashes: "NDArray[np.uint64]"
+    left_on: "NDArray[np.int64]"  # days since 1970; LATEST where nobody left
+    known: "NDArray[np.bool_]"  # not of who left on an unknown day
+    voluntary: "NDArray[np.bool_]"
+    calls: tuple[Calls, ...] = ()
+
+    def of(
+        self, keys: "NDArray[np.uint64]", asked: "NDArray[np.int64]", *, target: Target
+    ) -> "NDArray[np.int8]":
+        """What each customer did in the target's window, all of it over; days are counted in UTC.
+
+        Who left later has stayed. Who left in the gap was too late to be called, and who had to
+        leave is nobody's to keep: neither of them was learnt from.
+        """
+        outcomes = np.full(len(keys), UNLABELLED, dtype=np.int8)
+        if not len(self.hashes):
+            return outcomes
+        found, places = _find(self.hashes, keys)
+        known, asked_on = self.known[places] & found, asked // DAY
+        left_on = np.where(known, self.left_on[places], LATEST)
+        days = left_on - asked_on
+        outcomes[known] = STAYED
+        outcomes[days <= target.last_day] = LEFT
+        outcomes[days <= target.gap_days] = TOO_LATE
+        outcomes[(days <= target.last_day) & ~self.voluntary[places]] = INVOLUNTARY
+        until = (asked_on + target.last_day + 1) * DAY
+        left_at = np.where(days <= target.last_day, (asked_on + days + 1) * DAY, LATEST)
+        for calls in self.calls:
+            outcomes[calls.shadow(keys, asked, until=until, left_at=left_at)] = CALLED
+        outcomes[days <= 0] = GONE_BEFORE
+        return outcomes
+
+
 def read_labels(run: DriftRun, *, since: date) -> Labels:
     """The table's labels, for predictions of that day and later, by the log's customer keys."""
     contract = run.contract
-    target, moment = contract.target, contract.labelled_at.name
-    names = (contract.key.name, target.name, moment)
-    frame = queries.read_customers(run.open_engine(), contract, labelled_only=True, names=names)
+    frame = _read_labelled(run, labelled_only=True)
+    target = contract.target
     keys = _hashes_of(frame[contract.key.name], run)
     order = np.argsort(keys)
     moments = treatment.label_moments(frame, contract)
@@ -97,6 +142,64 @@ def read_labels(run: DriftRun, *, since: date) -> Labels:
         labelled_at=np.where(moments.isna(), LATEST, moments.astype("int64"))[order],
         calls=tuple(_read_calls(run, since)) if run.campaigns.leaves_out else (),
     )
+
+
+def read_exits(run: DriftRun, *, since: date) -> Exits:
+    """Who left when, for predictions of that day and later, by the log's customer keys.
+
+    The day is that of `churner_exits`, and of a leaver who is not there that of the label. Once
+    there are exits, who has none has stayed, with a label or without: so it was learnt.
+    """
+    contract = run.contract
+    frame = _read_labelled(run, labelled_only=False).set_index(contract.key.name)
+    exits = _read_exit_days(run.open_engine(), contract.key.name)
+    moments = treatment.label_moments(frame, contract)
+    left, dated = contract.labels(frame).astype(bool), moments.notna().to_numpy()
+    labelled = frame[contract.target.name].isin(contract.target.categories).to_numpy()
+    by_label = pd.DataFrame(
+        {
+            "left_on": np.where(left & dated, moments.astype("int64") // DAY, LATEST),
+            "known": (labelled | bool(len(exits))) & (dated | ~left),
+            "voluntary": True,
+        },
+        index=frame.index,
+    )
+    found = pd.concat([exits, by_label[~by_label.index.isin(exits.index)]])
+    keys = _hashes_of(found.index, run)
+    order = np.argsort(keys)
+    return Exits(
+        hashes=keys[order],
+        left_on=found["left_on"].to_numpy(np.int64)[order],
+        known=found["known"].to_numpy(bool)[order],
+        voluntary=found["voluntary"].to_numpy(bool)[order],
+        calls=tuple(_read_calls(run, since)) if run.campaigns.leaves_out else (),
+    )
+
+
+def _read_exit_days(engine: sa.Engine, key: str) -> pd.DataFrame:
+    """`churner_exits` by customer; nobody before the first history."""
+    types: dict[str, TypeEngine[Any]] = {
+        key: sa.BigInteger(),
+        tables.LEFT_ON: sa.Date(),
+        tables.VOLUNTARY: sa.SmallInteger(),
+    }
+    with database_errors(engine, f"look for the table {tables.EXITS}"):
+        if not sa.inspect(engine).has_table(tables.EXITS):
+            return pd.DataFrame({"left_on": [], "known": [], "voluntary": []}, dtype="int64")
+    query = sa.select().select_from(sa.table(tables.EXITS))
+    with reading(engine, tables.EXITS) as connection:
+        frame = read_rows(connection, query, types).set_index(key)
+    days = pd.to_datetime(frame[tables.LEFT_ON]).to_numpy("datetime64[D]").astype(np.int64)
+    wished = pd.to_numeric(frame[tables.VOLUNTARY]).fillna(1).astype(bool)  # unknown: as learnt
+    return pd.DataFrame({"left_on": days, "known": True, "voluntary": wished}, index=frame.index)
+
+
+def _read_labelled(run: DriftRun, *, labelled_only: bool) -> pd.DataFrame:
+    """Keys, labels and when they became known."""
+    contract = run.contract
+    names = (contract.key.name, contract.target.name, contract.labelled_at.name)
+    engine = run.open_engine()
+    return queries.read_customers(engine, contract, labelled_only=labelled_only, names=names)
 
 
 def _read_calls(run: DriftRun, since: date) -> Iterator[Calls]:
@@ -128,4 +231,4 @@ def _find(
 
 
 def _micros_of_days(days: float) -> int:
-    return int(days * 86_400e6)
+    return int(days * DAY)

@@ -2,9 +2,10 @@
 
 Of each version and ISO week there are two sets of figures. The estimate needs no outcome: it is
 what the probabilities promise if each of them is right, so it is blind to changed rules. The
-realised figures come once, when the whole week is ripe: `outcome_days` have passed since its last
-customer was asked about, and `label_days` more in which labels could come. Beside them stands the
-estimate of the same customers, because the two may only be compared where nobody differs.
+realised figures come once, when the whole week is ripe: `outcome_days`, or the window of a version
+that says who will leave, have passed since its last customer was asked about, and `label_days` more
+in which labels could come. Beside them stands the estimate of the same customers, because the two
+may only be compared where nobody differs.
 """
 
 from datetime import date
@@ -16,6 +17,7 @@ from include.documents import Document, parse_document
 from include.drift.findings import PREFIX
 from include.errors import ObjectNotFound
 from include.store import Store
+from include.target import STATE, Target
 
 FILE = "performance.json"
 KEY = f"{PREFIX}/{FILE}"
@@ -82,6 +84,8 @@ class VersionWeek(Document):
     called: int = Field(description="left out, because a call had a part in the outcome")
     gone_before: int = Field(description="left out, because they had left when they were asked for")
     unlabelled: int = Field(description="left out of a ripe week, because the table has no label")
+    too_late: int = Field(default=0, description="left out, because they left within the gap")
+    involuntary: int = Field(default=0, description="left out, because the bank had them leave")
     estimate: Estimate = Field(description="of all `customers`")
     realised: Realised | None = Field(description="of the ripe; null while there are none")
     estimate_of_ripe: Estimate | None = Field(description="of the same customers as `realised`")
@@ -91,7 +95,13 @@ class VersionWeek(Document):
     @property
     def settled(self) -> bool:
         """Whether its outcomes were looked up: everybody is ripe, or left out for a reason."""
-        return self.ripe + self.called + self.gone_before + self.unlabelled == self.customers
+        return self.ripe + self.left_out == self.customers
+
+    @property
+    def left_out(self) -> int:
+        """Customers of whom nothing follows, whatever they did."""
+        gone = self.gone_before + self.too_late + self.involuntary
+        return self.called + gone + self.unlabelled
 
 
 class Version(Document):
@@ -99,6 +109,7 @@ class Version(Document):
 
     version: str
     champion: bool = Field(description="in production when this was written")
+    target: Target = Field(default=STATE, description="what it says of a customer")
     threshold: float | None = Field(description="null, as below, where its manifest is gone")
     promised_roc_auc: float | None = Field(description="on its hold-out")
     promised_recall: float | None
@@ -112,7 +123,7 @@ class Performance(Document):
 
     as_of: AwareDatetime
     day: date = Field(description="the last day whose predictions are in it")
-    outcome_days: float
+    outcome_days: float = Field(description="of a version that says who has left")
     label_days: float = Field(description="in which labels may still come, after `outcome_days`")
     confidence: float = Field(description="of every interval, such as 0.95")
     ripe_min: int = Field(description="fewer ripe customers of a week decide nothing")
@@ -124,6 +135,15 @@ class Performance(Document):
     unreadable_objects: tuple[str, ...] = Field(description="of the last week's log")
     versions: tuple[Version, ...] = Field(description="by number")
     weeks: tuple[VersionWeek, ...] = Field(description="by week, then version")
+
+    def days_until_known(self, version: Version) -> float:
+        """How long after a version's week its outcomes are known."""
+        return days_that_decide(version.target, self.outcome_days) + self.label_days
+
+
+def days_that_decide(target: Target, outcome_days: float) -> float:
+    """How many days after an answer say whether it was right: a window's, or `outcome_days`."""
+    return target.last_day if target.is_early_warning else outcome_days
 
 
 def read_performance(store: Store) -> Performance | None:

@@ -9,6 +9,7 @@ from include.drift.performance import Figure, Version, VersionWeek, WeekVerdict
 from include.errors import ChampionError
 from include.params import PerformanceRules
 from include.store import Store
+from include.target import STATE, Target
 
 logger = logging.getLogger(__name__)
 
@@ -19,6 +20,11 @@ class Promises:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._manifests: dict[str, Manifest | None] = {}
+
+    def target(self, version: str) -> Target:
+        """What the version says of a customer: who has left, where its manifest is gone."""
+        manifest = self._manifest(version)
+        return manifest.target if manifest else STATE
 
     def threshold(self, version: str) -> float | None:
         """From which probability the version says that a customer leaves."""
@@ -37,6 +43,7 @@ class Promises:
         return Version(
             version=version,
             champion=version == champion,
+            target=self.target(version),
             threshold=self.threshold(version),
             promised_roc_auc=self.promised(version, "roc_auc"),
             promised_recall=self.promised(version, "recall"),

@@ -52,10 +52,12 @@ def _found(
     """The months and exits that there are, and what is missing; '' where nothing is."""
     rules, horizon, today = params.history, params.horizon, now.astimezone(UTC).date()
     if not cohorts.is_there(engine):
-        return None, None, clock.too_few_months([], None, horizon, rules, today=today)
+        return None, None, clock.too_few_months([], None, horizon, rules, delay_days=0, today=today)
     exits = cohorts.read_exits(engine, contract, now=now)
     months = clock.months_of(exits.days, horizon, cutoff=exits.cutoff, delay_days=exits.delay_days)
-    missing = clock.too_few_months(exits.days, months, horizon, rules, today=today)
+    missing = clock.too_few_months(
+        exits.days, months, horizon, rules, delay_days=exits.delay_days, today=today
+    )
     if not missing and months:
         missing = _too_few_leavers(engine, contract, params, months)
     return months, exits, missing

@@ -89,15 +89,22 @@ def months_of(
 
 
 def too_few_months(
-    days: Iterable[date], months: Months | None, target: Target, rules: HistoryRules, *, today: date
+    days: Iterable[date],
+    months: Months | None,
+    target: Target,
+    rules: HistoryRules,
+    *,
+    delay_days: int,
+    today: date,
 ) -> str:
     """What is missing for early warning, and when it should be there; '' where nothing is."""
     found = calendar_months(months.closed) if months else 0
     wanted = rules.months_min
     if months and found >= wanted and months.training:
         return ""
-    delay = months.delay_days if months else 0
-    enough = _enough_from(sorted(set(days)), target, wanted=wanted, delay_days=delay, today=today)
+    enough = _enough_from(
+        sorted(set(days)), target, wanted=wanted, delay_days=delay_days, today=today
+    )
     said = f"{found} of {wanted} closed months"
     if found >= wanted:
         said = f"{found} closed months, none of which ends its window before the last begins"

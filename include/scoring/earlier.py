@@ -44,17 +44,17 @@ class EarlierNight:
 
 @dataclass(frozen=True)
 class EarlierScores:
-    """What a night said of some customers, who are in the order of their numbers."""
+    """What a night said of some customers, a number each, in the order of the customers' own."""
 
     customers: "NDArray[np.int64]"
-    probabilities: "NDArray[np.float64]"
+    values: "NDArray[np.float64]"
 
     def of(self, customers: "NDArray[np.int64]") -> "NDArray[np.float64]":
         """What it said of these; NaN where it said nothing."""
         if not len(self.customers):
             return np.full(len(customers), np.nan)
         places = np.searchsorted(self.customers, customers).clip(max=len(self.customers) - 1)
-        return np.where(self.customers[places] == customers, self.probabilities[places], np.nan)
+        return np.where(self.customers[places] == customers, self.values[places], np.nan)
 
 
 NOBODY = EarlierScores(np.empty(0, np.int64), np.empty(0))

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from include.handover import Run
-from include.params import ScoringRules
+from include.params import HistoryRules, ScoringRules
 from include.scoring.list_columns import Revenue
 from include.store import Store
 
@@ -25,6 +25,7 @@ class ScoringRun(Run):
     revenue: Revenue
     day: date  # under which its scores are filed
     now: datetime
+    history: HistoryRules = HistoryRules()
 
 
 def day_prefix(day: date) -> str:

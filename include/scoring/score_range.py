@@ -21,10 +21,16 @@ from include.customers import queries
 from include.customers import ranges as customer_ranges
 from include.customers.table import published_contract
 from include.errors import ChampionError, DataError
-from include.scoring import bulk
+from include.scoring import bulk, flags
 from include.scoring import table as score_table
 from include.scoring.bulk import BulkScorer
-from include.scoring.earlier import EarlierScores, Span, comparable_scores, with_rises
+from include.scoring.earlier import (
+    NOBODY,
+    EarlierScores,
+    Span,
+    comparable_scores,
+    with_rises,
+)
 from include.scoring.list_columns import needed_columns, with_list_columns
 from include.scoring.plan_ranges import Portion
 from include.scoring.run import ScoringRun, part_key
@@ -91,9 +97,10 @@ def score_range(run: ScoringRun, portion: Portion) -> Scored:
     earlier = comparable_scores(
         run.store, portion.earlier, portion.keys, model_version=portion.model_version
     )
+    standing = flags.standing_flags(run.engine, portion.keys, scorer.manifest.target)
     tally.lap("earlier")
     part = part_key(run.day, f"{portion.place:04d}")
-    return score_chunks(run, portion, scorer, chunks, earlier, tally=tally, part=part)
+    return score_chunks(run, portion, scorer, chunks, earlier, standing, tally=tally, part=part)
 
 
 def score_chunks(
@@ -102,6 +109,7 @@ def score_chunks(
     scorer: BulkScorer,
     chunks: Iterable[pd.DataFrame],
     earlier: Mapping[Span, EarlierScores],
+    standing: EarlierScores = NOBODY,
     *,
     tally: Tally,
     part: str,
@@ -112,7 +120,7 @@ def score_chunks(
     with pq.ParquetWriter(buffer, bulk.SCHEMA, compression="zstd") as writer:
         for frame in chunks:
             tally.lap("read")
-            scores = _scored(run, portion, scorer, frame, tally)
+            scores = _scored(run, portion, scorer, frame, standing, tally)
             writer.write_table(scores.select(bulk.SCHEMA.names))
             tally.lap("write part")
             scores = with_rises(scores, earlier)
@@ -139,7 +147,8 @@ def score_chunks(
 def columns_to_read(run: ScoringRun, manifest: Manifest) -> list[str]:
     """What the version answers from, and what else the call list shows of a customer."""
     known = queries.column_types(run.engine, published_contract())
-    return list(dict.fromkeys([*manifest.columns, *needed_columns(known)]))
+    more = [name for name in flags.needed_columns(manifest.target) if name in known]
+    return list(dict.fromkeys([*manifest.columns, *needed_columns(known), *more]))
 
 
 def pinned_scorer(store: Store, portion: Portion) -> BulkScorer:
@@ -155,7 +164,12 @@ def pinned_scorer(store: Store, portion: Portion) -> BulkScorer:
 
 
 def _scored(
-    run: ScoringRun, portion: Portion, scorer: BulkScorer, frame: pd.DataFrame, tally: Tally
+    run: ScoringRun,
+    portion: Portion,
+    scorer: BulkScorer,
+    frame: pd.DataFrame,
+    standing: EarlierScores,
+    tally: Tally,
 ) -> "pa.Table":
     manifest = scorer.manifest
     keys = _keys(frame, manifest.contract.key.name)
@@ -181,7 +195,9 @@ def _scored(
         model_version=portion.model_version,
         scored_at=portion.scored_at,
     )
-    scores = with_list_columns(scores, frame.iloc[np.flatnonzero(good)], run.revenue)
+    frame = frame.iloc[np.flatnonzero(good)]
+    scores = with_list_columns(scores, frame, run.revenue)
+    scores = flags.with_flags(scores, frame, standing, target=manifest.target, rules=run.history)
     tally.lap("rows")
     return scores
 

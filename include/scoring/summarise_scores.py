@@ -13,7 +13,7 @@ from include.champion import versions
 from include.customers import ranges as customer_ranges
 from include.customers.ranges import KeyRange
 from include.errors import DataError, ObjectNotFound
-from include.scoring import comparisons, score_range
+from include.scoring import comparisons, flags, score_range
 from include.scoring import table as score_table
 from include.scoring.plan_ranges import Portion
 from include.scoring.run import ScoringRun, clear_day, day_prefix, part_key
@@ -44,6 +44,8 @@ def summarise_scores(run: ScoringRun, planned: list[Portion], scored: list[Score
     ranges = _with_late(run, planned[0], scored)
     _check_table(run, planned[0], ranges)
     _check_unscorable(run, ranges)
+    manifest, _ = versions.read_version(run.store, planned[0].model_version)
+    flags.settle_flags(run.engine, planned[0].scored_at, target=manifest.target, rules=run.history)
     # First the comparisons: whoever sees the new scores finds with what they are compared.
     comparisons.write(run.engine, planned[0].scored_at, planned[0].earlier)
     removed = score_table.publish(run.engine, planned[0].scored_at)

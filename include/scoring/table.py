@@ -27,6 +27,8 @@ WORKLISTS = ("churn_worklist", "churn_worklist_a", "churn_worklist_b")  # of ear
 WRITE_ROWS = 5000  # in one transaction, so that nobody waits long for SQLite's lock
 SWAP_SECONDS = 60  # MySQL: how long readers may hold up the swap, and others behind it
 
+FLAGS = ("flagged_since", "call_by", "quiet")  # of early warning; NULL in all other nights
+
 # What the usual orders and filters walk along, mostly without those who have left.
 INDEXES = {
     "probability": ("probability",),
@@ -39,6 +41,7 @@ INDEXES = {
             *("card", "months_inactive", "transactions", "rise_night", "rise_week"),
         )
     },
+    "here_call_by": ("has_left", "call_by", "flagged_since"),  # all that the next night asks for
 }
 
 
@@ -71,6 +74,9 @@ def score_table(name: str = TABLE) -> sa.Table:
         sa.Column("transactions", sa.BigInteger()),
         sa.Column("rise_night", sa.Double(), comment="probability less that of the night before"),
         sa.Column("rise_week", sa.Double(), comment="probability less that of a week before"),
+        sa.Column("flagged_since", sa.Date(), comment="first night of this stretch on the list"),
+        sa.Column("call_by", sa.Date(), comment="before the predicted window begins"),
+        sa.Column("quiet", sa.SmallInteger(), comment="1: a naive rule would see it by now"),
         *(sa.Index(f"{name}_{index}", *columns) for index, columns in INDEXES.items()),
         mysql_engine="InnoDB",
         mysql_charset="utf8mb4",
@@ -121,6 +127,15 @@ def count_scores(engine: sa.Engine, table: sa.Table) -> int:
         return int(connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0)
 
 
+def present_columns(engine: sa.Engine) -> frozenset[str]:
+    """The columns that `churn_scores` has, an earlier release's fewer; none where it is not."""
+    with database_errors(engine, f"read the table {TABLE}"):
+        inspector = sa.inspect(engine)
+        if not inspector.has_table(TABLE):
+            return frozenset()
+        return frozenset(column["name"] for column in inspector.get_columns(TABLE))
+
+
 def unscored_customers(
     engine: sa.Engine, table: sa.Table, key: str, *, limit: int
 ) -> Sequence[int | None]:
@@ -149,7 +164,7 @@ def publish(engine: sa.Engine, scored_at: datetime) -> int:
     gone = ~sa.exists().where(own.c.customer == before.c.customer)
     query = sa.select(sa.func.count()).select_from(before).where(gone)
     with database_errors(engine, f"put {own.name} in the place of {TABLE}"):
-        _index(engine, own)
+        make_indexes(engine, own)
         with engine.connect() as connection:
             removed = int(connection.scalar(query) or 0)
         _swap(engine, own.name)
@@ -159,7 +174,7 @@ def publish(engine: sa.Engine, scored_at: datetime) -> int:
     return removed
 
 
-def _index(engine: sa.Engine, table: sa.Table) -> None:
+def make_indexes(engine: sa.Engine, table: sa.Table) -> None:
     """Make the indexes that are not there yet; MySQL reads the table once for all of them."""
     if engine.dialect.name == "sqlite":
         for index in sorted(table.indexes, key=lambda index: str(index.name)):
@@ -251,6 +266,8 @@ def _literal(values: pa.Array) -> pa.Array:
 
 
 def _plain(values: pa.Array) -> pa.Array:
-    """Moments as both databases read them, everything else as it is."""
+    """Moments and days as both databases read them, everything else as it is."""
+    if pa.types.is_date(values.type):
+        return pc.cast(values, pa.string())
     is_moment = pa.types.is_timestamp(values.type)
     return pc.strftime(values, format="%Y-%m-%d %H:%M:%S") if is_moment else values

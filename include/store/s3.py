@@ -131,7 +131,7 @@ class S3Store:
         """One error of ours, in words, for whatever a request for the key raises."""
         from include.store.s3_errors import Asked, explained
 
-        return explained(Asked(self.uri, self.bucket, self.client.meta.region_name, key, condition))
+        return explained(Asked(self.uri, key, condition))
 
     def full_key(self, key: str) -> str:
         """The key in the bucket; StoreError when it cannot be one."""

@@ -66,4 +66,5 @@ def open_run(context: Context) -> "ScoringRun":
         revenue=Revenue(settings.revenue_per_spend, settings.revenue_per_balance),
         day=day_of(context),
         now=now(),
+        history=params.history,
     )

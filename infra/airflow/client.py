@@ -113,16 +113,6 @@ class AirflowClient:
             for task in sorted(found, key=lambda task: task["start_date"] or "~")
         ]
 
-    def tell_asset(self, name: str, facts: dict[str, Any]) -> None:
-        """Emit an event of an asset, for who changes it outside of a task."""
-        query = {"name_prefix_pattern": name}
-        found = self._request("GET", "/api/v2/assets", params=query).json()["assets"]
-        known = {str(asset["name"]): asset["id"] for asset in found}
-        if name not in known:
-            raise AirflowError(f"Airflow knows no asset {name}: has it read dags/ yet?")
-        body = {"asset_id": known[name], "extra": facts}
-        self._request("POST", "/api/v2/assets/events", json=body)
-
     def question_page(self, dag_id: str, run_id: str, task_id: str) -> str:
         """Where a browser answers what a task asks a person."""
         return required_action_page(self._public_url, dag_id=dag_id, run_id=run_id, task_id=task_id)

@@ -10,6 +10,7 @@ from infra.airflow.client import AirflowClient, AirflowError, RunState, TaskStat
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
+PARSE_SECONDS = 120
 RUN_SECONDS = 6 * 3600
 GOOD = frozenset({"success", "skipped"})
 TELLING = frozenset({*GOOD, "failed", "up_for_retry"})  # what waits or never began says nothing
@@ -24,6 +25,22 @@ class RunFailed(Exception):
 
 def nothing() -> None:
     """No services to look after meanwhile: the stack's own process does that."""
+
+
+def wait_for_dag(
+    client: AirflowClient, dag_id: str, *, tick: Tick = nothing, seconds: float = PARSE_SECONDS
+) -> None:
+    """Wait until Airflow has read the DAG's file; RunFailed where it cannot, or lets none run."""
+    deadline = time.monotonic() + seconds
+    while (dag := client.dag(dag_id)) is None:
+        if errors := [error for error in client.import_errors() if f"{dag_id}.py" in error]:
+            raise RunFailed("Airflow cannot read the DAG:\n" + "\n".join(errors))
+        if time.monotonic() > deadline:
+            raise RunFailed(f"Airflow has not found {dag_id} in {seconds:g} s: look at dags/")
+        tick()
+        time.sleep(POLL_SECONDS)
+    if dag["is_paused"]:
+        raise RunFailed(f"{dag_id} is paused, so a run would wait for ever: switch it on in the UI")
 
 
 def follow(

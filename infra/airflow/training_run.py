@@ -2,40 +2,22 @@
 
 import logging
 import re
-import time
 from pathlib import Path
 
 from infra.airflow.client import AirflowClient, RunState
-from infra.airflow.dag_runs import RunFailed, Tick, follow, nothing
+from infra.airflow.dag_runs import RunFailed, Tick, follow, nothing, wait_for_dag
 
 logger = logging.getLogger(__name__)
 
 DAG_ID = "churn_training"
-DAG_FILE = f"{DAG_ID}.py"
-POLL_SECONDS = 0.5
-PARSE_SECONDS = 120
 RUN_SECONDS = 3600
 APPROVE = "Approve"  # Airflow's own word
 ASKED = re.compile(r"candidate (\d+)")  # in the subject of include/training/approve_promotion.py
 
 
-def wait_for_dag(client: AirflowClient, tick: Tick, *, seconds: float = PARSE_SECONDS) -> None:
-    """Wait until Airflow has read the DAG file; RunFailed says why it could not."""
-    deadline = time.monotonic() + seconds
-    while (dag := client.dag(DAG_ID)) is None:
-        if errors := [error for error in client.import_errors() if DAG_FILE in error]:
-            raise RunFailed("Airflow cannot read the DAG:\n" + "\n".join(errors))
-        if time.monotonic() > deadline:
-            raise RunFailed(f"Airflow has not found {DAG_ID} in {seconds:g} s: look at dags/")
-        tick()
-        time.sleep(POLL_SECONDS)
-    if dag["is_paused"]:
-        raise RunFailed(f"{DAG_ID} is paused, so a run would wait for ever: switch it on in the UI")
-
-
 def train(client: AirflowClient, *, reason: str, logs: Path, tick: Tick = nothing) -> RunState:
     """Trigger a run, or join the one that is under way, and show its progress to its end."""
-    wait_for_dag(client, tick)
+    wait_for_dag(client, DAG_ID, tick=tick)
     run_id = client.unfinished_run(DAG_ID)
     if run_id:
         logger.info("joining the training run that is under way: %s", run_id)

@@ -7,7 +7,6 @@ import argparse
 import getpass
 import logging
 import os
-import re
 import sys
 from contextlib import closing
 from datetime import UTC, date, datetime
@@ -17,23 +16,20 @@ from include.champion.history import UNKNOWN, HistoryReader
 from include.champion.versions import POINTER_KEY, read_manifest, read_pointer, way_back
 from include.errors import ChampionError, ObjectNotFound
 from include.params import load_params
-from include.settings import MINUTES_MAX, TRIALS_MAX, WORKERS_MAX, Settings
+from include.settings import Settings
 from include.store import Store, open_store
-from include.tasks.events import CHAMPION_ASSET
 from include.tasks.rollback import ON_BEHALF
 from infra.airflow import training_run
-from infra.airflow.client import AirflowError
 from infra.airflow.dag_runs import Tick
 from infra.local import airflow, directory
 from infra.local.running import exit_code, run_dag, running_stack
-from infra.local.services import Layout, base_environment, layout
+from infra.local.services import base_environment, layout
 from infra.local.stack import Stack, StackError
 from infra.local.status import champion, figures
 
 logger = logging.getLogger(__name__)
 
 MOVES_SHOWN = 30
-MOVES_MAX = 10_000
 
 
 def main() -> int:
@@ -47,25 +43,23 @@ def main() -> int:
     score.add_argument("--date", type=date.fromisoformat, help="day to file the scores under")
     score.set_defaults(work=_score)
     tune = commands.add_parser("tune", help="search hyperparameters")
-    trials, workers = partial(_count, most=TRIALS_MAX), partial(_count, most=WORKERS_MAX)
-    tune.add_argument("--trials", type=trials, help="sets to try; as in params.yaml when not given")
-    tune.add_argument("--minutes", type=_minutes, help="after these no trial is begun; likewise")
-    tune.add_argument("--workers", type=workers, help="tasks that search at once; likewise")
+    tune.add_argument("--trials", type=int, help="sets to try; as in params.yaml when not given")
+    tune.add_argument("--minutes", type=float, help="after these no trial is begun; likewise")
+    tune.add_argument("--workers", type=int, help="tasks that search at once; likewise")
     tune.add_argument("--write", action="store_true", help="put a better set into params.yaml")
     tune.set_defaults(work=_tune)
     rollback = commands.add_parser("rollback", help="an earlier version into production again")
-    rollback.add_argument("version", type=_version, help="the version to return to")
+    rollback.add_argument("version", help="the version to return to")
     rollback.add_argument("--reason", required=True, help="why; it is kept with the version")
     rollback.set_defaults(work=_roll_back)
     promote = commands.add_parser("promote", help="approve what waits, or name a version")
     which = promote.add_mutually_exclusive_group()
-    which.add_argument("version", nargs="?", type=_version, help="one that the store holds")
-    which.add_argument("--candidate", type=_version, help="the one that waits")
+    which.add_argument("version", nargs="?", help="one that the store holds")
+    which.add_argument("--candidate", help="the one that waits")
     promote.add_argument("--reason", required=True, help="why; it is kept in the pointer")
     promote.set_defaults(work=_promote)
     history = commands.add_parser("history", help="which version was put into production when")
-    moves = partial(_count, most=MOVES_MAX)
-    history.add_argument("--last", type=moves, default=MOVES_SHOWN, help="so many moves")
+    history.add_argument("--last", type=int, default=MOVES_SHOWN, help="so many moves")
     history.set_defaults(work=_history)
     # Without a prefix for options all words are Airflow's own.
     own = commands.add_parser("airflow", help="Airflow's own", prefix_chars="+", add_help=False)
@@ -75,31 +69,6 @@ def main() -> int:
     clean.set_defaults(work=_clean)
     arguments = parser.parse_args()
     return exit_code(arguments.name, lambda settings: arguments.work(settings, arguments))
-
-
-def _version(text: str) -> str:
-    if not re.fullmatch("[1-9][0-9]*", text, re.ASCII):
-        raise argparse.ArgumentTypeError(
-            f"expected a version of prod.churn_model, a number such as 2, found {text!r}"
-        )
-    return text
-
-
-def _count(text: str, *, most: int) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= most:
-        raise argparse.ArgumentTypeError(f"expected a number from 1 to {most}, found {text!r}")
-    return int(text)
-
-
-def _minutes(text: str) -> float:
-    wrong = f"expected a number above 0, at most {MINUTES_MAX} (a week), found {text!r}"
-    try:
-        minutes = float(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(wrong) from error
-    if not 0 < minutes <= MINUTES_MAX:
-        raise argparse.ArgumentTypeError(wrong)
-    return minutes
 
 
 def _train(settings: Settings, arguments: argparse.Namespace) -> int:
@@ -152,7 +121,7 @@ def _tune(settings: Settings, arguments: argparse.Namespace) -> int:
         return 0
     try:
         params_file.write_set(settings.params_file, best)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         logger.error("make tune: %s was not changed: %s", settings.params_file, error)
         return 1
     logger.info("%s has it now", settings.params_file)
@@ -184,7 +153,7 @@ def _roll_back(settings: Settings, arguments: argparse.Namespace) -> int:
     logger.info("%.1f s from trigger to success", run.seconds or 0.0)
     found = read_pointer(store)
     if found is None:
-        logger.error("make rollback: the pointer is gone from %s", store.uri)
+        logger.error("the pointer is gone from %s", store.uri)
         return 1
     pointer, etag = found
     if etag == before:
@@ -206,50 +175,12 @@ def _pointer_etag(store: Store) -> str | None:
 
 
 def _promote(settings: Settings, arguments: argparse.Namespace) -> int:
-    if arguments.version is None:
-        return _approve(settings, arguments.candidate, arguments.reason)
-    from include.champion.promotion import finish_move, put_in_production, read_production
-    from include.champion.registry import Registry  # MLflow: seconds that the others need not wait
-
-    places = running_stack(settings)
-    registry = Registry(places.mlflow.url)
-    store = open_store(settings.resolved_store_uri)
-    production, who = read_production(store, registry), _user()
-    reason = f"promoted by {who}: {arguments.reason}"
-    pointer = production.pointer
-    if pointer is not None and pointer.version == arguments.version:
-        own = pointer.reason == reason  # an earlier try that was killed behind the pointer
-        finish_move(store, registry, production, who=who if own else UNKNOWN)
-        logger.info("version %s is in production already: nothing was moved", pointer.version)
-        return 0
-    moved = put_in_production(
-        store,
-        registry,
-        arguments.version,
-        production=production,
-        who=who,
-        reason=reason,
-        now=datetime.now(UTC),
-    )
-    logger.info("champion is %s, before it was %s", moved.version, moved.previous or "none")
-    _tell_airflow(places, moved.version)
-    return 0
-
-
-def _tell_airflow(places: Layout, version: str) -> None:
-    """The champion's event, as a task would emit it; the promotion stands without."""
-    try:
-        with closing(airflow.client(places)) as client:
-            client.tell_asset(CHAMPION_ASSET, {"version": version, "verdict": "promoted by hand"})
-    except AirflowError as error:
-        logger.warning("%s\nso nobody is scored with it before the night: `make score`", error)
-
-
-def _approve(settings: Settings, candidate: str | None, reason: str) -> int:
-    """Answer the training that waits, as a person does on Airflow's page."""
-    places, why = running_stack(settings), f"by {_user()} at a terminal: {reason}"
+    """Put a version into production; without one, answer the training that waits for a person."""
+    if arguments.version is not None:
+        return _roll_back(settings, arguments)  # which checks and moves whichever way it goes
+    places, why = running_stack(settings), f"by {_user()} at a terminal: {arguments.reason}"
     with closing(airflow.client(places)) as client:
-        training_run.approve(client, candidate, why=why, logs=places.airflow_logs)
+        training_run.approve(client, arguments.candidate, why=why, logs=places.airflow_logs)
     if found := champion(settings):
         logger.info("champion version %s: %s", found.version, figures(found))
     return 0

@@ -39,7 +39,7 @@ logger = logging.getLogger("demo")
 
 DRIFT_DAG = "churn_drift"
 ORDINARY_CUSTOMERS = 2500
-WAIT_SECONDS = 120  # for the log, for Airflow, for the API
+WAIT_SECONDS = 120  # for the log, for the API
 POLL_SECONDS = 0.5
 SEND_SECONDS = 60  # what asking about all customers may take; those of one step belong to one day
 
@@ -82,7 +82,6 @@ class Demo:
             self.engine, self.contract, rows=ORDINARY_CUSTOMERS, seed=batch
         )
         logger.info("champion is version %s: %s\n", old.version, status.figures(old))
-        self._wait_for_dags()
         if self._has_started(old):
             raise RunFailed(
                 f"drift has already started today's one training run for version {old.version}, "
@@ -241,10 +240,6 @@ class Demo:
     def _has_started(self, old: Manifest) -> bool:
         """Whether this day's drift has started a training run for this champion."""
         return self.airflow.has_run(TRAINING_DAG, run_id_of(self.day, old.version))
-
-    def _wait_for_dags(self) -> None:
-        wanted = (DRIFT_DAG, TRAINING_DAG)
-        _until(lambda: all(map(self.airflow.dag, wanted)), f"Airflow must know {wanted}")
 
     def _champion(self) -> Manifest:
         found = status.champion(self.settings)

@@ -15,7 +15,7 @@ from dotenv import load_dotenv
 from include.errors import ChurnError
 from include.settings import PROJECT, Settings, load_settings
 from infra.airflow.client import AirflowError, RunState
-from infra.airflow.dag_runs import RunFailed, Tick, follow, nothing
+from infra.airflow.dag_runs import RunFailed, Tick, follow, nothing, wait_for_dag
 from infra.local import airflow, directory
 from infra.local.services import Layout, layout
 from infra.local.stack import StackError
@@ -78,12 +78,7 @@ def run_dag(
     """
     places = running_stack(settings)
     with closing(airflow.client(places)) as client:
-        dag = client.dag(dag_id)
-        if dag is None:
-            errors = client.import_errors() or ["it reads dags/ every few seconds: try again"]
-            raise RunFailed("\n".join([f"Airflow does not know {dag_id} yet:", *errors]))
-        if dag["is_paused"]:
-            raise RunFailed(f"{dag_id} is paused: switch it on in the UI")
+        wait_for_dag(client, dag_id)
         if other := client.unfinished_run(dag_id):
             logger.info("%s is under way: this run begins when that one ends", other)
         run_id = client.trigger(dag_id, conf)

@@ -8,7 +8,6 @@ an interactive page in chromium where there is one, and the server's memory.
 import argparse
 import os
 import shutil
-import sys
 import tempfile
 import time
 from datetime import UTC, datetime
@@ -19,8 +18,9 @@ import numpy as np
 import psutil
 import sqlalchemy as sa
 
-from dashboard.data.call_list import CallList, Nights
+from dashboard.data.call_list import CallList
 from dashboard.data.list_view import ListView
+from dashboard.data.nights import Nights
 from include.contract import load_contract
 from include.customers import loading
 from include.customers.contacts import create_contacts
@@ -30,6 +30,7 @@ from include.customers.sample import sample_customers
 from include.scoring import comparisons
 from include.scoring import table as score_table
 from include.settings import Settings
+from tests.bench.loader import write
 from tests.dashboard.bank import EARLIER, list_rows
 from tests.dashboard.conftest import ARGUMENTS, Dashboard
 from tests.ports import free_ports
@@ -169,12 +170,6 @@ def timed(ask: Any, *, times: int = 5) -> float:
         ask()
         found.append(1000 * (time.perf_counter() - started))
     return float(np.median(found))
-
-
-def write(line: str) -> None:
-    """One line, shown at once."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

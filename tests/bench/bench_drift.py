@@ -29,6 +29,7 @@ from include.drift.statistics import SCORE
 from include.predictions import log as prediction_log
 from include.predictions.objects import encoded
 from include.store import LocalStore
+from tests.bench.loader import write
 from tests.bench.memory import peak_mib
 from tests.include.bank_days import CONTRACT, DAY, drift_run, people, publish, score
 
@@ -253,12 +254,6 @@ STEPS: dict[str, Callable[[LocalStore], Callable[[], Any]]] = {
     "pandas": with_pandas,
     "evidently": with_evidently,
 }
-
-
-def write(line: str) -> None:
-    """One line, shown at once."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

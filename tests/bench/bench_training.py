@@ -7,7 +7,6 @@ trigger and success: queueing, forking, and bookkeeping between two tasks.
 
 import argparse
 import json
-import logging
 import os
 import shutil
 import signal
@@ -20,17 +19,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from include.customers.database import open_engine
 from infra.airflow import training_run
 from infra.airflow.client import AirflowClient
 from infra.airflow.login import USER
 from tests.bench.customers import load_made_up
+from tests.bench.servers import s3_server
 from tests.conftest import AWS_DUMMY, PROJECT, database_daemon
 from tests.ports import free_ports
 
 READY_SECONDS = 240
 ROWS_A_SECOND = 2000  # that the first training, which comes before ready, must reach
-BUCKET = "bench"
 
 
 def main() -> None:
@@ -115,31 +116,19 @@ def local_stack(
 @contextmanager
 def mariadb_and_s3(daemon: str) -> Iterator[dict[str, str]]:
     """A private MariaDB and an S3 server, as a stack's environment."""
-    import boto3
-    import sqlalchemy as sa
-    from moto.server import ThreadedMotoServer
-
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    endpoint = "http://{}:{}".format(*server.get_host_and_port())
-    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-    client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", **keys)
-    client.create_bucket(Bucket=BUCKET)
-    home = Path(tempfile.mkdtemp(prefix="churn-bench-"))
-    try:
-        with database_daemon(daemon, home) as url:
-            with sa.create_engine(url).begin() as connection:
-                connection.execute(sa.text("CREATE DATABASE churn CHARACTER SET utf8mb4"))
-            yield {
-                **AWS_DUMMY,
-                "AWS_ENDPOINT_URL": endpoint,
-                "CHURN_STORE_URI": f"s3://{BUCKET}",
-                "CHURN_DATABASE_URL": f"{url}/churn",
-            }
-    finally:
-        server.stop()
-        shutil.rmtree(home, ignore_errors=True)
+    with (
+        s3_server() as (endpoint, store),
+        tempfile.TemporaryDirectory(prefix="churn-bench-") as home,
+        database_daemon(daemon, Path(home)) as url,
+    ):
+        with sa.create_engine(url).begin() as connection:
+            connection.execute(sa.text("CREATE DATABASE churn CHARACTER SET utf8mb4"))
+        yield {
+            **AWS_DUMMY,
+            "AWS_ENDPOINT_URL": endpoint,
+            "CHURN_STORE_URI": store.uri,
+            "CHURN_DATABASE_URL": f"{url}/churn",
+        }
 
 
 if __name__ == "__main__":

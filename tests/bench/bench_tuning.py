@@ -13,11 +13,9 @@ corrected resampled t-test's, on the one hold-out DeLong's.
 import argparse
 import os
 import resource
-import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -49,12 +47,12 @@ from include.tuning.prepare_study import Share, prepare_study
 from include.tuning.publish_best import publish_best
 from include.tuning.run import EXPERIMENT, TuningRun
 from include.tuning.tune_hyperparameters import tune_hyperparameters
+from tests.bench.loader import write
 from tests.bench.servers import PROJECT, mlflow_server
 
 SHOWN = ("roc_auc", "f1", "brier")
 SPLITS = 20
 CALIBRATION, HOLDOUT = 0.1, 0.2  # of everybody, as in params.yaml
-KILLED_AT = (15, 30)  # finished trials
 WORKER = "from tests.bench.bench_tuning import work; import sys; work(*sys.argv[1:])"
 
 Sides = NDArray[np.str_]
@@ -72,9 +70,8 @@ def main() -> None:
         home = Path(directory)
         load(home, arguments.csv)
         frame = customers(home, uri)
-        alone = studied(home, uri, "one", trials=arguments.trials)
+        studied(home, uri, "one", trials=arguments.trials)
         studied(home, uri, "two", trials=arguments.trials, workers=2)
-        resumed(home, uri, alone, trials=arguments.trials)
         run = search(home, uri, "one", trials=arguments.trials)
         found = publish_best(run, prepare_study(run)[0])
         write("\n".join(found.described()))
@@ -137,64 +134,18 @@ def begun(
     ]
 
 
-def studied(home: Path, uri: str, name: str, *, trials: int, workers: int = 1) -> list[Any]:
-    """Make a whole study; what its trials tried and found."""
+def studied(home: Path, uri: str, name: str, *, trials: int, workers: int = 1) -> None:
+    """Make a whole study."""
     prepare_study(search(home, uri, name, trials=trials, workers=workers))
     before = cpu_seconds()
     for process in begun(home, uri, name, trials=trials, workers=workers):
         assert process.wait() == 0, f"a worker of the study {name} failed"
     tell(home, name, cpu_seconds() - before)
-    return tried(home, name)
-
-
-def resumed(home: Path, uri: str, whole: list[Any], *, trials: int) -> None:
-    """The same study again, killed twice: what it tried and found against the uninterrupted one."""
-    study, before = opened(home, "killed"), cpu_seconds()
-    for stop in [at for at in KILLED_AT if at < trials]:
-        (process,) = begun(home, uri, "killed", trials=trials)
-        while len(studies.finished(study)) < stop or not _running(study):
-            assert process.poll() is None, "it was to be killed in the middle"
-            time.sleep(0.02)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    (process,) = begun(home, uri, "killed", trials=trials)
-    assert process.wait() == 0, "the resumed worker failed"
-    tell(home, "killed", cpu_seconds() - before)
-    found = tried(home, "killed")
-    told = search(home, uri, "killed", trials=trials).registry
-    write(
-        f"  killed at {KILLED_AT} trials: {len(found)} finished, {len({*map(str, found)})} of them "
-        f"different, {sum(map(lambda pair: pair[0] == pair[1], zip(found, whole, strict=False)))} "
-        f"as in the uninterrupted study, {nested_runs(told, 'killed')} runs in MLflow"
-    )
-
-
-def nested_runs(registry: Registry, name: str) -> int:
-    """How many trials of a study MLflow has."""
-    client = registry._client
-    experiment = client.get_experiment_by_name(EXPERIMENT)
-    assert experiment is not None
-    where = [experiment.experiment_id]
-    (parent,) = client.search_runs(where, f"tags.dag_run_id = '{name}'")
-    return len(client.search_runs(where, f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"))
 
 
 def opened(home: Path, name: str) -> Any:
     """A study by its name."""
     return studies.open_study(str(home / "tuning" / f"{name}.log"), name)
-
-
-def tried(home: Path, name: str) -> list[Any]:
-    """What the finished trials tried and found, in order."""
-    return [
-        (each.params, each.intermediate_values) for each in studies.finished(opened(home, name))
-    ]
-
-
-def _running(study: Any) -> bool:
-    from optuna.trial import TrialState
-
-    return bool(study.get_trials(states=[TrialState.RUNNING]))
 
 
 def cpu_seconds() -> float:
@@ -353,12 +304,6 @@ def held_out(run: TuningRun, frame: pd.DataFrame, old: ModelParams, new: ModelPa
         interval = f" from {low:+.5f} to {high:+.5f}" if name == "roc_auc" else ""
         difference = f"{found - was:+.5f}{interval}"
         write(f"  {name:8} before {was:.5f}  after {found:.5f}  difference {difference}")
-
-
-def write(line: str) -> None:
-    """A line, shown at once."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ Run by `make bench-year`. What `--directory` keeps is a CHURN_VAR_DIR for the da
 """
 
 import argparse
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,6 +51,7 @@ from include.training.run import TrainingRun
 from include.training.train_model import train_model
 from include.training.transform_data import transform_data
 from include.training.validate_data import validate_data
+from tests.bench.loader import write
 
 CONTRACT = load_contract()
 KEY, TARGET, LABELLED_AT = CONTRACT.key.name, CONTRACT.target, CONTRACT.labelled_at.name
@@ -332,12 +332,6 @@ def read(bank: Bank) -> Performance:
     found = read_performance(bank.store)
     assert found is not None, "it was just written"
     return found
-
-
-def write(line: str) -> None:
-    """One line, shown at once."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

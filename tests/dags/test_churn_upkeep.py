@@ -21,7 +21,7 @@ KEPT_DAYS, OLD_DAYS = 189, 11
 OF_RUNS = ("dag_run", "task_instance", "xcom", "rendered_task_instance_fields", "log")
 LEFT_BEHIND = "_airflow_deleted__log__20260101000000"
 LIMITS = """
-    "limits": [t.execution_timeout is not None and bool(t.doc_md) for t in dag.tasks],
+    "limits": [t.execution_timeout is not None for t in dag.tasks],
     "limit": dag.dagrun_timeout is not None,
     "files": [t.task_id for t in dag.tasks if not __import__("importlib.util").util.find_spec(
         "include.upkeep." + t.task_id)],

@@ -19,13 +19,15 @@ from include.customers.sample import sample_customers
 from include.drift import findings
 from include.drift.findings import DriftDay, GroupDrift, Guard, Retraining, Verdict, day_key
 from include.handover import frame_bytes
-from include.params import load_params
+from include.params import HistoryRules, load_params
 from include.scoring import bulk, comparisons
 from include.scoring import table as score_table
 from include.scoring.earlier import EarlierNight, EarlierScores, with_rises
+from include.scoring.flags import settle_flags, with_flags
 from include.scoring.list_columns import Revenue, with_list_columns
 from include.settings import Settings
 from include.store import LocalStore, open_store
+from include.target import STATE, Target
 from include.training import evaluation
 from tests.webapp.champions import Version, make_version, publish
 
@@ -36,6 +38,7 @@ EARLIER = (
     EarlierNight("night", date(2026, 11, 25), "1"),
     EarlierNight("week", date(2026, 11, 19), "0"),
 )
+WARNING = Target(kind="horizon", gap_days=14, horizon_days=90)
 REASONS = str(
     [{"feature": name, "contribution": 1.2345} for name in load_contract().feature_names[:3]]
 ).replace("'", '"')
@@ -79,18 +82,22 @@ def whole_version(version: str = "1") -> Version:
     return manifest.model_copy(update=update), files
 
 
-def open_bank(settings: Settings, *, rows: int = ROWS, scored: bool = True) -> None:
+def open_bank(
+    settings: Settings, *, rows: int = ROWS, scored: bool = True, target: Target = STATE
+) -> None:
     """Fill the database and the store that the settings name."""
-    publish(open_store(settings.resolved_store_uri), whole_version())
+    manifest, files = whole_version()
+    whole = manifest.model_copy(update={"target": target})
+    publish(open_store(settings.resolved_store_uri), (whole, files))
     engine = open_engine(settings.resolved_database_url)
     loading.create_table(engine)
     loading.load_customers(engine, people(rows), now=datetime.now(UTC))
     if scored:
-        score_everybody(engine, people(rows))
+        score_everybody(engine, people(rows), target=target)
     engine.dispose()
 
 
-def score_everybody(engine: sa.Engine, frame: pd.DataFrame) -> None:
+def score_everybody(engine: sa.Engine, frame: pd.DataFrame, *, target: Target = STATE) -> None:
     """What the nightly run leaves in the database."""
     manifest, files = whole_version()
     matrix = manifest.contract.matrix(frame, manifest.columns)
@@ -98,16 +105,20 @@ def score_everybody(engine: sa.Engine, frame: pd.DataFrame) -> None:
     now = datetime.now(UTC)
     contacts.create_contacts(engine)
     score_table.stage(engine, now)
-    rows = list_rows(frame, answers, now=now)
+    rows = list_rows(frame, answers, now=now, target=target)
     score_table.write_scores(engine, score_table.table_of(engine, now), rows)
+    settle_flags(engine, now, target=target, rules=HistoryRules())
     comparisons.write(engine, now, EARLIER)
     score_table.publish(engine, now)
 
 
-def list_rows(frame: pd.DataFrame, answers: Any, *, now: datetime) -> pa.Table:
+def list_rows(
+    frame: pd.DataFrame, answers: Any, *, now: datetime, target: Target = STATE
+) -> pa.Table:
     """Rows of `churn_scores`, by version 1, each for the same reasons.
 
-    The night before, every third had no score, and the others' risk was another one.
+    The night before, every third had no score, and the others' risk was another one. Those have
+    been on the list of early warning for 0 to 24 days, if they are on it.
     """
     keys = frame[load_contract().key.name].to_numpy()
     others = np.arange(len(keys)) % 3 > 0
@@ -122,7 +133,11 @@ def list_rows(frame: pd.DataFrame, answers: Any, *, now: datetime) -> pa.Table:
         model_version="1",
         scored_at=now,
     )
-    return with_rises(with_list_columns(scores, frame, REVENUE), {"night": night})
+    listed = with_list_columns(scores, frame, REVENUE)
+    today = (now.date() - date(1970, 1, 1)).days
+    since = EarlierScores(night.customers, today - np.floor(25 * night.values))
+    flagged = with_flags(listed, frame, since, target=target, rules=HistoryRules())
+    return with_rises(flagged, {"night": night})
 
 
 def write_drift_days(store: LocalStore, *, days: int = 10) -> date:

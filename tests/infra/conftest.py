@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from include.settings import Settings
-from infra.airflow import dag_files, dag_runs, training_run
+from infra.airflow import dag_files, dag_runs
 from infra.local.services import Layout, Service, layout
 from tests.ports import free_ports
 
@@ -62,7 +62,7 @@ def make_service(tmp_path: Path) -> MakeService:
 @pytest.fixture
 def quick_polling(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """Runs are followed without pauses, and what is shown is kept."""
-    for module in (training_run, dag_runs, dag_files):
+    for module in (dag_runs, dag_files):
         monkeypatch.setattr(module, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(dag_files, "REST_SECONDS", 0.1)
     caplog.set_level("INFO", logger="infra.airflow")

@@ -4,8 +4,6 @@ import os
 import re
 from pathlib import Path
 
-import pytest
-
 from include.params import load_params
 from include.settings import Settings
 from infra.local.params_file import MARK, with_set, write_set
@@ -40,7 +38,6 @@ def test_a_later_set_takes_the_place_of_an_earlier_one() -> None:
     assert with_set(once, TUNED) == once and once.count(MARK) == 1
 
 
-def test_a_file_in_another_style_is_left_alone() -> None:
+def test_a_file_in_another_style_takes_it_too() -> None:
     text = FILE.read_text().replace("  family: xgboost", "  family:\n    xgboost")
-    with pytest.raises(ValueError, match="by hand"):
-        with_set(text, TUNED)
+    assert with_set(text, TUNED) == with_set(FILE.read_text(), TUNED)

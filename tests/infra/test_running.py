@@ -8,12 +8,9 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import SimpleNamespace
-from unittest.mock import MagicMock
 
 import pytest
 
-from include.errors import RegistryError
 from include.settings import Settings
 from infra.airflow.dag_runs import RunFailed
 from infra.local import airflow, commands, demo, status
@@ -131,7 +128,7 @@ def test_a_shell_that_names_other_data_is_refused(
 
 @pytest.mark.parametrize(
     "words",
-    [["train"], ["score"], ["rollback", "2", *WHY]],
+    [["train"], ["score"], ["rollback", "2", *WHY], ["promote", *WHY]],
     ids=lambda words: str(words[0]),
 )
 def test_no_command_talks_to_somebody_elses_servers(
@@ -148,22 +145,6 @@ def test_no_command_talks_to_somebody_elses_servers(
     monkeypatch.setattr(sys, "argv", ["commands", *words])
     assert commands.main() == 1
     assert ours.asked > 0 and theirs.asked == 0
-
-
-def test_a_promotion_asks_this_stacks_registry(
-    up: Layout, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def asked(url: str) -> None:
-        raise RegistryError(f"asked {url}")
-
-    in_a_shell(monkeypatch, up.var, port=1)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
-    registry = SimpleNamespace(Registry=asked)  # the real one imports MLflow, for seconds
-    monkeypatch.setitem(sys.modules, "include.champion.registry", registry)
-    monkeypatch.setitem(sys.modules, "include.champion.promotion", MagicMock())
-    monkeypatch.setattr(sys, "argv", ["commands", "promote", "2", *WHY])
-    assert commands.main() == 1
-    assert f"make promote: asked {up.mlflow.url}" in caplog.text
 
 
 @pytest.mark.parametrize("words", [["dags", "list", "--output", "json"], ["--help"], []])

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from infra.airflow import training_run
+from infra.airflow import dag_runs, training_run
 from infra.airflow.client import AirflowClient
-from infra.airflow.dag_runs import RunFailed, nothing
+from infra.airflow.dag_runs import RunFailed
 from tests.infra.scripted_airflow import (
     DAG,
     RUN,
@@ -139,4 +139,4 @@ def test_where_nothing_waits_a_version_must_be_named(runs: list[Any], tmp_path: 
 )
 def test_a_dag_that_cannot_run_is_explained(script: dict[str, list[Any]], message: str) -> None:
     with airflow_answering(script) as client, pytest.raises(RunFailed, match=message):
-        training_run.wait_for_dag(client, nothing, seconds=0.1)
+        dag_runs.wait_for_dag(client, "churn_training", seconds=0.1)

@@ -1,4 +1,8 @@
-"""The workflows do what our own continuous integration does, with few rights and pinned actions."""
+"""The workflows do what our own continuous integration does, with few rights.
+
+That actions are pinned, no credentials kept and no line takes words from outside, zizmor sees to
+(`make lint`).
+"""
 
 import re
 from typing import Any
@@ -11,7 +15,6 @@ from include.settings import PROJECT
 FOLDER = PROJECT / ".github" / "workflows"
 WORKFLOWS = {path.stem: yaml.safe_load(path.read_text()) for path in FOLDER.glob("*.yml")}
 JOBS = [(name, job) for each in WORKFLOWS.values() for name, job in each["jobs"].items()]
-PINNED = re.compile(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
 SETS_UP = "make setup"  # what each target of make does by itself
 
 
@@ -38,36 +41,11 @@ def all_runs() -> list[set[str]]:
     return [runs(each["jobs"]) for each in WORKFLOWS.values()]
 
 
-def test_no_line_takes_words_from_outside() -> None:
-    assert [line for lines in all_runs() for line in lines if "${{" in line] == []
-
-
-def test_every_action_is_pinned_by_its_commit() -> None:
-    used = [
-        line.partition("uses: ")[2]
-        for path in FOLDER.glob("*.yml")
-        for line in path.read_text().splitlines()
-        if "uses: " in line
-    ]
-    assert len(used) > 10
-    assert [each for each in used if not PINNED.fullmatch(each) and not each.startswith("$/")] == []
-
-
-@pytest.mark.parametrize("name", WORKFLOWS)
-def test_a_workflow_gets_no_right_that_a_job_does_not_ask_for(name: str) -> None:
-    assert WORKFLOWS[name]["permissions"] == {}
-    assert "group" in WORKFLOWS[name]["concurrency"]
-
-
 @pytest.mark.parametrize(("name", "job"), JOBS, ids=[name for name, _ in JOBS])
 def test_a_job_has_few_rights_and_an_end(name: str, job: dict[str, Any]) -> None:
     rights = {"contents": "read"} | ({"id-token": "write"} if name in ("image", "deploy") else {})
     assert job["permissions"] == rights
     assert "timeout-minutes" in job or "uses" in job
-    checkouts = [
-        x for x in job.get("steps", []) if x.get("uses", "").startswith("actions/checkout")
-    ]
-    assert all(step["with"]["persist-credentials"] is False for step in checkouts)
 
 
 def test_a_deployment_is_never_cut_off_by_the_next() -> None:

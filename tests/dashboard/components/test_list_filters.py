@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from dashboard.components.list_filters import comparison_text
-from dashboard.data.call_list import Night
+from dashboard.data.nights import Night
 from include.scoring.earlier import EarlierNight, Span
 
 LAST_NIGHT = EarlierNight("night", date(2026, 11, 25), "4")

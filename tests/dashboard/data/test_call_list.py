@@ -4,7 +4,7 @@ import json
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,15 @@ import pytest
 import sqlalchemy as sa
 
 from dashboard.components.risk_grid import shown_row
-from dashboard.data.call_list import CallList, Nights
+from dashboard.data.call_list import CallList
 from dashboard.data.campaign import campaign_csv
 from dashboard.data.list_view import ListView
+from dashboard.data.nights import Nights
 from include.customers import contacts, loading
 from include.customers.contacts import Mark
 from include.customers.database import open_engine
 from include.errors import DataError
-from include.scoring.table import score_table
+from include.scoring.table import FLAGS, score_table
 from tests.dashboard import bank
 
 ROWS = 600
@@ -39,7 +40,7 @@ def scored(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     with closing_engine(url) as engine:
         loading.create_table(engine)
         loading.load_customers(engine, bank.people(ROWS), now=datetime.now(UTC))
-        bank.score_everybody(engine, bank.people(ROWS))
+        bank.score_everybody(engine, bank.people(ROWS), target=bank.WARNING)
         yield engine
 
 
@@ -75,6 +76,9 @@ def engine(scored: sa.Engine) -> Iterator[sa.Engine]:
         {"status": "all", "filters": '{"card": {"type": "contains", "filter": "blue"}}'},
         {"filters": '{"spend": {"type": "inRange", "filter": 1000, "filterTo": 4000}}'},
         {"view": "campaign"},
+        {"sign": "flagged"},
+        {"sign": "new", "sort": "flagged_since:desc"},
+        {"due": "week", "sort": "call_by:asc"},
         {"rose": "night"},
         {"rose": "night", "bands": "low", "sort": "risk:asc"},
         {"filters": '{"spend": {"type": "lessThan", "filter": 99999999999999999999}}'},
@@ -102,6 +106,47 @@ def test_whose_risk_rose_is_a_list_of_its_own(engine: sa.Engine) -> None:
     assert [row["rise_night"] for row in everybody.page(0, len(rises))] == rises
     assert CallList(engine, ListView.from_values({"rose": "week"})).page(0, 9) == []
     assert ListView.from_values({"rose": "never"}) == ListView()
+
+
+def test_the_list_of_early_warning_narrows_by_sign_and_by_date(engine: sa.Engine) -> None:
+    found = {
+        name: CallList(engine, ListView.from_values(values)).page(0, ROWS)
+        for name, values in {
+            "all": {},
+            "flagged": {"sign": "flagged"},
+            "new": {"sign": "new"},
+            "quiet": {"sign": "quiet"},
+            "week": {"due": "week"},
+            "passed": {"due": "passed", "sort": "call_by:asc"},
+        }.items()
+    }
+    today = datetime.now(UTC).date()
+    assert {row["sign"] for row in found["all"]} == {None, "new", "quiet"}
+    assert all((row["sign"] is None) == (row["call_by"] is None) for row in found["all"])
+    assert sorted([*keys(found["new"]), *keys(found["quiet"])]) == sorted(keys(found["flagged"]))
+    wait = timedelta(days=bank.WARNING.gap_days)
+    assert all(row["call_by"] - row["flagged_since"] == wait for row in found["flagged"])
+    assert keys(found["week"]) == [
+        row["customer"] for row in found["flagged"] if row["call_by"] <= today + timedelta(days=7)
+    ]
+    passed = [row["call_by"] for row in found["passed"]]
+    assert passed == sorted(passed) and passed[-1] < today and len(passed) < len(found["week"])
+
+
+def keys(rows: list[dict[str, Any]]) -> list[int]:
+    """The customers of rows."""
+    return [row["customer"] for row in rows]
+
+
+def test_the_first_date_comes_before_those_who_have_none(engine: sa.Engine) -> None:
+    rows = CallList(engine, ListView.from_values({"sort": "call_by:asc"})).page(0, ROWS)
+    dates = [row["call_by"] for row in rows]
+    flagged = [each for each in dates if each]
+    assert (
+        flagged
+        and dates[: len(flagged)] == sorted(flagged)
+        and set(dates[len(flagged) :]) == {None}
+    )
 
 
 def test_joined_conditions_narrow_a_list(engine: sa.Engine) -> None:
@@ -157,6 +202,31 @@ def test_the_list_is_the_last_nights(engine: sa.Engine) -> None:
     assert (first.rows, second.rows, second.model_version) == (ROWS, ROWS // 2, "1")
     assert second.compared == bank.EARLIER
     assert [*second.bands] == [b for b in BANDS if b in second.bands] and second.bands
+
+
+def flag_index(connection: sa.Connection) -> str:
+    """The index that the flags are in."""
+    found = sa.inspect(connection).get_indexes("churn_scores")
+    return str(next(each["name"] for each in found if "call_by" in each["column_names"]))
+
+
+def test_scores_without_flags_make_a_list_until_the_next_night(tmp_path: Path) -> None:
+    with closing_engine(f"sqlite:///{tmp_path / 'churn.db'}") as engine:
+        bank.score_everybody(engine, bank.people(ROWS))
+        with engine.begin() as connection:
+            connection.exec_driver_sql(f"DROP INDEX {flag_index(connection)}")
+            for name in FLAGS:
+                connection.exec_driver_sql(f"ALTER TABLE churn_scores DROP COLUMN {name}")
+        nights = Nights(engine)
+        assert nights.latest() is not None
+        for values in ({}, {"sort": "call_by:asc"}, {"view": "campaign"}):
+            rows = CallList(engine, ListView.from_values(values), nights.table()).page(0, 9)
+            assert len(rows) == 9 and {row["sign"] for row in rows} == {None}
+        flagged = CallList(engine, ListView.from_values({"sign": "new"}), nights.table())
+        assert (flagged.page(0, 9), flagged.count()) == ([], 0)
+        bank.score_everybody(engine, bank.people(ROWS), target=bank.WARNING)
+        nights.latest()
+        assert CallList(engine, ListView.from_values({"sign": "new"}), nights.table()).count() > 0
 
 
 def test_an_earlier_releases_scores_make_no_list(tmp_path: Path) -> None:

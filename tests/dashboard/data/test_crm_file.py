@@ -19,6 +19,7 @@ from include.customers.contacts import Mark, mark
 from include.errors import DataError
 from include.scoring.table import score_table
 from include.settings import PROJECT
+from include.target import STATE
 
 VERSION_1 = (
     "customer_id,probability,risk_band,rise_since_last_night,rise_since_last_week,reason_1,"
@@ -26,6 +27,7 @@ VERSION_1 = (
     "revolving_balance_usd,credit_limit_usd,card,months_inactive_12_months,"
     "transactions_12_months,status,call_result,has_left,model_version,scored_at"
 )
+VERSION_2 = VERSION_1 + ",gap_days,horizon_days,flagged_since,sign,call_by"
 SHARE = re.compile(r"-?[01]\.\d{1,4}")
 
 
@@ -38,16 +40,21 @@ def view(**values: str) -> ListView:
     return ListView.from_values(values)
 
 
-def test_the_header_of_version_1_stays(client: FlaskClient) -> None:
-    found = client.get("/crm/v1.csv?bands=none")
-    assert found.data == (VERSION_1 + "\r\n").encode()  # without a byte-order mark
+@pytest.mark.parametrize(("version", "header"), [(1, VERSION_1), (2, VERSION_2)])
+def test_the_header_of_a_version_stays(client: FlaskClient, version: int, header: str) -> None:
+    found = client.get(f"/crm/v{version}.csv?bands=none")
+    assert found.data == (header + "\r\n").encode()  # without a byte-order mark
     assert found.content_type == "text/csv; charset=utf-8"
-    assert "customers-v1-" in found.headers["Content-Disposition"]
+    assert f"customers-v{version}-" in found.headers["Content-Disposition"]
+
+
+def test_another_version_is_not_there(client: FlaskClient) -> None:
+    assert client.get("/crm/v3.csv").status_code == 404
 
 
 def test_the_documented_columns_are_the_files() -> None:
     page = (PROJECT / "docs" / "crm.md").read_text()
-    assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == VERSION_1.split(",")
+    assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == VERSION_2.split(",")
 
 
 def test_every_customer_of_the_view_is_in_it_once_by_number(
@@ -111,7 +118,8 @@ def test_no_cell_acts_as_a_formula_and_none_ends_a_line() -> None:
         "mark": marked,
         "scored_at": datetime(2026, 11, 27, 3, 0, 5, 999),
     }
-    (line,) = lines_of(b"".join(crm_file.crm_lines([[row]])))
+    lines = crm_file.crm_lines([[row]], crm_file.VERSION_1, lambda _: STATE)
+    (line,) = lines_of(b"".join(lines))
     assert (line["risk_band"], line["model_version"]) == ("'+high", "'@1")
     assert line["card"] == '\'=HYPERLINK("x"),\r\n"'
     assert [line[f"reason_{place}"] for place in (1, 2, 3)] == ["'-a,b", "'\t=c", ""]

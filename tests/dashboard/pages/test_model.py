@@ -1,4 +1,4 @@
-"""The page of the model: what it says of the campaigns' outcomes."""
+"""The page of the model: which kind it is, and what it says of the campaigns' outcomes."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -17,6 +17,8 @@ from include.customers.campaigns import CampaignOutcome
 from include.customers.contacts import Mark
 from include.settings import Settings
 from tests.dashboard import bank
+from tests.dashboard.horizon import horizon_version
+from tests.webapp.champions import publish
 
 pytestmark = pytest.mark.slow
 
@@ -34,6 +36,18 @@ def sources(tmp_path: Path) -> Iterator[Sources]:
     label(found.engine, KEYS, "Existing Customer", LONG_AGO - timedelta(days=100))
     yield found
     found.close()
+
+
+def test_the_page_says_which_kind_of_model_serves_and_how_early_it_sees_leavers(
+    sources: Sources,
+) -> None:
+    told = str(model.create_page(sources, {}))
+    assert "It says who has left" in told and "How early it sees who leaves" not in told
+    publish(sources.store, horizon_version())
+    told = str(model.create_page(sources, {}))
+    assert "It says who leaves within 90 days" in told and "How early it sees who leaves" in told
+    assert "Seen 61–104 days ahead" in told and "Version 1, before" in told
+    assert "Confusion matrix" in told and "it is predicted who leaves within 90 days" in told
 
 
 def label(engine: sa.Engine, keys: list[int], flag: str, at: datetime) -> None:

@@ -4,8 +4,6 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -56,73 +54,28 @@ def test_a_busy_server_is_asked_again_after_a_while(
     assert 0 < delays[1] <= 2
 
 
-ELSEWHERE = "bucket 'bucket' is not in the region us-east-1 .*: it is in eu-central-1. Set AWS_DEFA"
-
-
 @pytest.mark.parametrize(
     ("trouble", "error", "told"),
     [
-        (
-            Answer(503, "SlowDown"),
-            StoreUnavailable,
-            "503 SlowDown: told so for 'key' 2 times: try later",
-        ),
-        (
-            Answer(507, "StorageFull"),
-            StoreUnavailable,
-            "507 StorageFull: told so for 'key': try later",
-        ),
+        (Answer(503, "SlowDown"), StoreUnavailable, "'key' with 503 SlowDown .told so.: try later"),
+        (Answer(507, "StorageFull"), StoreUnavailable, "507 StorageFull .*: try later"),
         (
             Answer(403, "AccessDenied"),
             StoreForbidden,
-            "refuses these credentials for 'key' .403 AccessDenied: told so.: .*must allow "
-            "s3:GetObject and s3:ListBucket",
+            "403 AccessDenied .told so.: .* must allow s3:GetObject and s3:ListBucket",
         ),
-        (Answer(401, "Unauthorized"), StoreForbidden, "refuses these credentials"),
+        (Answer(401, "Unauthorized"), StoreForbidden, "must allow"),
         (Answer(403, "InvalidAccessKeyId"), StoreForbidden, "correct AWS_ACCESS_KEY_ID"),
         (Answer(403, "SignatureDoesNotMatch"), StoreForbidden, "correct AWS_SECRET_ACCESS_KEY"),
-        (Answer(400, "ExpiredToken"), StoreForbidden, "session token has expired: get new"),
-        (Answer(400, "InvalidToken"), StoreForbidden, "AWS_SESSION_TOKEN is not of these two keys"),
-        (Answer(404, "NoSuchBucket"), StoreError, "bucket 'bucket' does not exist: create it"),
+        (Answer(400, "ExpiredToken"), StoreForbidden, "get new credentials"),
+        (Answer(403, "RequestTimeTooSkewed"), StoreForbidden, "set this machine's clock"),
+        (Answer(404, "NoSuchBucket"), StoreError, "s3://bucket answered .*: create it, or correct"),
         (Answer(404, "NoSuchKey"), ObjectNotFound, "no object 'key' in s3://bucket"),
-        (Answer(404, body=b"<html>nothing here"), StoreError, "as no S3 does: does AWS_ENDPOINT"),
-        (Answer(400, "InvalidRequest"), StoreError, "refused 'key': 400 InvalidRequest: told so"),
-        (Answer(501, "NotImplemented"), StoreError, "does not support GetObject .*501 NotImplem"),
-        (Answer(301, "PermanentRedirect"), ConfigurationError, "server does not say in which one"),
-        (Answer(307, "TemporaryRedirect"), ConfigurationError, "Set AWS_DEFAULT_REGION to its re"),
-        (
-            Answer(301, "PermanentRedirect", headers={"x-amz-bucket-region": "eu-central-1"}),
-            ConfigurationError,
-            ELSEWHERE,
-        ),
-        (
-            Answer(301, "PermanentRedirect", {"Endpoint": "b.s3.eu-central-1.amazonaws.com"}),
-            ConfigurationError,
-            ELSEWHERE,
-        ),
-        (
-            Answer(400, "AuthorizationHeaderMalformed", {"Region": "eu-central-1"}),
-            ConfigurationError,
-            ELSEWHERE,
-        ),
-        (
-            Answer(
-                400,
-                "AuthorizationHeaderMalformed",
-                {"Message": "the region 'us-east-1' is wrong; expecting 'eu-central-1'"},
-            ),
-            ConfigurationError,
-            ELSEWHERE,
-        ),
-        (
-            Answer(
-                400,
-                "IllegalLocationConstraintException",
-                {"Message": "The eu-central-1 location constraint is incompatible"},
-            ),
-            ConfigurationError,
-            ELSEWHERE,
-        ),
+        (Answer(404, body=b"<html>nothing here"), StoreError, "no S3 answers so: does AWS_ENDPOI"),
+        (Answer(400, "InvalidRequest"), StoreError, "400 InvalidRequest .*: correct what it names"),
+        (Answer(501, "NotImplemented"), StoreError, "it does not support GetObject"),
+        (Answer(301, "PermanentRedirect"), ConfigurationError, "set AWS_DEFAULT_REGION to the buc"),
+        (Answer(400, "AuthorizationHeaderMalformed"), ConfigurationError, "set AWS_DEFAULT_REGION"),
     ],
     ids=lambda value: f"{value.status} {value.code}" if isinstance(value, Answer) else "",
 )
@@ -134,26 +87,6 @@ def test_each_refusal_has_its_error(
         store_at(server.url, **PATIENCE).read("key")
     assert type(raised.value) is error
     assert len(server.asked) <= 3
-
-
-CLOCKS = {"RequestTime": "20261127T100000Z", "ServerTime": "2026-11-27T08:00:00Z"}
-HOURS_AGO = format_datetime(datetime.now(UTC) - timedelta(hours=2), usegmt=True)
-SINCE_THEN = r"1[2-5]\d minutes apart"  # the tests before this one take their time
-
-
-@pytest.mark.parametrize(
-    ("trouble", "told"),
-    [
-        (Answer(403, "RequestTimeTooSkewed", CLOCKS), "27 10:00:00 UTC, the server's .*08:00:00"),
-        (Answer(403, "RequestTimeTooSkewed", headers={"Date": HOURS_AGO}), SINCE_THEN),
-        (Answer(403, "AccessDenied", headers={"Date": HOURS_AGO}), SINCE_THEN),
-        (Answer(400, "RequestExpired"), "0 minutes apart where at most 15"),
-    ],
-)
-def test_a_clock_that_is_wrong_is_told_beside_the_servers(trouble: Answer, told: str) -> None:
-    with answering(trouble) as server, pytest.raises(StoreForbidden, match=told) as raised:
-        store_at(server.url).read("key")
-    assert "set the clock" in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -176,10 +109,10 @@ def test_a_clock_that_is_wrong_is_told_beside_the_servers(trouble: Answer, told:
 def test_a_store_that_knows_no_conditions_is_named_as_such(
     trouble: Answer, write: Callable[[S3Store], None], header: str
 ) -> None:
-    told = rf"does not support a write on a condition \({header}; it answered {trouble.status}"
-    with answering(trouble) as server, pytest.raises(StoreError, match=told) as raised:
+    told = rf"with {trouble.status} .* does not support a write on a condition \({header}\)"
+    with answering(trouble) as server, pytest.raises(StoreError, match=told):
         write(store_at(server.url))
-    assert "times" not in str(raised.value) and server.asked == ["PUT"]
+    assert server.asked == ["PUT"]
 
 
 def test_an_answer_of_somebody_else_is_no_object_and_no_empty_list() -> None:
@@ -193,7 +126,7 @@ def test_an_answer_of_somebody_else_is_no_object_and_no_empty_list() -> None:
 
 
 def test_nobody_at_the_address_is_unavailable(free_port: int) -> None:
-    with pytest.raises(StoreUnavailable, match="no answer from s3://bucket for 'key' .*: check AW"):
+    with pytest.raises(StoreUnavailable, match="no answer from s3://bucket for 'key': .*: check A"):
         store_at(f"http://127.0.0.1:{free_port}", **PATIENCE).write("key", b"one")
 
 
@@ -207,13 +140,16 @@ def test_a_server_that_hangs_is_given_up() -> None:
 
 def test_a_tls_connection_that_breaks_off_may_pass() -> None:
     broken = SSLError(endpoint_url="https://x", error="EOF occurred in violation of protocol")
-    asked = Asked("s3://bucket", "bucket", "us-east-1", "key")
+    asked = Asked("s3://bucket", "key")
     with pytest.raises(StoreUnavailable, match="no answer from s3://bucket"), explained(asked):
         raise broken
 
 
 def test_a_server_without_tls_is_named() -> None:
-    with answering(OK) as server, pytest.raises(ConfigurationError, match="does not speak TLS"):
+    with (
+        answering(OK) as server,
+        pytest.raises(ConfigurationError, match="WRONG_VERSION.* http:// where it does not speak"),
+    ):
         store_at(server.url.replace("http:", "https:"), **PATIENCE).read("key")
 
 
@@ -237,22 +173,17 @@ def tls_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("settings", "error", "told"),
     [
-        ({"AWS_PROFILE": "team"}, ConfigurationError, "AWS_PROFILE must name .*team.*unset it"),
-        (
-            {"AWS_SECRET_ACCESS_KEY": None},
-            ConfigurationError,
-            "half of the credentials: .*AWS_SECRET_ACCESS_KEY. Set .* both",
-        ),
+        ({"AWS_PROFILE": "team"}, ConfigurationError, "team.*: AWS_PROFILE must name .*unset it"),
+        ({"AWS_SECRET_ACCESS_KEY": None}, ConfigurationError, "set .*_SECRET_ACCESS_KEY both, or"),
         ({"AWS_ACCESS_KEY_ID": None}, StoreForbidden, "AWS_ACCESS_KEY_ID and AWS_SECRET_.* both"),
-        (
-            {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None},
-            StoreForbidden,
-            "no credentials for s3://bucket",
-        ),
         ({"AWS_SESSION_TOKEN": "hush\n"}, StoreForbidden, "hold a line break or another"),
-        ({"AWS_CONFIG_FILE": __file__}, ConfigurationError, "cannot work: Unable to parse config"),
-        ({"AWS_DEFAULT_REGION": "eu central"}, ConfigurationError, "AWS_DEFAULT_REGION must be .*"),
-        ({"AWS_DEFAULTS_MODE": "odd"}, ConfigurationError, "the AWS settings .* cannot work"),
+        (
+            {"AWS_CONFIG_FILE": __file__},
+            ConfigurationError,
+            "Unable to parse config.*correct the AWS settings",
+        ),
+        ({"AWS_DEFAULT_REGION": "eu central"}, ConfigurationError, "AWS_DEFAULT_REGION must be"),
+        ({"AWS_DEFAULTS_MODE": "odd"}, ConfigurationError, "correct the AWS settings"),
         (
             {
                 **dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")),
@@ -260,13 +191,13 @@ def tls_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 "AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/churn",
             },
             ConfigurationError,
-            "name a file that cannot be read .*/absent",
+            "/absent.*correct the AWS settings",
         ),
         *(
             (
                 {"AWS_ENDPOINT_URL": url},
                 ConfigurationError,
-                "AWS_ENDPOINT_URL must be a URL such .*",
+                "AWS_ENDPOINT_URL must be a URL such",
             )
             for url in ("localhost:9000", "ftp://host", "http://host:port", "http://[::1")
         ),
@@ -286,17 +217,17 @@ def test_settings_that_cannot_work_are_named(
 
 
 def test_a_bucket_that_can_be_none_is_named(aws_settings: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigurationError, match="CHURN_STORE_URI must name a bucket .*'My_Bu!'"):
+    with pytest.raises(ConfigurationError, match="My_Bu!.*CHURN_STORE_URI must name a bucket"):
         open_store("s3://My_Bu!").read("key")
 
 
 @pytest.mark.parametrize(
     ("bundle", "told"),
     [
-        (None, "server's certificate is not trusted: .*in AWS_CA_BUNDLE"),
-        ("absent", "AWS_CA_BUNDLE .* must name a file of PEM certificates, found none"),
-        ("empty", "AWS_CA_BUNDLE .* must name a file of PEM certificates, found none"),
-        ("", "AWS_CA_BUNDLE .* must name a file of PEM certificates, found none"),
+        (None, "CERTIFICATE_VERIFY_FAILED"),
+        ("absent", "No such file"),
+        ("empty", "X509|PEM"),
+        ("", "directory"),
     ],
     ids=["none", "absent", "empty", "a directory"],
 )
@@ -308,5 +239,5 @@ def test_certificates_that_cannot_be_checked_are_named(
         aws_settings.setenv("AWS_CA_BUNDLE", str(tmp_path / bundle))
     aws_settings.setenv("AWS_ENDPOINT_URL", tls_url)
     aws_settings.setattr(time, "sleep", lambda _: None)
-    with pytest.raises(ConfigurationError, match=told):
+    with pytest.raises(ConfigurationError, match=f"({told}).*AWS_CA_BUNDLE .* must name a file"):
         open_store("s3://bucket").read("key")

@@ -16,24 +16,14 @@ def connection(aws_settings: pytest.MonkeyPatch) -> None:
     aws_settings.setenv("CHURN_STORE_URI", "s3://bucket")
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "told"),
-    [
-        ("AWS_PROFILE", "team", "AWS_PROFILE must name a profile"),
-        ("AWS_SECRET_ACCESS_KEY", "", "half of the credentials"),
-        ("AWS_ENDPOINT_URL", "localhost:9000", "AWS_ENDPOINT_URL must be a URL"),
-    ],
-)
-def test_settings_that_cannot_work_fail_the_task_at_once(
-    aws_settings: pytest.MonkeyPatch, name: str, value: str, told: str
-) -> None:
-    aws_settings.setenv(name, value)
-    with pytest.raises(AirflowFailException, match=told), reported():
+def test_settings_that_cannot_work_fail_the_task_at_once(aws_settings: pytest.MonkeyPatch) -> None:
+    aws_settings.setenv("AWS_PROFILE", "team")
+    with pytest.raises(AirflowFailException, match="AWS_PROFILE must name a profile"), reported():
         connections.task_store(Settings()).read("key")
 
 
 def test_a_refusal_fails_the_task_at_once(aws_settings: pytest.MonkeyPatch) -> None:
     with answering(Answer(400, "ExpiredToken")) as server:
         aws_settings.setenv("AWS_ENDPOINT_URL", server.url)
-        with pytest.raises(AirflowFailException, match="has expired: get new"), reported():
+        with pytest.raises(AirflowFailException, match="get new credentials"), reported():
             connections.task_store(Settings()).read("key")

@@ -22,17 +22,9 @@ def constants(folder: Path) -> Iterator[str]:
                 yield node.value
 
 
-def described_in_dags() -> set[str]:
-    texts = [path.read_text() for path in (PROJECT / "dags").glob("*.py")]
-    return {
-        name
-        for text in texts
-        for name in re.findall(r'(?:described\(|pages\(\)\[)\s*"(\w+)"', text)
-    }
-
-
-def test_each_page_is_of_a_task_and_each_task_has_one() -> None:
-    assert set(pages()) == described_in_dags()
+def test_each_page_is_of_a_task() -> None:
+    """That each task has one, whoever reads the DAG files finds out: `described` knows no other."""
+    assert set(pages()) <= {*constants(PROJECT / "dags")}
 
 
 @pytest.mark.parametrize("task_id", sorted(pages()))

@@ -2,11 +2,8 @@
 
 import base64
 import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
-import pytest
 from cfnlint.decode.cfn_yaml import loads
 
 from include.settings import PROJECT
@@ -25,11 +22,7 @@ def resources(part: str, kind: str) -> list[dict[str, Any]]:
     return [each["Properties"] for each in found if each["Type"] == f"AWS::{kind}"]
 
 
-@pytest.mark.slow
-def test_cfn_lint_finds_nothing_and_ignores_nothing() -> None:
-    command = Path(sys.executable).with_name("cfn-lint")
-    done = subprocess.run([command], cwd=PROJECT, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, "")
+def test_the_templates_hide_nothing_from_cfn_lint() -> None:
     texts = [template(part) for part in STACKS] + [(PROJECT / ".cfnlintrc").read_text()]
     assert not any("ignore_checks" in text or "cfn-lint" in text for text in texts)
 
