@@ -63,6 +63,12 @@ class History:
     months: int
     seed: int
     last: date = LAST
+    rule_changes_in: int | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the generator is told beside the numbers of customers and months."""
+        return {"seed": self.seed, "last": self.last, "rule_changes_in": self.rule_changes_in}
 
     def load(self, bank: Bank) -> None:
         """Fill the bank's database, and make an experiment whose files stay in its directory."""
@@ -73,7 +79,7 @@ class History:
             EXPERIMENT, artifact_location=(bank.home / "artifacts").as_uri()
         )
         engine = open_engine(bank.customers)
-        load_made_up(engine, self.customers, self.months, seed=self.seed, last=self.last)
+        load_made_up(engine, self.customers, self.months, **self.options)
         engine.dispose()
 
     def until(self, day: date) -> "History":
@@ -83,7 +89,7 @@ class History:
 
     def chances(self, day: date, target: Any) -> "pd.Series[float]":
         """The rule's chance of each customer who was there on a snapshot's day, by the key."""
-        made = made_up_months(self.customers, self.months, seed=self.seed, last=self.last)
+        made = made_up_months(self.customers, self.months, **self.options)
         month = next(month for month in made if month.as_of == day)
         return pd.Series(month.chances(target), index=month.customers[KEY])
 
@@ -108,6 +114,8 @@ def main() -> None:
     parser.add_argument("--customers", type=int, default=40_000)
     parser.add_argument("--months", type=int, default=24)
     parser.add_argument("--seeds", type=int, default=3)
+    help_text = "month, counted from 1, from which on others leave"
+    parser.add_argument("--rule-changes-in", type=int, help=help_text)
     parser.add_argument("--large", type=int, default=1_000_000, help="customers; 0 for no costs")
     parser.add_argument("--threads", type=int, default=1, help="of the training")
     parser.add_argument("--directory", type=Path, help="where customers go, on a large disk")
@@ -118,7 +126,12 @@ def main() -> None:
     found = []
     for seed in range(1, arguments.seeds + 1):
         with tempfile.TemporaryDirectory(dir=arguments.directory) as home:
-            history = History(arguments.customers, arguments.months, seed)
+            history = History(
+                arguments.customers,
+                arguments.months,
+                seed,
+                rule_changes_in=arguments.rule_changes_in,
+            )
             found.append(figures(Path(home), history, params))
             for line in table(found[-1:]):
                 write(line)
@@ -181,7 +194,7 @@ def learn(bank: Bank) -> Learnt:
 
 def by_random_split(bank: Bank, months: Months, *, rows: int) -> Month:
     """What judges in a random split of rows: of any closed month, of customers seen in training."""
-    params, random = bank.params, np.random.default_rng(params_seed(bank))
+    params, random = bank.params, np.random.default_rng(bank.params.model.seed)
     every = pd.concat(rows_of_all_months(bank, months), ignore_index=True)
     kept, held = 1 - params.split.holdout_share, params.split.holdout_share
     aside = params.split.calibration_share
@@ -193,11 +206,6 @@ def by_random_split(bank: Bank, months: Months, *, rows: int) -> Month:
     judging = frame[frame[SPLIT] == "holdout"]
     answers = fitted.probabilities(CONTRACT.matrix(judging, fitted.columns))
     return month_of(months.holdout, judging, {RANDOM_SPLIT: answers})
-
-
-def params_seed(bank: Bank) -> int:
-    """The seed of params.yaml, which also cuts the random split."""
-    return bank.params.model.seed
 
 
 def rows_of_all_months(bank: Bank, months: Months) -> Iterator[pd.DataFrame]:
