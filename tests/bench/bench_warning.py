@@ -230,7 +230,7 @@ def table(found: list[dict[str, LeadTimes]]) -> Iterator[str]:
         aucs = [one.roc_auc for one in each]
         recalls = [np.mean([one.recall[name] or 0 for one in each]) for name in names]
         cells = [
-            f"{np.mean(aucs):.3f} ({min(aucs):.3f}–{max(aucs):.3f})",
+            f"{np.mean(aucs):.3f}" + (f" ({min(aucs):.3f}–{max(aucs):.3f})" if aucs[1:] else ""),
             f"{np.mean([one.top_decile_lift for one in each]):.1f}",
             *(f"{recall:.0%}" for recall in recalls),
         ]
