@@ -222,7 +222,7 @@ def rows_of_all_months(bank: Bank, months: Months) -> Iterator[pd.DataFrame]:
 
 def table(found: list[dict[str, LeadTimes]]) -> Iterator[str]:
     """Markdown: the means over the seeds, and from where to where the ROC-AUC went."""
-    names = list(found[0][MODEL].recall)
+    names = list(found[0][RULE].recall)
     yield f"| {len(found)} seed(s) | ROC-AUC | top-decile lift | {' | '.join(names)} |"
     yield "|---" * (3 + len(names)) + "|"
     for who in found[0]:
