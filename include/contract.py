@@ -22,8 +22,8 @@ SCHEMA_FILE = Path(__file__).parent / "config" / "schema.yaml"
 FOUND_CHARACTERS = 80  # how much of a wrong value an error message repeats
 
 # Columns that training adds to the customers' own.
-RESERVED = ("split", "probability", "campaign", "campaign_side", "campaign_at")
-
+_CAMPAIGN = ("campaign", "campaign_side", "campaign_at")
+RESERVED = ("split", "probability", *_CAMPAIGN, "as_of", "left_after_days")
 CUSTOMER_ID = "customer_id"  # what a record may carry beside the features; no model sees it
 CUSTOMER_ID_CHARACTERS = 128
 LARGEST_INTEGER = 2**53 - 1  # that every JSON reader keeps exact
