@@ -47,6 +47,7 @@ def test_a_horizon_after_a_state_asks_a_person_and_then_is_compared_with_itself(
     assert decision.outcome == "needs_person" and told in decision.reasons[0]
     assert (decision.champion, decision.champion_metrics) == ("1", None)
     question = asked(run, lineage, evaluated)
+    assert question.subject.endswith("It was not compared with version 1")
     assert told in question.body and "of the naive rule" in question.body
     assert "31–60 days later, on a list of 10%: " in question.body
 
