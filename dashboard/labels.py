@@ -68,9 +68,14 @@ def value_text(name: str, value: Any) -> str:
 
 def risk_words(target: Target) -> str:
     """What a probability is of, in few words; `str(target)` says it whole."""
-    if not target.is_early_warning:
-        return "risk of leaving"
-    return f"leaves within {target.horizon_days} days"
+    within = f" within {target.horizon_days} days" if target.is_early_warning else ""
+    return f"risk of leaving{within}"
+
+
+def risk_heading(target: Target) -> str:
+    """The same at the head of a column."""
+    within = f"Leaves within {target.horizon_days} days"
+    return within if target.is_early_warning else "Risk of leaving"
 
 
 def money(value: float) -> str:

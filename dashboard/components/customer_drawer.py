@@ -96,7 +96,8 @@ def _create_summary(
 
 
 def _risk_told(target: Target) -> str:
-    return str(target) if target.is_early_warning else risk_words(target)
+    first = f", after the first {target.gap_days}" if target.gap_days else ""
+    return f"{risk_words(target)}{first}"
 
 
 def _flag(score: Mapping[str, Any]) -> list[str]:

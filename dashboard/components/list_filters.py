@@ -53,7 +53,7 @@ def create_filters(view: ListView, known_bands: Sequence[str], target: Target) -
     rose = _select("filter-rose", "Change of risk", ROSE_NAMES, view.rose, width=200)
     # Hidden they are still there, for the page's state is made of them.
     shown = None if target.is_early_warning else "none"
-    sign = _select("filter-sign", "Sign", SIGN_NAMES, view.sign, width=165, display=shown)
+    sign = _select("filter-sign", "Sign", SIGN_NAMES, view.sign, width=180, display=shown)
     due = _select("filter-due", "Call by", DUE_NAMES, view.due, width=185, display=shown)
     which = dmc.SegmentedControl(
         id="filter-view",

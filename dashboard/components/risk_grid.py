@@ -16,7 +16,7 @@ from dashboard.data.call_list import CallList
 from dashboard.data.campaign import SIGNS, reasons_text, rounded
 from dashboard.data.list_view import ListView
 from dashboard.data.sources import Sources
-from dashboard.labels import risk_words
+from dashboard.labels import risk_heading
 from include.errors import ChurnError
 from include.scoring.earlier import RISES
 from include.target import Target
@@ -91,8 +91,8 @@ def column_definitions(view: ListView, target: Target) -> list[dict[str, Any]]:
         _column("customer", "Customer", width=128, cellClass="customer-cell", pinned="left"),
         _column(
             "risk",
-            risk_words(target).capitalize(),
-            width=190,
+            risk_heading(target),
+            width=225 if target.is_early_warning else 190,
             minWidth=90,
             cellRenderer="ChurnRisk",
             headerTooltip=f"P({target}), in percent",
@@ -126,7 +126,9 @@ def column_definitions(view: ListView, target: Target) -> list[dict[str, Any]]:
         for span, name in RISES.items()
     }
     if target.is_early_warning:
-        columns[3:3] = _warning_columns()
+        sign, call_by, since = _warning_columns()
+        columns[2:2] = [sign, call_by]
+        columns.append(since)
     beside_risk = rises.pop(RISES[view.rose]) if view.rose else None
     columns[2:2] = [beside_risk] if beside_risk else []
     columns += rises.values()

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from dashboard.data.list_view import ListView
 from dashboard.data.spreadsheet import spreadsheet
-from dashboard.labels import risk_words, short_label
+from dashboard.labels import risk_heading, short_label
 from include.customers import contacts
 from include.customers.campaigns import begun_campaign
 from include.customers.contacts import Mark
@@ -136,7 +136,7 @@ def campaign_csv(rows: Iterable[Mapping[str, Any]], target: Target = STATE) -> b
     """
     columns = CSV_COLUMNS
     if target.is_early_warning:
-        risk = {"risk": f"{risk_words(target).capitalize()} (%)"}
+        risk = {"risk": f"{risk_heading(target)} (%)"}
         columns = CSV_COLUMNS | risk | WARNING_COLUMNS
     lines = ([_cell(name, row[name]) for name in columns] for row in rows)
     return spreadsheet(list(columns.values()), lines)

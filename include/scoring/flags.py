@@ -87,7 +87,7 @@ def settle_flags(
     today = scored_at.astimezone(UTC).date()
     new = {"flagged_since": today, "call_by": today + timedelta(days=target.gap_days)}
     here, probability = table.c.has_left == 0, table.c.probability
-    score_table.make_indexes(engine, table)  # or each question reads the whole table
+    score_table.make_indexes(engine, table, flags=True)  # or each question reads the whole table
     with database_errors(engine, f"flag customers in {table.name}"):
         with engine.begin() as connection:
             active = connection.scalar(sa.select(sa.func.count()).select_from(table).where(here))

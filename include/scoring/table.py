@@ -41,8 +41,8 @@ INDEXES = {
             *("card", "months_inactive", "transactions", "rise_night", "rise_week"),
         )
     },
-    "here_call_by": ("has_left", "call_by", "flagged_since"),  # all that the next night asks for
 }
+FLAG_INDEX = {"here_call_by": ("has_left", "call_by", "flagged_since")}  # what the next night asks
 
 
 @cache
@@ -77,7 +77,10 @@ def score_table(name: str = TABLE) -> sa.Table:
         sa.Column("flagged_since", sa.Date(), comment="first night of this stretch on the list"),
         sa.Column("call_by", sa.Date(), comment="before the predicted window begins"),
         sa.Column("quiet", sa.SmallInteger(), comment="1: a naive rule would see it by now"),
-        *(sa.Index(f"{name}_{index}", *columns) for index, columns in INDEXES.items()),
+        *(
+            sa.Index(f"{name}_{index}", *columns)
+            for index, columns in (INDEXES | FLAG_INDEX).items()
+        ),
         mysql_engine="InnoDB",
         mysql_charset="utf8mb4",
     )
@@ -118,7 +121,9 @@ def write_scores(engine: sa.Engine, table: sa.Table, rows: pa.Table) -> None:
     with database_errors(engine, f"write the table {table.name}"):
         for batch in rows.to_batches(max_chunksize=WRITE_ROWS):
             with engine.begin() as connection:
-                write(connection, table, batch.select(names))
+                # What nobody has is the default; to write it takes as long as what somebody has.
+                known = [name for name in names if batch[name].null_count < len(batch)]
+                write(connection, table, batch.select(known))
 
 
 def count_scores(engine: sa.Engine, table: sa.Table) -> int:
@@ -174,16 +179,22 @@ def publish(engine: sa.Engine, scored_at: datetime) -> int:
     return removed
 
 
-def make_indexes(engine: sa.Engine, table: sa.Table) -> None:
-    """Make the indexes that are not there yet; MySQL reads the table once for all of them."""
+def make_indexes(engine: sa.Engine, table: sa.Table, *, flags: bool = False) -> None:
+    """Make the indexes that are not there yet, that of flags where there are any.
+
+    MySQL reads the table once for all of them.
+    """
+    indexes = [
+        index for index in table.indexes if flags or not set(FLAGS) & set(index.columns.keys())
+    ]
     if engine.dialect.name == "sqlite":
-        for index in sorted(table.indexes, key=lambda index: str(index.name)):
+        for index in sorted(indexes, key=lambda index: str(index.name)):
             index.create(engine, checkfirst=True)
         return
     known = {index["name"] for index in sa.inspect(engine).get_indexes(table.name)}
     wanted = sorted(
         f"ADD INDEX {i.name} ({', '.join(i.columns.keys())})"
-        for i in table.indexes
+        for i in indexes
         if i.name not in known
     )
     if wanted:

@@ -69,7 +69,7 @@ def test_a_customers_page_says_since_when_and_by_when(sources: Sources) -> None:
     found = str(customer.create_page(sources, {"number": str(row["customer"])}))
     since = f"On the list since {row['flagged_since']:%d %b %Y}, a new sign: call by "
     assert f"{since}{row['call_by']:%d %b %Y}." in found
-    assert "leaves within 90 days, after the first 14, by today's record" in found
+    assert "risk of leaving within 90 days, after the first 14, by today's record" in found
     everybody = sources.calls(ListView()).page(0, ROWS)
     other = next(each for each in everybody if each["sign"] is None)
     assert "On the list" not in str(
@@ -101,7 +101,7 @@ def test_a_version_that_warns_of_nothing_has_no_window(client: FlaskClient) -> N
 
 
 @pytest.mark.parametrize(
-    ("target", "told"), [(STATE, "risk of leaving"), (bank.WARNING, "leaves within 90 days")]
+    ("target", "told"), [(STATE, "risk of leaving"), (bank.WARNING, "leaving within 90 days")]
 )
 def test_answers_of_the_api_are_told_in_the_same_words(target: object, told: str) -> None:
     assert told in str(record_form.create_answer(0.2, 0, "1", None, target))
