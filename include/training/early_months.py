@@ -75,7 +75,7 @@ def read_months(
     key = run.contract.key.name
     kept = [key, AS_OF, LEFT_AFTER, *SIGNS]
     parts = [
-        batch[kept].assign(**rankings(batch))
+        batch[kept].assign(**{AS_OF: pd.to_datetime(batch[AS_OF])}).assign(**rankings(batch))
         for batch in run.read_batches(customers, where=(SPLIT, OLDER))
         if len(batch)
     ]
