@@ -15,8 +15,9 @@ import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
-from include.customers.database import database_errors
+from include.customers.database import database_errors, reading
 from include.customers.ranges import KeyRange
+from include.customers.rows import read_rows
 from include.customers.table import published_contract
 from include.params import HistoryRules
 from include.scoring import table as score_table
@@ -44,10 +45,11 @@ def standing_flags(engine: sa.Engine, keys: KeyRange, target: Target) -> Earlier
     query = sa.select(table.c.customer, table.c.flagged_since).where(
         table.c.has_left == 0, table.c.call_by.is_not(None), keys.condition(table.c.customer)
     )
-    with database_errors(engine, f"read the table {table.name}"), engine.connect() as connection:
-        rows = connection.execute(query.order_by(table.c.customer)).all()
-    days = np.array([since for _, since in rows], dtype="datetime64[D]")
-    return EarlierScores(np.array([key for key, _ in rows], np.int64), days.astype(np.float64))
+    types = {"customer": sa.BigInteger(), "flagged_since": sa.String()}
+    with reading(engine, table.name) as connection:
+        found = read_rows(connection, query.order_by(table.c.customer), types)
+    days = found["flagged_since"].to_numpy().astype("datetime64[D]").astype(np.float64)
+    return EarlierScores(found["customer"].to_numpy().astype(np.int64), days)
 
 
 def with_flags(
