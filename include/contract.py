@@ -27,7 +27,6 @@ RESERVED = ("split", "probability", "campaign", "campaign_side", "campaign_at")
 CUSTOMER_ID = "customer_id"  # what a record may carry beside the features; no model sees it
 CUSTOMER_ID_CHARACTERS = 128
 LARGEST_INTEGER = 2**53 - 1  # that every JSON reader keeps exact
-
 _NUMBERS = frozenset({int, float})
 
 
@@ -83,10 +82,8 @@ class Column(_Frozen):
         """What the column wants, for people."""
         if self.type == "category":
             return "one of " + ", ".join(self.categories)
-        if self.type == "date":
-            return "a day such as 2026-01-31"
-        if self.type == "timestamp":
-            return "a date and time"
+        if self.type in {"date", "timestamp"}:
+            return "a day such as 2026-01-31" if self.type == "date" else "a date and time"
         noun = "an integer" if self.type == "integer" else "a number"
         return f"{noun} from {self.low:.16g} to {self.high:.16g}"
 
@@ -203,8 +200,7 @@ class Contract(_Frozen):
         names = [column.name for column in self.columns]
         if len(set(names)) != len(names):
             raise ValueError("each column is listed once")
-        taken = sorted(set(names) & set(RESERVED))
-        if taken:
+        if taken := sorted(set(names) & set(RESERVED)):
             raise ValueError(f"{', '.join(taken)}: training adds a column of that name")
         for role in ("key", "target", "labelled_at"):
             if sum(column.role == role for column in self.columns) != 1:
@@ -388,8 +384,8 @@ def _numbers(column: Column, values: "pd.Series[Any]") -> "NDArray[np.float64]":
     """A table's column as float64, NaN where a value breaks the contract."""
     if column.type in {"date", "timestamp"}:
         found = moments(values)
-        within_a_day = (column.type == "date") & (found != found.dt.normalize())
-        return np.where(found.isna() | within_a_day, np.nan, 0.0)
+        right = found == found.dt.normalize() if column.type == "date" else found.notna()
+        return np.where(right, 0.0, np.nan)
     data = values.to_numpy() if values.dtype.kind in "iuf" else None
     if data is not None and data.dtype.kind in "iuf":
         return column.numbers(data)

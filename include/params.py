@@ -227,6 +227,9 @@ class DriftRules(_Rules):
     rule: DayRule
     score_counts: bool = Field(description="whether a drifted score counts like a feature")
     newly_labelled_min: int = Field(ge=0, description="fewer new labels start no training")
+    newly_left_min: int = Field(
+        default=100, ge=0, description="nor do, of a horizon, fewer leavers in newly closed months"
+    )
     cooldown_days: float = Field(ge=0, description="between two runs that drift started")
     outcome_days: float = Field(ge=0, description="until a customer who stayed is an outcome")
     outcome_weeks: int = Field(ge=1, description="weeks of known outcomes that are shown")

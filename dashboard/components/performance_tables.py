@@ -101,6 +101,7 @@ def create_versions(found: Performance) -> Component:
     """Every version that has weeks, the newest first."""
     names = (
         "Version",
+        "Says who",
         "Asked about, summed over weeks",
         "Ripe, summed over weeks",
         "Promised ROC-AUC",
@@ -127,6 +128,7 @@ def _version_row(found: Performance, version: Version) -> tuple[object, ...]:
     serving = [" ", dmc.Badge("serving", size="sm", className="badge")] if version.champion else []
     return (
         [version.version, *serving],
+        str(version.target),
         f"{sum(each.customers for each in weeks):,}",
         f"{sum(each.ripe for each in weeks):,}",
         _number(version.promised_roc_auc),

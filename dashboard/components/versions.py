@@ -57,6 +57,7 @@ def create_decisions(gates: Sequence[Decision]) -> Component:
         (
             each.challenger,
             f"{each.decided_at:%Y-%m-%d %H:%M}",
+            str(each.target),
             "–" if each.champion is None else f"against version {each.champion}",
             _figure(each.challenger_metrics.get("roc_auc")),
             "–" if each.gain is None else f"{each.gain:+.4f}",
@@ -65,7 +66,7 @@ def create_decisions(gates: Sequence[Decision]) -> Component:
         )
         for each in gates
     ]
-    names = ("Candidate", "Decided (UTC)", "Judged", "ROC-AUC", "Gain", "Gate", "Why")
+    names = ("Candidate", "Decided (UTC)", "Says who", "Judged", "ROC-AUC", "Gain", "Gate", "Why")
     return create_table(names, rows, "Decisions of the gate")
 
 

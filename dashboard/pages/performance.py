@@ -32,8 +32,15 @@ from dashboard.data.performance import (
 )
 from dashboard.data.sources import Sources
 from dashboard.labels import percent
-from include.drift.performance import Performance, Version, VersionWeek, read_performance
+from include.drift.performance import (
+    Performance,
+    Version,
+    VersionWeek,
+    days_that_decide,
+    read_performance,
+)
 from include.params import load_params
+from include.target import STATE
 
 PATH = "/performance"
 CHARTED = (ROC_AUC, RECALL, BRIER, SLOPE)
@@ -43,15 +50,15 @@ def create_page(sources: Sources, query: Mapping[str, str]) -> Component:
     """The verdict in a sentence, the figures behind it, and every version's weeks."""
     found = read_performance(sources.store)
     if found is None or not found.weeks:
-        rules = load_params(sources.settings.params_file).drift
-        days = rules.outcome_days + rules.performance.label_days
-        return html.Div([create_heading("Performance"), _create_empty(found, days)])
+        return html.Div(
+            [create_heading("Performance"), _create_empty(found, _days_until_known(sources))]
+        )
     version = shown_version(found)
     assert version is not None, "whatever has weeks has a version"
     latest = judged(found, version) or last_judged(found, but=version.version)
     return html.Div(
         [
-            create_heading("Performance", _subtitle(found)),
+            create_heading("Performance", _subtitle(found, version)),
             dmc.Paper(dmc.Text(verdict_text(found, version), size="lg"), mb="md"),
             *([_create_latest(found, latest)] if latest else []),
             create_section("Week by week", _create_charts(found, latest)),
@@ -141,11 +148,20 @@ def _what_follows(found: Performance) -> str:
     return "Train on newer labels: start churn_training in Airflow."
 
 
-def _subtitle(found: Performance) -> str:
+def _subtitle(found: Performance, version: Version) -> str:
     return (
-        f"What customers did after the model's answers, as of {found.as_of:%d %b %Y %H:%M} UTC. A "
-        f"week's outcomes are known {found.outcome_days + found.label_days:g} days after it."
+        f"What customers did after the model's answers, as of {found.as_of:%d %b %Y %H:%M} UTC. "
+        f"Version {version.version} says who {version.target}: the outcomes of its week are known "
+        f"{found.days_until_known(version):g} days after it."
     )
+
+
+def _days_until_known(sources: Sources) -> float:
+    """How long it will take until something is, by the version that serves now."""
+    champion = sources.champion()
+    target = champion.manifest.target if champion else STATE
+    rules = load_params(sources.settings.params_file).drift
+    return days_that_decide(target, rules.outcome_days) + rules.performance.label_days
 
 
 def _create_empty(found: Performance | None, days: float) -> Component:
@@ -243,9 +259,9 @@ def _create_notes(found: Performance) -> Component:
         "promised and the estimate expected at least, and its ROC-AUC by "
         f"{found.loss_min:g} or more.",
     ]
-    called, unlabelled, gone = (
+    called, unlabelled, gone, too_late, involuntary = (
         sum(getattr(each, name) for each in found.weeks)
-        for name in ("called", "unlabelled", "gone_before")
+        for name in ("called", "unlabelled", "gone_before", "too_late", "involuntary")
     )
     if called:
         notes.append(
@@ -263,6 +279,12 @@ def _create_notes(found: Performance) -> Component:
         notes.append(
             f"{gone:,} customers (summed over weeks) are left out who had left before they were "
             "asked about."
+        )
+    if too_late or involuntary:
+        notes.append(
+            f"{too_late:,} customers (summed over weeks) are left out who left too soon to be "
+            f"called, and {involuntary:,} whom the bank had leave: a version that says who will "
+            "leave was not trained on such either."
         )
     if found.rows_without_customer:
         notes.append(

@@ -10,8 +10,6 @@ from datetime import timedelta
 from typing import Any
 
 from include.champion import versions
-from include.customers import queries
-from include.customers.labels import CLOCKS_DIFFER
 from include.drift import findings, guards, statistics
 from include.drift.collect_predictions import Collected, CollectedGroup
 from include.drift.findings import (
@@ -25,6 +23,7 @@ from include.drift.findings import (
     Verdict,
 )
 from include.drift.guards import Cause, PinnedChampion, Situation, is_run_of, run_id_of
+from include.drift.new_labels import new_labels
 from include.drift.parts import add_parts
 from include.drift.performance import VersionWeek, read_performance
 from include.drift.reference import Reference, compare_group, read_reference
@@ -167,17 +166,13 @@ def _decide(
     again = _same_again(run, causes, champion, before)
     if again:
         return again
-    newly_labelled, own_run_id = 0, own.run_id(run.day) if own else ""
-    if champion:
-        newly_labelled = queries.count_newly_labelled(
-            run.open_engine(), champion.snapshot_at, until=run.now + CLOCKS_DIFFER
-        )
+    own_run_id = own.run_id(run.day) if own else ""
     in_flight = run.training_runs_in_flight(own_run_id)
     situation = Situation(
         day=run.day,
         now=run.now,
         champion=champion,
-        newly_labelled=newly_labelled,
+        new_labels=new_labels(run, champion) if champion else None,
         earlier=list(_earlier_starts(run, own)),
         in_flight=in_flight,
         report_uri=report_uri,

@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 from include.drift.findings import Guard, Retraining, StartedRun
 from include.drift.performance import VersionWeek
 from include.params import DriftRules
+from include.target import STATE, Target
 
 Reason: TypeAlias = Literal["drift", "performance"]
 
@@ -19,10 +20,20 @@ class PinnedChampion:
     version: str
     promoted_at: datetime
     snapshot_at: datetime  # when its training read the customer table
+    target: Target = STATE
 
     def is_younger_than(self, day: date) -> bool:
         """Whether it was promoted only after that day."""
         return day < self.promoted_at.date()
+
+
+@dataclass(frozen=True)
+class NewLabels:
+    """What a training could learn that the champion's could not."""
+
+    found: int  # customers
+    needed: int
+    told: str  # both, in a sentence
 
 
 @dataclass(frozen=True)
@@ -32,7 +43,7 @@ class Situation:
     day: date
     now: datetime
     champion: PinnedChampion | None
-    newly_labelled: int  # customers, since the champion's training
+    new_labels: NewLabels | None  # where there is a champion
     earlier: Sequence[StartedRun]
     in_flight: int  # training runs that have not ended, this day's own left out
     report_uri: str | None
@@ -192,12 +203,9 @@ def _guards(own: Cause | None, situation: Situation, rules: DriftRules) -> Itera
         yield _lost_before(champion, own.week_begins)
         yield _once(situation, own.run_id(situation.day))
     yield _in_flight(situation)
-    yield Guard(
-        name="few_new_labels",
-        passed=situation.newly_labelled >= rules.newly_labelled_min,
-        explanation=f"{situation.newly_labelled:,} customers were labelled since the champion's "
-        f"training, {rules.newly_labelled_min:,} are needed (drift.newly_labelled_min)",
-    )
+    if labels := situation.new_labels:
+        passed = labels.found >= labels.needed
+        yield Guard(name="few_new_labels", passed=passed, explanation=labels.told)
     yield _cool_down(situation, rules, own.run_id(situation.day))
 
 

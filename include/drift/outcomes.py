@@ -13,19 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import sqlalchemy as sa
 
 from include.customers import queries, treatment
-from include.customers.database import database_errors, reading
-from include.customers.rows import read_rows
 from include.drift.run import DriftRun
-from include.history import tables
+from include.history import cohorts
+from include.history.tables import LEFT_ON
 from include.predictions.log import customer_key, hashes
 from include.target import Target
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from sqlalchemy.types import TypeEngine
 
 LEFT, STAYED, UNLABELLED, GONE_BEFORE, CALLED, TOO_LATE, INVOLUNTARY = 1, 0, -1, -2, -3, -4, -5
 LATEST = np.iinfo(np.int64).max  # where a label is not dated, or nobody left
@@ -152,7 +149,7 @@ def read_exits(run: DriftRun, *, since: date) -> Exits:
     """
     contract = run.contract
     frame = _read_labelled(run, labelled_only=False).set_index(contract.key.name)
-    exits = _read_exit_days(run.open_engine(), contract.key.name)
+    exits = _read_exit_days(run)
     moments = treatment.label_moments(frame, contract)
     left, dated = contract.labels(frame).astype(bool), moments.notna().to_numpy()
     labelled = frame[contract.target.name].isin(contract.target.categories).to_numpy()
@@ -176,22 +173,15 @@ def read_exits(run: DriftRun, *, since: date) -> Exits:
     )
 
 
-def _read_exit_days(engine: sa.Engine, key: str) -> pd.DataFrame:
+def _read_exit_days(run: DriftRun) -> pd.DataFrame:
     """`churner_exits` by customer; nobody before the first history."""
-    types: dict[str, TypeEngine[Any]] = {
-        key: sa.BigInteger(),
-        tables.LEFT_ON: sa.Date(),
-        tables.VOLUNTARY: sa.SmallInteger(),
-    }
-    with database_errors(engine, f"look for the table {tables.EXITS}"):
-        if not sa.inspect(engine).has_table(tables.EXITS):
-            return pd.DataFrame({"left_on": [], "known": [], "voluntary": []}, dtype="int64")
-    query = sa.select().select_from(sa.table(tables.EXITS))
-    with reading(engine, tables.EXITS) as connection:
-        frame = read_rows(connection, query, types).set_index(key)
-    days = pd.to_datetime(frame[tables.LEFT_ON]).to_numpy("datetime64[D]").astype(np.int64)
-    wished = pd.to_numeric(frame[tables.VOLUNTARY]).fillna(1).astype(bool)  # unknown: as learnt
-    return pd.DataFrame({"left_on": days, "known": True, "voluntary": wished}, index=frame.index)
+    engine, names = run.open_engine(), ("left_on", "known", "voluntary")
+    if not cohorts.is_there(engine):
+        return pd.DataFrame({name: pd.Series(dtype="int64") for name in names})
+    found = cohorts.read_exits(engine, run.contract, now=run.now).by_key
+    days = found[LEFT_ON].to_numpy("datetime64[D]").astype(np.int64)
+    values = (days, True, ~found["forced"].to_numpy(bool))
+    return pd.DataFrame(dict(zip(names, values, strict=True)), index=found.index)
 
 
 def _read_labelled(run: DriftRun, *, labelled_only: bool) -> pd.DataFrame:

@@ -71,5 +71,7 @@ def _champion(store: Store) -> tuple[PinnedChampion | None, tuple[str, ...]]:
     if found is None:
         return None, ()
     pointer, manifest = found[0], versions.read_manifest(store, found[0])
-    pinned = PinnedChampion(pointer.version, pointer.promoted_at, manifest.snapshot_at)
+    pinned = PinnedChampion(
+        pointer.version, pointer.promoted_at, manifest.snapshot_at, manifest.target
+    )
     return pinned, manifest.columns

@@ -20,16 +20,22 @@ from include.store import Store
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+BOTH: tuple[Mix, ...] = ("all", "existing")
+ONE: tuple[Mix, ...] = ("all",)
+
 
 @dataclass(frozen=True)
 class Reference:
     """The reference rows of one version, by feature; the score's are rows that no tree saw.
 
     `columns` are the model's own, under the rules that it was trained with; `existing` says of each
-    row whether the customer stayed.
+    row whether the customer stayed. A version that says who will leave was trained on customers who
+    were all there on the day, as those are whom a bank asks about: whoever left later belongs to
+    them, and they are one mix.
     """
 
     columns: tuple[Column, ...]
+    mixes: tuple[Mix, ...]  # that its customers can be compared in
     values: Mapping[str, "NDArray[np.float64]"]
     existing: Mapping[str, "NDArray[np.bool_]"]
 
@@ -76,9 +82,8 @@ def compare_group(
     A bank asks about customers it still has, some callers about all it ever had; `nearest` takes
     whichever mix is closer on the whole, so that neither of the two is drift by itself.
     """
-    mixes: tuple[Mix, ...] = (
-        ("all", "existing") if rules.reference == "nearest" else (rules.reference,)
-    )
+    asked: tuple[Mix, ...] = BOTH if rules.reference == "nearest" else (rules.reference,)
+    mixes = [mix for mix in asked if mix in reference.mixes] or reference.mixes
     found = {mix: statistics.judge(reference.compare(current, mix), rules) for mix in mixes}
     nearest = min(found, key=lambda mix: statistics.mean_effect(found[mix]))
     return nearest, found[nearest]
@@ -89,10 +94,17 @@ def read_reference(store: Store, version: str) -> Reference:
     manifest, _ = versions.read_version(store, version)
     files = versions.read_files(store, manifest, [versions.REFERENCE_FILE])
     frame = pd.read_parquet(io.BytesIO(files[versions.REFERENCE_FILE]))
-    return reference_of(frame, manifest.contract, manifest.columns)
+    mixes = ONE if manifest.target.is_early_warning else BOTH
+    return reference_of(frame, manifest.contract, manifest.columns, mixes=mixes)
 
 
-def reference_of(frame: pd.DataFrame, contract: Contract, names: Sequence[str]) -> Reference:
+def reference_of(
+    frame: pd.DataFrame,
+    contract: Contract,
+    names: Sequence[str],
+    *,
+    mixes: tuple[Mix, ...] = BOTH,
+) -> Reference:
     """The reference that customers make, with their side of the split and their score."""
     trained = (frame["split"] == "training").to_numpy()
     stayed = contract.labels(frame) == 0
@@ -102,4 +114,4 @@ def reference_of(frame: pd.DataFrame, contract: Contract, names: Sequence[str]) 
     # The trees know their own rows by heart: of those the score looks better than it ever will.
     values[SCORE] = frame.loc[~trained, SCORE].to_numpy(dtype=np.float64)
     existing[SCORE] = stayed[~trained]
-    return Reference(tuple(map(contract.column, names)), values, existing)
+    return Reference(tuple(map(contract.column, names)), mixes, values, existing)

@@ -7,11 +7,15 @@ python -m include.history sample --customers 10000 --months 24 --seed 20
 import argparse
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from include.customers.database import open_engine, shown_url
-from include.errors import ChurnError
+from include.customers.first_customers import MADE_UP, known_customers, record_source
+from include.errors import ChurnError, DataError
+from include.history.days import is_there, snapshot_days
 from include.settings import load_settings
 
 
@@ -31,23 +35,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.command == "load" and not (options.snapshots or options.exits):
         parser.error("name files: --snapshots (SNAPSHOTS=path), --exits (EXITS=path), or both")
+    engine = open_engine(load_settings().resolved_database_url)
     try:
-        return _load(options.snapshots, options.exits) if options.command == "load" else 1
+        if options.command == "load":
+            _load(engine, options.snapshots, options.exits)
+        else:
+            _sample(engine, options.customers, options.months, seed=options.seed)
     except ChurnError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return 1
-
-
-def _load(snapshots: Path | None, exits: Path | None) -> int:
-    from include.history.load_history import load_history
-
-    engine = open_engine(load_settings().resolved_database_url)
-    try:
-        done = load_history(engine, snapshots=snapshots, exits=exits, now=datetime.now(UTC))
     finally:
         engine.dispose()
-    print(f"{shown_url(engine)}\n{done}")  # noqa: T201
     return 0
+
+
+def _load(engine: sa.Engine, snapshots: Path | None, exits: Path | None) -> None:
+    from include.history.load_history import load_history
+
+    done = load_history(engine, snapshots=snapshots, exits=exits, now=datetime.now(UTC))
+    print(f"{shown_url(engine)}\n{done}")  # noqa: T201
+
+
+def _sample(engine: sa.Engine, customers: int, months: int, *, seed: int) -> None:
+    """Fill what is empty: made-up customers beside others would be taken for them."""
+    from include.history.made_up import load_made_up
+
+    rows, _ = known_customers(engine)
+    if rows or (is_there(engine) and snapshot_days(engine)):
+        raise DataError(
+            f"{shown_url(engine)} holds {rows:,} customers, or history: expected neither, for "
+            "made-up ones would mix with them; nothing was loaded. Name another database"
+        )
+    now = datetime.now(UTC)
+    load_made_up(engine, customers, months, seed=seed, last=now.date() - timedelta(days=1))
+    record_source(engine, MADE_UP, now)
+    days, rows = snapshot_days(engine), known_customers(engine)[0]
+    print(f"{shown_url(engine)}: {rows:,} customers, made up, {days[0]} to {days[-1]}")  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -65,9 +65,9 @@ def _found(
 
 def _too_few_leavers(engine: sa.Engine, contract: Contract, params: Params, months: Months) -> str:
     """What is missing of those who left, each counted once; '' where nothing is."""
-    taught, wanted = set[int](), params.history.leavers_min
+    rules, taught, wanted = params.history, set[int](), params.history.leavers_min
     for day in reversed(months.training):
-        keys = cohorts.leavers_of(engine, contract, months, day)
+        keys = cohorts.leavers_of(engine, contract, months, day, rules=rules)
         sides = params.split.sides(keys)
         taught |= {key for key, side in zip(keys, sides, strict=True) if side == "training"}
         if len(taught) >= wanted:
@@ -75,9 +75,11 @@ def _too_few_leavers(engine: sa.Engine, contract: Contract, params: Params, mont
     if len(taught) < wanted:
         return (
             f"{len(taught)} of {wanted} leavers in the windows of the {len(months.training)} "
-            "months that teach (history.leavers_min)"
+            f"months that teach (history.leavers_min), rows loaded more than "
+            f"{rules.loaded_days_max:g} days late left out"
         )
-    judging = params.split.sides(cohorts.leavers_of(engine, contract, months, months.holdout))
+    keys = cohorts.leavers_of(engine, contract, months, months.holdout, rules=rules)
+    judging = params.split.sides(keys)
     found, least = int((judging == "holdout").sum()), params.gate.slice_class_rows_min
     if found < least:
         return (

@@ -1,10 +1,11 @@
 """Labels with a clock: which months are closed, which teach and which judge, and what a label is.
 
 A label of a snapshot is known once its window has passed, and after it the usual delay until exits
-are known, by the data's cut-off: the last moment of which the data says anything.
+are known, by the data's cut-off: the day on which the last exit became known. From that day on
+nobody may have told us who leaves, and who left would look like somebody who stayed.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ LEFT_AFTER = (
 )
 OLDER = "older"  # the side of hold-out customers in months before the one that judges
 USUAL = 95  # per cent of exits are known within the usual delay
+COVERED_MIN = 0.7  # of a neighbouring month's customers: no bank loses so many in a month
 
 LEAVES, STAYS = "leaves", "stays"
 TOO_LATE, INVOLUNTARY = "too late", "involuntary"
@@ -108,7 +110,23 @@ def too_few_months(
     said = f"{found} of {wanted} closed months"
     if found >= wanted:
         said = f"{found} closed months, none of which ends its window before the last begins"
+    if delay_days:
+        said += f", and exits are usually known after {delay_days} days"
     return f"{said}; enough from {enough} on, if churn_snapshot runs each month"
+
+
+def thin_months(customers: Mapping[date, int]) -> tuple[str, ...]:
+    """The months that have far fewer customers than the one before or after, told for people."""
+    days = sorted(customers)
+    found = []
+    for place, day in enumerate(days):
+        beside = max(customers[near] for near in days[max(place - 1, 0) : place + 2])
+        if customers[day] < COVERED_MIN * beside:
+            found.append(
+                f"the snapshot of {day} has {customers[day]:,} hold-out customers, and {beside:,} "
+                "are in the one beside it: it may lack customers, those who left above all"
+            )
+    return tuple(found)
 
 
 def calendar_months(days: Iterable[date]) -> int:

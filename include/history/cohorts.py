@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,12 +11,14 @@ import pandas as pd
 import sqlalchemy as sa
 
 from include.contract import Contract, moments
-from include.customers.database import database_errors, reading
+from include.customers.database import reading
 from include.customers.rows import read_rows, same_types
 from include.errors import DataError
 from include.features import SplitRule
 from include.history import clock
 from include.history.clock import LEFT_AFTER, Months
+from include.history.days import is_there as is_there
+from include.history.days import snapshot_days
 from include.history.tables import (
     AS_OF,
     EXITS,
@@ -60,36 +62,20 @@ class Exits:
     delay_days: int
 
 
-def is_there(engine: sa.Engine) -> bool:
-    """Whether a first load or a first month has made the tables."""
-    with database_errors(engine, f"look for the table {SNAPSHOTS}"):
-        return all(sa.inspect(engine).has_table(name) for name in (SNAPSHOTS, EXITS))
-
-
-def snapshot_days(engine: sa.Engine) -> tuple[date, ...]:
-    """The days of the snapshots, ascending: one step in the index for each."""
-    day, found = snapshots_table().c[AS_OF], list[date]()
-    first = sa.select(sa.func.min(day, type_=sa.Date))
-    with reading(engine, SNAPSHOTS) as connection:
-        following = connection.scalar(first)
-        while following is not None:
-            found.append(following)
-            following = connection.scalar(first.where(day > following))
-    return tuple(found)
-
-
 def read_exits(engine: sa.Engine, contract: Contract, *, now: datetime) -> Exits:
-    """Who left and by when the data speaks; DataError where a day or a moment is none.
+    """Who left, and until when the data says so; DataError where a day or a moment is none.
 
-    An exit that is dated after `now`, or known after it, is not known yet.
+    An exit that is dated after `now`, or known after it, is not known yet. Without any the last
+    snapshot is the cut-off, from which nobody left.
     """
-    days = tuple(day for day in snapshot_days(engine) if day <= now.astimezone(UTC).date())
+    present = pd.Timestamp(now.astimezone(UTC)).tz_localize(None)
+    days = tuple(day for day in snapshot_days(engine) if day <= present.date())
     frame = _exit_rows(engine, contract)
-    frame = frame[frame[KNOWN_AT] <= pd.Timestamp(now.astimezone(UTC)).tz_localize(None)]
-    last = max((frame[KNOWN_AT].max().date() if len(frame) else date.min), *days[-1:], date.min)
-    frame = frame[frame[LEFT_ON] <= pd.Timestamp(last)] if len(frame) else frame
-    delays = ((frame[KNOWN_AT].dt.normalize() - frame[LEFT_ON]) / DAY).to_numpy(np.float64)
-    return Exits(frame, days, last, clock.usual_delay_days(delays))
+    frame = frame[frame[KNOWN_AT] <= present]
+    cutoff = frame[KNOWN_AT].max().date() if len(frame) else max(days, default=present.date())
+    frame = frame[frame[LEFT_ON] <= pd.Timestamp(cutoff)]
+    delays = (frame[KNOWN_AT].dt.normalize() - frame[LEFT_ON]) / DAY
+    return Exits(frame, days, cutoff, clock.usual_delay_days(delays.to_numpy(np.float64)))
 
 
 def _exit_rows(engine: sa.Engine, contract: Contract) -> pd.DataFrame:
@@ -122,8 +108,13 @@ def _moments(values: "pd.Series[Any]", name: str) -> "pd.Series[Any]":
     return found
 
 
-def leavers_of(engine: sa.Engine, contract: Contract, months: Months, day: date) -> list[int]:
-    """The keys of a month's customers who left within its window, as far as they wished to."""
+def leavers_of(
+    engine: sa.Engine, contract: Contract, months: Months, day: date, *, rules: HistoryRules
+) -> list[int]:
+    """The keys of a month's customers who left within its window, as far as they wished to.
+
+    Only of rows that were loaded in time, as in `pages`.
+    """
     exits, snapshots, key = exits_table(), snapshots_table(), contract.key.name
     begins, target = day + timedelta(days=months.target.gap_days), months.target
     left, wish = exits.c[LEFT_ON], exits.c[VOLUNTARY]
@@ -131,10 +122,15 @@ def leavers_of(engine: sa.Engine, contract: Contract, months: Months, day: date)
         sa.select(exits.c[key])
         .join_from(exits, snapshots, exits.c[key] == snapshots.c[key])
         .where(snapshots.c[AS_OF] == day, left > begins, left <= target.window_ends(day))
-        .where(sa.or_(wish.is_(None), wish))
+        .where(sa.or_(wish.is_(None), wish), snapshots.c[LOADED_AT] <= _in_time(day, rules))
     )
     with reading(engine, SNAPSHOTS) as connection:
         return list(connection.scalars(query))
+
+
+def _in_time(day: date, rules: HistoryRules) -> datetime:
+    """Until when a row of that day must have been loaded; days are counted from the day's end."""
+    return datetime.combine(day, time()) + timedelta(days=1 + rules.loaded_days_max)
 
 
 def pages(
@@ -196,7 +192,7 @@ def _judged(
     left_after = np.asarray((known[LEFT_ON] - midnight) / DAY, np.float64)
     known_after = np.asarray((known[KNOWN_AT] - midnight) / DAY, np.float64)
     loaded = moments(frame[LOADED_AT].astype("str")).dt.tz_localize(None)
-    late = ~(loaded <= midnight + rules.loaded_days_max * DAY + DAY).to_numpy()
+    late = ~(loaded <= _in_time(day, rules)).to_numpy()  # so is a moment that is none
     found = clock.verdicts(
         left_after,
         known_after,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 LATER_DAYS = 45  # who left so long after a month has been in a later one since
 STAYERS_MIN, LEAVERS_MIN = 100, 20
+ALIKE_SHARE = 0.1  # of the values' own width: moves that differ by less
 ROWS_MAX = 20_000  # of either; a distance is known to 0.01 then
 
 Values = Mapping[str, "NDArray[np.float64]"]
@@ -60,7 +61,17 @@ def _thinned(places: "NDArray[np.int64]") -> "NDArray[np.int64]":
 
 
 def _kolmogorov_smirnov(before: "NDArray[np.float64]", now: "NDArray[np.float64]") -> float:
-    return float(ks_2samp(before, now, method="asymp").statistic)
+    """Of numbers by which everybody moved alike, such as an age, without what they moved by."""
+    moves = now - before
+    alike = ALIKE_SHARE * _middle(before)
+    since = now - np.median(moves) if _middle(moves) <= alike else now
+    return float(ks_2samp(before, since, method="asymp").statistic)
+
+
+def _middle(values: "NDArray[np.float64]") -> float:
+    """How wide the middle nine tenths lie."""
+    low, high = np.quantile(values, [0.05, 0.95])
+    return float(high - low)
 
 
 def _total_variation(before: "NDArray[np.float64]", now: "NDArray[np.float64]") -> float:

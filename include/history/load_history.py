@@ -210,7 +210,7 @@ def _after_exit(connection: sa.Connection) -> dict[date, int]:
     query = (
         sa.select(snapshots.c[AS_OF], sa.func.count())
         .join_from(snapshots, exits, snapshots.c[name] == exits.c[name])
-        .where(exits.c[LEFT_ON] <= snapshots.c[AS_OF])
+        .where(exits.c[LEFT_ON] < snapshots.c[AS_OF])
         .group_by(snapshots.c[AS_OF])
         .order_by(snapshots.c[AS_OF])
     )

@@ -134,16 +134,6 @@ def compare_with_exits(connection: sa.Connection, batch: list[Row]) -> Compared:
     return _compare(batch, batch, stored)
 
 
-def snapshot_days(connection: sa.Connection) -> list[date]:
-    """The days of which there are snapshots, ascending; each is one look into the key."""
-    as_of, days = snapshots_table().c[AS_OF], list[date]()
-    day = connection.scalar(sa.select(sa.func.min(as_of)))
-    while day is not None:
-        days.append(day)
-        day = connection.scalar(sa.select(sa.func.min(as_of)).where(as_of > day))
-    return days
-
-
 def insert_rows(connection: sa.Connection, table: sa.Table, rows: list[Row]) -> int:
     """Write rows of all columns; how many."""
     if rows:

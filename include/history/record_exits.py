@@ -10,7 +10,8 @@ from include.customers.database import database_errors
 from include.customers.labels import stamp_labels
 from include.customers.queries import column_types
 from include.customers.table import TABLE, published_contract, stored_moment
-from include.history.loading import create_history_tables, snapshot_days
+from include.history.days import snapshot_days
+from include.history.loading import create_history_tables
 from include.history.run import HistoryRun
 from include.history.tables import AS_OF, EXITS, exits_table, snapshots_table
 
@@ -48,7 +49,7 @@ def _turned(connection: sa.Connection, run: HistoryRun) -> sa.Insert:
     customers = sa.table(TABLE, *(sa.column(each) for each in (name, label, moment)))
     key, labelled_at = customers.c[name], customers.c[moment]
     # By day and number, as the table's key has them: by the number alone it would be read whole.
-    days = snapshot_days(connection)
+    days = snapshot_days(run.engine)
     in_a_snapshot = sa.exists().where(snapshots.c[AS_OF].in_(days), snapshots.c[name] == key)
     turned = (
         sa.select(key, sa.func.date(labelled_at), _as_stored(connection, labelled_at), sa.null())

@@ -194,6 +194,7 @@ def _decide(
         target=target,
         early=months.judged(importance, read_hindsight(run, holdout)) if months else None,
         apart=rival if isinstance(rival, Apart) else None,
+        doubts=lineage.ingested.doubts,
     )
 
 

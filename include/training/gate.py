@@ -8,6 +8,7 @@ A model that says who will leave must also beat a naive rule, and see leavers as
 champion. What predicts something else is not compared: a person decides.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -66,10 +67,12 @@ def decide(
     target: Target = STATE,
     early: Early | None = None,
     apart: Apart | None = None,
+    doubts: Sequence[str] = (),
 ) -> Decision:
     """Judge the challenger; without `champion` and `apart` nothing is in production yet.
 
     `early` is wanted where it says who will leave; a champion that is `apart` is not compared.
+    `doubts` are what else is wrong with the data.
     """
     facts = _facts(holdout, challenger, champion, rules, now)
     facts |= _more_facts(target, early, apart)
@@ -80,6 +83,7 @@ def decide(
     leak = strongest_feature(holdout)
     share, losses = facts["holdout_attrited_share"], _losses(comparison, rules)
     alarms = _alarms(share, attrited_share, leak, comparison, _leak_max(rules, early))
+    alarms += doubts
     merits = [] if apart else [_why_accepted(comparison)]
     if early:
         gain, interval = paired_gain(

@@ -3,8 +3,8 @@
 import logging
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import date, datetime
 
 import pandas as pd
 
@@ -24,7 +24,6 @@ from include.training.run import TrainingRun
 logger = logging.getLogger(__name__)
 
 READ, KEPT = "read", "kept"  # customers, in this task's counts
-ASSUMED = "assumed"  # rows of history whose moment of loading nobody gave
 CALLS = (treatment.OPEN, treatment.WITHIN, treatment.CALLED)  # why a call leaves a row out
 
 
@@ -43,6 +42,7 @@ class Ingested:
     months: Months | None = None
     left_out: LeftOut = LeftOut()
     assumed_rows: int = 0  # of a history that does not say when it was loaded
+    doubts: tuple[str, ...] = ()  # of the history, for a person
 
 
 @dataclass(frozen=True)
@@ -54,13 +54,23 @@ class Called:
     control: int  # kept aside from their last campaign, and used
 
 
+@dataclass
+class Tally:
+    """What was read so far."""
+
+    rows: Counter[str] = field(default_factory=Counter)  # READ, KEPT, by side of a campaign, by why
+    assumed_rows: int = 0
+    held: Counter[date] = field(default_factory=Counter)  # hold-out customers by month
+
+
 def ingest_data(run: TrainingRun) -> Ingested:
     """Choose what is predicted, read whom that is learned from, and open the MLflow run."""
     snapshot_at = now()
     chosen = choice.choose(run.engine, run.contract, run.params, now=snapshot_at)
     run, hyperparameters_from = tuned_set.settle(run, chosen.target)
     labels.stamp_labels(run.engine, snapshot_at)
-    customers, counts = _write_customers(run, chosen, snapshot_at)
+    customers, tally = _write_customers(run, chosen, snapshot_at)
+    counts = tally.rows
     total, labelled = queries.table_counts(run.engine)
     if not counts[READ]:
         raise DataError(
@@ -79,12 +89,13 @@ def ingest_data(run: TrainingRun) -> Ingested:
         target_reason=chosen.reason,
         months=chosen.months,
         left_out=left_out,
-        assumed_rows=counts[ASSUMED],
+        assumed_rows=tally.assumed_rows,
+        doubts=clock.thin_months(tally.held),
     )
     _log(run, ingested, hyperparameters_from)
-    logger.info(
-        "this run says who %s (%s): read %s rows", chosen.target, chosen.reason, counts[READ]
-    )
+    logger.info("says who %s (%s): read %s rows", chosen.target, chosen.reason, counts[READ])
+    for doubt in ingested.doubts:
+        logger.warning("%s", doubt)
     return ingested
 
 
@@ -119,13 +130,13 @@ def _log(run: TrainingRun, ingested: Ingested, hyperparameters_from: str) -> Non
     )
 
 
-def _write_customers(run: TrainingRun, chosen: Choice, at: datetime) -> tuple[str, Counter[str]]:
+def _write_customers(run: TrainingRun, chosen: Choice, at: datetime) -> tuple[str, Tally]:
     """Keep the rows with their campaigns, and apart those that are left out, each with why.
 
-    Returns the former's key, and how many were read and kept, and kept on each side of a campaign.
+    Returns the former's key, and how many there were of what.
     """
-    counts = Counter[str]()
-    found = _history(run, chosen, counts) if chosen.months else _labelled(run, at)
+    tally = Tally()
+    found = _history(run, chosen, tally) if chosen.months else _labelled(run, at)
     with (
         run.table("ingest_data", "customers.parquet") as customers,
         run.table("ingest_data", "left_out.parquet") as left_out,
@@ -134,10 +145,10 @@ def _write_customers(run: TrainingRun, chosen: Choice, at: datetime) -> tuple[st
             kept = frame[why == ""]
             customers.write(kept)
             left_out.write(frame.assign(why=why)[why != ""])
-            counts.update({READ: len(frame), KEPT: len(kept)})
-            counts.update(why[why != ""].tolist())
-            counts.update(kept[treatment.SIDE].dropna().tolist())
-    return customers.key, counts
+            tally.rows.update({READ: len(frame), KEPT: len(kept)})
+            tally.rows.update(why[why != ""].tolist())
+            tally.rows.update(kept[treatment.SIDE].dropna().tolist())
+    return customers.key, tally
 
 
 def _labelled(run: TrainingRun, at: datetime) -> "Iterator[tuple[pd.DataFrame, pd.Series[str]]]":
@@ -153,7 +164,7 @@ def _labelled(run: TrainingRun, at: datetime) -> "Iterator[tuple[pd.DataFrame, p
 
 
 def _history(
-    run: TrainingRun, chosen: Choice, counts: Counter[str]
+    run: TrainingRun, chosen: Choice, tally: Tally
 ) -> "Iterator[tuple[pd.DataFrame, pd.Series[str]]]":
     """The closed months' customers, and why a row is left out; empty where it is not."""
     assert chosen.months and chosen.exits
@@ -167,7 +178,8 @@ def _history(
         rules=run.params.history,
         rows=BATCH_ROWS,
     ):
-        counts[ASSUMED] += page.assumed_rows
+        tally.assumed_rows += page.assumed_rows
+        tally.held[page.as_of] += int(page.sides.isin(["holdout", clock.OLDER]).sum())
         ends = chosen.target.window_ends(page.as_of)
         begun = marks[marks["marked_at"] < pd.Timestamp(ends, tz="UTC") + treatment.DAY]
         frame = treatment.with_tags(page.customers, begun, run.contract)

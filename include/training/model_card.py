@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from include.champion.early_warning import EarlyWarning
+from include.target import Target
 from include.training.early_card import early_section, history_facts
 from include.training.ingest_data import Called, Ingested
 
@@ -17,6 +18,8 @@ METRIC_NAMES = {
     "brier": "Brier score",
     "calibration_error": "Expected calibration error",
 }
+
+AT_THRESHOLD = ("f1", "precision", "recall", "accuracy")
 
 STATE_LIMIT = """\
 - **No claim about how early it warns.** Each customer is one snapshot: the transaction counts and
@@ -70,9 +73,10 @@ def model_card(
         f"- Campaigns: {_campaigns(ingested.called, outcome_days)}\n"
         f"- Input: {used}\n- Engineered from them: {added}\n"
         f"- Drift is measured against {_reference(reference_rows, sum(trained_rows.values()))}\n"
-        f"- Counts a customer as leaving from P(churn) ≥ {threshold:g}\n"
+        f"- Counts a customer as leaving from P(churn) ≥ {threshold:g}"
+        f"{', which few of who leave reach: the list is what to call by' if early else ''}\n"
         "- What the gate decided, and why: `gate` in the manifest\n\n"
-        f"## On the hold-out\n\n{_metric_table(metrics)}\n{early}"
+        f"## On the hold-out\n\n{_metric_table(metrics, kind)}\n{early}"
         f"## By slice\n\n{_slice_table(slices)}\n## What it may not be used for\n\n"
         f"{EARLY_LIMIT if kind.is_early_warning else STATE_LIMIT}{LIMITS}"
     )
@@ -118,8 +122,11 @@ def _campaigns(called: Called, outcome_days: float) -> str:
     )
 
 
-def _metric_table(metrics: Mapping[str, float]) -> str:
-    lines = [f"| {name} | {metrics[key]:.4f} |" for key, name in METRIC_NAMES.items()]
+def _metric_table(metrics: Mapping[str, float], kind: Target) -> str:
+    """The figures; without those at the threshold where a list is what counts."""
+    left_out = AT_THRESHOLD if kind.is_early_warning else ()
+    shown = {key: name for key, name in METRIC_NAMES.items() if key not in left_out}
+    lines = [f"| {name} | {metrics[key]:.4f} |" for key, name in shown.items()]
     return "\n".join(["| measure | value |", "|---|---|", *lines]) + "\n"
 
 

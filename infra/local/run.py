@@ -25,6 +25,7 @@ from include.customers.first_customers import (
 )
 from include.customers.table import TABLE
 from include.errors import ChampionError
+from include.history.days import months_kept
 from include.params import load_params
 from include.settings import Settings
 from infra.airflow import training_run
@@ -51,6 +52,10 @@ logger = logging.getLogger("run")
 
 IDLE_SECONDS = 0.5
 EVERY_WORKER_HAS_ONE = "\nmodel_loaded 1.0\n"
+WITH_A_PAST = (
+    "\nThis model recognises who has left. `make run HISTORY=24 REPLACE=1` makes up customers with "
+    "24 months behind them instead, and trains one that says who will leave"
+)
 READY_SECONDS = 120  # for the API to notice a new champion, on a busy machine
 
 
@@ -59,16 +64,33 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m infra.local.run", description=__doc__)
     parser.add_argument("--csv", type=Path, help="load these customers instead of made-up ones")
     parser.add_argument("--replace", action="store_true", help="even if made-up ones are there")
+    parser.add_argument("--history", type=int, default=0, help="make up so many months")
     arguments = parser.parse_args()
-    if arguments.replace and not arguments.csv:
-        parser.error("--replace (REPLACE=1) needs --csv (CSV=path): which customers instead?")
+    if arguments.history and arguments.csv:
+        parser.error(
+            "--history (HISTORY=24) makes customers up, --csv (CSV=path) loads yours: give one. "
+            "Months of your own: make load-history"
+        )
+    if arguments.replace and not (arguments.csv or arguments.history):
+        parser.error(
+            "--replace (REPLACE=1) needs --csv (CSV=path) or --history (HISTORY=24): which "
+            "customers instead?"
+        )
 
     def work(settings: Settings) -> int:
         places = layout(settings)
         prepare(places)
         with alone(places), Stack(places) as stack:
             csv = arguments.csv and arguments.csv.expanduser()
-            return StartUp(settings, places, stack, csv=csv, replace=arguments.replace).run()
+            start = StartUp(
+                settings,
+                places,
+                stack,
+                csv=csv,
+                months=arguments.history,
+                replace=arguments.replace,
+            )
+            return start.run()
 
     return exit_code("run", work)
 
@@ -83,10 +105,11 @@ class StartUp:
         stack: Stack,
         *,
         csv: Path | None,
+        months: int = 0,
         replace: bool = False,
     ) -> None:
         self.settings, self.places, self.stack = settings, places, stack
-        self.csv, self.replace = csv, replace
+        self.csv, self.months, self.replace = csv, months, replace
         self.began, self.began_at = time.monotonic(), datetime.now(UTC)
         self.environment = base_environment(places)
         self.has_new_customers = False
@@ -123,6 +146,7 @@ class StartUp:
         shutil.rmtree(self.places.scratch, ignore_errors=True)
         self.places.scratch.mkdir(exist_ok=True)
         self._load_file()
+        self._make_up_months()
         airflow.prepare(self.places)
         self.of_airflow = airflow.airflow_environment(
             self.places, self.environment, database_url=self.settings.resolved_database_url
@@ -143,24 +167,45 @@ class StartUp:
         self._customers_job(*loading_arguments(self.csv))
         self.has_new_customers = True
 
+    def _make_up_months(self) -> None:
+        """Make up customers with a past before anything else starts, unless they are there."""
+        if not self.months:
+            return
+        url = self.settings.resolved_database_url
+        (rows, known), kept = look_at_customers(url), months_kept(url)
+        if known == MADE_UP and kept >= self.months:
+            return
+        if rows or kept:
+            if not (self.replace and known == MADE_UP):
+                was = known or "not made up by this stack"
+                raise StackError(
+                    f"the table {TABLE} holds {rows:,} customers, {was}, with {kept} months of "
+                    f"history: HISTORY={self.months} makes up others. `make run HISTORY="
+                    f"{self.months} REPLACE=1` puts them in the place of made-up ones; another "
+                    "CHURN_VAR_DIR keeps both"
+                )
+            self._clear()
+        self._customers_job("sample", "--months", str(self.months), module="include.history")
+        self.has_new_customers = True
+
     def _clear(self) -> None:
         """Begin anew: what was trained on made-up customers is no champion for others."""
         elsewhere = directory.data_elsewhere(self.settings)
         if elsewhere:
             raise StackError(
                 f"REPLACE=1 empties {self.places.var}, and this stack also keeps data elsewhere: "
-                f"{', '.join(elsewhere)}. Name another database and another store for the file"
+                f"{', '.join(elsewhere)}. Name another database and another store"
             )
         names = ", ".join(directory.empty(self.places))
         logger.info("deleted the made-up customers and what was made of them: %s", names)
 
-    def _customers_job(self, *arguments: str) -> None:
-        job = self._customers_service(*arguments)
+    def _customers_job(self, *arguments: str, module: str = "include.customers") -> None:
+        job = self._customers_service(*arguments, module=module)
         self.stack.start(job)
         self.stack.finish(job)
 
-    def _customers_service(self, *arguments: str) -> Service:
-        command = (sys.executable, "-m", "include.customers", *arguments)
+    def _customers_service(self, *arguments: str, module: str = "include.customers") -> Service:
+        command = (sys.executable, "-m", module, *arguments)
         return Service("customers", command, self.environment, ends=True)
 
     def _serve(self) -> None:
@@ -293,6 +338,8 @@ class StartUp:
         for line in status.summary(self.places, self.settings, manifest, failure=self.failure):
             logger.info("%s", line)
         known = self._customers()[1]
+        if manifest and known == MADE_UP and not manifest.target.is_early_warning:
+            logger.info("%s", WITH_A_PAST)
         if manifest and known and known.loaded_at and manifest.snapshot_at < known.loaded_at:
             logger.info(
                 "\nVersion %s is from before these customers were loaded: gate.json of a run since "

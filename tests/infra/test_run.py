@@ -9,6 +9,7 @@ import pytest
 from include.customers.__main__ import main as customers
 from include.customers.first_customers import MADE_UP, look_at_customers, source_of
 from include.customers.sample import sample_customers
+from include.history.days import months_kept
 from include.settings import Settings
 from include.store import open_store
 from infra.airflow import training_run
@@ -33,9 +34,11 @@ def begin(settings: Settings, places: Layout, monkeypatch: pytest.MonkeyPatch) -
     prepare(places)
     with alone(places), Stack(places) as stack:
 
-        def begin(csv: Path | None, *, replace: bool = False, **changes: str) -> StartUp:
+        def begin(
+            csv: Path | None, *, months: int = 0, replace: bool = False, **changes: str
+        ) -> StartUp:
             changed = settings.model_copy(update=changes)
-            return StartUp(changed, places, stack, csv=csv, replace=replace)
+            return StartUp(changed, places, stack, csv=csv, months=months, replace=replace)
 
         yield begin
 
@@ -81,6 +84,24 @@ def test_made_up_customers_give_way_to_a_file_by_a_deliberate_word_alone(
     assert look_at_customers(settings.resolved_database_url) == (40, source_of(real))
     assert start.has_new_customers and not made_up.exists()
     assert places.passwords.exists()
+
+
+def test_months_are_made_up_once_and_others_give_way_by_a_deliberate_word_alone(
+    begin: Begin, made_up: Path, places: Layout, settings: Settings
+) -> None:
+    with pytest.raises(StackError, match="holds 50 customers, made up, with 0 months of history"):
+        begin(None, months=2)._prepare()
+    assert made_up.exists()
+    start = begin(None, months=2, replace=True)
+    start._prepare()
+    assert start.has_new_customers and not made_up.exists()
+    assert months_kept(settings.resolved_database_url) == 2
+    assert look_at_customers(settings.resolved_database_url)[1] == MADE_UP
+    log, again = places.log("customers").stat().st_mtime_ns, begin(None, months=2)
+    again._prepare()
+    assert not again.has_new_customers and places.log("customers").stat().st_mtime_ns == log
+    with pytest.raises(StackError, match="with 2 months of history: HISTORY=3 makes up others"):
+        begin(None, months=3)._prepare()
 
 
 @pytest.mark.parametrize(

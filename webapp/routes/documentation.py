@@ -27,7 +27,7 @@ def create_blueprint(service: PredictionService) -> Blueprint:
             current_app,
             contract,
             contract.feature_names if champion is None else champion.manifest.columns,
-            version=None if champion is None else champion.version,
+            champion=None if champion is None else champion.manifest,
             max_batch_rows=service.settings.max_batch_rows,
             with_keys=bool(service.settings.api_keys),
         )

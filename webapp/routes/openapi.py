@@ -7,6 +7,7 @@ from flask import Flask
 from pydantic import TypeAdapter
 
 from include.build import project_version
+from include.champion.versions import Manifest
 from include.contract import (
     CUSTOMER_ID,
     CUSTOMER_ID_CHARACTERS,
@@ -34,8 +35,9 @@ TITLE = "Churn prediction"
 SOURCES = ("customer", "what-if", "bulk", "test")
 EXAMPLES: dict[str, Any] = {"integer": 3, "float": 1.5}
 DESCRIPTION = (
-    "Answers whether a credit-card customer will leave. Every answer carries the version of the "
-    "model that computed it; every fault of a request is listed, with what was expected and what "
+    "Answers whether a credit-card customer will leave: the summary tells what the present model "
+    "says, and /model's `target` in full. Every answer carries the version of the model that "
+    "computed it; every fault of a request is listed, with what was expected and what "
     "came. Columns that the present model does not use may be sent: they are checked and ignored."
 )
 REQUEST_ID = {
@@ -80,7 +82,7 @@ def document(
     contract: Contract,
     columns: Sequence[str],
     *,
-    version: str | None,
+    champion: Manifest | None,
     max_batch_rows: int,
     with_keys: bool,
 ) -> dict[str, Any]:
@@ -97,7 +99,7 @@ def document(
         "info": {
             "title": TITLE,
             "version": project_version(),
-            "summary": f"Serving {f'model version {version}' if version else 'no model yet'}",
+            "summary": f"Serving {_served(champion)}",
             "description": DESCRIPTION,
         },
         "servers": [{"url": "/"}],
@@ -121,6 +123,12 @@ def document(
         }
         found["security"] = [{"bearer": []}, {"header": []}]
     return found
+
+
+def _served(champion: Manifest | None) -> str:
+    if champion is None:
+        return "no model yet"
+    return f"model version {champion.version}, whose probabilities say who {champion.target}"
 
 
 def _method(rule: Any) -> str:

@@ -55,7 +55,7 @@ def create_blueprint(service: PredictionService) -> Blueprint:
 
     @routes.get("/model")
     def model() -> Response:
-        """The champion's manifest."""
+        """The champion's manifest; its `target` tells what a probability says."""
         return Response(service.champion().description, content_type=JSON)
 
     @routes.get("/metrics")

@@ -1,18 +1,21 @@
 """Which kind of model serves and why, and how early it sees leavers: words, tables and charts."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from dashboard.components.early_warning import create_kind, create_lead_times
+from dashboard.components.versions import create_decisions, create_versions
 from dashboard.data.champions import early_warning_of
 from include.champion.early_warning import EarlyWarning
+from include.champion.gate_decision import Decision
 from include.champion.versions import Evaluation
 from include.contract import load_contract
 from include.errors import DocumentError
 from include.target import STATE, Target
-from tests.dashboard.horizon import COMPARED, EARLY, TARGET
 from tests.include.bank_days import manifest_of
+from tests.include.champion.early_warning_example import COMPARED, EARLY, TARGET
 
 COLUMNS = load_contract().feature_names
 
@@ -107,3 +110,23 @@ def test_a_gate_that_another_release_wrote_otherwise_is_said_to_be_unreadable() 
     manifest = manifest_of("2", COLUMNS, {}, gate={"early_warning": {"rows": 1}})
     with pytest.raises(DocumentError, match="the gate of version 2 is not a EarlyWarning"):
         early_warning_of(manifest, evaluation(EARLY))
+
+
+def test_versions_and_the_gates_decisions_say_what_they_predict() -> None:
+    first, second = (
+        manifest_of(v, COLUMNS, {}, target=t) for v, t in (("1", STATE), ("2", TARGET))
+    )
+    shown = str(create_versions([second, first], champion="2", mlflow_url="http://mlflow"))
+    assert shown.index("leaves within 90 days, after the first 14") < shown.index("has left")
+    decided = Decision(
+        outcome="needs_person",
+        reasons=("the target is another one",),
+        decided_at=datetime(2026, 11, 27, tzinfo=UTC),
+        challenger="7",
+        champion="1",
+        target=TARGET,
+        holdout_rows=1912,
+        holdout_attrited_share=0.056,
+        rules={},
+    )
+    assert "'leaves within 90 days, after the first 14'" in str(create_decisions([decided]))

@@ -11,8 +11,11 @@ from dashboard.data.performance import judged_on
 from dashboard.data.sources import Sources, open_sources
 from dashboard.pages import performance
 from dashboard.pages.performance import verdict_text
+from include.contract import load_contract
 from include.drift.performance import KEY, Performance, Version
 from include.settings import Settings
+from tests.include.bank_days import manifest_of, promote
+from tests.include.champion.early_warning_example import TARGET
 from tests.include.drift.performance_example import EXAMPLE
 
 FIRST, SECOND = EXAMPLE.versions
@@ -133,3 +136,23 @@ def test_tables_say_when_a_week_ripens_and_which_version_serves() -> None:
     assert "✕ lost" in weeks and "✓ kept" in weeks
     assert "serving" in versions and "✕ lost, week of 18 May 2026" in versions
     assert "from 20 Sep 2026" in versions
+
+
+def test_a_version_that_says_who_will_leave_waits_for_its_own_window(sources: Sources) -> None:
+    version = SECOND.model_copy(update={"target": TARGET})
+    weeks = [each.model_copy(update={"too_late": 12, "involuntary": 3}) for each in EXAMPLE.weeks]
+    update = {"versions": (FIRST, version), "weeks": tuple(weeks)}
+    told = shown(sources, EXAMPLE.model_copy(update=update))
+    assert "Version 2 says who leaves within 90 days, after the first 14" in told
+    assert "known 118 days after it" in told  # 14 and 90, and 14 for late labels
+    assert "72 customers (summed over weeks) are left out who left too soon" in told
+    assert "and 18 whom the bank had leave" in told
+    assert "'has left'" in told and "too soon" not in shown(sources, EXAMPLE)
+
+
+def test_before_the_first_night_the_window_of_the_version_that_serves_counts(
+    sources: Sources,
+) -> None:
+    names = load_contract().feature_names
+    promote(sources.store, manifest_of("1", names, {}, target=TARGET), {})
+    assert "118 days after the week" in str(performance.create_page(sources, {}))

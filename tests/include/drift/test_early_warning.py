@@ -20,6 +20,7 @@ from include.drift.outcomes import (
     read_exits,
 )
 from include.drift.performance import Performance
+from include.history.loading import create_history_tables
 from include.history.tables import exits_table
 from include.predictions.log import customer_key, hashes
 from include.store import LocalStore
@@ -50,7 +51,7 @@ def in_days(days: float) -> datetime:
 
 def leave(bank: Engine, key: int, on: date, *, voluntary: bool | None = None) -> None:
     """The bank knows a day of leaving."""
-    exits_table().create(bank, checkfirst=True)
+    create_history_tables(bank)
     known_at = datetime.combine(on, time(9)) + timedelta(days=3)
     row = {"CLIENTNUM": key, "left_on": on, "known_at": known_at, "voluntary": voluntary}
     with bank.begin() as connection:
@@ -59,7 +60,7 @@ def leave(bank: Engine, key: int, on: date, *, voluntary: bool | None = None) ->
 
 def outcome(store: LocalStore, bank: Engine, key: int = KEYS[0]) -> int:
     """What the customer did, who was asked about on DAY."""
-    run = drift_run(store=store, open_engine=lambda: bank)
+    run = drift_run(store=store, open_engine=lambda: bank, now=RIPE)
     hashed = hashes(pa.array([customer_key(key, ID_KEY)]), np.zeros(1, dtype=np.uint64))
     asked = np.array([int(ASKED_AT.timestamp() * 1e6)])
     (found,) = read_exits(run, since=DAY).of(hashed, asked, target=HORIZON)

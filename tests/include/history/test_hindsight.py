@@ -33,6 +33,14 @@ def test_another_meaning_shows_as_a_distance(then: np.ndarray) -> None:
     assert each.moved is not None and each.moved > 0.9
 
 
+def test_who_grew_older_did_not_move() -> None:
+    months = np.random.default_rng(1).integers(30, 42, ROWS) * 1.0
+    each = found(months, months + 5)
+    assert (each.moved, each.kept) == (0.0, 0.0)
+    every_other = found(months, months + 10 * (np.arange(ROWS) % 2))
+    assert every_other.moved is not None and every_other.moved > 0.3
+
+
 def test_values_of_the_end_show_as_kept(then: np.ndarray) -> None:
     latest = then + np.random.default_rng(2).normal(-1, 5, ROWS)
     each = found(np.where(LEFT, latest, then), latest)

@@ -8,6 +8,7 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy import Engine
 
+from include.customers.loading import load_customers
 from include.customers.sample import sample_customers
 from include.history.tables import AS_OF, EXITS, LOADED_AT, SNAPSHOTS, exits_table, snapshots_table
 from include.params import HistoryRules, Params
@@ -57,11 +58,16 @@ def tiny_history(*, customers: int = 700, months: int = 10, seed: int = 3) -> Ti
 
 
 def fill(engine: Engine, tiny: Tiny) -> None:
-    """Write a history into its tables."""
+    """Write a history into its tables, and what is known of its customers last into theirs."""
     for table, frame in ((snapshots_table(), tiny.snapshots), (exits_table(), tiny.exits)):
         table.metadata.create_all(engine)
         with engine.begin() as connection:
             connection.execute(sa.insert(table), frame.to_dict("records"))
+    latest = tiny.snapshots.drop_duplicates("CLIENTNUM", keep="last")
+    left = latest["CLIENTNUM"].isin(tiny.exits["CLIENTNUM"])
+    flags = np.where(left, "Attrited Customer", "Existing Customer")
+    people = latest.drop(columns=[AS_OF, LOADED_AT]).assign(Attrition_Flag=flags)
+    load_customers(engine, people, now=datetime.now(UTC))
 
 
 def empty(engine: Engine) -> None:

@@ -14,6 +14,7 @@ from schemathesis import GenerationMode
 from include.contract import load_contract
 from include.settings import Settings
 from include.store import LocalStore
+from include.target import Target
 from tests.include.records import EIGHT_COLUMNS
 from tests.webapp.champions import Version, make_version, publish
 from tests.webapp.conftest import client_of
@@ -51,6 +52,21 @@ def test_without_a_champion_the_contract_is_described(settings: Settings) -> Non
     found = client_of(settings).get("/openapi.json").get_json()
     assert "no model yet" in found["info"]["summary"]
     assert len(found["components"]["schemas"]["Record"]["properties"]) == 20
+
+
+def test_what_a_probability_says_is_told(client: FlaskClient, var_store: LocalStore) -> None:
+    def told() -> tuple[str, str]:
+        client.application.extensions["churn"].holder.poll()
+        summary = client.get("/openapi.json").get_json()["info"]["summary"]
+        return summary, client.get("/model").get_json()["target"]["kind"]
+
+    assert told() == ("Serving model version 1, whose probabilities say who has left", "state")
+    manifest, files = make_version("9")
+    target = Target(kind="horizon", gap_days=14, horizon_days=90)
+    publish(var_store, (manifest.model_copy(update={"target": target}), files))
+    summary, kind = told()
+    assert summary.endswith("say who leaves within 90 days, after the first 14")
+    assert kind == "horizon"
 
 
 def test_the_page_needs_no_other_host(client: FlaskClient) -> None:

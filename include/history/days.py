@@ -1,0 +1,36 @@
+"""Which days there are snapshots of; light to import, for whoever only asks that."""
+
+from datetime import date
+
+import sqlalchemy as sa
+
+from include.customers.database import database_errors, open_engine, reading
+from include.history.tables import AS_OF, EXITS, SNAPSHOTS, snapshots_table
+
+
+def is_there(engine: sa.Engine) -> bool:
+    """Whether a first load or a first month has made the tables."""
+    with database_errors(engine, f"look for the table {SNAPSHOTS}"):
+        return all(sa.inspect(engine).has_table(name) for name in (SNAPSHOTS, EXITS))
+
+
+def snapshot_days(engine: sa.Engine) -> tuple[date, ...]:
+    """The days of the snapshots, ascending: one step in the index for each."""
+    day, found = snapshots_table().c[AS_OF], list[date]()
+    first = sa.select(sa.func.min(day, type_=sa.Date))
+    with reading(engine, SNAPSHOTS) as connection:
+        following = connection.scalar(first)
+        while following is not None:
+            found.append(following)
+            following = connection.scalar(first.where(day > following))
+    return tuple(found)
+
+
+def months_kept(database_url: str) -> int:
+    """How many calendar months have a snapshot; 0 where there are no tables."""
+    engine = open_engine(database_url)
+    try:
+        days = snapshot_days(engine) if is_there(engine) else ()
+        return len({(day.year, day.month) for day in days})
+    finally:
+        engine.dispose()
