@@ -9,7 +9,7 @@ night leaves out begins anew. A version that says who has left flags nobody.
 
 import logging
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,10 +25,17 @@ from include.scoring.earlier import NOBODY, EarlierScores
 from include.target import Target
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
+    from sqlalchemy.types import TypeEngine
 
 logger = logging.getLogger(__name__)
 
+FLAG_TYPES: "Mapping[str, TypeEngine[Any]]" = {
+    "customer": sa.BigInteger(),
+    "flagged_since": sa.String(),  # as the database says the day, 2026-11-27
+}
 CHANGE = "Total_Ct_Chng_Q4_Q1"  # transactions of the fourth quarter over those of the first
 
 
@@ -45,9 +52,8 @@ def standing_flags(engine: sa.Engine, keys: KeyRange, target: Target) -> Earlier
     query = sa.select(table.c.customer, table.c.flagged_since).where(
         table.c.has_left == 0, table.c.call_by.is_not(None), keys.condition(table.c.customer)
     )
-    types = {"customer": sa.BigInteger(), "flagged_since": sa.String()}
     with reading(engine, table.name) as connection:
-        found = read_rows(connection, query.order_by(table.c.customer), types)
+        found = read_rows(connection, query.order_by(table.c.customer), FLAG_TYPES)
     days = found["flagged_since"].to_numpy().astype("datetime64[D]").astype(np.float64)
     return EarlierScores(found["customer"].to_numpy().astype(np.int64), days)
 
