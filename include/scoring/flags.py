@@ -102,6 +102,8 @@ def settle_flags(
             last = max(round(rules.list_share * (active or 0)), 1) - 1
             query = sa.select(probability).where(here).order_by(probability.desc())
             least = connection.scalar(query.limit(1).offset(last))
+            if least is None:  # everybody has left
+                return
             # A sum is in no index: those who had a flag are few, those below the list are not.
             below = [here, table.c.call_by.is_not(None), probability + 0 < least]
             gone = connection.execute(sa.update(table).where(*below).values(dict.fromkeys(new)))
