@@ -8,6 +8,7 @@ import pytest
 from dashboard.components.early_warning import create_kind, create_lead_times
 from dashboard.components.versions import create_decisions, create_versions
 from dashboard.data.champions import early_warning_of
+from dashboard.pages.model import create_confusion
 from include.champion.early_warning import EarlyWarning
 from include.champion.gate_decision import Decision
 from include.champion.versions import Evaluation
@@ -130,3 +131,10 @@ def test_versions_and_the_gates_decisions_say_what_they_predict() -> None:
         rules={},
     )
     assert "'leaves within 90 days, after the first 14'" in str(create_decisions([decided]))
+
+
+def test_where_no_probability_reaches_the_threshold_no_figure_is_made_of_it() -> None:
+    nobody = evaluation(EARLY).model_copy(update={"curves": {"confusion": [[90, 0], [10, 0]]}})
+    assert "Nobody's probability reaches the threshold 0.5" in str(create_confusion(nobody))
+    some = nobody.model_copy(update={"curves": {"confusion": [[80, 10], [5, 5]]}})
+    assert "flags 15 of 1 customers; 33 % of them" in str(create_confusion(some))
