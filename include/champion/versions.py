@@ -230,6 +230,13 @@ def read_files(store: Store, manifest: Manifest, names: Iterable[str]) -> dict[s
     return files
 
 
+def read_evaluation(store: Store, manifest: Manifest) -> Evaluation:
+    """How good a version was on its hold-out; ChampionError where it does not say."""
+    data = read_files(store, manifest, [EVALUATION_FILE])[EVALUATION_FILE]
+    key = version_key(manifest.version, EVALUATION_FILE)
+    return parse_document(Evaluation, data, key, any_release=True)
+
+
 def write_version(store: Store, manifest: Manifest, files: Mapping[str, bytes]) -> Pointer:
     """Write a version's files and then its manifest, each once; repeating it changes nothing.
 
