@@ -104,6 +104,14 @@ class Manifest(ChampionDocument):
     contract: Contract
     files: dict[str, FileEntry]
 
+    @property
+    def record_columns(self) -> tuple[str, ...]:
+        """Those that every record must have.
+
+        Drift is tested on these alone: on a day when callers leave out others, nobody has changed.
+        """
+        return tuple(name for name in self.columns if name not in self.contract.defaults)
+
     @model_validator(mode="after")
     def _columns_in_contract(self) -> Self:
         unknown = set(self.columns) - set(self.contract.feature_names)

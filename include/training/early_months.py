@@ -90,7 +90,9 @@ def read_months(
 
 def read_hindsight(run: TrainingRun, holdout: pd.DataFrame) -> tuple[Hindsight, ...]:
     """The hold-out's values beside the latest in the table of customers."""
-    contract, names = run.contract, run.contract.chosen(run.params.model.columns)
+    contract = run.contract.of_records
+    chosen = run.contract.chosen(run.params.model.columns)
+    names = [name for name in chosen if name not in run.contract.defaults]
     key, left_after = contract.key.name, _days(holdout)
     rows = compared_rows(left_after)
     some = holdout.iloc[rows].assign(**{LEFT_AFTER: left_after[rows]})
