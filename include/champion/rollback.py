@@ -28,7 +28,7 @@ class Rollback:
     @property
     def recorded(self) -> str:
         """The pointer's reason."""
-        return f"rollback by {self.who}: {self.reason}"
+        return f"moved by {self.who}: {self.reason}"
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ def move(before: str | None, to: str, *, days: float, who: str, why: str = "bett
 
 FIRST = move(None, "9", days=30, who="training run a", why="manual: the first")
 SECOND = move("9", "10", days=10, who="training run b")
-BACK = move("10", "9", days=1, who="anna", why="rollback by anna: <b>complaints</b>")
+BACK = move("10", "9", days=1, who="anna", why="moved by anna: <b>complaints</b>")
 
 
 HORIZON = Target(kind="horizon", gap_days=14, horizon_days=90)
@@ -61,10 +61,10 @@ def test_each_time_in_production_is_a_bar_in_its_versions_lane() -> None:
 def test_a_reason_is_shown_as_text_and_not_taken_for_markup() -> None:
     (told, *_) = drawn(BACK)["Moved by a person"]["text"]
     assert told == (
-        "Version 9, since 2026-11-21 12:00<br>rollback by anna: &lt;b&gt;complaints&lt;/b&gt;"
+        "Version 9, since 2026-11-21 12:00<br>moved by anna: &lt;b&gt;complaints&lt;/b&gt;"
     )
     page = str(create_production_history(History((BACK,)), serving="9", targets=TARGETS, now=NOW))
-    assert "rollback by anna: <b>complaints</b>" in page and "24 h" in page
+    assert "moved by anna: <b>complaints</b>" in page and "24 h" in page
 
 
 @pytest.mark.parametrize(

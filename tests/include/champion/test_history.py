@@ -220,6 +220,6 @@ def test_a_term_ends_with_the_next_move(following: Move, is_exact: bool) -> None
 
 
 def test_a_reason_that_names_the_person_is_not_told_twice() -> None:
-    told = move("1", "2").model_copy(update={"why": "rollback by anna: complaints"}).told
-    assert (told, move("1", "2").told) == ("rollback by anna: complaints", "anna: better")
+    told = move("1", "2").model_copy(update={"why": "moved by anna: complaints"}).told
+    assert (told, move("1", "2").told) == ("moved by anna: complaints", "anna: better")
     assert History().terms == [] and list(History().described()) == []

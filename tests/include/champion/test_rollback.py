@@ -91,7 +91,7 @@ def test_a_rollback_moves_both_and_records_who_why_and_when(run: TrainingRun) ->
     assert state(run) == ("1", "1")
     pointer, _ = versions.read_pointer(run.store) or (None, "")
     assert pointer is not None and pointer.promoted_at == NOW and pointer.previous == "2"
-    assert pointer.reason == "rollback by anna: complaints from the call centre"
+    assert pointer.reason == "moved by anna: complaints from the call centre"
     kept, left = tags(run.registry, "1"), tags(run.registry, "2")
     assert (kept["rollback_by"], kept["rollback_at"]) == ("anna", NOW.isoformat())
     assert kept["rollback_reason"] == left["rollback_reason"] == BACK.reason

@@ -9,6 +9,7 @@ import pytest
 from include.contract import load_contract
 from include.errors import DataError
 from include.store import LocalStore
+from include.target import STATE
 from include.training import tuned_set
 from include.training.ingest_data import ingest_data
 from include.training.tuned_set import BEST_KEY, TunedSet
@@ -119,7 +120,8 @@ def test_a_better_set_is_taken_for_a_whole_run(make_run: MakeRun, local_store: L
     told = run.registry._client.get_run(ingested.mlflow_run_id).data
     assert told.params["n_estimators"] == "7"
     assert told.tags["hyperparameters_from"].startswith("study s: ROC-AUC +0.01000")
-    assert json.loads(run.read(run.key("ingest_data", "model.json"))) == model.model_dump()
+    kept = json.loads(run.read(run.key("ingest_data", "chosen.json")))
+    assert kept == {"model": model.model_dump(), "target": STATE.model_dump()}
 
 
 def test_a_set_that_cannot_be_trained_is_refused() -> None:
