@@ -38,16 +38,11 @@ def _open_customer(page: "Page") -> None:
     page.locator("#customer-body table.bars").wait_for()
 
 
-def _wait_for_curves(page: "Page") -> None:
-    """The network is quiet before they are drawn."""
-    page.get_by_text("At random", exact=True).first.wait_for()
-
-
 SHOWN: dict[str, tuple[str, Callable[["Page"], None]]] = {
     "customers": ("/", _nothing),
     "customer": ("/", _open_customer),
     "score": ("/score", _nothing),
-    "model": ("/model", _wait_for_curves),
+    "model": ("/model", _nothing),
     "drift": ("/drift", _nothing),
     "service": ("/service", _nothing),
 }
