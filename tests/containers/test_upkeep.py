@@ -55,8 +55,9 @@ def make_old(stack: RunningStack) -> str:
 
 def kept_runs(stack: RunningStack) -> int:
     """How many of Airflow's scheduled runs upkeep has kept aside."""
-    found = [i.key for i in stack.store().list("runs/") if "__dag_run__" in i.key]
-    return sum(gzip.decompress(stack.store().read(key).data).count(b",scheduled__") for key in found)
+    store = stack.store()
+    found = [each.key for each in store.list("runs/") if "__dag_run__" in each.key]
+    return sum(gzip.decompress(store.read(key).data).count(b",scheduled__") for key in found)
 
 
 def test_what_is_old_goes_and_a_champion_stays(
