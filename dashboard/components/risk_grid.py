@@ -127,7 +127,7 @@ def column_definitions(view: ListView, target: Target) -> list[dict[str, Any]]:
     }
     if target.is_early_warning:
         sign, call_by, since = _warning_columns()
-        columns[2:2] = [sign, call_by]
+        columns[3:3] = [sign, call_by]
         columns.append(since)
     beside_risk = rises.pop(RISES[view.rose]) if view.rose else None
     columns[2:2] = [beside_risk] if beside_risk else []

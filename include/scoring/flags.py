@@ -9,14 +9,15 @@ night leaves out begins anew. A version that says who has left flags nobody.
 
 import logging
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
-from include.customers.database import database_errors
+from include.customers.database import database_errors, reading
 from include.customers.ranges import KeyRange
+from include.customers.rows import read_rows
 from include.customers.table import published_contract
 from include.params import HistoryRules
 from include.scoring import table as score_table
@@ -24,10 +25,17 @@ from include.scoring.earlier import NOBODY, EarlierScores
 from include.target import Target
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
+    from sqlalchemy.types import TypeEngine
 
 logger = logging.getLogger(__name__)
 
+FLAG_TYPES: "Mapping[str, TypeEngine[Any]]" = {
+    "customer": sa.BigInteger(),
+    "flagged_since": sa.String(),  # as the database says the day, 2026-11-27
+}
 CHANGE = "Total_Ct_Chng_Q4_Q1"  # transactions of the fourth quarter over those of the first
 
 
@@ -44,10 +52,10 @@ def standing_flags(engine: sa.Engine, keys: KeyRange, target: Target) -> Earlier
     query = sa.select(table.c.customer, table.c.flagged_since).where(
         table.c.has_left == 0, table.c.call_by.is_not(None), keys.condition(table.c.customer)
     )
-    with database_errors(engine, f"read the table {table.name}"), engine.connect() as connection:
-        rows = connection.execute(query.order_by(table.c.customer)).all()
-    days = np.array([since for _, since in rows], dtype="datetime64[D]")
-    return EarlierScores(np.array([key for key, _ in rows], np.int64), days.astype(np.float64))
+    with reading(engine, table.name) as connection:
+        found = read_rows(connection, query.order_by(table.c.customer), FLAG_TYPES)
+    days = found["flagged_since"].to_numpy().astype("datetime64[D]").astype(np.float64)
+    return EarlierScores(found["customer"].to_numpy().astype(np.int64), days)
 
 
 def with_flags(
@@ -94,6 +102,8 @@ def settle_flags(
             last = max(round(rules.list_share * (active or 0)), 1) - 1
             query = sa.select(probability).where(here).order_by(probability.desc())
             least = connection.scalar(query.limit(1).offset(last))
+            if least is None:  # everybody has left
+                return
             # A sum is in no index: those who had a flag are few, those below the list are not.
             below = [here, table.c.call_by.is_not(None), probability + 0 < least]
             gone = connection.execute(sa.update(table).where(*below).values(dict.fromkeys(new)))

@@ -278,7 +278,6 @@ def _literal(values: pa.Array) -> pa.Array:
 
 def _plain(values: pa.Array) -> pa.Array:
     """Moments and days as both databases read them, everything else as it is."""
-    if pa.types.is_date(values.type):
-        return pc.cast(values, pa.string())
-    is_moment = pa.types.is_timestamp(values.type)
-    return pc.strftime(values, format="%Y-%m-%d %H:%M:%S") if is_moment else values
+    if pa.types.is_timestamp(values.type):
+        values = pc.cast(values, pa.timestamp("us"))  # in UTC, and without saying so
+    return pc.cast(values, pa.string()) if pa.types.is_temporal(values.type) else values

@@ -141,6 +141,12 @@ def test_a_range_that_is_cleared_after_the_end_keeps_its_flags(warned: ScoringRu
     pd.testing.assert_frame_equal(list_of(warned), before)
 
 
+def test_where_everybody_has_left_nobody_is_flagged(sqlite_warned: ScoringRun) -> None:
+    sql(sqlite_warned.engine, "UPDATE churners SET Attrition_Flag = 'Attrited Customer'")
+    assert whole_night(sqlite_warned).scored == PEOPLE
+    assert flagged_of(sqlite_warned).empty
+
+
 def test_scores_of_an_earlier_release_flag_nobody_yet(sqlite_warned: ScoringRun) -> None:
     old = "customer BIGINT PRIMARY KEY, probability DOUBLE, scored_at DATETIME"
     sql(sqlite_warned.engine, f"CREATE TABLE churn_scores ({old})")
