@@ -294,7 +294,9 @@ class HistoryRules(_Rules):
     months_min: int = Field(
         default=6, ge=3, description="closed months; fewer train on the state where target is auto"
     )
-    leavers_min: int = Field(default=200, ge=20, description="in the windows of the closed months")
+    leavers_min: int = Field(
+        default=200, ge=20, description="in the windows of the months that teach"
+    )
     loaded_days_max: float = Field(
         default=10, ge=0, description="a snapshot loaded later may know what came after it"
     )

@@ -36,8 +36,7 @@ def choose(engine: sa.Engine, contract: Contract, params: Params, *, now: dateti
         return Choice(STATE, "params.yaml asks for the state")
     months, exits, missing = _found(engine, contract, params, now=now)
     if not missing and months:
-        count = f"{clock.calendar_months(months.closed)} closed months"
-        return Choice(params.horizon, f"{count}, the last as of {months.holdout}", months, exits)
+        return Choice(params.horizon, clock.described(months), months, exits)
     if params.target == "horizon":
         raise DataError(
             f"params.yaml asks for the target horizon, and there is not enough history: {missing}. "

@@ -129,6 +129,14 @@ def thin_months(customers: Mapping[date, int]) -> tuple[str, ...]:
     return tuple(found)
 
 
+def described(months: Months) -> str:
+    """Which months are closed, for people."""
+    found, (first, last) = calendar_months(months.closed), (months.closed[0], months.holdout)
+    gaps = 12 * (last.year - first.year) + last.month - first.month + 1 - found
+    missing = f" ({gaps} between them without a snapshot)" if gaps else ""
+    return f"{found} closed months{missing}, the last as of {last}"
+
+
 def calendar_months(days: Iterable[date]) -> int:
     """How many calendar months they lie in."""
     return len({(day.year, day.month) for day in days})

@@ -96,7 +96,13 @@ def _exit_rows(engine: sa.Engine, contract: Contract) -> pd.DataFrame:
             "forced": frame[VOLUNTARY].astype("Float64").eq(0).fillna(False).to_numpy(np.bool_),
         }
     )
-    return found.set_axis(pd.Index(frame[key].astype(np.int64), name=key))
+    by_key = found.set_axis(pd.Index(frame[key].astype(np.int64), name=key))
+    if not by_key.index.is_unique:  # of a view: the table's key sees to it
+        raise DataError(
+            f"{int(by_key.index.duplicated().sum())} customers left more than once in {EXITS}: "
+            "expected one row a customer, so keep each one's last"
+        )
+    return by_key
 
 
 def _moments(values: "pd.Series[Any]", name: str) -> "pd.Series[Any]":

@@ -159,3 +159,12 @@ def test_a_month_with_far_fewer_customers_than_its_neighbour_is_told() -> None:
     (said,) = clock.thin_months(rows)
     assert said.startswith("the snapshot of 2026-03-01 has 60 hold-out customers, and 92 are in")
     assert clock.thin_months({date(2026, 1, 1): 5}) == clock.thin_months({}) == ()
+
+
+def test_months_without_a_snapshot_are_told() -> None:
+    days = [date(2026, month, 1) for month in (1, 2, 4, 5)]
+    months = clock.months_of(days, TARGET, cutoff=date(2027, 1, 1), delay_days=0)
+    assert months is not None
+    assert clock.described(months) == (
+        "4 closed months (1 between them without a snapshot), the last as of 2026-05-01"
+    )

@@ -167,6 +167,17 @@ def test_an_exit_without_a_date_is_told(
         read(local_history, contract)
 
 
+def test_who_left_twice_is_told(local_history: Engine, contract: Contract) -> None:
+    sql(local_history, "ALTER TABLE churner_exits RENAME TO kept")
+    sql(
+        local_history,
+        "CREATE VIEW churner_exits AS SELECT * FROM kept UNION ALL SELECT CLIENTNUM, "
+        "'2026-01-01', known_at, voluntary FROM kept WHERE CLIENTNUM % 50 = 0",
+    )
+    with pytest.raises(DataError, match=r"\d customers left more than once in churner_exits"):
+        read(local_history, contract)
+
+
 def test_leavers_are_those_of_the_window_who_wished_to(
     history: Engine, contract: Contract, tiny: Tiny
 ) -> None:
