@@ -93,6 +93,12 @@ bench-alarms: setup ## how often quiet and shifted days ring (CSV=path to real c
 bench-year: setup ## a made-up year whose rule changes in month 7: outcomes, alerts, retraining (ARGS="--directory DIR --no-retraining")
 	@OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m tests.bench.bench_year $(ARGS)
 
+bench-warning: setup ## how early leavers are seen on made-up history, beside its own rule; and a million customers x 24 months (ARGS="--large 0")
+	@OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m tests.bench.bench_warning $(ARGS)
+
+bench-lags: setup ## what changes since earlier snapshots would add to early warning (ARGS="--customers 20000 --seeds 1")
+	@OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m tests.bench.bench_lags $(ARGS)
+
 soak: setup ## the API for an hour of promotions and killed workers, and whether it grows (ARGS="--minutes 3")
 	@OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m tests.bench.soak $(ARGS)
 
@@ -112,6 +118,7 @@ lint: setup ## ruff, mypy, who may import whom, the workflows, and the templates
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/zizmor --offline --quiet --no-progress .github
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 	@$(BIN)/cfn-lint
 
 format: setup ## let ruff put the code in order
@@ -154,7 +161,7 @@ down: ## stop the containers (ARGS=--volumes deletes their data, too)
 logs: ## follow the containers' logs (ARGS="webapp mlflow")
 	@exec $(COMPOSE) logs --follow --tail=100 $(ARGS)
 
-backup: ## databases and object store of the running containers into backups/ (ARGS="--to DIRECTORY --tar")
+backup: ## databases and object store of the running containers into backups/ (ARGS="--to DIRECTORY")
 	@exec python3 -m infra.compose.backup $(ARGS)
 
 restore: ## fill empty containers from a backup (FROM=backups/… ARGS=--replace deletes what is there)

@@ -189,7 +189,7 @@ def over_time(title: str, told: str, tracks: Sequence[Track], *, exact: float | 
     weeks = {"text": "Week of the answers"}
     figure["layout"] |= {
         "xaxis": {**axis, "title": weeks, "type": "date", "tickformat": "%d %b"},
-        "yaxis": {**axis, "tickformat": ".2f"},
+        "yaxis": {**axis, "tickformat": ".3~f"},
         "annotations": [_version_sign(track) for track in tracks],
         "legend": {**FIGURE_LAYOUT["legend"], "y": 1.14},  # above the versions' signs
     }

@@ -43,6 +43,9 @@ UNITS = {
 
 def feature_label(name: str) -> str:
     """A column or an engineered feature in words."""
+    of, _, months = name.removesuffix("m").partition("_Change_")
+    if months.isdecimal() and of in FEATURES:
+        return f"{short_label(of)}, change over {months} month{'s' if months != '1' else ''}"
     return FEATURES.get(name) or name.replace("_", " ").capitalize()
 
 

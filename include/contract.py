@@ -22,8 +22,8 @@ SCHEMA_FILE = Path(__file__).parent / "config" / "schema.yaml"
 FOUND_CHARACTERS = 80  # how much of a wrong value an error message repeats
 
 # Columns that training adds to the customers' own.
-RESERVED = ("split", "probability", "campaign", "campaign_side", "campaign_at")
-
+_CAMPAIGN = ("campaign", "campaign_side", "campaign_at")
+RESERVED = ("split", "probability", *_CAMPAIGN, "as_of", "left_after_days")
 CUSTOMER_ID = "customer_id"  # what a record may carry beside the features; no model sees it
 CUSTOMER_ID_CHARACTERS = 128
 LARGEST_INTEGER = 2**53 - 1  # that every JSON reader keeps exact
@@ -62,6 +62,7 @@ class Column(_Frozen):
     positive: str | None = None
     unknown_as: str | None = None
     required: bool = True
+    default: float | None = None  # of a number that a record may leave out
     meaning: str
 
     @model_validator(mode="after")
@@ -236,6 +237,23 @@ class Contract(_Frozen):
         """The column that says when the label became known."""
         return self._role("labelled_at")
 
+    @cached_property
+    def defaults(self) -> dict[str, float]:
+        """The features that a record may leave out, each with what it then counts as."""
+        return {c.name: c.default for c in self.features if c.default is not None}
+
+    @cached_property
+    def of_records(self) -> "Contract":
+        """The same without them: what the customer table holds, and a form asks for."""
+        if not self.defaults:
+            return self
+        kept = tuple(column for column in self.columns if column.default is None)
+        return self.of_columns(kept)
+
+    def of_columns(self, columns: tuple[Column, ...]) -> "Contract":
+        """The same contract with other columns."""
+        return Contract(version=self.version, attrited_share=self.attrited_share, columns=columns)
+
     def _role(self, role: str) -> Column:
         return next(column for column in self.columns if column.role == role)
 
@@ -276,7 +294,7 @@ class Contract(_Frozen):
             else:
                 numbers[column.name] = number
         for name in required:
-            if name not in record:
+            if name not in record and name not in self.defaults:
                 faults.append(Fault(name, self.column(name).expected, "nothing"))
         faults.extend(
             Fault(describe(name), "a column of the contract", "an unknown field")

@@ -198,7 +198,14 @@ def database_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a real MLflow server on SQLite and a directory."""
-    home, port = tmp_path_factory.mktemp("mlflow"), free_ports(1)[0]
+    with running_mlflow(tmp_path_factory.mktemp("mlflow")) as url:
+        yield url
+
+
+@contextmanager
+def running_mlflow(home: Path) -> Iterator[str]:
+    """The same below any directory."""
+    port = free_ports(1)[0]
     command = [
         *(sys.executable, "-m", "mlflow", "server", "--workers", "1"),
         *("--host", "127.0.0.1", "--port", str(port)),
@@ -208,7 +215,7 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     # Jobs would start seven more processes.
     environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     url = f"http://127.0.0.1:{port}"
-    with running(command, home / "log", env=environment, ready=lambda: _answers(f"{url}/health")):
+    with running(command, home / "log", env=environment, ready=lambda: answers(f"{url}/health")):
         yield url
 
 
@@ -269,17 +276,18 @@ def running(
     *,
     ready: Callable[[], bool],
     env: dict[str, str] | None = None,
-) -> Iterator[None]:
+    cwd: Path = PROJECT,
+) -> "Iterator[subprocess.Popen[bytes]]":
     """A process from the moment that it is ready to the end of the block."""
     with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, env=env)
+        process = subprocess.Popen(command, stdout=output, stderr=output, env=env, cwd=cwd)
     try:
         deadline = time.monotonic() + START_SECONDS
         while not ready():
             assert process.poll() is None, f"{command[0]} ended:\n{log.read_text()}"
             assert time.monotonic() < deadline, f"{command[0]} is not ready:\n{log.read_text()}"
-            time.sleep(0.1)
-        yield
+            time.sleep(0.05)
+        yield process
     finally:
         process.terminate()
         try:
@@ -289,7 +297,8 @@ def running(
             process.wait()
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Whether a page is there."""
     try:
         with urlopen(url, timeout=2) as answer:
             return bool(answer.status == 200)

@@ -12,11 +12,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Answer:
-    """A status, and S3's error code where it is an error; `more` are further elements of it."""
+    """A status, and S3's error code where it is an error."""
 
     status: int
     code: str = ""
-    more: dict[str, str] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes | None = None
 
@@ -25,8 +24,7 @@ class Answer:
             return self.body
         if not self.code:
             return b"data"
-        said = {"Code": self.code, "Message": "told so", **self.more}
-        inner = "".join(f"<{name}>{text}</{name}>" for name, text in said.items())
+        inner = f"<Code>{self.code}</Code><Message>told so</Message>"
         return f"<?xml version='1.0'?><Error>{inner}</Error>".encode()
 
 

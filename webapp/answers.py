@@ -1,14 +1,22 @@
 """What the routes answer, as types: the code builds them, and /openapi.json describes them."""
 
-from typing import Annotated, Literal
+from typing import (
+    Annotated,
+    Literal,
+    NotRequired,  # pydantic wants this one before Python 3.12
+)
 
 from pydantic import ConfigDict, Field, with_config
-from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
+from typing_extensions import TypedDict
 
 from webapp.problems import FAULTS_LISTED
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Label = Literal[0, 1]
+Names = Annotated[
+    list[str],
+    Field(description="Columns that some record left out, counted as their default; if any"),
+]
 exact = with_config(ConfigDict(extra="forbid"))
 
 
@@ -27,6 +35,7 @@ class Answer(Stamp):
     predictions: list[Label]
     probabilities: list[Probability]
     num_samples: Annotated[int, Field(ge=1)]
+    defaulted: NotRequired[Names]
 
 
 @exact
@@ -48,6 +57,7 @@ class Explained(Stamp):
     log_odds: Annotated[float, Field(description="Of the probability")]
     base_value: Annotated[float, Field(description="Log-odds before any feature")]
     contributions: Annotated[list[Contribution], Field(description="Largest first")]
+    defaulted: NotRequired[Names]
 
 
 class Index(TypedDict):

@@ -79,8 +79,7 @@ def _lock(path: Path, how: int) -> int | None:
 def _make_room(path: Path, *, keep: bool) -> None:
     """Give a file its pages now: a write to a mapped hole kills a process when the disk is full."""
     with path.open("r+b" if keep and _is_whole(path) else "wb") as file:
-        if hasattr(os, "posix_fallocate"):  # macOS has none: there the file grows by itself
-            os.posix_fallocate(file.fileno(), 0, FILE_BYTES)
+        os.posix_fallocate(file.fileno(), 0, FILE_BYTES)
 
 
 class AllProcesses(Collector):

@@ -98,16 +98,17 @@ class PredictionService:
         self.metrics.answered(
             rows=rows, positives=sum(predictions), seconds=perf_counter() - started
         )
-        return orjson.dumps(
-            Answer(
-                predictions=predictions,
-                probabilities=probabilities,
-                model_version=champion.version,
-                timestamp=timestamp,
-                num_samples=rows,
-                request_id=request_id,
-            )
+        answer = Answer(
+            predictions=predictions,
+            probabilities=probabilities,
+            model_version=champion.version,
+            timestamp=timestamp,
+            num_samples=rows,
+            request_id=request_id,
         )
+        if accepted.defaulted:
+            answer["defaulted"] = accepted.defaulted
+        return orjson.dumps(answer)
 
     def _keep_spool(self) -> None:
         while True:

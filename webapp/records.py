@@ -30,6 +30,7 @@ class Accepted(NamedTuple):
     matrix: "NDArray[np.float64]"  # rows × the champion's columns
     records: list[dict[str, Any]]
     customer_ids: list[int | str | None]
+    defaulted: list[str]  # columns that some record left out
 
 
 class RecordReader:
@@ -46,6 +47,7 @@ class RecordReader:
         self._pick: Callable[[Any], Any] = itemgetter(
             *(contract.feature_names.index(name) for name in self.columns)
         )
+        self._defaults = {n: v for n, v in contract.defaults.items() if n in self.columns}
         self._others = {
             column.name: KEY_EXPECTED
             if column.role == "key"
@@ -59,20 +61,20 @@ class RecordReader:
         if type(record) is not dict:
             raise Unprocessable([Fault("body", "a JSON object", describe(record))])
         customer_id = record.pop(CUSTOMER_ID, None)
-        numbers = self._numbers(record)
+        numbers = self._numbers(self._whole(record))
         if numbers is None or not _is_customer_id(customer_id):
             numbers, faults = self._check(record, customer_id)
             if faults:
                 raise Unprocessable(faults)
-        return Accepted(np.array((numbers,), dtype=np.float64), [record], [customer_id])
+        return self._accepted(np.array((numbers,), dtype=np.float64), [record], [customer_id])
 
     def read_all(self, records: list[Any]) -> Accepted:
         """Check many records; Unprocessable lists the faults, each with its row."""
         if set(map(type, records)) == {dict}:
             customer_ids = [record.pop(CUSTOMER_ID, None) for record in records]
-            matrix = self._matrix(records)
+            matrix = self._matrix(list(map(self._whole, records)))
             if matrix is not None and all(map(_is_customer_id, customer_ids)):
-                return Accepted(matrix, records, customer_ids)
+                return self._accepted(matrix, records, customer_ids)
         else:
             customer_ids = [_take_customer_id(record) for record in records]
         return self._read_each(records, customer_ids)
@@ -90,7 +92,17 @@ class RecordReader:
                 break
         if faults:
             raise Unprocessable(faults, rows=places)
-        return Accepted(np.array(rows, dtype=np.float64), records, customer_ids)
+        return self._accepted(np.array(rows, dtype=np.float64), records, customer_ids)
+
+    def _whole(self, record: dict[str, Any]) -> dict[str, Any]:
+        """The record with what it may leave out; the log keeps it as it came."""
+        return self._defaults | record if self._defaults else record
+
+    def _accepted(
+        self, matrix: "NDArray[np.float64]", records: list[dict[str, Any]], ids: list[Any]
+    ) -> Accepted:
+        left_out = [n for n in self._defaults if any(n not in record for record in records)]
+        return Accepted(matrix, records, ids, left_out)
 
     def _numbers(self, record: dict[str, Any]) -> Any:
         """The row of a record that is right, else None; `_check` then says what is wrong."""
@@ -125,7 +137,7 @@ class RecordReader:
         if type(record) is not dict:
             return None, [Fault("record", "a JSON object", describe(record))]
         names = self.contract.feature_names
-        known = {name: value for name, value in record.items() if name in names}
+        known = {name: value for name, value in self._whole(record).items() if name in names}
         numbers, faults = self.contract.check_record(known, required=self.columns)
         for name in record.keys() - known.keys():
             expected = self._others.get(name, "a column of the contract")

@@ -43,7 +43,7 @@ def create_drawer() -> Component:
 def create_customer(sources: Sources, customer: int) -> Component:
     """Everything about one customer; what the API cannot say is said to be missing."""
     contract, typical = sources.contract_and_typical()
-    row = read_record(sources.engine, contract, customer)
+    row = read_record(sources.engine, contract, customer, rules=sources.history_rules())
     record = {name: row[name] for name in contract.feature_names}
     table = sources.nights.table()
     score = read_score(sources.engine, table, customer) if table is not None else None

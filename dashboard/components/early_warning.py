@@ -3,6 +3,7 @@
 import calendar
 from collections.abc import Iterator, Sequence
 from datetime import date
+from statistics import fmean
 from typing import Any
 
 import dash_mantine_components as dmc
@@ -123,11 +124,13 @@ def _by_month(months: Sequence[LeavingMonth]) -> Iterator[charts.Chart]:
         known = [month for month in months if month.model.get(days) is not None]
         if not known:
             continue
-        last = known[-1]
+        leavers, last = [month.leavers for month in known], known[-1]
+        model = fmean([month.model[days] or 0 for month in known], leavers)
+        naive = fmean([month.baseline.get(days) or 0 for month in known], leavers)
         told = (
-            f"Of {last.leavers:,} who left in {_name(last.month)}, {_share(last.model[days])} were "
-            f"on the list {days} days before; by the naive rule "
-            f"{_share(last.baseline.get(days))}."
+            f"Of {sum(leavers):,} leavers of {len(known)} months, {percent(model)} were on the "
+            f"list {days} days before; by the naive rule {percent(naive)}. In "
+            f"{_name(last.month)} it was {_share(last.model[days])}."
         )
         shown = [
             charts.Ranking(MODEL, [month.model.get(days) for month in months]),

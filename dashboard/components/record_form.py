@@ -23,7 +23,8 @@ def create_form(
 ) -> Component:
     """A field for each column; a URL's values go before the typical ones."""
     filled = "Filled in: the typical customer." if typical else "Every field is needed."
-    fields = [_create_field(column, typical, query) for column in contract.features]
+    asked = contract.of_records.features
+    fields = [_create_field(column, typical, query) for column in asked]
     return dmc.Grid(
         [
             dmc.GridCol(

@@ -13,7 +13,6 @@ from dashboard.data.columns import Values, column_values
 from include.champion.early_warning import EarlyWarning
 from include.champion.gate_decision import GATE_FILE, Decision
 from include.champion.versions import (
-    EVALUATION_FILE,
     MANIFEST_FILE,
     REFERENCE_FILE,
     VERSIONS_PREFIX,
@@ -24,11 +23,10 @@ from include.champion.versions import (
     read_manifest,
     read_pointer,
     read_version,
-    version_key,
 )
 from include.contract import Column
 from include.documents import parse_document
-from include.errors import ChampionError, ChurnError
+from include.errors import ChurnError
 from include.store import Store
 
 logger = logging.getLogger(__name__)
@@ -62,15 +60,6 @@ def read_champion(store: Store) -> Champion | None:
     if found is None:
         return None
     return Champion(found[0], read_manifest(store, found[0]))
-
-
-def read_evaluation(store: Store, manifest: Manifest) -> Evaluation:
-    """How good the version was on its hold-out."""
-    if EVALUATION_FILE not in manifest.files:
-        raise ChampionError(f"version {manifest.version} has no {EVALUATION_FILE}")
-    data = read_files(store, manifest, [EVALUATION_FILE])[EVALUATION_FILE]
-    key = version_key(manifest.version, EVALUATION_FILE)
-    return parse_document(Evaluation, data, key, any_release=True)
 
 
 def early_warning_of(manifest: Manifest, evaluation: Evaluation) -> EarlyWarning | None:

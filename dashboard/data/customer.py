@@ -1,8 +1,10 @@
 """One customer's record, as the customer table holds it today."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, TypeAlias
 
+import pandas as pd
 import sqlalchemy as sa
 from pydantic import Field
 
@@ -10,6 +12,9 @@ from include.contract import LARGEST_INTEGER, Contract
 from include.customers.database import database_errors
 from include.customers.table import TABLE
 from include.errors import DataError
+from include.history.changes import with_changes
+from include.history.days import is_there, snapshot_days
+from include.params import HistoryRules
 from include.scoring.earlier import RISES
 from include.scoring.table import FLAGS
 from include.scoring.table import TABLE as SCORES
@@ -30,16 +35,32 @@ def customer_number(text: str) -> int | None:
     return int(typed) if int(typed) <= LARGEST_INTEGER else None
 
 
-def read_record(engine: sa.Engine, contract: Contract, customer: int) -> dict[str, Any]:
-    """The contract's features of one customer; UnknownCustomer where there is none."""
-    names = [contract.target.name, *contract.feature_names]
+def read_record(
+    engine: sa.Engine, contract: Contract, customer: int, *, rules: HistoryRules
+) -> dict[str, Any]:
+    """The contract's features of one customer; UnknownCustomer where there is none.
+
+    What changed since past snapshots, where the contract has that, as the nightly run computes it.
+    """
+    names = [contract.target.name, *contract.of_records.feature_names]
     table = sa.table(TABLE, *(sa.column(name) for name in (contract.key.name, *names)))
     query = sa.select(*(table.c[n] for n in names)).where(table.c[contract.key.name] == customer)
     with database_errors(engine, f"read the table {TABLE}"), engine.connect() as connection:
         row = connection.execute(query).mappings().first()
     if row is None:
         raise UnknownCustomer(f"there is no customer {customer} in the table {TABLE}")
-    return {name: _plain(value) for name, value in row.items()}
+    record = {name: _plain(value) for name, value in row.items()}
+    if not contract.defaults:
+        return record
+    changed = with_changes(
+        engine,
+        pd.DataFrame([{contract.key.name: customer, **record}]),
+        contract,
+        as_of=datetime.now(UTC).date(),
+        snapshots=snapshot_days(engine) if is_there(engine) else (),
+        rules=rules,
+    )
+    return record | {name: float(changed[name].iloc[0]) for name in contract.defaults}
 
 
 def read_score(engine: sa.Engine, table: sa.FromClause, customer: int) -> dict[str, Any] | None:

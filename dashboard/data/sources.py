@@ -15,7 +15,7 @@ from include.champion.history import HistoryReader
 from include.contract import Contract, load_contract
 from include.customers.database import open_engine
 from include.errors import ChurnError
-from include.params import CampaignRules, load_params
+from include.params import CampaignRules, HistoryRules, load_params
 from include.settings import Settings
 from include.store import Store, open_store
 
@@ -43,9 +43,9 @@ class Sources:
         return read_champion(self.store)
 
     def serving_contract(self) -> Contract:
-        """The contract that the champion was trained under; the present one where there is none."""
+        """What a record must have by the champion's contract; by the present one without any."""
         champion = self._readable_champion()
-        return champion.manifest.contract if champion else self.contract
+        return champion.manifest.contract.of_records if champion else self.contract
 
     def contract_and_typical(self) -> tuple[Contract, Mapping[str, TypicalValue]]:
         """The same with typical values by column, none where no reference can be read."""
@@ -61,6 +61,10 @@ class Sources:
     def campaign_rules(self) -> CampaignRules:
         """How campaigns are judged, by params.yaml as it is now."""
         return load_params(self.settings.params_file).campaigns
+
+    def history_rules(self) -> HistoryRules:
+        """Which snapshots count, by params.yaml as it is now."""
+        return load_params(self.settings.params_file).history
 
     def close(self) -> None:
         """Close every connection."""

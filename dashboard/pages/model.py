@@ -20,7 +20,6 @@ from dashboard.components.tables import create_figures, create_head
 from dashboard.data.champions import (
     Champion,
     early_warning_of,
-    read_evaluation,
     read_gates,
     read_versions,
 )
@@ -28,7 +27,13 @@ from dashboard.data.rules import CallRules
 from dashboard.data.sources import Sources
 from dashboard.labels import percent
 from include.champion.early_warning import EarlyWarning
-from include.champion.versions import CARD_FILE, Evaluation, Manifest, read_files
+from include.champion.versions import (
+    CARD_FILE,
+    Evaluation,
+    Manifest,
+    read_evaluation,
+    read_files,
+)
 
 PATH = "/model"
 CARD_FIGURES = {
@@ -149,10 +154,12 @@ def attrited_share(found: Evaluation) -> float:
 
 
 def _create_figures(found: Evaluation) -> Component:
+    (_, false_alarm), (_, right_leave) = found.curves["confusion"]
+    untold = {"f1"} if not false_alarm + right_leave else set()
     shown = [
         (label, f"{found.metrics[name]:.{decimals}f}")
         for name, (label, decimals) in CARD_FIGURES.items()
-        if name in found.metrics
+        if name in found.metrics.keys() - untold
     ]
     shown.append(("Hold-out customers", f"{found.holdout_rows:,}"))
     return dmc.Paper(create_figures(shown), mb="md")
@@ -161,12 +168,17 @@ def _create_figures(found: Evaluation) -> Component:
 def create_confusion(found: Evaluation) -> Component:
     """The confusion matrix at the threshold, as a table with its sentence."""
     (right_stay, false_alarm), (missed, right_leave) = found.curves["confusion"]
-    flagged = max(false_alarm + right_leave, 1)
+    flagged = false_alarm + right_leave
     told = (
-        f"At the threshold {found.threshold:g} the model flags {false_alarm + right_leave:,} of "
-        f"{found.holdout_rows:,} customers; {percent(right_leave / flagged)} of them really left, "
-        f"and {missed:,} leavers were missed."
+        f"Nobody's probability reaches the threshold {found.threshold:g}: who is to be called goes "
+        "by rank alone."
     )
+    if flagged:
+        told = (
+            f"At the threshold {found.threshold:g} the model flags {flagged:,} of "
+            f"{found.holdout_rows:,} customers; {percent(right_leave / flagged)} of them really "
+            f"left, and {missed:,} leavers were missed."
+        )
     rows = [("Stayed", right_stay, false_alarm), ("Left", missed, right_leave)]
     head = create_head(("", "Predicted to stay", "Predicted to leave"))
     body = [

@@ -259,6 +259,11 @@ def _create_notes(found: Performance) -> Component:
         "promised and the estimate expected at least, and its ROC-AUC by "
         f"{found.loss_min:g} or more.",
     ]
+    if any(each.target.is_early_warning for each in found.versions):
+        notes.append(
+            "A version that says who will leave flags by rank: its recall is the share of leavers "
+            "among the likeliest of a week's customers, as many of a hundred as its list has."
+        )
     called, unlabelled, gone, too_late, involuntary = (
         sum(getattr(each, name) for each in found.weeks)
         for name in ("called", "unlabelled", "gone_before", "too_late", "involuntary")

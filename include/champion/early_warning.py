@@ -68,3 +68,9 @@ class EarlyWarning(Document):
     champion: LeadTimes | None = Field(default=None, description="in gate.json, where there is one")
     older: tuple[OlderMonth, ...] = ()
     months: tuple[LeavingMonth, ...] = ()
+
+    @property
+    def found_share(self) -> float | None:
+        """Of all who left in the window, the share that was on the list; None if nobody left."""
+        found = [self.leavers[span] * (self.model.recall[span] or 0) for span in self.leavers]
+        return sum(found) / sum(self.leavers.values()) if any(self.leavers.values()) else None

@@ -104,6 +104,14 @@ class Manifest(ChampionDocument):
     contract: Contract
     files: dict[str, FileEntry]
 
+    @property
+    def record_columns(self) -> tuple[str, ...]:
+        """Those that every record must have.
+
+        Drift is tested on these alone: on a day when callers leave out others, nobody has changed.
+        """
+        return tuple(name for name in self.columns if name not in self.contract.defaults)
+
     @model_validator(mode="after")
     def _columns_in_contract(self) -> Self:
         unknown = set(self.columns) - set(self.contract.feature_names)
@@ -228,6 +236,13 @@ def read_files(store: Store, manifest: Manifest, names: Iterable[str]) -> dict[s
             )
         files[name] = data
     return files
+
+
+def read_evaluation(store: Store, manifest: Manifest) -> Evaluation:
+    """How good a version was on its hold-out; ChampionError where it does not say."""
+    data = read_files(store, manifest, [EVALUATION_FILE])[EVALUATION_FILE]
+    key = version_key(manifest.version, EVALUATION_FILE)
+    return parse_document(Evaluation, data, key, any_release=True)
 
 
 def write_version(store: Store, manifest: Manifest, files: Mapping[str, bytes]) -> Pointer:

@@ -91,6 +91,7 @@ class Taker(Protocol):
     """Who takes the rows block by block, in the place of memory."""
 
     each_key_once: bool
+    listed_in: str  # where a person finds the columns
 
     def faults(self, frame: pd.DataFrame) -> list[TableFault]:
         """What is wrong beyond the contract; values may be wrong by it."""
@@ -132,7 +133,8 @@ def read_csv(
     name = "the file" if isinstance(source, bytes) else str(source)
     with utf8_text(source, name) as file:
         layout = read_layout(file, name)
-        columns = read_columns(layout.header, contract, name, scoring=scoring)
+        listed = {"listed_in": taker.listed_in} if taker else {}
+        columns = read_columns(layout.header, contract, name, scoring=scoring, **listed)
         rows = Rows(
             layout,
             columns,

@@ -24,7 +24,7 @@ INDEX = "an index that a program wrote (leave it out, in pandas by index=False)"
 # Excel's own first line names the separator; programs that are not Excel fill it up with theirs.
 _HINT = re.compile(r'"?sep=([\t !#-/:-@[-`{-~])"?[,;\t|]*', re.IGNORECASE)
 # Without a name, or as pandas and R read or write one without a name.
-_INDEX = re.compile(r"(Unnamed: \d+(\.\d+)?|index|level_\d+|\.\.\.\d+)?")
+_INDEX = re.compile(r"(Unnamed: \d+(\.\d+)?|index|(__index_)?level_\d+(__)?|\.\.\.\d+)?")
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,12 @@ def read_layout(file: "pa.NativeFile", name: str) -> Layout:
 
 
 def read_columns(
-    header: list[str], contract: Contract, name: str, *, scoring: bool
+    header: list[str],
+    contract: Contract,
+    name: str,
+    *,
+    scoring: bool,
+    listed_in: str = "include/config/schema.yaml",
 ) -> dict[str, Column]:
     """The columns that are read; DataError where the header is not the right one."""
     named = header[: max((place for place, each in enumerate(header, 1) if each), default=0)]
@@ -92,7 +97,7 @@ def read_columns(
     }
     if any(faults.values()):
         told = "; ".join(f"{kind}: {_few(names)}" for kind, names in faults.items() if names)
-        source = "the dashboard's template has" if scoring else "include/config/schema.yaml lists"
+        source = "the dashboard's template has" if scoring else f"{listed_in} lists"
         raise DataError(f"{name} does not have the columns that {source}; {told}")
     return {each: column for each, column in known.items() if each in named}
 

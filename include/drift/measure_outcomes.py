@@ -153,7 +153,7 @@ class _Measuring:
         self, week: Week, version: str, rows: pd.DataFrame, *, ripe_on: date
     ) -> VersionWeek:
         answers = rows["probability"].to_numpy()
-        threshold = self._promises.threshold(version)
+        threshold = self._promises.flagged_from(version, answers)
         found = VersionWeek(
             version=version,
             week=week.name,

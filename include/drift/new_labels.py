@@ -5,10 +5,9 @@ from datetime import date, timedelta
 import pandas as pd
 
 from include.champion import versions
-from include.champion.versions import EVALUATION_FILE, Evaluation, version_key
+from include.champion.versions import EVALUATION_FILE, version_key
 from include.customers import queries
 from include.customers.labels import CLOCKS_DIFFER
-from include.documents import parse_document
 from include.drift.guards import NewLabels, PinnedChampion
 from include.drift.run import DriftRun
 from include.errors import ChampionError
@@ -56,10 +55,9 @@ def _newly_closed(run: DriftRun, champion: PinnedChampion) -> NewLabels:
 def _last_month(run: DriftRun, champion: PinnedChampion) -> date:
     """The newest month that the champion's training knew the outcome of: it judged by it."""
     manifest, _ = versions.read_version(run.store, champion.version)
-    data = versions.read_files(run.store, manifest, [EVALUATION_FILE])[EVALUATION_FILE]
-    key = version_key(champion.version, EVALUATION_FILE)
-    found = parse_document(Evaluation, data, key, any_release=True).early_warning
+    found = versions.read_evaluation(run.store, manifest).early_warning
     if found is None:
+        key = version_key(champion.version, EVALUATION_FILE)
         raise ChampionError(
             f"{key} tells of no month: expected early_warning, train a version anew"
         )

@@ -93,8 +93,9 @@ class Exits:
 
     hashes: "NDArray[np.uint64]"
     left_on: "NDArray[np.int64]"  # days since 1970; LATEST where nobody left
-    known: "NDArray[np.bool_]"  # not of who left on an unknown day
+    known: "NDArray[np.bool_]"  # by a label or an exit; of others only that there was no exit
     voluntary: "NDArray[np.bool_]"
+    known_until: int  # the day of the last exit that the bank knows
     calls: tuple[Calls, ...] = ()
 
     def of(
@@ -109,7 +110,8 @@ class Exits:
         if not len(self.hashes):
             return outcomes
         found, places = _find(self.hashes, keys)
-        known, asked_on = self.known[places] & found, asked // DAY
+        asked_on = asked // DAY
+        known = found & (self.known[places] | (asked_on + target.last_day <= self.known_until))
         left_on = np.where(known, self.left_on[places], LATEST)
         days = left_on - asked_on
         outcomes[known] = STAYED
@@ -144,24 +146,26 @@ def read_labels(run: DriftRun, *, since: date) -> Labels:
 def read_exits(run: DriftRun, *, since: date) -> Exits:
     """Who left when, for predictions of that day and later, by the log's customer keys.
 
-    The day is that of `churner_exits`, and of a leaver who is not there that of the label. Once
-    there are exits, who has none has stayed, with a label or without: so it was learnt.
+    The day is that of `churner_exits`, and of a leaver who is not there that of the label; who left
+    on an unknown day is left out. Without a label, who has no exit has stayed as long as the bank
+    knows of exits: so it was learnt.
     """
     contract = run.contract
     frame = _read_labelled(run, labelled_only=False).set_index(contract.key.name)
-    exits = _read_exit_days(run)
+    exits, known_until = _read_exit_days(run)
     moments = treatment.label_moments(frame, contract)
     left, dated = contract.labels(frame).astype(bool), moments.notna().to_numpy()
     labelled = frame[contract.target.name].isin(contract.target.categories).to_numpy()
     by_label = pd.DataFrame(
         {
             "left_on": np.where(left & dated, moments.astype("int64") // DAY, LATEST),
-            "known": (labelled | bool(len(exits))) & (dated | ~left),
+            "known": labelled,
             "voluntary": True,
         },
         index=frame.index,
     )
-    found = pd.concat([exits, by_label[~by_label.index.isin(exits.index)]])
+    others = (dated | ~left) & ~by_label.index.isin(exits.index)
+    found = pd.concat([exits, by_label[others]])
     keys = _hashes_of(found.index, run)
     order = np.argsort(keys)
     return Exits(
@@ -169,19 +173,21 @@ def read_exits(run: DriftRun, *, since: date) -> Exits:
         left_on=found["left_on"].to_numpy(np.int64)[order],
         known=found["known"].to_numpy(bool)[order],
         voluntary=found["voluntary"].to_numpy(bool)[order],
+        known_until=known_until,
         calls=tuple(_read_calls(run, since)) if run.campaigns.leaves_out else (),
     )
 
 
-def _read_exit_days(run: DriftRun) -> pd.DataFrame:
-    """`churner_exits` by customer; nobody before the first history."""
+def _read_exit_days(run: DriftRun) -> tuple[pd.DataFrame, int]:
+    """`churner_exits` by customer, and until which day they tell; nobody before any history."""
     engine, names = run.open_engine(), ("left_on", "known", "voluntary")
     if not cohorts.is_there(engine):
-        return pd.DataFrame({name: pd.Series(dtype="int64") for name in names})
-    found = cohorts.read_exits(engine, run.contract, now=run.now).by_key
+        return pd.DataFrame({name: pd.Series(dtype="int64") for name in names}), 0
+    exits = cohorts.read_exits(engine, run.contract, now=run.now)
+    found, until = exits.by_key, (exits.cutoff - date(1970, 1, 1)).days if len(exits.by_key) else 0
     days = found[LEFT_ON].to_numpy("datetime64[D]").astype(np.int64)
     values = (days, True, ~found["forced"].to_numpy(bool))
-    return pd.DataFrame(dict(zip(names, values, strict=True)), index=found.index)
+    return pd.DataFrame(dict(zip(names, values, strict=True)), index=found.index), until
 
 
 def _read_labelled(run: DriftRun, *, labelled_only: bool) -> pd.DataFrame:

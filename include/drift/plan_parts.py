@@ -74,4 +74,4 @@ def _champion(store: Store) -> tuple[PinnedChampion | None, tuple[str, ...]]:
     pinned = PinnedChampion(
         pointer.version, pointer.promoted_at, manifest.snapshot_at, manifest.target
     )
-    return pinned, manifest.columns
+    return pinned, manifest.record_columns

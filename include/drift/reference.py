@@ -95,7 +95,7 @@ def read_reference(store: Store, version: str) -> Reference:
     files = versions.read_files(store, manifest, [versions.REFERENCE_FILE])
     frame = pd.read_parquet(io.BytesIO(files[versions.REFERENCE_FILE]))
     mixes = ONE if manifest.target.is_early_warning else BOTH
-    return reference_of(frame, manifest.contract, manifest.columns, mixes=mixes)
+    return reference_of(frame, manifest.contract, manifest.record_columns, mixes=mixes)
 
 
 def reference_of(

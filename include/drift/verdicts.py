@@ -2,14 +2,21 @@
 
 import logging
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from include.champion import versions
+from include.champion.early_warning import EarlyWarning
 from include.champion.versions import Manifest
 from include.drift.performance import Figure, Version, VersionWeek, WeekVerdict
-from include.errors import ChampionError
+from include.errors import ChampionError, ChurnError
 from include.params import PerformanceRules
 from include.store import Store
 from include.target import STATE, Target
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 logger = logging.getLogger(__name__)
 
@@ -20,6 +27,7 @@ class Promises:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._manifests: dict[str, Manifest | None] = {}
+        self._early: dict[str, EarlyWarning | None] = {}
 
     def target(self, version: str) -> Target:
         """What the version says of a customer: who has left, where its manifest is gone."""
@@ -31,8 +39,22 @@ class Promises:
         manifest = self._manifest(version)
         return manifest.threshold if manifest else None
 
+    def flagged_from(self, version: str, answers: "NDArray[np.float64]") -> float | None:
+        """From which probability a week's customers count as found.
+
+        That is the threshold; of early warning, where hardly a probability reaches it, what the
+        list of the likeliest ends with.
+        """
+        early = self._early_warning(version)
+        if early is None:
+            return self.threshold(version)
+        return float(np.quantile(answers, 1 - early.list_share, method="higher"))
+
     def promised(self, version: str, metric: str) -> float | None:
         """A metric of the hold-out; None where it is unknown."""
+        early = self._early_warning(version)
+        if metric == "recall" and early:
+            return early.found_share
         manifest = self._manifest(version)
         return manifest.metrics.get(metric) if manifest else None
 
@@ -51,6 +73,19 @@ class Promises:
             judged_week=latest.week if latest else None,
             lost=latest is not None and latest.verdict == "lost",
         )
+
+    def _early_warning(self, version: str) -> EarlyWarning | None:
+        """What the version found on the month that judged it; None of one that knows no days."""
+        if version not in self._early:
+            manifest = self._manifest(version)
+            self._early[version] = None
+            if manifest and manifest.target.is_early_warning:
+                try:
+                    evaluation = versions.read_evaluation(self._store, manifest)
+                    self._early[version] = evaluation.early_warning
+                except ChurnError as error:
+                    logger.warning("how early version %s found leavers: %s", version, error)
+        return self._early[version]
 
     def _manifest(self, version: str) -> Manifest | None:
         if version not in self._manifests:

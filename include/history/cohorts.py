@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from include.history.tables import (
     SNAPSHOTS,
     VOLUNTARY,
     exits_table,
+    in_time,
     snapshots_table,
 )
 from include.params import HistoryRules
@@ -122,15 +123,10 @@ def leavers_of(
         sa.select(exits.c[key])
         .join_from(exits, snapshots, exits.c[key] == snapshots.c[key])
         .where(snapshots.c[AS_OF] == day, left > begins, left <= target.window_ends(day))
-        .where(sa.or_(wish.is_(None), wish), snapshots.c[LOADED_AT] <= _in_time(day, rules))
+        .where(sa.or_(wish.is_(None), wish), snapshots.c[LOADED_AT] <= in_time(day, rules))
     )
     with reading(engine, SNAPSHOTS) as connection:
         return list(connection.scalars(query))
-
-
-def _in_time(day: date, rules: HistoryRules) -> datetime:
-    """Until when a row of that day must have been loaded; days are counted from the day's end."""
-    return datetime.combine(day, time()) + timedelta(days=1 + rules.loaded_days_max)
 
 
 def pages(
@@ -192,7 +188,7 @@ def _judged(
     left_after = np.asarray((known[LEFT_ON] - midnight) / DAY, np.float64)
     known_after = np.asarray((known[KNOWN_AT] - midnight) / DAY, np.float64)
     loaded = moments(frame[LOADED_AT].astype("str")).dt.tz_localize(None)
-    late = ~(loaded <= _in_time(day, rules)).to_numpy()  # so is a moment that is none
+    late = ~(loaded <= in_time(day, rules)).to_numpy()  # so is a moment that is none
     found = clock.verdicts(
         left_after,
         known_after,

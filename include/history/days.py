@@ -1,5 +1,6 @@
 """Which days there are snapshots of; light to import, for whoever only asks that."""
 
+from collections.abc import Iterator
 from datetime import date
 
 import sqlalchemy as sa
@@ -15,15 +16,19 @@ def is_there(engine: sa.Engine) -> bool:
 
 
 def snapshot_days(engine: sa.Engine) -> tuple[date, ...]:
-    """The days of the snapshots, ascending: one step in the index for each."""
-    day, found = snapshots_table().c[AS_OF], list[date]()
-    first = sa.select(sa.func.min(day, type_=sa.Date))
+    """The days of the snapshots, ascending."""
     with reading(engine, SNAPSHOTS) as connection:
-        following = connection.scalar(first)
-        while following is not None:
-            found.append(following)
-            following = connection.scalar(first.where(day > following))
-    return tuple(found)
+        return tuple(days_within(connection))
+
+
+def days_within(connection: sa.Connection) -> Iterator[date]:
+    """The same within a transaction: one step in the index for each."""
+    day = snapshots_table().c[AS_OF]
+    first = sa.select(sa.func.min(day, type_=sa.Date))
+    following = connection.scalar(first)
+    while following is not None:
+        yield following
+        following = connection.scalar(first.where(day > following))
 
 
 def months_kept(database_url: str) -> int:

@@ -77,7 +77,9 @@ def read_file(path: Path, contract: Contract, taker: Taker) -> CsvFile:
     try:
         with pq.ParquetFile(path) as file:
             layout = Layout(",", file.schema_arrow.names, 0)
-            columns = read_columns(layout.header, contract, str(path), scoring=False)
+            columns = read_columns(
+                layout.header, contract, str(path), scoring=False, listed_in=taker.listed_in
+            )
             rows = Rows(layout, columns, contract, taker=taker)
             for batch in file.iter_batches(BATCH_ROWS):
                 rows.add(_as_text(batch))

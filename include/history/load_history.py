@@ -14,6 +14,7 @@ from include.contract import Contract, TableFault, describe, moments
 from include.customers.database import database_errors
 from include.customers.rows import row_batches
 from include.customers.table import published_contract, stored_moment
+from include.history.days import days_within
 from include.history.files import (
     YES,
     exit_contract,
@@ -44,6 +45,8 @@ from include.history.tables import (
 
 if TYPE_CHECKING:
     from include.customers.csv_file import Taker
+
+LISTED_IN = "docs/history.md"
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,7 @@ class SnapshotTaker:
     """Puts blocks of snapshots into the table, and refuses what differs from what is there."""
 
     each_key_once = False  # but once a day, which the table knows
+    listed_in = LISTED_IN
 
     def __init__(self, connection: sa.Connection, now: datetime) -> None:
         self.connection, self.now = connection, now
@@ -133,8 +137,9 @@ class SnapshotTaker:
         given = moments(frame[LOADED_AT]) if LOADED_AT in frame else pd.Series(pd.NaT, frame.index)
         self.assumed += int(given.isna().sum())
         at = pd.to_datetime(given.fillna(days.dt.tz_localize(UTC)), utc=True)
-        texts = at.map({moment: stored_moment(moment) for moment in at.unique()})
-        rows = frame.assign(**{LOADED_AT: texts})
+        places, at_times = pd.factorize(at)
+        texts = np.array([stored_moment(moment) for moment in at_times], dtype=object)
+        rows = frame.assign(**{LOADED_AT: texts[places]})
         found: list[TableFault] = []
         for day in sorted(days.unique()):
             found += self._take_day(frame, rows[(days == day).to_numpy()], day.date())
@@ -161,6 +166,7 @@ class ExitTaker:
     """Puts blocks of exits into the table, in the place of what was known before."""
 
     each_key_once = True
+    listed_in = LISTED_IN
 
     def __init__(self, connection: sa.Connection, now: datetime) -> None:
         self.connection, self.now = connection, now
@@ -204,17 +210,23 @@ def _faults(values: "pd.Series[Any]", wrong: Any, expected: str) -> list[TableFa
 
 
 def _after_exit(connection: sa.Connection) -> dict[date, int]:
-    """Customers by the snapshots that they are in though they had left by then."""
+    """Customers by the snapshots that they are in though they had left by then.
+
+    Day by day, by the table's key: no one question is about all the rows.
+    """
     snapshots, exits = snapshots_table(), exits_table()
     name = published_contract().key.name
-    query = (
-        sa.select(snapshots.c[AS_OF], sa.func.count())
-        .join_from(snapshots, exits, snapshots.c[name] == exits.c[name])
-        .where(exits.c[LEFT_ON] < snapshots.c[AS_OF])
-        .group_by(snapshots.c[AS_OF])
-        .order_by(snapshots.c[AS_OF])
-    )
-    return dict(connection.execute(query).tuples().all())
+    found = {}
+    for day in days_within(connection):
+        query = (
+            sa.select(sa.func.count())
+            .select_from(exits)
+            .join(snapshots, sa.and_(snapshots.c[AS_OF] == day, snapshots.c[name] == exits.c[name]))
+            .where(exits.c[LEFT_ON] < day)
+        )
+        if count := connection.scalar(query):
+            found[day] = count
+    return found
 
 
 def _from_to(months: dict[date, int]) -> str:

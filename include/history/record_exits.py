@@ -1,7 +1,10 @@
 """The task `record_exits`: who was seen active in a snapshot, and has a label of leaving since."""
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from itertools import zip_longest
 from typing import Any
 
 import sqlalchemy as sa
@@ -38,23 +41,36 @@ def record_exits(run: HistoryRun) -> Recorded:
         return Recorded(0)
     stamp_labels(run.engine, run.now)
     with database_errors(run.engine, f"write the table {EXITS}"), run.engine.begin() as connection:
-        found = connection.execute(_turned(connection, run)).rowcount
+        found = sum(
+            connection.execute(_turned(connection, day, until)).rowcount
+            for day, until in _spans(run)
+        )
     logger.info("%s customers of earlier snapshots have left since", f"{found:,}")
     return Recorded(found)
 
 
-def _turned(connection: sa.Connection, run: HistoryRun) -> sa.Insert:
+def _spans(run: HistoryRun) -> Iterator[tuple[date, datetime]]:
+    """Each snapshot's day, and until when a label may turn of a customer who is not in the next.
+
+    To the end of the next one's day: whoever left in its early hours was not active any more.
+    """
+    days = snapshot_days(run.engine)
+    for day, following in zip_longest(days, days[1:]):
+        ends = datetime.combine(following, time.max, UTC) if following else run.now
+        yield day, min(ends, run.now)
+
+
+def _turned(connection: sa.Connection, day: date, until: datetime) -> sa.Insert:
+    """Who was active on a day and has a label from after it: by both tables' indexes."""
     contract, snapshots, exits = published_contract(), snapshots_table(), exits_table()
     name, label, moment = contract.key.name, contract.target.name, contract.labelled_at.name
     customers = sa.table(TABLE, *(sa.column(each) for each in (name, label, moment)))
     key, labelled_at = customers.c[name], customers.c[moment]
-    # By day and number, as the table's key has them: by the number alone it would be read whole.
-    days = snapshot_days(run.engine)
-    in_a_snapshot = sa.exists().where(snapshots.c[AS_OF].in_(days), snapshots.c[name] == key)
     turned = (
         sa.select(key, sa.func.date(labelled_at), _as_stored(connection, labelled_at), sa.null())
-        .where(customers.c[label] == contract.target.positive)
-        .where(labelled_at <= stored_moment(run.now), in_a_snapshot)
+        .join_from(customers, snapshots, snapshots.c[name] == key)
+        .where(snapshots.c[AS_OF] == day, customers.c[label] == contract.target.positive)
+        .where(labelled_at >= day.isoformat(), labelled_at <= stored_moment(until))
         .where(~sa.exists().where(exits.c[name] == key))
     )
     return sa.insert(exits).from_select(list(exits.columns), turned)

@@ -1,11 +1,13 @@
 """The tables `churner_snapshots` and `churner_exits`: customers by month, and who left when."""
 
+from datetime import date, datetime, time, timedelta
 from functools import cache
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, sqlite
 
 from include.customers.table import churners_table, published_contract
+from include.params import HistoryRules
 
 SNAPSHOTS = "churner_snapshots"
 EXITS = "churner_exits"
@@ -52,6 +54,11 @@ def exits_table() -> sa.Table:
         mysql_engine="InnoDB",
         mysql_charset="utf8mb4",
     )
+
+
+def in_time(day: date, rules: HistoryRules) -> datetime:
+    """Until when a row of that day must have been loaded; days are counted from the day's end."""
+    return datetime.combine(day, time()) + timedelta(days=1 + rules.loaded_days_max)
 
 
 def _number() -> "sa.types.TypeEngine[int]":

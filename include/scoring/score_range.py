@@ -6,7 +6,7 @@ under `runs/<run_id>/score_range/`.
 
 import io
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,8 @@ from include.customers import queries
 from include.customers import ranges as customer_ranges
 from include.customers.table import published_contract
 from include.errors import ChampionError, DataError
+from include.history import changes
+from include.history.days import is_there, snapshot_days
 from include.scoring import bulk, flags
 from include.scoring import table as score_table
 from include.scoring.bulk import BulkScorer
@@ -117,8 +119,9 @@ def score_chunks(
     """Score customers chunk by chunk into the run's table and one part."""
     table = score_table.table_of(run.engine, portion.scored_at)
     buffer = io.BytesIO()
+    read = with_present_changes(run, scorer.manifest, chunks)
     with pq.ParquetWriter(buffer, bulk.SCHEMA, compression="zstd") as writer:
-        for frame in chunks:
+        for frame in read:
             tally.lap("read")
             scores = _scored(run, portion, scorer, frame, standing, tally)
             writer.write_table(scores.select(bulk.SCHEMA.names))
@@ -144,11 +147,23 @@ def score_chunks(
     )
 
 
+def with_present_changes(
+    run: ScoringRun, manifest: Manifest, chunks: Iterable[pd.DataFrame]
+) -> Iterator[pd.DataFrame]:
+    """Today's customers with what changed since the snapshots, as far as the version asks."""
+    contract = manifest.contract
+    days = snapshot_days(run.engine) if contract.defaults and is_there(run.engine) else ()
+    for frame in chunks:
+        yield changes.with_changes(
+            run.engine, frame, contract, as_of=run.day, snapshots=days, rules=run.history
+        )
+
+
 def columns_to_read(run: ScoringRun, manifest: Manifest) -> list[str]:
     """What the version answers from, and what else the call list shows of a customer."""
     known = queries.column_types(run.engine, published_contract())
     more = [name for name in flags.needed_columns(manifest.target) if name in known]
-    return list(dict.fromkeys([*manifest.columns, *needed_columns(known), *more]))
+    return list(dict.fromkeys([*manifest.record_columns, *needed_columns(known), *more]))
 
 
 def pinned_scorer(store: Store, portion: Portion) -> BulkScorer:

@@ -89,7 +89,9 @@ def approve_promotion(
     if not asks_person(run.params, decision):
         return None
     rival = f"version {decision.champion}" if decision.champion else "no champion"
-    asked = f"Put candidate {decision.challenger} into production? It was judged against {rival}"
+    apart = decision.champion and decision.challenger_metrics and not decision.champion_metrics
+    how = "not compared with" if apart else "judged against"
+    asked = f"Put candidate {decision.challenger} into production? It was {how} {rival}"
     body = "\n".join(_body(run, lineage, decision))
     return Question(asked, body, decided_at=decision.decided_at)
 

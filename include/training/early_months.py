@@ -75,7 +75,7 @@ def read_months(
     key = run.contract.key.name
     kept = [key, AS_OF, LEFT_AFTER, *SIGNS]
     parts = [
-        batch[kept].assign(**rankings(batch))
+        batch[kept].assign(**{AS_OF: pd.to_datetime(batch[AS_OF])}).assign(**rankings(batch))
         for batch in run.read_batches(customers, where=(SPLIT, OLDER))
         if len(batch)
     ]
@@ -90,7 +90,9 @@ def read_months(
 
 def read_hindsight(run: TrainingRun, holdout: pd.DataFrame) -> tuple[Hindsight, ...]:
     """The hold-out's values beside the latest in the table of customers."""
-    contract, names = run.contract, run.contract.chosen(run.params.model.columns)
+    contract = run.contract.of_records
+    chosen = run.contract.chosen(run.params.model.columns)
+    names = [name for name in chosen if name not in run.contract.defaults]
     key, left_after = contract.key.name, _days(holdout)
     rows = compared_rows(left_after)
     some = holdout.iloc[rows].assign(**{LEFT_AFTER: left_after[rows]})

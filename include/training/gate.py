@@ -93,20 +93,10 @@ def decide(
         alarms += early_guards.hindsight_alarms(early, feature_aucs(holdout), rules.early_warning)
         losses += early_guards.naive_loss(gain, interval, rules)
         losses += early_guards.early_losses(early.figures, rules)
+        alarms += losses if alarms else []  # who is asked is told of both
         merits += [_gain_told(gain, interval, over=" over the naive rule")]
     outcome, reasons = _outcome(alarms, losses, apart, merits)
-    return Decision(
-        outcome=outcome,
-        reasons=reasons,
-        strongest_feature=leak[0],
-        strongest_feature_auc=leak[1],
-        challenger_metrics=comparison.new,
-        champion_metrics=comparison.old,
-        gain=comparison.gain,
-        gain_interval=comparison.interval,
-        slices=comparison.slices,
-        **facts,
-    )
+    return Decision(outcome=outcome, reasons=reasons, **facts, **_figures(comparison, leak))
 
 
 def _outcome(
@@ -204,6 +194,19 @@ def _facts(
         "holdout_rows": len(labels),
         "holdout_attrited_share": float(labels.mean()) if len(labels) else 0.0,
         "rules": rules.model_dump(mode="json"),
+    }
+
+
+def _figures(comparison: _Comparison, leak: tuple[str, float]) -> dict[str, Any]:
+    """What every decision that could be made rests on."""
+    return {
+        "strongest_feature": leak[0],
+        "strongest_feature_auc": leak[1],
+        "challenger_metrics": comparison.new,
+        "champion_metrics": comparison.old,
+        "gain": comparison.gain,
+        "gain_interval": comparison.interval,
+        "slices": comparison.slices,
     }
 
 

@@ -14,6 +14,7 @@ from include.customers.table import TABLE
 from include.errors import DataError
 from include.handover import BATCH_ROWS, now
 from include.history import choice, clock, cohorts
+from include.history.changes import with_changes
 from include.history.choice import Choice
 from include.history.clock import AS_OF, LeftOut, Months
 from include.target import STATE, Target
@@ -171,7 +172,7 @@ def _history(
     rules, marks = run.params.campaigns, treatment.read_marks(run.engine)
     for page in cohorts.pages(
         run.engine,
-        run.contract,
+        run.contract.of_records,
         chosen.months,
         chosen.exits,
         split=run.params.split,
@@ -182,7 +183,15 @@ def _history(
         tally.held[page.as_of] += int(page.sides.isin(["holdout", clock.OLDER]).sum())
         ends = chosen.target.window_ends(page.as_of)
         begun = marks[marks["marked_at"] < pd.Timestamp(ends, tz="UTC") + treatment.DAY]
-        frame = treatment.with_tags(page.customers, begun, run.contract)
+        customers = with_changes(
+            run.engine,
+            page.customers,
+            run.contract,
+            as_of=page.as_of,
+            snapshots=chosen.exits.days,
+            rules=run.params.history,
+        )
+        frame = treatment.with_tags(customers, begun, run.contract)
         frame[AS_OF], frame[SPLIT] = page.as_of, page.sides
         why = page.verdicts.replace({clock.LEAVES: "", clock.STAYS: ""})
         if rules.leaves_out:

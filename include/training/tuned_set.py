@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError
 from include.contract import Contract
 from include.documents import Document, parse_document
 from include.errors import DocumentError, ObjectNotFound
+from include.history.changes import extended
 from include.params import ClassWeight, Family, ModelParams, Resampling
 from include.store import Store
 from include.target import STATE, Target
@@ -20,7 +21,14 @@ from include.training.run import TrainingRun
 logger = logging.getLogger(__name__)
 
 BEST_KEY = "tuning/best.json"
-CHOSEN = ("ingest_data", "model.json")  # of a run
+CHOSEN = ("ingest_data", "chosen.json")  # of a run
+
+
+class Chosen(Document):
+    """What a run's first task chose for all of them."""
+
+    model: ModelParams
+    target: Target
 
 
 class TunedSet(Document):
@@ -109,21 +117,25 @@ def settle(run: TrainingRun, target: Target = STATE) -> tuple[TrainingRun, str]:
     model, why = run.params.model, f"params.yaml: no search is made for what {target}"
     if not target.is_early_warning:
         model, why = choose(run.store, run.contract, model)
-    run.write_json(*CHOSEN, model.model_dump(mode="json"))
+    chosen = Chosen(model=model, target=target)
+    run.write(*CHOSEN, chosen.to_bytes())
     logger.info("hyperparameters from %s", why)
-    return _with(run, model), why
+    return _with(run, chosen), why
 
 
 def settled(run: TrainingRun) -> TrainingRun:
     """The run with what its first task chose, once that has."""
+    key = run.key(*CHOSEN)
     try:
-        return _with(run, ModelParams.model_validate(run.read_json(run.key(*CHOSEN))))
+        return _with(run, parse_document(Chosen, run.read(key), key))
     except ObjectNotFound:
         return run
 
 
-def _with(run: TrainingRun, model: ModelParams) -> TrainingRun:
-    return replace(run, params=run.params.model_copy(update={"model": model}))
+def _with(run: TrainingRun, chosen: Chosen) -> TrainingRun:
+    contract = extended(run.contract) if chosen.target.is_early_warning else run.contract
+    params = run.params.model_copy(update={"model": chosen.model})
+    return replace(run, params=params, contract=contract)
 
 
 def contract_sha256(contract: Contract) -> str:

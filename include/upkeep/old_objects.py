@@ -1,14 +1,11 @@
 """Deleting what is old from the object store, where nobody else does."""
 
-import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
 from include.store import ObjectInfo
 from include.upkeep.run import Freed, UpkeepRun, left_alone, say
-
-logger = logging.getLogger(__name__)
 
 THREADS = 8  # S3 answers a deletion after some milliseconds, and a day may be thousands of objects
 EXPIRES = (
@@ -17,35 +14,22 @@ EXPIRES = (
 )
 
 
-def delete_days(run: UpkeepRun, prefix: str, *, before: date) -> Freed:
-    """Delete `<prefix>/date=YYYY-MM-DD/…` of the days before one; other names stay."""
+def delete_days(
+    run: UpkeepRun, prefix: str, *, before: date, ends: tuple[str, ...] | None = None
+) -> Freed:
+    """Delete `<prefix>/date=YYYY-MM-DD/…` of the days before one; of them only what `ends` so.
+
+    Where the store's own rules delete, only a key's end is left to do: they go by its beginning.
+    """
     what = f"objects below {prefix}/ of days before {before}"
-    if run.store_expires:
+    if run.store_expires and ends is None:
         return left_alone(run, what, EXPIRES)
-
-    def old() -> Iterator[ObjectInfo]:
-        for info in run.store.list(f"{prefix}/"):
-            day = day_of_key(info.key)
-            if day is None:
-                logger.warning("%s is of no day and is left alone", info.key)
-            elif day < before:
-                yield info
-
-    return delete(run, what, list(old()))
-
-
-def delete_named(run: UpkeepRun, prefix: str, *, before: date, is_wanted: "Wanted") -> Freed:
-    """Delete of the days before one only what is wanted; the store's own rules cannot tell."""
-    what = f"objects below {prefix}/ of days before {before}"
     found = [
         info
         for info in run.store.list(f"{prefix}/")
-        if is_wanted(info) and (day := day_of_key(info.key)) and day < before
+        if (day := day_of_key(info.key)) and day < before and info.key.endswith(ends or "")
     ]
     return delete(run, what, found)
-
-
-Wanted = Callable[[ObjectInfo], bool]
 
 
 def delete(run: UpkeepRun, what: str, found: Sequence[ObjectInfo]) -> Freed:

@@ -10,13 +10,11 @@ import ctypes
 import gc
 import os
 import signal
-import sys
 from collections.abc import Sequence
 from functools import partial
 from multiprocessing import Process
 from typing import TYPE_CHECKING
 
-from airflow.executors import local_executor
 from airflow.executors.base_executor import BaseExecutor, get_execution_api_server_url
 
 if TYPE_CHECKING:
@@ -108,7 +106,3 @@ def _ending(code: int | None) -> str:
     if code is not None and code < 0:
         return f"its process was killed by signal {-code}, by hand or for want of memory"
     return f"its process ended with code {code}: the scheduler's log has the error"
-
-
-if sys.platform == "darwin":  # each process is a new interpreter, which takes seconds: keep a pool
-    LocalExecutor = local_executor.LocalExecutor  # type: ignore[misc, assignment]

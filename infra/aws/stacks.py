@@ -30,8 +30,9 @@ from botocore.exceptions import (
 )
 from dotenv import dotenv_values
 
+from infra.compose.command import PROJECT, say
+
 HERE = Path(__file__).resolve().parent
-PROJECT = HERE.parent.parent
 STACKS = ("network", "data", "access", "service")
 KEPT = ("network", "data")  # unless they are asked for by name
 SETTING = "CHURN_AWS_"
@@ -39,10 +40,9 @@ PROJECT_KEY = "deploy/project.tar.gz"
 ON_THE_MACHINE = ("docker-compose.yaml", "Makefile", "infra")
 NO_UPDATES = "No updates are to be performed"
 NO_CHANGES = ("didn't contain changes", NO_UPDATES)
+ANEW = "its first creation failed: {delete}, then deploy again"
 WAY_ON = {
-    "ROLLBACK_COMPLETE": "its first creation failed and left nothing: {delete}, then deploy again",
-    "ROLLBACK_FAILED": "its first creation failed: {delete}, then deploy again",
-    "CREATE_FAILED": "its first creation failed: {delete}, then deploy again",
+    **dict.fromkeys(("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED"), ANEW),
     "DELETE_FAILED": "something of it could not be deleted: see its events, then {delete}",
     "UPDATE_ROLLBACK_FAILED": "a change could neither be made nor taken back: "
     "`aws cloudformation continue-update-rollback --stack-name {name}`",
@@ -320,12 +320,6 @@ def explained() -> Iterator[None]:
         raise StackError("no region: set AWS_DEFAULT_REGION, such as eu-central-1") from error
     except (BotoCoreError, ClientError) as error:
         raise StackError(f"AWS refused: {error}") from error
-
-
-def say(line: str) -> None:
-    """A line for whoever waits."""
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,6 +1,6 @@
 """`make backup`: the databases and the object store of the running stack, into one directory.
 
-python3 -m infra.compose.backup [--to DIRECTORY] [--tar]
+python3 -m infra.compose.backup [--to DIRECTORY]
 
 It holds customers.sql.gz, airflow.dump, mlflow.dump, store.tar, and manifest.json with the SHA-256
 of each. Not in it: .env (keep that where you keep secrets), metrics, and answers that the API has
@@ -34,10 +34,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make backup", description=__doc__)
     stamp = time.strftime("%Y-%m-%dT%H-%M-%SZ", time.gmtime())
     parser.add_argument("--to", type=Path, default=PROJECT / "backups" / stamp)
-    parser.add_argument("--tar", action="store_true", help="one file instead of a directory")
     options = parser.parse_args()
     try:
-        written = back_up(Compose(), options.to.resolve(), tar=options.tar)
+        written = back_up(Compose(), options.to.resolve())
     except (ComposeError, OSError) as error:
         sys.stderr.write(f"make backup: {error}\n")
         return 1
@@ -45,34 +44,18 @@ def main() -> int:
     return 0
 
 
-def back_up(compose: Compose, target: Path, *, tar: bool = False) -> Path:
+def back_up(compose: Compose, target: Path) -> Path:
     """Write a backup under another name and rename it when it is whole; returns where it is."""
-    final = target.with_name(f"{target.name}.tar") if tar else target
-    if final.exists():
-        raise ComposeError(f"{final} is there already: choose another --to")
+    if target.exists():
+        raise ComposeError(f"{target} is there already: choose another --to")
     draft = target.with_name(f".{target.name}.part")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True, mode=0o700)
     try:
         _write(compose, draft)
-        if tar:
-            write_tar(draft, final)
-        else:
-            draft.rename(final)
+        return draft.rename(target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    return final
-
-
-def write_tar(folder: Path, path: Path) -> None:
-    """A folder's files as one tar, for its owner alone: it holds customers."""
-    draft = path.with_name(f".{path.name}.part")
-    draft.unlink(missing_ok=True)
-    draft.touch(mode=0o600)
-    with tarfile.open(draft, "w") as archive:
-        for each in sorted(folder.iterdir()):
-            archive.add(each, arcname=each.name)
-    draft.rename(path)
 
 
 def sha256_of(path: Path) -> str:

@@ -5,7 +5,6 @@ It ends when both are there, and finds nothing to do the next time.
 
 import logging
 import sys
-import time
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,8 +28,6 @@ logger = logging.getLogger("bootstrap")
 
 CSV = Path("/opt/customers/customers.csv")  # where compose mounts CHURN_CUSTOMERS_CSV
 LOGS = Path("/opt/airflow/logs")  # in the image
-ATTEMPTS = 3
-PAUSE_SECONDS = 10
 READ_WITHIN_SECONDS = 120  # Airflow reads each DAG file again every half minute
 
 
@@ -99,21 +96,12 @@ def train_if_needed(settings: Settings, client: AirflowClient, *, has_new_custom
 
 
 def _airflow(place: Place) -> AirflowClient:
-    """Signed in: the first calls meet a server that is still busy with its own start."""
-    client = AirflowClient(
+    return AirflowClient(
         place.airflow_url,
         user=USER,
         password=place.airflow_password.get_secret_value(),
         public_url=place.airflow_page,
     )
-    for _ in range(ATTEMPTS - 1):
-        try:
-            client.import_errors()
-            return client
-        except AirflowError:
-            time.sleep(PAUSE_SECONDS)
-    client.import_errors()
-    return client
 
 
 if __name__ == "__main__":

@@ -48,52 +48,7 @@ CHURN_MLFLOW_DB_PASSWORD=
 CHURN_S3_ACCESS_KEY=
 CHURN_S3_SECRET_KEY=
 
-# Choices; without the # they count.
-# The bank's customers instead of made-up ones, for the first start: a CSV file's absolute path.
-#CHURN_CUSTOMERS_CSV=
-# Real S3 instead of the server in the stack. The keys above are then those of an IAM user.
-#CHURN_STORE_URI=s3://bucket/prefix
-#AWS_ENDPOINT_URL=
-#AWS_DEFAULT_REGION=
-# Ports, all on loopback.
-#CHURN_API_PORT=8000
-#CHURN_DASHBOARD_PORT=8050
-#CHURN_AIRFLOW_PORT=8080
-#CHURN_MLFLOW_PORT=5000
-#CHURN_PROMETHEUS_PORT=9090
-#CHURN_GRAFANA_PORT=3000
-# At most so many cores for one service: docker takes no more than the machine has.
-#CHURN_CPUS=2
-# Requests for each API key, counted by each process of the API alone, or in Redis by all together;
-# how many processes; when training runs unasked.
-#CHURN_RATE_LIMIT=600/minute
-#CHURN_RATE_LIMIT_STORAGE=redis://host:6379/0
-#CHURN_API_WORKERS=2
-#CHURN_TRAINING_SCHEDULE=@weekly
-# How long a promotion waits for a person before it is rejected; the Airflow users who may answer
-# (with single sign-on: the numeric id from Airflow's page Users).
-#CHURN_APPROVAL_HOURS=24
-#CHURN_APPROVERS=admin
-# How often the API looks for a new champion; when its log goes to the store, how much may wait.
-#CHURN_CHAMPION_POLL_SECONDS=5
-#CHURN_LOG_FLUSH_SECONDS=10
-#CHURN_LOG_FLUSH_ROWS=5000
-#CHURN_SPOOL_MAX_BYTES=1073741824
-# The largest request: records, and bytes.
-#CHURN_MAX_BATCH_ROWS=10000
-#CHURN_MAX_BODY_BYTES=16777216
-# What the bank earns in a year from a dollar spent and one of balance, from the next scoring on.
-#CHURN_REVENUE_PER_SPEND=0.015
-#CHURN_REVENUE_PER_BALANCE=0.18
-# Who hears of an alert: a file that holds the URL of a webhook, and nothing else.
-#CHURN_ALERT_WEBHOOK_FILE=
-# Where an alert's link leads: a folder's address, below which each alert's page has its name.
-#CHURN_RUNBOOKS_URL=https://git.bank.example/churn/-/blob/main/docs/runbooks
-# Logs of tasks go to the store, too.
-#CHURN_REMOTE_LOGGING=True
-#CHURN_REMOTE_LOG_URI=s3://churn/airflow-logs
-# More compose files, such as workers; on EC2 docker-compose.production.yaml says what it needs.
-#COMPOSE_FILE=docker-compose.yaml:infra/compose/docker-compose.celery.yaml
+# Every other setting, and what it means: .env.example. What you set goes below.
 """
 TYPED = (
     *("CHURN_DASHBOARD_PASSWORD", "CHURN_AIRFLOW_PASSWORD", "CHURN_GRAFANA_PASSWORD"),

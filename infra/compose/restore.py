@@ -9,17 +9,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import sys
-import tarfile
-import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from infra.compose.backup import (
-    CHUNK_BYTES,
     FORMAT,
     MANIFEST,
     STORE,
@@ -40,15 +36,13 @@ SPACE_FACTOR = 2  # rows, their indexes and the log of writing them, for each by
 def main() -> int:
     """The command line; 1 when nothing, or not all, was restored."""
     parser = argparse.ArgumentParser(prog="make restore", description=__doc__)
-    parser.add_argument("backup", type=Path, help="the directory, or the tar, of a backup")
+    parser.add_argument("backup", type=Path, help="the directory of a backup")
     parser.add_argument("--replace", action="store_true", help="delete what the stack holds now")
     options = parser.parse_args()
     began = time.monotonic()
     try:
         compose = Compose()
-        with tempfile.TemporaryDirectory(prefix="churn-restore-") as scratch:
-            folder = unpacked(options.backup, Path(scratch))
-            restore(compose, folder, replace=options.replace)
+        restore(compose, options.backup, replace=options.replace)
         compose.show("up", "-d")
         wait_until_ready(compose, began=began)
     except (ComposeError, OSError) as error:
@@ -58,28 +52,11 @@ def main() -> int:
     return 0
 
 
-def unpacked(backup: Path, scratch: Path) -> Path:
-    """The backup as a directory."""
-    if backup.is_dir():
-        return backup
-    if not backup.is_file():
-        raise ComposeError(f"there is no backup {backup}")
-    try:
-        with tarfile.open(backup) as archive:
-            for entry in archive:
-                content = archive.extractfile(entry)
-                if content is None or "/" in entry.name or entry.name.startswith("."):
-                    raise ComposeError(f"{backup} is no backup: it holds {entry.name!r}")
-                with (scratch / entry.name).open("wb") as file:
-                    shutil.copyfileobj(content, file, CHUNK_BYTES)
-    except (tarfile.TarError, EOFError) as error:
-        raise ComposeError(f"{backup} is no whole tar of a backup: {error}") from error
-    return scratch
-
-
 def check(folder: Path) -> dict[str, Any]:
     """The manifest of a backup that is whole; ComposeError names the file that is not."""
     path = folder / MANIFEST
+    if folder.is_file():
+        raise ComposeError(f"{folder} is no directory: unpack it first, with `tar -xf`")
     if not path.is_file():
         raise ComposeError(f"{folder} is no whole backup: it has no {MANIFEST}")
     try:

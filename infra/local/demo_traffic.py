@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -140,22 +140,10 @@ def changed_customers(batch: int) -> tuple[pd.DataFrame, Drift]:
     return frame, drift
 
 
-def logged_keys(store: Store, day: date, version: str) -> Counter[str | None]:
-    """How many rows of each customer a version's log of the day has; None is an unknown one."""
-    found: Counter[str | None] = Counter()
+def logged_keys(store: Store, day: date, version: str) -> set[str | None]:
+    """The customers that a version's log of the day has."""
+    found: set[str | None] = set()
     for batch in prediction_log.read_predictions(store, day, columns=KEYS):
         rows = zip(*(column.to_pylist() for column in batch.columns), strict=True)
         found.update(key for by, source, key in rows if (by, source) == (version, CUSTOMER))
     return found
-
-
-def company(logged: Counter[str | None], own: Set[str]) -> str:
-    """Who else was asked about on the day, where drift counts them too; empty where nobody was."""
-    others = len(logged.keys() - own - {None})
-    if not others and not logged[None]:
-        return ""
-    return (
-        f". Not all of the day's customers are the demonstration's: the log has {others:,} others "
-        f"and {logged[None]:,} rows without a customer, and drift is of a whole day. What is only "
-        "a test can say so (X-Churn-Source: test); run the demonstration again tomorrow (UTC)"
-    )

@@ -9,10 +9,6 @@ from dataclasses import dataclass
 import psutil
 
 HOST = "127.0.0.1"
-PROBE_SECONDS = 1
-USUAL_HOLDERS = {
-    5000: "somebody (on macOS usually the AirPlay Receiver, which System Settings can switch off)",
-}
 
 
 @dataclass(frozen=True)
@@ -41,27 +37,14 @@ def port_faults(ports: Sequence[Port]) -> list[str]:
 
 def _fault(port: Port) -> str | None:
     try:
-        if not _answers(port.number):
-            _bind(port.number)
-            return None
-        reason = f"is in use by {_holder(port.number)}"
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # past ones may linger
+            probe.bind((HOST, port.number))
+        return None
     except OSError as error:
         in_use = error.errno == errno.EADDRINUSE
-        reason = "is in use" if in_use else f"is refused ({error.strerror})"
-    return f"port {port.number}, for {port.name}, {reason}: set {port.variable} to another port"
-
-
-def _answers(number: int) -> bool:
-    """Whether somebody accepts connections: on macOS one can bind beside them all the same."""
-    with socket.socket() as probe:
-        probe.settimeout(PROBE_SECONDS)
-        return probe.connect_ex((HOST, number)) == 0
-
-
-def _bind(number: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # past connections may linger
-        probe.bind((HOST, number))
+        by = f"is in use by {_holder(port.number)}" if in_use else f"is refused ({error.strerror})"
+    return f"port {port.number}, for {port.name}, {by}: set {port.variable} to another port"
 
 
 def _holder(number: int) -> str:
@@ -74,4 +57,4 @@ def _holder(number: int) -> str:
         for connection in connections:
             if connection.status == psutil.CONN_LISTEN and connection.laddr.port == number:
                 return f"{process.info['name']} (process {process.pid})"
-    return USUAL_HOLDERS.get(number, "somebody whose processes this user may not see")
+    return "somebody whose processes this user may not see"

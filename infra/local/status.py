@@ -6,8 +6,11 @@ import shlex
 from datetime import UTC, datetime
 from typing import Any
 
+from include.champion.early_warning import LeadTimes
 from include.champion.versions import (
+    EVALUATION_FILE,
     SELF_CHECK_FILE,
+    Evaluation,
     Manifest,
     SelfCheck,
     read_files,
@@ -38,11 +41,7 @@ def describe(
 ) -> dict[str, Any]:
     """stack.json: it is there exactly while the stack is up."""
     keys = {"variable": "CHURN_API_KEYS"} if settings.api_keys else None
-    password = (
-        {"variable": "CHURN_DASHBOARD_PASSWORD"}
-        if settings.dashboard_password is not None
-        else keys
-    )
+    password = {"variable": "CHURN_DASHBOARD_PASSWORD"} if settings.dashboard_password else keys
     if settings.oidc_issuer:
         password = {"provider": settings.oidc_issuer}
     return {
@@ -101,6 +100,7 @@ def _news(
         ]
     return [
         f"champion  version {manifest.version}: {figures(manifest)}",
+        *_how_early(settings, manifest),
         "",
         "Will this made-up customer leave?",
         f"  {example_call(settings, manifest, places.api.url)}",
@@ -113,8 +113,30 @@ def figures(manifest: Manifest) -> str:
         f"{label} {value:.4f}"
         for name, label in FIGURES.items()
         if (value := manifest.metrics.get(name)) is not None
+        # Few leave within the horizon, hardly one as likely as not: F1 at one half says nothing.
+        and not (name == "f1" and manifest.target.is_early_warning)
     ]
     return ", ".join(known) or "no figures in its manifest"
+
+
+def _how_early(settings: Settings, manifest: Manifest) -> list[str]:
+    """Of a version that warns early: what it says, and which leavers its list would have had."""
+    if not manifest.target.is_early_warning or EVALUATION_FILE not in manifest.files:
+        return []
+    files = read_files(open_store(settings.resolved_store_uri), manifest, [EVALUATION_FILE])
+    found = Evaluation.model_validate_json(files[EVALUATION_FILE]).early_warning
+    if found is None:
+        return []
+    return [
+        f"          warns early: it says who {found.target}; judged on {found.as_of}",
+        f"          of those who left {', '.join(found.model.recall)} days after, its list of "
+        f"{found.list_share:.0%} had {_recall(found.model)}; the naive rule's had "
+        f"{_recall(found.baseline)}",
+    ]
+
+
+def _recall(times: LeadTimes) -> str:
+    return ", ".join("none left" if r is None else f"{r:.0%}" for r in times.recall.values())
 
 
 def example_call(settings: Settings, manifest: Manifest, url: str) -> str:

@@ -7,11 +7,8 @@ trigger and success: queueing, forking, and bookkeeping between two tasks.
 
 import argparse
 import json
-import os
 import shutil
-import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,8 +24,8 @@ from infra.airflow.client import AirflowClient
 from infra.airflow.login import USER
 from tests.bench.customers import load_made_up
 from tests.bench.servers import s3_server
-from tests.conftest import AWS_DUMMY, PROJECT, database_daemon
-from tests.ports import free_ports
+from tests.conftest import AWS_DUMMY, database_daemon
+from tests.e2e.stack import Started, environment_in, finish, start
 
 READY_SECONDS = 240
 ROWS_A_SECOND = 2000  # that the first training, which comes before ready, must reach
@@ -57,14 +54,15 @@ def bench(
     """Start a stack, train in it, print the medians."""
     rows = arguments.customers or 0
     if rows:
-        url = environment.get("CHURN_DATABASE_URL", f"sqlite:///{home / 'churn.db'}")
+        url = environment.get("CHURN_DATABASE_URL", f"sqlite:///{home / 'var' / 'churn.db'}")
+        (home / "var").mkdir()
         engine = open_engine(url)
         load_made_up(engine, rows)
         engine.dispose()
     patience = READY_SECONDS + rows / ROWS_A_SECOND
-    with local_stack(home, environment, arguments.csv, ready_seconds=patience) as urls:
-        secret = json.loads((home / "airflow" / "passwords.json").read_text())[USER]
-        client = AirflowClient(urls["airflow"], user=USER, password=secret)
+    with local_stack(home, environment, arguments.csv, ready_seconds=patience) as started:
+        secret = json.loads((started.var / "airflow" / "passwords.json").read_text())[USER]
+        client = AirflowClient(started.stack["urls"]["airflow"], user=USER, password=secret)
         while client.unfinished_run("churn_scoring"):  # which the first champion has started
             time.sleep(0.5)
         found = [one_run(client) for _ in range(arguments.runs)]
@@ -90,27 +88,15 @@ def one_run(client: AirflowClient) -> tuple[float, float]:
 @contextmanager
 def local_stack(
     home: Path, environment: dict[str, str], csv: Path | None, *, ready_seconds: float
-) -> Iterator[dict[str, str]]:
+) -> Iterator[Started]:
     """The local stack in a directory of its own, from ready to stopped."""
-    names = [f"CHURN_{name}_PORT" for name in ("API", "AIRFLOW", "MLFLOW", "DASHBOARD")]
-    ports = dict(zip(names, map(str, free_ports(len(names))), strict=True))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "infra.local.run", *(["--csv", str(csv)] if csv else [])],
-        cwd=PROJECT,
-        env={**os.environ, **ports, **environment, "CHURN_VAR_DIR": str(home)},
-        stdout=subprocess.DEVNULL,
-    )
+    words = ["--csv", str(csv.resolve())] if csv else []
+    started = start(environment_in(home) | environment, *words, seconds=ready_seconds)
     try:
-        deadline = time.monotonic() + ready_seconds
-        while not (home / "stack.json").exists():
-            assert process.poll() is None and time.monotonic() < deadline, home / "logs"
-            time.sleep(0.5)
-        found = json.loads((home / "stack.json").read_text())
-        assert found["state"] == "ready", found.get("failure")
-        yield found["urls"]
+        assert started.stack["state"] == "ready", started.said
+        yield started
     finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(timeout=60)
+        finish(started)
 
 
 @contextmanager

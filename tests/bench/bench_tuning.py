@@ -48,7 +48,7 @@ from include.tuning.publish_best import publish_best
 from include.tuning.run import EXPERIMENT, TuningRun
 from include.tuning.tune_hyperparameters import tune_hyperparameters
 from tests.bench.loader import write
-from tests.bench.servers import PROJECT, mlflow_server
+from tests.conftest import PROJECT, running_mlflow
 
 SHOWN = ("roc_auc", "f1", "brier")
 SPLITS = 20
@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=50)
     parser.add_argument("--nested", type=int, default=6, help="splits with a search of their own")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as directory, mlflow_server(Path(directory)) as uri:
+    with tempfile.TemporaryDirectory() as directory, running_mlflow(Path(directory)) as uri:
         home = Path(directory)
         load(home, arguments.csv)
         frame = customers(home, uri)

@@ -9,19 +9,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import psutil
 
 from include.champion.versions import MODEL_FILE
 from include.store import S3Store
-from tests.conftest import empty_bucket
+from tests.conftest import answers, empty_bucket, running
 from tests.webapp.champions import Version
 from tests.webapp.conftest import loopback_port
 
 PROJECT = Path(__file__).resolve().parents[2]
-START_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -110,21 +107,6 @@ def s3_server() -> Iterator[tuple[str, S3Store]]:
         yield url, empty_bucket(url)
 
 
-@contextmanager
-def mlflow_server(home: Path) -> Iterator[str]:
-    """The URL of an MLflow server on SQLite and a directory."""
-    port = loopback_port()
-    command = [
-        *(sys.executable, "-m", "mlflow", "server", "--workers", "1"),
-        *("--host", "127.0.0.1", "--port", str(port)),
-        *("--backend-store-uri", f"sqlite:///{home / 'mlflow.db'}"),
-        *("--artifacts-destination", str(home / "artifacts")),
-    ]
-    # Jobs would start seven more processes.
-    with _started(command, port, "/health", {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}):
-        yield f"http://127.0.0.1:{port}"
-
-
 def save_mlflow_model(version: Version, path: Path) -> None:
     """The champion's graph as people log it, for `mlflow.pyfunc.load_model`."""
     import mlflow.onnx
@@ -143,32 +125,12 @@ def _started(
     environment: dict[str, str],
     directory: Path = PROJECT,
 ) -> Iterator[Running]:
-    begun = time.perf_counter()
-    process = subprocess.Popen(
-        command,
-        cwd=directory,
+    begun, url = time.perf_counter(), f"http://127.0.0.1:{port}{path}"
+    with running(
+        [*command],
+        Path(os.devnull),
+        ready=lambda: answers(url),
         env={**os.environ, **environment},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        while not _answers(f"http://127.0.0.1:{port}{path}"):
-            assert process.poll() is None, f"{' '.join(command)} ended"
-            assert time.perf_counter() - begun < START_SECONDS, f"{command} is not ready"
-            time.sleep(0.02)
+        cwd=directory,
+    ) as process:
         yield Running(port, process, time.perf_counter() - begun)
-    finally:
-        process.terminate()
-        try:
-            process.wait(40)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urlopen(url, timeout=5) as answer:
-            return bool(answer.status == 200)
-    except (URLError, OSError):
-        return False

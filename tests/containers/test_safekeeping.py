@@ -16,18 +16,16 @@ pytestmark = pytest.mark.timeout(1800)
 
 @pytest.fixture(scope="module")
 def kept(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A backup of the running stack, as one tar."""
+    """A backup of the running stack."""
     stack.wait()
     target = tmp_path_factory.mktemp("backups") / "kept"
-    return backup.back_up(stack.compose, target, tar=True)
+    return backup.back_up(stack.compose, target)
 
 
-def test_a_stack_that_holds_data_is_not_restored_over(
-    stack: RunningStack, kept: Path, tmp_path: Path
-) -> None:
+def test_a_stack_that_holds_data_is_not_restored_over(stack: RunningStack, kept: Path) -> None:
     before = versions.read_pointer(stack.store())
     with pytest.raises(ComposeError, match="the stack is not empty"):
-        restore.restore(stack.compose, restore.unpacked(kept, tmp_path))
+        restore.restore(stack.compose, kept)
     assert versions.read_pointer(stack.store()) == before
 
 
@@ -58,12 +56,10 @@ def test_backup_wipe_restore(stack: RunningStack, tmp_path: Path) -> None:
     assert run.state == "success"  # customers, registry and Airflow fit together
 
 
-def test_what_the_stack_holds_is_replaced_when_told(
-    stack: RunningStack, kept: Path, tmp_path: Path
-) -> None:
+def test_what_the_stack_holds_is_replaced_when_told(stack: RunningStack, kept: Path) -> None:
     store = stack.store()
     store.write("monitoring/later.json", b"{}")
-    restore.restore(stack.compose, restore.unpacked(kept, tmp_path), replace=True)
+    restore.restore(stack.compose, kept, replace=True)
     stack.compose.run("up", "-d", "--no-build", *stack.services)
     stack.wait()
     store = stack.store()

@@ -38,7 +38,7 @@ def database(airflow: Forks, airflow_environment: Mapping[str, str], tmp_path: P
         for table in OF_RUNS:
             connection.execute(f"DELETE FROM {table}")  # of the tests before
         connection.execute(f"CREATE TABLE {LEFT_BEHIND} AS SELECT 1 AS id, 'kept' AS event")
-    fill_metadata(found, soon(), days=KEPT_DAYS + OLD_DAYS)
+    fill_metadata(f"sqlite:///{found}", soon(), days=KEPT_DAYS + OLD_DAYS)
     return found
 
 

@@ -59,14 +59,14 @@ def environment_in(home: Path) -> dict[str, str]:
     return {**kept, **ports, "CHURN_VAR_DIR": str(home / "var"), "CHURN_API_WORKERS": "1"}
 
 
-def start(environment: Mapping[str, str]) -> Started:
+def start(environment: Mapping[str, str], *words: str, seconds: float = START_SECONDS) -> Started:
     """Start the stack and wait until it says that it is up."""
     var = Path(environment["CHURN_VAR_DIR"])
     var.mkdir(exist_ok=True)
     output = var.parent / "output"
     with output.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "infra.local.run"],
+            [sys.executable, "-m", "infra.local.run", *words],
             cwd=PROJECT,
             env=environment,
             stdout=log,
@@ -74,15 +74,15 @@ def start(environment: Mapping[str, str]) -> Started:
         )
     started = Started(process, output, var)
     try:
-        _wait_until_up(started)
+        _wait_until_up(started, seconds)
     except BaseException:
         finish(started)
         raise
     return started
 
 
-def _wait_until_up(started: Started) -> None:
-    deadline = time.monotonic() + START_SECONDS
+def _wait_until_up(started: Started, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
     while not _is_up(started):
         assert started.process.poll() is None, started.said
         assert time.monotonic() < deadline, started.said

@@ -11,7 +11,6 @@ import yaml
 
 from include.settings import PROJECT, Settings
 from infra.airflow.dag_files import dag_ids
-from infra.compose.environment import TEMPLATE
 from tests.infra.expressions import metrics_named
 from webapp import create_app
 
@@ -183,7 +182,7 @@ def test_alerts_dags_and_tasks_exist() -> None:
 def test_settings_and_routes_exist() -> None:
     settings = {f"CHURN_{name.upper()}" for name in Settings.model_fields}
     compose = re.findall(r"\$\{(CHURN_\w+)", (PROJECT / "docker-compose.yaml").read_text())
-    known = settings | {*re.findall(r"\bCHURN_\w+", TEMPLATE), *compose, "AWS_ENDPOINT_URL"}
+    known = settings | {*compose, "AWS_ENDPOINT_URL"}
     assert cited(r"\b(?:CHURN|AWS|MLFLOW|AIRFLOW)_\w+") <= known
     routes = {str(rule) for rule in create_app(Settings(), background=False).url_map.iter_rules()}
     named = {

@@ -197,12 +197,6 @@ def test_the_defaults_of_settings_are_those_of_the_code() -> None:
     assert found and all(found.values()), found
 
 
-def test_every_choice_that_is_offered_is_one() -> None:
-    offered = set(re.findall(r"^#([A-Z][A-Z0-9_]+)=", environment_text(), re.MULTILINE))
-    for variable in offered - {"COMPOSE_FILE"}:
-        assert f"${{{variable}" in TEXTS[BASE], variable
-
-
 def test_secrets_are_new_each_time_and_readable_by_the_owner_alone(tmp_path: Path) -> None:
     for name in ("one", "two"):
         write_environment(tmp_path / name)

@@ -7,10 +7,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
@@ -19,55 +17,35 @@ from include.settings import PROJECT
 from infra.deploy import host, remote
 from infra.deploy.host import Host, alone, is_outdated, remember
 from infra.deploy.questions import RECORD, Answer, Api, Refusal
+from tests.pages import Pages, serving
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+PREDICTED = {"predictions": [1], "probabilities": [0.75], "model_version": "3"}
 GOOD = {
     "/ready": {"status": "ready"},
     "/health": {"status": "OK", "model_loaded": True},
     "/": {"commit": COMMIT},
-    "/predict": {"predictions": [1], "probabilities": [0.75], "model_version": "3"},
+    "/predict": PREDICTED,
 }
 
 
-class Handler(BaseHTTPRequestHandler):
-    """An API that answers what a test says."""
-
-    answers: ClassVar[dict[str, Any]] = {}
-    asked: ClassVar[list[dict[str, str]]] = []
-
-    def do_GET(self) -> None:
-        """Answer, with 503 where there is nothing to say."""
-        self.asked.append(dict(self.headers))
-        told = self.answers.get(self.path)
-        self.send_response(200 if told is not None else 503)
-        self.end_headers()
-        self.wfile.write(json.dumps(told).encode())
-
-    def do_POST(self) -> None:
-        """The same, once the record is read."""
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.do_GET()
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+@pytest.fixture
+def pages() -> Iterator[Pages]:
+    """What a good API answers."""
+    with serving({path: (200, json.dumps(told)) for path, told in GOOD.items()}) as found:
+        yield found
 
 
 @pytest.fixture
-def api() -> Iterator[Api]:
-    """A good API, reached at an address that its name does not say."""
-    Handler.answers, Handler.asked = dict(GOOD), []
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield Api(f"http://api.example.org:{server.server_port}", "key", address="127.0.0.1")
-        server.shutdown()
-        thread.join()
+def api(pages: Pages) -> Api:
+    """That API, reached at an address that its name does not say."""
+    return Api(f"http://api.example.org:{pages.port}", "key", address="127.0.0.1")
 
 
-def test_a_good_api_is_asked_by_its_name_with_the_key_as_a_test(api: Api) -> None:
+def test_a_good_api_is_asked_by_its_name_with_the_key_as_a_test(api: Api, pages: Pages) -> None:
     assert api.answer() == Answer(COMMIT, "3", 0.75)
     assert not api.redirects()
-    for headers in Handler.asked:
+    for headers in pages.asked:
         assert headers["Host"].startswith("api.example.org:")
         assert (headers["X-API-Key"], headers["X-Churn-Source"]) == ("key", "test")
 
@@ -75,22 +53,22 @@ def test_a_good_api_is_asked_by_its_name_with_the_key_as_a_test(api: Api) -> Non
 @pytest.mark.parametrize(
     ("path", "answer", "told"),
     [
-        ("/ready", None, "answered 503"),
+        ("/ready", None, "answered 404"),
         ("/health", {"model_loaded": False}, "model_loaded False"),
-        ("/predict", None, "answered 503"),
+        ("/predict", None, "answered 404"),
         ("/predict", [1], "no JSON object"),
-        ("/predict", {**GOOD["/predict"], "predictions": []}, "no prediction"),
-        ("/predict", {**GOOD["/predict"], "predictions": [2]}, "no prediction"),
-        ("/predict", {**GOOD["/predict"], "probabilities": [1.5]}, "no prediction"),
-        ("/predict", {**GOOD["/predict"], "probabilities": [None]}, "no prediction"),
-        ("/predict", {**GOOD["/predict"], "probabilities": [float("nan")]}, "no prediction"),
+        ("/predict", {**PREDICTED, "predictions": []}, "no prediction"),
+        ("/predict", {**PREDICTED, "predictions": [2]}, "no prediction"),
+        ("/predict", {**PREDICTED, "probabilities": [1.5]}, "no prediction"),
+        ("/predict", {**PREDICTED, "probabilities": [None]}, "no prediction"),
+        ("/predict", {**PREDICTED, "probabilities": [float("nan")]}, "no prediction"),
         ("/predict", {"predictions": [1], "probabilities": [0.7]}, "no prediction"),
     ],
 )
 def test_an_api_that_answers_anything_else_is_refused(
-    api: Api, path: str, answer: Any, told: str
+    api: Api, pages: Pages, path: str, answer: Any, told: str
 ) -> None:
-    Handler.answers[path] = answer
+    pages.answers[path] = (200 if answer is not None else 404, json.dumps(answer))
     with pytest.raises(Refusal, match=told):
         api.answer()
 

@@ -1,34 +1,30 @@
 """What the scheduler imports once, so that no task has to."""
 
-import ast
-import re
-from importlib.util import find_spec
+import subprocess
+import sys
+
+import pytest
 
 from include.settings import PROJECT
 
-SOURCE = PROJECT / "infra" / "airflow" / "preload" / "airflow_local_settings.py"
+FOLDER = PROJECT / "infra" / "airflow" / "preload"
+IMPORT = """
+import sys, threading
+import airflow_local_settings as preload
+wanted = {*preload._names()}
+print(len(wanted), wanted <= set(sys.modules), threading.active_count())
+"""
 
 
-def preloaded() -> set[str]:
-    """The list, read without importing what it names."""
-    (modules,) = [
-        node.value
-        for node in ast.parse(SOURCE.read_text()).body
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "MODULES"
-    ]
-    return set(ast.literal_eval(modules))
-
-
-def test_every_name_on_the_list_is_a_module() -> None:
-    assert [name for name in preloaded() if find_spec(name) is None] == []
-
-
-def test_every_task_is_on_the_list() -> None:
-    """A task's file defines a function of its own name, which takes the run; upkeep can wait."""
-    tasks = {
-        f"include.{path.parent.name}.{path.stem}"
-        for path in (PROJECT / "include").glob("*/*.py")
-        if path.parent.name != "upkeep"
-        and re.search(rf"^def {path.stem}\(\s*run: ", path.read_text(), re.MULTILINE)
-    }
-    assert len(tasks) == 18 and tasks <= preloaded()
+@pytest.mark.slow
+def test_everything_on_the_list_is_imported_and_starts_no_thread() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", IMPORT],
+        env={"PYTHONPATH": f"{FOLDER}:{PROJECT}", "PATH": "", "OPENBLAS_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    count, imported, threads = done.stdout.splitlines()[-1].split()
+    assert (int(count) > 40, imported, threads) == (True, "True", "1"), done.stderr
+    assert "cannot preload" not in done.stderr

@@ -1,14 +1,13 @@
 """What Grafana is told of a provider, by the job that asks it."""
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from infra.compose import provider_addresses
+from tests.pages import serving
 
 FOUND = {
     "authorization_endpoint": "https://login.example.com/authorize",
@@ -16,34 +15,17 @@ FOUND = {
     "userinfo_endpoint": "https://login.example.com/userinfo",
 }
 DOCUMENTS = {
-    "/good/.well-known/openid-configuration": json.dumps({**FOUND, "issuer": "x"}),
-    "/half/.well-known/openid-configuration": json.dumps({"issuer": "x"}),
-    "/page/.well-known/openid-configuration": "<html>",
+    "/good/.well-known/openid-configuration": (200, json.dumps({**FOUND, "issuer": "x"})),
+    "/half/.well-known/openid-configuration": (200, json.dumps({"issuer": "x"})),
+    "/page/.well-known/openid-configuration": (200, "<html>"),
 }
-
-
-class Answers(BaseHTTPRequestHandler):
-    """One provider, and what is none."""
-
-    def do_GET(self) -> None:
-        """The document of the path."""
-        found = DOCUMENTS.get(self.path)
-        self.send_response(404 if found is None else 200)
-        self.end_headers()
-        self.wfile.write((found or "").encode())
-
-    def log_message(self, *_: object) -> None:
-        """Nothing on the terminal."""
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """Where all of them answer."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
-    threading.Thread(target=server.serve_forever).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    """Where one provider answers, and what is none."""
+    with serving(DOCUMENTS) as pages:
+        yield pages.url
 
 
 def run(issuer: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> int:

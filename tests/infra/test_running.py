@@ -4,9 +4,7 @@ import errno
 import json
 import os
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -17,44 +15,17 @@ from infra.local import airflow, commands, demo, status
 from infra.local.directory import alone, prepare
 from infra.local.running import exit_code, running_stack
 from infra.local.services import Layout, layout
+from tests.pages import Pages, serving
 
 PORTS = ("api_port", "airflow_port", "mlflow_port", "dashboard_port")
 WHY = ["--reason", "why"]
 
 
-class Guarded(ThreadingHTTPServer):
-    """Counts who asks it, and answers nobody."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Refusing)
-        self.asked = 0
-
-
-class Refusing(BaseHTTPRequestHandler):
-    """403 to everything."""
-
-    def do_GET(self) -> None:
-        assert isinstance(self.server, Guarded)
-        self.server.asked += 1
-        self.send_response(403)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    do_POST = do_GET
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
-def two_servers() -> Iterator[tuple[Guarded, Guarded]]:
-    """This stack's, and somebody else's."""
-    with Guarded() as ours, Guarded() as theirs:
-        for each in (ours, theirs):
-            threading.Thread(target=each.serve_forever, args=(0.02,), daemon=True).start()
+def two_servers() -> Iterator[tuple[Pages, Pages]]:
+    """This stack's, and somebody else's; both answer nobody."""
+    with serving(otherwise=403) as ours, serving(otherwise=403) as theirs:
         yield ours, theirs
-        for each in (ours, theirs):
-            each.shutdown()
 
 
 @pytest.fixture
@@ -135,16 +106,16 @@ def test_no_command_talks_to_somebody_elses_servers(
     words: list[str],
     settings: Settings,
     up: Layout,
-    two_servers: tuple[Guarded, Guarded],
+    two_servers: tuple[Pages, Pages],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     ours, theirs = two_servers
-    tell(layout(elsewhere(settings, ours.server_port)), settings)
-    in_a_shell(monkeypatch, up.var, port=theirs.server_port)
+    tell(layout(elsewhere(settings, ours.port)), settings)
+    in_a_shell(monkeypatch, up.var, port=theirs.port)
     monkeypatch.setattr(sys, "argv", ["commands", *words])
     assert commands.main() == 1
-    assert ours.asked > 0 and theirs.asked == 0
+    assert ours.asked and not theirs.asked
 
 
 @pytest.mark.parametrize("words", [["dags", "list", "--output", "json"], ["--help"], []])

@@ -11,6 +11,7 @@ from include.settings import Settings
 from include.store import open_store
 from infra.local import status
 from infra.local.services import Layout
+from tests.dashboard.horizon import EARLY, horizon_version
 from tests.webapp.champions import make_version, publish
 
 
@@ -55,6 +56,18 @@ def test_stack_json_and_the_last_lines_tell_the_state(
     airflow = f"users {', '.join(users)}; passwords in {places.passwords}"
     for told in (news, airflow, *places.urls.values()):
         assert told in text
+
+
+def test_a_champion_that_warns_early_says_how_early(places: Layout, settings: Settings) -> None:
+    manifest, files = horizon_version("1", champion=None)
+    publish(open_store(settings.resolved_store_uri), (manifest, files))
+    text = "\n".join(status.summary(places, settings, manifest, failure=None))
+    for told in (
+        f"it says who leaves within 90 days, after the first 14; judged on {EARLY.as_of}",
+        "left 15–30, 31–60, 61–104 days after, its list of 10% had 76%, 62%, 44%; the naive rule's",
+    ):
+        assert told in text
+    assert "F1" not in text
 
 
 def test_with_keys_the_example_carries_one(

@@ -23,6 +23,7 @@ import yaml
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
+from tests.conftest import running
 from tests.infra.dag_signals import airflow_settings
 from tests.ports import free_ports
 from tests.webapp.conftest import PROJECT, Server
@@ -32,7 +33,6 @@ ALERTMANAGER = PROJECT / "infra" / "alertmanager" / "alertmanager.yml"
 MAPPING = PROJECT / "infra" / "statsd" / "mapping.yml"
 RUNBOOKS = "docs/runbooks"
 STAND_IN = PROJECT / "tests" / "containers" / "standins" / "statsd_exporter.py"
-START_SECONDS = 30.0
 ALERTMANAGERS = ("alertmanager", "prometheus-alertmanager")  # the second is Debian's name
 DATABASE_EXPORTERS = ("mysqld_exporter", "prometheus-mysqld-exporter")
 
@@ -201,19 +201,9 @@ def _prometheus_configuration(home: Path, targets: dict[str, int]) -> Path:
 
 @contextmanager
 def _running(command: list[str], home: Path, port: int) -> "Iterator[subprocess.Popen[bytes]]":
-    log = home / f"{port}.log"
-    with log.open("wb") as output:
-        command = [*command, f"--web.listen-address=127.0.0.1:{port}"]
-        process = subprocess.Popen(command, stdout=output, stderr=output)
-    try:
-        deadline = time.monotonic() + START_SECONDS
-        while not _healthy(port):
-            assert process.poll() is None and time.monotonic() < deadline, log.read_text()
-            time.sleep(0.1)
+    command = [*command, f"--web.listen-address=127.0.0.1:{port}"]
+    with running(command, home / f"{port}.log", ready=lambda: _healthy(port)) as process:
         yield process
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
 
 
 def _healthy(port: int) -> bool:

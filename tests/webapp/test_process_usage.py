@@ -1,13 +1,9 @@
 """What the service says that its processes use, against what the system says."""
 
-import sys
-
 import psutil
 import pytest
 
 from tests.webapp.conftest import Server
-
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells it")
 
 
 def test_the_service_adds_up_its_workers_and_the_shipper(running: Server) -> None:

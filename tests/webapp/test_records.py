@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.contract import Contract, load_contract
+from include.history.changes import extended
 from tests.include.records import EIGHT_COLUMNS
 from tests.webapp.champions import records
 from webapp.problems import FAULTS_LISTED, Unprocessable
@@ -110,3 +111,31 @@ def test_the_fast_way_agrees_with_the_contract(changes: dict[str, Any]) -> None:
                 read()
         else:
             assert read().tolist() == [numbers[name] for name in CONTRACT.feature_names]
+
+
+CHANGES = extended(CONTRACT)
+WARNS_EARLY = RecordReader(CHANGES, CHANGES.feature_names)
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_what_a_record_may_leave_out_counts_as_its_default_and_is_named(rows: int) -> None:
+    found = WARNS_EARLY.read_all(records(rows))
+    assert found.defaulted == list(CHANGES.defaults)
+    np.testing.assert_array_equal(found.matrix[:, : len(CONTRACT.features)], matrix_of(rows))
+    assert not found.matrix[:, len(CONTRACT.features) :].any()
+    assert found.records == records(rows)  # the log says what came
+
+
+def test_what_a_record_brings_of_it_is_used_and_checked(record: dict[str, Any]) -> None:
+    whole = record | dict.fromkeys(CHANGES.defaults, -2.5)
+    accepted = WARNS_EARLY.read(dict(whole))
+    assert (accepted.defaulted, accepted.matrix[0, -1]) == ([], -2.5)
+    partly = WARNS_EARLY.read(record | {"Total_Trans_Ct_Change_1m": 7})
+    assert partly.defaulted == list(CHANGES.defaults)[1:]
+    assert faults(WARNS_EARLY, record | {"Total_Trans_Ct_Change_1m": "7"}).keys() == {
+        "Total_Trans_Ct_Change_1m"
+    }
+
+
+def matrix_of(rows: int) -> Any:
+    return READER.read_all(records(rows)).matrix

@@ -63,9 +63,10 @@ def create_blueprint(service: PredictionService) -> Blueprint:
         explanation = champion.explain(accepted.matrix)
         if explanation is None:
             raise Unexplained
-        return Response(
-            orjson.dumps(_explained(champion, accepted.records[0], explanation)), content_type=JSON
-        )
+        explained = _explained(champion, accepted.records[0], explanation)
+        if accepted.defaulted:
+            explained["defaulted"] = accepted.defaulted
+        return Response(orjson.dumps(explained), content_type=JSON)
 
     return routes
 

@@ -184,8 +184,9 @@ def _record(contract: Contract, columns: Sequence[str]) -> dict[str, Any]:
             {"type": "null"},
         ],
     }
-    record = _object(properties, list(columns))
-    record["example"] = {name: _example(contract.column(name)) for name in columns}
+    required = [name for name in columns if name not in contract.defaults]
+    record = _object(properties, required)
+    record["example"] = {name: _example(contract.column(name)) for name in required}
     return record
 
 
@@ -195,7 +196,7 @@ def _property(column: Column) -> dict[str, Any]:
         words = "enum" if column.unknown_as is None else "examples"
         return {**found, "type": "string", words: list(column.categories)}
     found["type"] = "integer" if column.type == "integer" else "number"
-    limits = {"minimum": column.minimum, "maximum": column.maximum}
+    limits = {"minimum": column.minimum, "maximum": column.maximum, "default": column.default}
     return found | {word: limit for word, limit in limits.items() if limit is not None}
 
 

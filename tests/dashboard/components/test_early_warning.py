@@ -8,6 +8,7 @@ import pytest
 from dashboard.components.early_warning import create_kind, create_lead_times
 from dashboard.components.versions import create_decisions, create_versions
 from dashboard.data.champions import early_warning_of
+from dashboard.pages.model import create_confusion
 from include.champion.early_warning import EarlyWarning
 from include.champion.gate_decision import Decision
 from include.champion.versions import Evaluation
@@ -69,7 +70,8 @@ def test_leaving_months_have_a_chart_for_each_number_of_days_before() -> None:
     assert late["x"][:3] == ["2025-10-01", "2025-11-01", "2025-12-01"]
     assert late["y"][:3] == [None, None, 0.40]
     shown = str(create_lead_times(EARLY, before=None))
-    assert "Of 151 who left in Sep 2026, 77 % were on the list 30 days before" in shown
+    assert "Of 1,746 leavers of 12 months, 72 % were on the list 30 days before" in shown
+    assert "by the naive rule 41 %. In Sep 2026 it was 77 %." in shown
     assert "'77 % (41 %)'" in shown and "'– (–)'" in shown and "All 12 months" in shown
 
 
@@ -130,3 +132,10 @@ def test_versions_and_the_gates_decisions_say_what_they_predict() -> None:
         rules={},
     )
     assert "'leaves within 90 days, after the first 14'" in str(create_decisions([decided]))
+
+
+def test_where_no_probability_reaches_the_threshold_no_figure_is_made_of_it() -> None:
+    nobody = evaluation(EARLY).model_copy(update={"curves": {"confusion": [[90, 0], [10, 0]]}})
+    assert "Nobody's probability reaches the threshold 0.5" in str(create_confusion(nobody))
+    some = nobody.model_copy(update={"curves": {"confusion": [[80, 10], [5, 5]]}})
+    assert "flags 15 of 1 customers; 33 % of them" in str(create_confusion(some))

@@ -1,12 +1,15 @@
 """Outcomes of versions that say who will leave: their own window, by the days of leaving."""
 
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from sqlalchemy import Engine, insert
 
+from include.champion import versions
+from include.champion.versions import Evaluation
 from include.customers import contacts, loading
 from include.customers.contacts import Mark
 from include.drift.outcomes import (
@@ -34,7 +37,9 @@ from tests.include.bank_days import (
     manifest_of,
     people,
     promote,
+    score,
 )
+from tests.include.champion.early_warning_example import EARLY
 from tests.include.drift.conftest import OUTCOME_RULES, Measure
 
 HORIZON = Target(kind="horizon", gap_days=14, horizon_days=90)
@@ -91,13 +96,14 @@ def test_a_window_has_its_days_and_no_other(
 
 
 @pytest.mark.parametrize(
-    ("flag", "labelled_on", "others_left", "expected"),
+    ("flag", "labelled_on", "other_left_on", "expected"),
     [
-        (LEAVES, 40, False, LEFT),  # by the label's day
-        (LEAVES, 10, True, TOO_LATE),
-        (STAYS, -50, False, STAYED),
-        (None, None, True, STAYED),  # as in training: who has no exit has stayed
-        (None, None, False, UNLABELLED),
+        (LEAVES, 40, None, LEFT),  # by the label's day
+        (LEAVES, 10, 101, TOO_LATE),
+        (STAYS, -50, None, STAYED),
+        (None, None, 101, STAYED),  # as in training: who has no exit has stayed
+        (None, None, 100, UNLABELLED),  # no exit is known after the 103rd day
+        (None, None, None, UNLABELLED),
     ],
 )
 def test_without_an_exit_the_label_tells(
@@ -105,13 +111,13 @@ def test_without_an_exit_the_label_tells(
     bank: Engine,
     flag: str | None,
     labelled_on: int | None,
-    others_left: bool,
+    other_left_on: int | None,
     expected: int,
 ) -> None:
     asked = ASKED.head(1).assign(Attrition_Flag=flag)
     loading.load_customers(bank, asked, now=in_days(labelled_on or 0))
-    if others_left:
-        leave(bank, KEYS[1], DAY)
+    if other_left_on is not None:
+        leave(bank, KEYS[1], DAY + timedelta(days=other_left_on))
     assert outcome(local_store, bank) == expected
 
 
@@ -201,3 +207,24 @@ def test_the_weeks_shown_reach_back_as_far_as_the_champions_window(
     assert isinstance(weeks, int)
     last = datetime.combine(DAY, time(), UTC) + timedelta(weeks=weeks + 15, hours=1)
     assert [each.version for each in measured(last).weeks] == ["2"]
+
+
+def test_its_recall_is_that_of_the_list_because_no_probability_reaches_the_threshold(
+    measured: Measure, local_store: LocalStore, bank: Engine
+) -> None:
+    facts: dict[str, Any] = {"metrics": {}, "curves": {}, "slices": [], "importance": {}}
+    evaluation = Evaluation(threshold=0.5, holdout_rows=1, early_warning=EARLY, **facts)
+    files = {versions.EVALUATION_FILE: evaluation.to_bytes()}
+    manifest = manifest_of("2", CONTRACT.feature_names, files, target=HORIZON, threshold=0.999)
+    promote(local_store, manifest, files)
+    log(local_store, ASKED, version="2")
+    loading.load_customers(bank, ASKED.assign(Attrition_Flag=STAYS), now=in_days(-50))
+    likeliest = np.argsort(-score(ASKED))
+    for place in (*likeliest[:3], likeliest[100]):
+        leave(bank, KEYS[place], DAY + timedelta(days=40))
+    found = measured(RIPE)
+    (version,), (week,) = found.versions, found.weeks
+    assert week.realised is not None and week.realised.recall is not None
+    assert week.realised.recall.value == 0.75
+    expected = (21 * 0.76 + 34 * 0.62 + 52 * 0.44) / 107
+    assert version.promised_recall == pytest.approx(expected)

@@ -114,7 +114,7 @@ def test_drift_starts_no_training_before_a_month_has_closed(
 ) -> None:
     publish(local_store)
     log(local_store, people(2500, drift=BUSY_SHIFT), version="2")
-    history(bank, (date(2026, 2, 20), True))
+    history(bank, (date(2026, 2, 20), True), (date(2026, 4, 20), True))
     now = {"open_engine": lambda: bank, "now": datetime(2026, 5, 5, 0, 30, tzinfo=UTC)}
     day, told = detect(make_run(**now))
     assert day.drifted and told.reason == "few_new_labels"

@@ -118,6 +118,13 @@ def test_parquet_has_types_of_its_own(load: Load, engine: sa.Engine, tmp_path: P
     assert sum(done.months.values()) == len(frame) and done.assumed == 0
 
 
+def test_an_index_that_pandas_wrote_is_named(load: Load, engine: sa.Engine, tmp_path: Path) -> None:
+    path = tmp_path / "months.parquet"
+    months()[5:9].sample(frac=1, random_state=1).to_parquet(path)
+    with pytest.raises(DataError, match="an index that a program wrote .* '__index_level_0__'"):
+        load_history(engine, snapshots=path, exits=None, now=NOW)
+
+
 def test_rows_that_do_not_say_when_they_were_loaded_are_of_their_day(
     load: Load, engine: sa.Engine
 ) -> None:
@@ -197,6 +204,7 @@ def test_an_exit_is_corrected_and_a_customer_leaves_once(load: Load, engine: sa.
 
 def test_columns_are_named_where_they_are_not_right(load: Load) -> None:
     told = faults(load, months().drop(columns=["as_of", "Gender"]).assign(Attrition_Flag="x"))
+    assert "does not have the columns that docs/history.md lists" in told
     assert "missing: as_of, Gender" in told and "unknown: 'Attrition_Flag'" in told
     assert "missing: known_at" in faults(load, None, exits().drop(columns="known_at"))
 

@@ -108,6 +108,18 @@ def test_who_was_active_and_is_labelled_since_has_left_that_day(engine: sa.Engin
     ]
 
 
+def test_who_left_in_the_early_hours_of_a_snapshots_day_is_in_the_one_before(
+    engine: sa.Engine,
+) -> None:
+    key = active(engine)[0][0]
+    snapshot_customers(HistoryRun(engine, MARCH))
+    leave(engine, key, "'2026-04-03 01:00:00'")
+    snapshot_customers(HistoryRun(engine, APRIL))
+    snapshot_customers(HistoryRun(engine, JULY))
+    assert record_exits(HistoryRun(engine, JULY)).exits == 1
+    assert rows(engine, sa.select(exits_table().c.left_on)) == [(APRIL.date(),)]
+
+
 def test_an_exit_that_is_known_stays(engine: sa.Engine) -> None:
     key = active(engine)[0][0]
     snapshot_customers(HistoryRun(engine, MARCH))

@@ -8,7 +8,7 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy import Engine
 
-from include.customers.loading import load_customers
+from include.customers.loading import create_table, load_customers
 from include.customers.sample import sample_customers
 from include.history.tables import AS_OF, EXITS, LOADED_AT, SNAPSHOTS, exits_table, snapshots_table
 from include.params import HistoryRules, Params
@@ -59,6 +59,7 @@ def tiny_history(*, customers: int = 700, months: int = 10, seed: int = 3) -> Ti
 
 def fill(engine: Engine, tiny: Tiny) -> None:
     """Write a history into its tables, and what is known of its customers last into theirs."""
+    create_table(engine)
     for table, frame in ((snapshots_table(), tiny.snapshots), (exits_table(), tiny.exits)):
         table.metadata.create_all(engine)
         with engine.begin() as connection:

@@ -158,6 +158,12 @@ def test_a_feature_that_knows_the_future_asks_a_person() -> None:
     assert judged(numeric=signal(0.8)).outcome == "accepted"
 
 
+def test_who_is_asked_about_the_data_is_told_what_speaks_against_the_model_too() -> None:
+    decision = judged(numeric=signal(0.5), naive=GOOD)
+    assert decision.outcome == "needs_person"
+    assert "feature alone" in decision.reasons[0] and "naive rule" in decision.reasons[1]
+
+
 @pytest.mark.parametrize(
     ("found", "noise", "expected"),
     [

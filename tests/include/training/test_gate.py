@@ -52,11 +52,23 @@ def holdout(labels: np.ndarray, **numeric: np.ndarray) -> Holdout:
     return Holdout(labels, parts, noise, {"letter": random.integers(0, 3, len(labels)) * 1.0})
 
 
-def judged(labels: np.ndarray, new: np.ndarray, old: np.ndarray | None, **numeric: Any) -> Decision:
+def judged(
+    labels: np.ndarray,
+    new: np.ndarray,
+    old: np.ndarray | None,
+    *,
+    doubts: tuple[str, ...] = (),
+    **numeric: Any,
+) -> Decision:
     rival = None if old is None else Contestant("1", old, 0.5)
-    challenger = Contestant("2", new, 0.5)
     return decide(
-        holdout(labels, **numeric), challenger, rival, rules=RULES, attrited_share=BAND, now=NOW
+        holdout(labels, **numeric),
+        Contestant("2", new, 0.5),
+        rival,
+        rules=RULES,
+        attrited_share=BAND,
+        now=NOW,
+        doubts=doubts,
     )
 
 
@@ -124,6 +136,12 @@ def test_asks_a_person_about_odd_labels(share: float, band: str) -> None:
     labels = (np.random.default_rng(3).uniform(size=20_000) < share).astype(np.int64)
     decision = judged(labels, answers(labels, 1), None)
     assert decision.outcome == "needs_person" and band in decision.reasons[0]
+
+
+def test_asks_a_person_about_what_else_is_doubted(labels: np.ndarray) -> None:
+    doubts = ("half the customers are missing",)
+    decision = judged(labels, answers(labels, 1), None, doubts=doubts)
+    assert (decision.outcome, decision.reasons) == ("needs_person", doubts)
 
 
 def test_asks_a_person_when_the_champion_collapses(labels: np.ndarray) -> None:

@@ -10,6 +10,7 @@ from include.contract import Contract
 from include.customers import contacts
 from include.customers.treatment import CALLED, TAGS
 from include.errors import DataError
+from include.history.changes import extended
 from include.history.clock import AS_OF, LEFT_AFTER, OLDER
 from include.params import Params
 from include.store import LocalStore
@@ -39,6 +40,7 @@ def test_history_becomes_a_champion_that_says_who_will_leave(
     fill(engine, tiny)
     run = make_run("horizon", params=warned_early(params))
     ingested = handed_on(ingest_data(run))
+    run = tuned_set.settled(run)  # as each later task is opened
     validated = handed_on(validate_data(run, ingested))
     transformed = handed_on(transform_data(run, validated))
     trained = handed_on(train_model(run, ingested, transformed))
@@ -49,6 +51,8 @@ def test_history_becomes_a_champion_that_says_who_will_leave(
     assert manifest is not None
     assert (manifest.target, manifest.target_reason) == (run.params.horizon, ingested.target_reason)
     assert manifest.metrics["roc_auc"] > 0.75
+    assert manifest.record_columns == run.contract.of_records.feature_names
+    assert set(manifest.columns) - set(manifest.record_columns) == set(manifest.contract.defaults)
 
 
 def test_the_frame_between_the_tasks_has_days_sides_and_what_became_of_customers(
@@ -61,7 +65,8 @@ def test_the_frame_between_the_tasks_has_days_sides_and_what_became_of_customers
     transformed = transform_data(run, validated)
     frame = run.read_frame(transformed.customers)
     names = [contract.key.name, contract.target.name, *contract.feature_names]
-    assert list(frame.columns) == [*names, LEFT_AFTER, *TAGS, AS_OF, SPLIT]
+    added = extended(contract).defaults
+    assert {*frame.columns} == {*names, LEFT_AFTER, *added, *TAGS, AS_OF, SPLIT}
     months = ingested.months
     assert months is not None
     assert set(frame.loc[frame[SPLIT] == "holdout", AS_OF]) == {months.holdout}

@@ -1,18 +1,13 @@
-"""What a stack of 10,000 customers has after a long time, at sizes found after a day of one.
-
-python -m tests.include.upkeep.long_time VAR_DIR [DAYS]   into a stack that is up; a year and more
-"""
+"""What a stack of 10,000 customers has after a long time, at sizes found after a day of one."""
 
 import os
-import sqlite3
-import sys
 import uuid
 from collections.abc import Iterator
-from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
-DAYS = 500
+from sqlalchemy import Connection, create_engine, text
+
 OBJECTS = {  # bytes of what a day leaves in the store
     "predictions/date={day}/{id}.parquet": 60_000,
     "scores/date={day}/part-0000.parquet": 450_000,
@@ -38,7 +33,7 @@ def days_before(now: datetime, days: int) -> Iterator[datetime]:
     return (now - timedelta(days=back) for back in range(days, 0, -1))
 
 
-def fill_store(root: Path, now: datetime, *, days: int = DAYS) -> None:
+def fill_store(root: Path, now: datetime, *, days: int) -> None:
     """Objects of so many days, as old as they would be."""
     for place, moment in enumerate(days_before(now, days)):
         found = OBJECTS | (OF_A_WEEK if place % 7 == 0 else {})
@@ -47,7 +42,7 @@ def fill_store(root: Path, now: datetime, *, days: int = DAYS) -> None:
             _file(root / name, size, moment)
 
 
-def fill_logs(folder: Path, now: datetime, *, days: int = DAYS) -> None:
+def fill_logs(folder: Path, now: datetime, *, days: int) -> None:
     """Airflow's logs of so many days."""
     for moment in days_before(now, days):
         for dag, tasks in DAGS.items():
@@ -65,18 +60,20 @@ def _file(path: Path, size: int, moment: datetime) -> None:
     os.utime(path, (moment.timestamp(), moment.timestamp()))
 
 
-def fill_metadata(database: Path, now: datetime, *, days: int = DAYS) -> None:
-    """Runs, tasks, XComs and events of so many days in Airflow's SQLite file."""
-    with closing(sqlite3.connect(database, timeout=60)) as connection, connection:
+def fill_metadata(url: str, now: datetime, *, days: int) -> None:
+    """Runs, tasks, XComs and events of so many days in Airflow's database, SQLite or PostgreSQL."""
+    engine = create_engine(url)
+    with engine.begin() as connection:
         for moment in days_before(now, days):
             for dag, tasks in DAGS.items():
                 _run(connection, dag, tasks, moment)
+    engine.dispose()
 
 
-def _run(database: sqlite3.Connection, dag: str, tasks: tuple[str, ...], moment: datetime) -> None:
+def _run(database: Connection, dag: str, tasks: tuple[str, ...], moment: datetime) -> None:
     at = moment.strftime("%Y-%m-%d %H:%M:%S.%f")
     run = f"scheduled__{at}"
-    made = _insert(
+    _insert(
         database,
         "dag_run",
         dag_id=dag,
@@ -88,6 +85,8 @@ def _run(database: sqlite3.Connection, dag: str, tasks: tuple[str, ...], moment:
         start_date=at,
         end_date=at,
     )
+    wanted = text("SELECT id FROM dag_run WHERE dag_id = :dag AND run_id = :run")
+    made = database.execute(wanted, {"dag": dag, "run": run}).scalar_one()
     for task in tasks:
         of_task = {"dag_id": dag, "task_id": task, "run_id": run, "map_index": -1}
         own = {"state": "success", "try_number": 1, "pool": "default_pool", "pool_slots": 1}
@@ -108,21 +107,6 @@ def _run(database: sqlite3.Connection, dag: str, tasks: tuple[str, ...], moment:
             _insert(database, "log", dttm=at, event=event, owner="airflow", **of_task)
 
 
-def _insert(database: sqlite3.Connection, table: str, **row: object) -> int | None:
-    marks = ", ".join("?" * len(row))
-    statement = f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})"
-    return database.execute(statement, [*row.values()]).lastrowid
-
-
-def main() -> None:
-    """Fill a stack's directory."""
-    var = Path(sys.argv[1])
-    days = int(sys.argv[2]) if len(sys.argv) > 2 else DAYS
-    now = datetime.now(UTC)
-    fill_store(var / "store", now, days=days)
-    fill_logs(var / "airflow" / "logs", now, days=days)
-    fill_metadata(var / "airflow" / "airflow.db", now, days=days)
-
-
-if __name__ == "__main__":
-    main()
+def _insert(database: Connection, table: str, **row: object) -> None:
+    values = ", ".join(f":{name}" for name in row)
+    database.execute(text(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({values})"), row)

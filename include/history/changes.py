@@ -1,0 +1,114 @@
+"""Changes over past snapshots: what a model of early warning sees beside a customer's record.
+
+`Total_Trans_Ct_Change_3m` is the record's value less that of the snapshot three months earlier, and
+0 where there is none: then no change is known. Training reads them for each snapshot, the nightly
+run and the dashboard for today's record, all by `with_changes`.
+
+Sums over twelve months hide the newest month; the difference to last month's sum shows it.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import sqlalchemy as sa
+
+from include.contract import Column, Contract
+from include.customers.database import reading
+from include.customers.rows import read_rows
+from include.history.tables import AS_OF, LOADED_AT, SNAPSHOTS, in_time, snapshots_table
+from include.params import HistoryRules
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+CHANGING = ("Total_Trans_Ct", "Total_Trans_Amt", "Total_Revolving_Bal")
+MONTHS = (1, 3, 6)
+DAYS_APART = 15  # a snapshot stands for the day so many months earlier when it is no further away
+
+
+def extended(contract: Contract) -> Contract:
+    """The contract of a model of early warning: with the changes, which a record may leave out."""
+    return contract.of_columns((*contract.columns, *_columns(contract)))
+
+
+def _columns(contract: Contract) -> Iterator[Column]:
+    for name, months in product(CHANGING, MONTHS):
+        column = contract.column(name)
+        span = column.high - column.low
+        yield Column(
+            name=change_name(name, months),
+            type="float",
+            minimum=-span,
+            maximum=span,
+            default=0,
+            meaning=f"{name} less what it was {months} months earlier; 0 where nobody knows",
+        )
+
+
+def change_name(name: str, months: int) -> str:
+    """The column of a change over so many months."""
+    return f"{name}_Change_{months}m"
+
+
+def earlier_day(day: date, months: int, snapshots: Sequence[date]) -> date | None:
+    """The snapshot that stands for the day so many months before; always one before `day`."""
+    wanted = (pd.Timestamp(day) - pd.DateOffset(months=months)).date()
+    apart = {each: abs((each - wanted).days) for each in snapshots if each < day}
+    nearest = min(apart, key=lambda each: apart[each], default=None)
+    return nearest if nearest is not None and apart[nearest] <= DAYS_APART else None
+
+
+def with_changes(
+    engine: sa.Engine,
+    customers: pd.DataFrame,
+    contract: Contract,
+    *,
+    as_of: date,
+    snapshots: Sequence[date],
+    rules: HistoryRules,
+) -> pd.DataFrame:
+    """Customers as of a day with the changes that the contract has; `snapshots` are all days.
+
+    A row that was loaded too late after its day counts for none: it may know what came next.
+    """
+    if not contract.defaults:
+        return customers
+    keys = customers[contract.key.name].to_numpy(np.int64)
+    added = {}
+    for months in MONTHS:
+        day = earlier_day(as_of, months, snapshots)
+        before = _values(engine, contract, day, keys, rules) if day and len(keys) else {}
+        for name in CHANGING:
+            now = pd.to_numeric(customers[name], errors="coerce").to_numpy(np.float64)
+            change = now - before.get(name, np.nan)
+            added[change_name(name, months)] = np.where(np.isfinite(change), change, 0.0)
+    return customers.assign(**added)
+
+
+def _values(
+    engine: sa.Engine,
+    contract: Contract,
+    day: date,
+    keys: "NDArray[np.int64]",
+    rules: HistoryRules,
+) -> "dict[str, NDArray[np.float64]]":
+    """What these customers had in one snapshot; NaN for who is not in it."""
+    table, name = snapshots_table(), contract.key.name
+    key = table.c[name]
+    query = (
+        sa.select()
+        .select_from(table)
+        .where(table.c[AS_OF] == day, key >= int(keys.min()), key <= int(keys.max()))
+        .where(table.c[LOADED_AT] <= in_time(day, rules))
+    )
+    types: dict[str, Any] = {each: table.c[each].type for each in (name, *CHANGING)}
+    with reading(engine, SNAPSHOTS) as connection:
+        found = read_rows(connection, query, types).set_index(name)
+    same = found.reindex(keys)
+    return {
+        each: pd.to_numeric(same[each], errors="coerce").to_numpy(np.float64) for each in CHANGING
+    }
