@@ -57,7 +57,7 @@ def create_customer(sources: Sources, customer: int) -> Component:
         _create_summary(probability, score, target, has_left=has_left),
         contact_notes.create_notes(sources, customer),
         _section("Why", fault or reason_bars.create_bars(explanation or {})),
-        _section("What if", what_if.create_what_if(record, contract, typical)),
+        _section("What if", what_if.create_what_if(record, contract, typical, target)),
         _section("Profile", create_profile(record, typical, contract)),
     ]
     return dmc.Stack(parts, gap="lg")

@@ -36,7 +36,10 @@ class SliderName(BaseModel):
 
 
 def create_what_if(
-    record: Mapping[str, Any], contract: Contract, typical: Mapping[str, TypicalValue]
+    record: Mapping[str, Any],
+    contract: Contract,
+    typical: Mapping[str, TypicalValue],
+    target: Target = STATE,
 ) -> Component:
     """A slider for each changeable feature, beginning at what it is."""
     names = [name for name in CHANGEABLE if record.get(name) is not None]
@@ -47,6 +50,7 @@ def create_what_if(
             dcc.Store(id="what-if-record", data=dict(record)),
             # Kept with the record, so that a drag asks the API and nobody else.
             dcc.Store(id="what-if-integers", data=integer_names(contract)),
+            dcc.Store(id="what-if-words", data=risk_words(target)),
             _create_gaps([name for name in contract.feature_names if record.get(name) is None]),
             html.Div(
                 dmc.Text("Move a slider to ask the model.", size="sm"),
@@ -141,9 +145,7 @@ def changed_record(
     return found
 
 
-def create_answer(
-    probability: float, before: float | None, version: str, target: Target = STATE
-) -> Component:
+def create_answer(probability: float, before: float | None, version: str, words: str) -> Component:
     """The new probability, and how far it is from the present one."""
     moved = "" if before is None else _moved(100 * (probability - before))
     return html.Div(
@@ -154,7 +156,7 @@ def create_answer(
                 id="what-if-probability",
                 **{"data-probability": repr(probability)},
             ),
-            dmc.Text(f"{risk_words(target)}{moved} (model {version})", size="sm", span=True),
+            dmc.Text(f"{words}{moved} (model {version})", size="sm", span=True),
         ]
     )
 
@@ -174,6 +176,7 @@ def register(app: Dash, sources: Sources) -> None:
         State({"type": "what-if", "name": ALL}, "id"),
         State("what-if-record", "data"),
         State("what-if-integers", "data"),
+        State("what-if-words", "data"),
         State("now-probability", "data"),
         prevent_initial_call=True,
     )
@@ -182,6 +185,7 @@ def register(app: Dash, sources: Sources) -> None:
         names: Sequence[SliderName],
         record: dict[str, Any] | None,
         integers: Sequence[str] | None,
+        words: str | None,
         before: FiniteFloat | None,
     ) -> Any:
         if record is None or not len(values) == len(names) > 0:
@@ -192,6 +196,5 @@ def register(app: Dash, sources: Sources) -> None:
             found = sources.api.predict(asked, source="what-if")
         except ChurnError as error:
             return dmc.Text(error_text(error), className="warning", size="sm")
-        version = found["model_version"]
-        target = sources.targets.shown(version)
-        return create_answer(found["probabilities"][0], before, version, target)
+        told = words or risk_words(STATE)
+        return create_answer(found["probabilities"][0], before, found["model_version"], told)

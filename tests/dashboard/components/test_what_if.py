@@ -91,7 +91,7 @@ def test_a_drag_asks_the_api_and_never_the_store(
     monkeypatch.setattr(LocalStore, "read", count_read)
     monkeypatch.setattr(ChurnApi, "predict", predict)
     answer = client.post("/_dash-update-component", json=drag("Total_Trans_Ct", 61.0, record))
-    assert "25.0 %" in answer.text
+    assert "25.0 %" in answer.text and "leaves soon" in answer.text
     assert asked == [({**record, "Total_Trans_Ct": 61}, "what-if")]
     assert read == []
 
@@ -102,6 +102,7 @@ def drag(name: str, value: float, record: dict[str, Any]) -> dict[str, Any]:
     known = {
         "what-if-record": record,
         "what-if-integers": integer_names(CONTRACT),
+        "what-if-words": "leaves soon",
         "now-probability": 0.5,
     }
     return {

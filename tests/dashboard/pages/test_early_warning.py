@@ -12,6 +12,7 @@ from dashboard.components import record_form, what_if
 from dashboard.data.list_view import ListView
 from dashboard.data.sources import Sources, open_sources
 from dashboard.pages import customer, customers
+from include.contract import load_contract
 from include.settings import Settings
 from include.target import STATE
 from tests.dashboard import bank
@@ -105,7 +106,7 @@ def test_a_version_that_warns_of_nothing_has_no_window(client: FlaskClient) -> N
 )
 def test_answers_of_the_api_are_told_in_the_same_words(target: object, told: str) -> None:
     assert told in str(record_form.create_answer(0.2, 0, "1", None, target))
-    assert told in str(what_if.create_answer(0.2, None, "1", target))
+    assert told in str(what_if.create_what_if({}, load_contract(), {}, target))
 
 
 def test_a_version_that_cannot_be_read_is_told_of_in_general_words(sources: Sources) -> None:
