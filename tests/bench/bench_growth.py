@@ -32,6 +32,7 @@ from include.scoring.score_range import score_range
 from include.scoring.summarise_scores import summarise_scores
 from include.settings import Settings
 from include.store import LocalStore
+from include.training import tuned_set
 from include.training.approve_promotion import approve_promotion
 from include.training.evaluate_model import TASK as EVALUATION
 from include.training.evaluate_model import evaluate_model
@@ -165,7 +166,7 @@ def a_task(
     bank: Bank, name: str, task: Callable[..., Any], given: dict[str, Any]
 ) -> tuple[Any, Cost]:
     """One task of a training run, in the process that is there for it."""
-    run = bank.training(name)
+    run = tuned_set.settled(bank.training(name))
     return costing(lambda: task(run, **given))
 
 

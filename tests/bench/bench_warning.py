@@ -33,6 +33,7 @@ from include.contract import load_contract
 from include.customers.database import open_engine
 from include.history import cohorts
 from include.history.baseline import naive_scores
+from include.history.changes import with_changes
 from include.history.clock import LEAVES, LEFT_AFTER, STAYS, Months
 from include.history.lead_times import Month, lead_times, listed_rows
 from include.history.made_up import load_made_up, made_up_months
@@ -40,9 +41,10 @@ from include.history.run import HistoryRun
 from include.history.snapshot_customers import snapshot_customers
 from include.params import Params, load_params
 from include.settings import Settings
-from include.training import fit
+from include.training import fit, tuned_set
 from include.training.fit import SPLIT
 from include.training.ingest_data import Ingested, ingest_data
+from include.training.run import TrainingRun
 from include.training.train_model import train_model
 from include.training.transform_data import transform_data
 from include.training.validate_data import validate_data
@@ -98,6 +100,7 @@ class History:
 class Learnt:
     """What a training run left that the figures need."""
 
+    run: TrainingRun  # with what it chose
     ingested: Ingested
     customers: pd.DataFrame  # with sides
     training_rows: int
@@ -105,7 +108,7 @@ class Learnt:
 
     def answers(self, frame: pd.DataFrame) -> NDArray[np.float64]:
         """What the candidate says of these customers."""
-        return self.scorer.score(CONTRACT.matrix(frame, CONTRACT.feature_names))
+        return self.scorer.score(self.run.contract.matrix(frame, self.run.contract.feature_names))
 
 
 def main() -> None:
@@ -165,7 +168,7 @@ def figures(home: Path, history: History, params: Params) -> dict[str, LeadTimes
         f" {int(month.labels(months.target).sum())} of them leavers"
     )
     found = {who: figures_of(month, who, months, params) for who in answers}
-    flattered = by_random_split(ahead, months, rows=learnt.training_rows)
+    flattered = by_random_split(learnt.run, months, rows=learnt.training_rows)
     return found | {RANDOM_SPLIT: figures_of(flattered, RANDOM_SPLIT, months, params)}
 
 
@@ -185,39 +188,42 @@ def learn(bank: Bank) -> Learnt:
     """The tasks of a training run up to the candidate."""
     run = bank.training("learn")
     ingested = ingest_data(run)
+    run = tuned_set.settled(run)  # as each later task is opened
     validated = validate_data(run, ingested)
     transformed = transform_data(run, validated)
     model = train_model(run, ingested, transformed).model
     customers = pd.concat(run.read_batches(transformed.customers), ignore_index=True)
-    return Learnt(ingested, customers, transformed.training_rows, Scorer(run.read(model)))
+    return Learnt(run, ingested, customers, transformed.training_rows, Scorer(run.read(model)))
 
 
-def by_random_split(bank: Bank, months: Months, *, rows: int) -> Month:
+def by_random_split(run: TrainingRun, months: Months, *, rows: int) -> Month:
     """What judges in a random split of rows: of any closed month, of customers seen in training."""
-    params, random = bank.params, np.random.default_rng(bank.params.model.seed)
-    every = pd.concat(rows_of_all_months(bank, months), ignore_index=True)
+    params, random = run.params, np.random.default_rng(run.params.model.seed)
+    every = pd.concat(rows_of_all_months(run, months), ignore_index=True)
     kept, held = 1 - params.split.holdout_share, params.split.holdout_share
     aside = params.split.calibration_share
     wanted = min(len(every), round(rows / (kept - aside)))
     frame = every.iloc[random.permutation(len(every))[:wanted]].reset_index(drop=True)
     place = random.random(len(frame))
     frame[SPLIT] = np.select([place < held, place < held + aside], fit.SIDES[:0:-1], fit.SIDES[0])
-    fitted = fit.fit(fit.prepare(frame, CONTRACT, params), params.model)
+    fitted = fit.fit(fit.prepare(frame, run.contract, params), params.model)
     judging = frame[frame[SPLIT] == "holdout"]
-    answers = fitted.probabilities(CONTRACT.matrix(judging, fitted.columns))
+    answers = fitted.probabilities(run.contract.matrix(judging, fitted.columns))
     return month_of(months.holdout, judging, {RANDOM_SPLIT: answers})
 
 
-def rows_of_all_months(bank: Bank, months: Months) -> Iterator[pd.DataFrame]:
+def rows_of_all_months(run: TrainingRun, months: Months) -> Iterator[pd.DataFrame]:
     """Every labelled row of a closed month, whoever's it is."""
-    engine, rules = open_engine(bank.customers), bank.params.history
-    exits = cohorts.read_exits(engine, CONTRACT, now=datetime.now(UTC))
+    engine, rules, records = run.engine, run.params.history, run.contract.of_records
+    exits = cohorts.read_exits(engine, records, now=datetime.now(UTC))
     everybody = replace(months, training=months.closed)
     for page in cohorts.pages(
-        engine, CONTRACT, everybody, exits, split=bank.params.split, rules=rules, rows=50_000
+        engine, records, everybody, exits, split=run.params.split, rules=rules, rows=50_000
     ):
-        yield page.customers[page.verdicts.isin([LEAVES, STAYS])]
-    engine.dispose()
+        kept = page.customers[page.verdicts.isin([LEAVES, STAYS])]
+        yield with_changes(
+            engine, kept, run.contract, as_of=page.as_of, snapshots=exits.days, rules=rules
+        )
 
 
 def table(found: list[dict[str, LeadTimes]]) -> Iterator[str]:
