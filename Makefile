@@ -96,9 +96,6 @@ bench-year: setup ## a made-up year whose rule changes in month 7: outcomes, ale
 bench-warning: setup ## how early leavers are seen on made-up history, beside its own rule; and a million customers x 24 months (ARGS="--large 0")
 	@OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m tests.bench.bench_warning $(ARGS)
 
-bench-lags: setup ## what changes since earlier snapshots would add to early warning (ARGS="--customers 20000 --seeds 1")
-	@OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m tests.bench.bench_lags $(ARGS)
-
 soak: setup ## the API for an hour of promotions and killed workers, and whether it grows (ARGS="--minutes 3")
 	@OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m tests.bench.soak $(ARGS)
 

@@ -5,6 +5,7 @@ month, and the hold-out customers alone, these are compared, each with a list of
 
 - the rule itself, which knows each customer's mood: no model can see as much;
 - the version that the project's own tasks train on the history for the horizon;
+- the same without what changed since earlier snapshots, on a record's own columns;
 - the reference way: the same tasks on the customer table as it was on that month's day, which learn
   to tell who has left, asked who will leave;
 - the naive rule of `include/history/baseline.py`;
@@ -54,7 +55,7 @@ CONTRACT = load_contract()
 KEY = CONTRACT.key.name
 LAST = date(2025, 12, 28)  # a day that every month has
 RULE, MODEL, STATE, NAIVE = "the rule itself", "horizon", "state, asked ahead", "naive rule"
-RANDOM_SPLIT = "horizon, by a random split"
+RECORD, RANDOM_SPLIT = "horizon, a record alone", "horizon, by a random split"
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,8 @@ class Learnt:
 
     def answers(self, frame: pd.DataFrame) -> NDArray[np.float64]:
         """What the candidate says of these customers."""
-        return self.scorer.score(self.run.contract.matrix(frame, self.run.contract.feature_names))
+        columns = self.run.contract.chosen(self.run.params.model.columns)
+        return self.scorer.score(self.run.contract.matrix(frame, columns))
 
 
 def main() -> None:
@@ -153,11 +155,14 @@ def figures(home: Path, history: History, params: Params) -> dict[str, LeadTimes
     months = learnt.ingested.months
     assert months is not None, "a horizon has months"
     judging = learnt.customers[learnt.customers[SPLIT] == "holdout"]
+    model = params.model.model_copy(update={"columns": CONTRACT.feature_names})
+    alone_ahead = replace(ahead, params=ahead.params.model_copy(update={"model": model}))
     then = Bank(home / "state", params.model_copy(update={"target": "state"}))
     history.until(months.holdout).load(then)
     answers = {
         RULE: history.chances(months.holdout, months.target)[judging[KEY]].to_numpy(),
         MODEL: learnt.answers(judging),
+        RECORD: learn(alone_ahead, "record").answers(judging),
         STATE: learn(then).answers(judging),
         NAIVE: naive_scores(judging),
     }
@@ -184,9 +189,9 @@ def month_of(day: date, frame: pd.DataFrame, answers: dict[str, NDArray[np.float
     return Month(day, frame[KEY].to_numpy(), left_after, answers)
 
 
-def learn(bank: Bank) -> Learnt:
+def learn(bank: Bank, name: str = "learn") -> Learnt:
     """The tasks of a training run up to the candidate."""
-    run = bank.training("learn")
+    run = bank.training(name)
     ingested = ingest_data(run)
     run = tuned_set.settled(run)  # as each later task is opened
     validated = validate_data(run, ingested)
