@@ -101,6 +101,13 @@ def test_a_version_that_warns_of_nothing_has_no_window(client: FlaskClient) -> N
     assert "Sign" not in lines_of(client.get("/campaign.csv").data)[0]
 
 
+@pytest.mark.parametrize("asked", ["sign=new", "sign=flagged", "due=week"])
+def test_signs_and_dates_do_not_count_where_nobody_has_one(client: FlaskClient, asked: str) -> None:
+    for path in ("/crm/v1.csv?bands=critical", "/campaign.csv?bands=critical"):
+        found = lines_of(client.get(f"{path}&{asked}").data)
+        assert found and found == lines_of(client.get(path).data)
+
+
 @pytest.mark.parametrize(
     ("target", "told"), [(STATE, "risk of leaving"), (bank.WARNING, "leaving within 90 days")]
 )
