@@ -113,7 +113,7 @@ def test_the_fast_way_agrees_with_the_contract(changes: dict[str, Any]) -> None:
             assert read().tolist() == [numbers[name] for name in CONTRACT.feature_names]
 
 
-CHANGES = extended(CONTRACT)
+CHANGES = extended(CONTRACT, "all")
 WARNS_EARLY = RecordReader(CHANGES, CHANGES.feature_names)
 
 
