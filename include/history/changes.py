@@ -49,7 +49,7 @@ def _columns(contract: Contract) -> Iterator[Column]:
             minimum=-span,
             maximum=span,
             default=0,
-            meaning=f"{name} less what it was {months} months earlier; 0 where nobody knows",
+            meaning=f"{name} less what it was {months} month(s) earlier; 0 where nobody knows",
         )
 
 
