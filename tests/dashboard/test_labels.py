@@ -1,6 +1,8 @@
 """Columns and values in the words of an analyst."""
 
 from dashboard.labels import feature_label, value_text
+
+
 def test_a_change_over_past_months_has_words_a_sign_and_its_columns_unit() -> None:
     name = "Total_Revolving_Bal_Change_1m"
     assert feature_label(name) == "Balance carried, change over 1 month"
