@@ -44,7 +44,8 @@ def record_exits(run: HistoryRun) -> Recorded:
     stamp_labels(run.engine, run.now)
     days = snapshot_days(run.engine)
     parts = (days[at : at + DAYS_AT_ONCE] for at in range(0, len(days), DAYS_AT_ONCE))
-    with database_errors(run.engine, f"write the table {EXITS}"), run.engine.begin() as connection:
+    doing = f"write the table {EXITS}"
+    with database_errors(run.engine, doing), run.quiet_engine.begin() as connection:
         found = sum(connection.execute(_turned(run, part)).rowcount for part in parts)
     logger.info("%s customers of earlier snapshots have left since", f"{found:,}")
     return Recorded(found)

@@ -133,6 +133,20 @@ def test_a_label_counts_however_many_snapshots_came_before_it(engine: sa.Engine)
     assert days == [(date(2026, 5, 20),), (JULY.date(),)]
 
 
+def test_the_bank_may_label_customers_while_exits_are_noted(engine: sa.Engine) -> None:
+    snapshot_customers(HistoryRun(engine, MARCH))
+    levels = []
+
+    def note(connection: sa.Connection, cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("INSERT INTO churner_exits"):
+            levels.append(connection.get_isolation_level())
+
+    sa.event.listen(engine, "before_cursor_execute", note)
+    record_exits(HistoryRun(engine, APRIL))
+    # MySQL's next level locks what INSERT … SELECT reads; SQLite has one writer at a time anyway
+    assert levels == ["SERIALIZABLE" if engine.dialect.name == "sqlite" else "READ COMMITTED"]
+
+
 def test_an_exit_that_is_known_stays(engine: sa.Engine) -> None:
     key = active(engine)[0][0]
     snapshot_customers(HistoryRun(engine, MARCH))
