@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LEFT_AFTER = (
-    "left_after_days"  # from the snapshot to leaving; empty where nobody left by the cut-off
+    "left_after_days"  # from the snapshot to leaving; empty where nobody wished to by the cut-off
 )
 OLDER = "older"  # the side of hold-out customers in months before the one that judges
 USUAL = 95  # per cent of exits are known within the usual delay
