@@ -181,7 +181,8 @@ def _rates(seen: pd.DataFrame, days: int, as_of: "NDArray[np.datetime64]") -> pd
     back = before["as_of"] + pd.to_timedelta(before["days"] - days, unit="D")
     newest = _newest(as_of, back.to_numpy(dtype="datetime64[D]"))
     is_newest = before["as_of"].to_numpy(dtype="datetime64[D]") == newest
-    return before[is_newest].groupby("month")[[MODEL, BASELINE]].mean()
+    rates: pd.DataFrame = before[is_newest].groupby("month")[[MODEL, BASELINE]].mean()
+    return rates
 
 
 def _newest(
