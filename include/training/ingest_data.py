@@ -109,7 +109,6 @@ def _log(run: TrainingRun, ingested: Ingested, hyperparameters_from: str) -> Non
         ingested.mlflow_run_id,
         params={
             "family": model.family,
-            "columns": len(run.contract.chosen(model.columns)),
             "threshold": model.threshold,
             "seed": model.seed,
             "listed_customers": run.params.campaigns.listed_customers,
@@ -125,6 +124,7 @@ def _log(run: TrainingRun, ingested: Ingested, hyperparameters_from: str) -> Non
         # Tags, because a run that is cleared when there is more history may predict otherwise.
         tags={
             "hyperparameters_from": hyperparameters_from,
+            "columns": str(len(run.contract.chosen(model.columns))),
             "target": str(ingested.target),
             "target_reason": ingested.target_reason,
         },
