@@ -102,7 +102,7 @@ def decide(
 def _outcome(
     alarms: list[str], losses: list[str], apart: Apart | None, merits: list[str]
 ) -> tuple[Outcome, tuple[str, ...]]:
-    """What follows; a person is not asked about another target that loses to the naive rule."""
+    """What follows; unless the data itself looks wrong, nobody is asked about who loses."""
     unlike = [apart.why] if apart else []
     if alarms:
         return "needs_person", (*alarms, *unlike)
