@@ -154,6 +154,11 @@ def test_a_person_is_asked_about_who_loses_where_the_data_looks_wrong() -> None:
     assert "naive rule" in decision.reasons[1]
 
 
+def test_a_small_least_share_is_told_as_it_is() -> None:
+    quarter = Share(minimum=0.01 * 90 / 365, maximum=LABELS.mean() / 2)
+    assert "expects 0.247% to " in judged(share=quarter).reasons[0]
+
+
 def signal(noise: float) -> np.ndarray:
     return LABELS + np.random.default_rng(4).normal(0, noise, ROWS)
 
