@@ -257,7 +257,8 @@ def _alarms(
     if share not in band:
         found.append(
             f"{share:.1%} of the hold-out customers left, the contract expects "
-            f"{100 * band.minimum:.3g}% to {100 * band.maximum:.3g}%: check where the labels come from"
+            f"{100 * band.minimum:.3g}% to {100 * band.maximum:.3g}%: check where the labels "
+            "come from"
         )
     if leak[1] > rules.single_feature_auc_max:
         found.append(

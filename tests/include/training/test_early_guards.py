@@ -45,6 +45,9 @@ def older(day: int, model: float, champion: float | None, leavers: int = 100) ->
     )
 
 
+BAND = Share(minimum=0.01, maximum=0.6)
+
+
 def figures(**parts: Any) -> EarlyWarning:
     facts: dict[str, Any] = {
         "target": TARGET,
@@ -68,7 +71,7 @@ def judged(
     hindsight: tuple[Hindsight, ...] = (),
     apart: Apart | None = None,
     numeric: np.ndarray | None = None,
-    share: Share = Share(minimum=0.01, maximum=0.6),
+    share: Share = BAND,
     doubts: tuple[str, ...] = (),
     **parts: Any,
 ) -> Decision:
