@@ -43,10 +43,16 @@ UNITS = {
 
 def feature_label(name: str) -> str:
     """A column or an engineered feature in words."""
-    of, _, months = name.removesuffix("m").partition("_Change_")
-    if months.isdecimal() and of in FEATURES:
+    of, months = change_of(name)
+    if of:
         return f"{short_label(of)}, change over {months} month{'s' if months != '1' else ''}"
     return FEATURES.get(name) or name.replace("_", " ").capitalize()
+
+
+def change_of(name: str) -> tuple[str, str]:
+    """The column that a change over past months is of, and how many; of any other name, nothing."""
+    of, _, months = name.removesuffix("m").partition("_Change_")
+    return (of, months) if months.isdecimal() and of in FEATURES else ("", "")
 
 
 def short_label(name: str) -> str:
@@ -60,6 +66,9 @@ def value_text(name: str, value: Any) -> str:
         return "–"
     if not isinstance(value, int | float) or isinstance(value, bool):
         return str(value)
+    if change_of(name)[0]:
+        sign = "−" if value < 0 else "+" if value > 0 else ""
+        return sign + value_text(change_of(name)[0], round(abs(value)))
     if name in DOLLARS:
         return money(value)
     if name == "Avg_Utilization_Ratio":

@@ -95,13 +95,15 @@ class RecordReader:
         return self._accepted(np.array(rows, dtype=np.float64), records, customer_ids)
 
     def _whole(self, record: dict[str, Any]) -> dict[str, Any]:
-        """The record with what it may leave out; the log keeps it as it came."""
-        return self._defaults | record if self._defaults else record
+        """The record with what it may leave out, or give as null; the log keeps it as it came."""
+        if not self._defaults:
+            return record
+        return record | {n: v for n, v in self._defaults.items() if record.get(n) is None}
 
     def _accepted(
         self, matrix: "NDArray[np.float64]", records: list[dict[str, Any]], ids: list[Any]
     ) -> Accepted:
-        left_out = [n for n in self._defaults if any(n not in record for record in records)]
+        left_out = [n for n in self._defaults if any(r.get(n) is None for r in records)]
         return Accepted(matrix, records, ids, left_out)
 
     def _numbers(self, record: dict[str, Any]) -> Any:

@@ -44,7 +44,9 @@ def create_customer(sources: Sources, customer: int) -> Component:
     """Everything about one customer; what the API cannot say is said to be missing."""
     contract, typical = sources.contract_and_typical()
     row = read_record(sources.engine, contract, customer, rules=sources.history_rules())
-    record = {name: row[name] for name in contract.feature_names}
+    profile = {name: row[name] for name in contract.feature_names}
+    # A change that no snapshot knows is not sent: the API counts it as none.
+    record = {n: v for n, v in profile.items() if v is not None or n not in contract.defaults}
     table = sources.nights.table()
     score = read_score(sources.engine, table, customer) if table is not None else None
     has_left = row[contract.target.name] == contract.target.positive
@@ -58,7 +60,7 @@ def create_customer(sources: Sources, customer: int) -> Component:
         contact_notes.create_notes(sources, customer),
         _section("Why", fault or reason_bars.create_bars(explanation or {})),
         _section("What if", what_if.create_what_if(record, contract, typical, target)),
-        _section("Profile", create_profile(record, typical, contract)),
+        _section("Profile", create_profile(profile, typical, contract)),
     ]
     return dmc.Stack(parts, gap="lg")
 

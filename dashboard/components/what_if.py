@@ -51,7 +51,7 @@ def create_what_if(
             # Kept with the record, so that a drag asks the API and nobody else.
             dcc.Store(id="what-if-integers", data=integer_names(contract)),
             dcc.Store(id="what-if-words", data=risk_words(target)),
-            _create_gaps([name for name in contract.feature_names if record.get(name) is None]),
+            _create_gaps([n for n in contract.of_records.feature_names if record.get(n) is None]),
             html.Div(
                 dmc.Text("Move a slider to ask the model.", size="sm"),
                 id="what-if-answer",
@@ -131,12 +131,17 @@ def integer_names(contract: Contract) -> list[str]:
 def changed_record(
     record: Mapping[str, Any], changes: Mapping[str, Any], integers: Sequence[str]
 ) -> dict[str, Any]:
-    """The record with changes; what is computed from limit and balance follows them."""
+    """The record with changes; what is computed from limit and balance follows them.
+
+    So do the changes over past snapshots of what is changed.
+    """
     found = dict(record)
     for name, value in changes.items():
         if value is None or value == record.get(name):
             continue
         found[name] = round(value) if name in integers else float(value)
+        for change in (each for each in record if each.startswith(f"{name}_Change_")):
+            found[change] = record[change] + found[name] - record[name]
     limit, balance = found.get("Credit_Limit"), found.get("Total_Revolving_Bal")
     moved = any(found.get(n) != record.get(n) for n in ("Credit_Limit", "Total_Revolving_Bal"))
     if moved and limit is not None and balance is not None:

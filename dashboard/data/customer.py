@@ -1,5 +1,6 @@
 """One customer's record, as the customer table holds it today."""
 
+import math
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, TypeAlias
@@ -13,7 +14,7 @@ from include.customers.database import database_errors
 from include.customers.table import TABLE
 from include.errors import DataError
 from include.history.changes import with_changes
-from include.history.days import is_there, snapshot_days
+from include.history.days import kept_days
 from include.params import HistoryRules
 from include.scoring.earlier import RISES
 from include.scoring.table import FLAGS
@@ -40,7 +41,8 @@ def read_record(
 ) -> dict[str, Any]:
     """The contract's features of one customer; UnknownCustomer where there is none.
 
-    What changed since past snapshots, where the contract has that, as the nightly run computes it.
+    What changed since past snapshots, where the contract has that, as the nightly run computes it;
+    None where no snapshot knows.
     """
     names = [contract.target.name, *contract.of_records.feature_names]
     table = sa.table(TABLE, *(sa.column(name) for name in (contract.key.name, *names)))
@@ -57,10 +59,12 @@ def read_record(
         pd.DataFrame([{contract.key.name: customer, **record}]),
         contract,
         as_of=datetime.now(UTC).date(),
-        snapshots=snapshot_days(engine) if is_there(engine) else (),
+        snapshots=kept_days(engine),
         rules=rules,
+        unknown=math.nan,
     )
-    return record | {name: float(changed[name].iloc[0]) for name in contract.defaults}
+    found = {name: float(changed[name].iloc[0]) for name in contract.defaults}
+    return record | {name: None if math.isnan(v) else v for name, v in found.items()}
 
 
 def read_score(engine: sa.Engine, table: sa.FromClause, customer: int) -> dict[str, Any] | None:

@@ -122,6 +122,7 @@ def _group_drift(
     tested: tuple[Reference, Mix, tuple[Verdict, ...]] | None = None,
 ) -> GroupDrift:
     reference, mix, verdicts = tested or (None, None, ())
+    scored = SCORE in (verdict.feature for verdict in verdicts)
     return GroupDrift(
         version=group.version,
         status=status,
@@ -132,7 +133,7 @@ def _group_drift(
         faults=group.faults,
         reference=mix,
         reference_rows=reference.rows(mix) if reference and mix else None,
-        score_reference_rows=reference.rows(mix, SCORE) if reference and mix else None,
+        score_reference_rows=reference.rows(mix, SCORE) if reference and mix and scored else None,
         verdicts=verdicts,
         drifted_features=tuple(v.feature for v in verdicts if v.drifted),
     )

@@ -60,7 +60,10 @@ class VersionTraffic:
     @property
     def columns(self) -> tuple[Column, ...]:
         """What is tested."""
-        return (*self.reference.columns, SCORE_COLUMN) if self.reference else ()
+        if self.reference is None:
+            return ()
+        tested = (SCORE_COLUMN,) if SCORE in self.reference.values else ()
+        return (*self.reference.columns, *tested)
 
     @property
     def names(self) -> list[str]:

@@ -52,6 +52,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _load(engine: sa.Engine, snapshots: Path | None, exits: Path | None) -> None:
     from include.history.load_history import load_history
 
+    rows, known = known_customers(engine)
+    if known == MADE_UP:
+        raise DataError(
+            f"{shown_url(engine)} holds {rows:,} made-up customers, and a bank's months would mix "
+            "with them; nothing was loaded. Load your customers first (make run CSV=path "
+            "REPLACE=1), or name another database"
+        )
     done = load_history(engine, snapshots=snapshots, exits=exits, now=datetime.now(UTC))
     print(f"{shown_url(engine)}\n{done}")  # noqa: T201
 

@@ -10,7 +10,7 @@ Sums over twelve months hide the newest month; the difference to last month's su
 from collections.abc import Iterator, Sequence
 from datetime import date
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -30,22 +30,26 @@ MONTHS = (1, 3, 6)
 DAYS_APART = 15  # a snapshot stands for the day so many months earlier when it is no further away
 
 
-def extended(contract: Contract) -> Contract:
-    """The contract of a model of early warning: with the changes, which a record may leave out."""
-    return contract.of_columns((*contract.columns, *_columns(contract)))
+def extended(contract: Contract, names: Sequence[str] | Literal["all"]) -> Contract:
+    """The contract of a model of early warning: with the changes that the model's `names` ask for.
+
+    A record may leave them out.
+    """
+    added = [each for each in _columns(contract) if names == "all" or each.name in names]
+    return contract.of_columns((*contract.columns, *added))
 
 
 def _columns(contract: Contract) -> Iterator[Column]:
     for name, months in product(CHANGING, MONTHS):
         column = contract.column(name)
-        span = column.high - column.low
+        span = 2 * (column.high - column.low)  # a change is scaled, at most twice
         yield Column(
             name=change_name(name, months),
             type="float",
             minimum=-span,
             maximum=span,
             default=0,
-            meaning=f"{name} less what it was {months} months earlier; 0 where nobody knows",
+            meaning=f"{name} less what it was {months} month(s) earlier; 0 where nobody knows",
         )
 
 
@@ -54,9 +58,20 @@ def change_name(name: str, months: int) -> str:
     return f"{name}_Change_{months}m"
 
 
+def asked_months(contract: Contract) -> list[int]:
+    """Over how many months the contract has changes."""
+    names = contract.defaults
+    return [m for m in MONTHS if any(change_name(each, m) in names for each in CHANGING)]
+
+
+def unknown_months(contract: Contract, as_of: date, snapshots: Sequence[date]) -> list[int]:
+    """Those of them of which nothing is known, because no snapshot stands for their beginning."""
+    return [m for m in asked_months(contract) if earlier_day(as_of, m, snapshots) is None]
+
+
 def earlier_day(day: date, months: int, snapshots: Sequence[date]) -> date | None:
     """The snapshot that stands for the day so many months before; always one before `day`."""
-    wanted = (pd.Timestamp(day) - pd.DateOffset(months=months)).date()
+    wanted = _months_before(day, months)
     apart = {each: abs((each - wanted).days) for each in snapshots if each < day}
     nearest = min(apart, key=lambda each: apart[each], default=None)
     return nearest if nearest is not None and apart[nearest] <= DAYS_APART else None
@@ -70,23 +85,32 @@ def with_changes(
     as_of: date,
     snapshots: Sequence[date],
     rules: HistoryRules,
+    unknown: float = 0.0,
 ) -> pd.DataFrame:
     """Customers as of a day with the changes that the contract has; `snapshots` are all days.
 
-    A row that was loaded too late after its day counts for none: it may know what came next.
+    A change is scaled from the days that it spans to those of its months, so that a customer's does
+    not jump on the day from which another snapshot is nearest. A row that was loaded too late after
+    its day counts for none: it may know what came next.
     """
     if not contract.defaults:
         return customers
     keys = customers[contract.key.name].to_numpy(np.int64)
     added = {}
-    for months in MONTHS:
+    for months in asked_months(contract):
         day = earlier_day(as_of, months, snapshots)
         before = _values(engine, contract, day, keys, rules) if day and len(keys) else {}
+        scale = (as_of - _months_before(as_of, months)).days / (as_of - day).days if day else 1.0
         for name in CHANGING:
             now = pd.to_numeric(customers[name], errors="coerce").to_numpy(np.float64)
-            change = now - before.get(name, np.nan)
-            added[change_name(name, months)] = np.where(np.isfinite(change), change, 0.0)
-    return customers.assign(**added)
+            change = scale * (now - before.get(name, np.nan))
+            added[change_name(name, months)] = np.where(np.isfinite(change), change, unknown)
+    return customers.assign(**{name: added[name] for name in contract.defaults})
+
+
+def _months_before(day: date, months: int) -> date:
+    found: date = (pd.Timestamp(day) - pd.DateOffset(months=months)).date()
+    return found
 
 
 def _values(

@@ -31,6 +31,13 @@ def days_within(connection: sa.Connection) -> Iterator[date]:
         following = connection.scalar(first.where(day > following))
 
 
+def kept_days(engine: sa.Engine) -> tuple[date, ...]:
+    """The same; none where there is no table, and none of exits is asked for."""
+    with database_errors(engine, f"look for the table {SNAPSHOTS}"):
+        there = sa.inspect(engine).has_table(SNAPSHOTS)
+    return snapshot_days(engine) if there else ()
+
+
 def months_kept(database_url: str) -> int:
     """How many calendar months have a snapshot; 0 where there are no tables."""
     engine = open_engine(database_url)

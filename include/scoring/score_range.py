@@ -8,6 +8,7 @@ import io
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,8 @@ from include.customers import ranges as customer_ranges
 from include.customers.table import published_contract
 from include.errors import ChampionError, DataError
 from include.history import changes
-from include.history.days import is_there, snapshot_days
+from include.history.days import kept_days
+from include.history.tables import SNAPSHOTS
 from include.scoring import bulk, flags
 from include.scoring import table as score_table
 from include.scoring.bulk import BulkScorer
@@ -150,12 +152,31 @@ def score_chunks(
 def with_present_changes(
     run: ScoringRun, manifest: Manifest, chunks: Iterable[pd.DataFrame]
 ) -> Iterator[pd.DataFrame]:
-    """Today's customers with what changed since the snapshots, as far as the version asks."""
-    contract = manifest.contract
-    days = snapshot_days(run.engine) if contract.defaults and is_there(run.engine) else ()
+    """Today's customers with what changed since the snapshots, as far as the version asks.
+
+    Of today whatever day the scores are filed under, because the records are. DataError where the
+    version has learned from history and none is there.
+    """
+    contract, as_of = manifest.contract, run.now.astimezone(UTC).date()
+    if not contract.defaults:
+        yield from chunks
+        return
+    days = kept_days(run.engine)
+    if not days:
+        raise DataError(
+            f"version {manifest.version} looks at changes over past snapshots, and the database "
+            f"has none in {SNAPSHOTS}: restore that table, load history (make load-history), or "
+            "roll back to a version without them"
+        )
+    for months in changes.unknown_months(contract, as_of, days):
+        logger.warning(
+            "no snapshot is from about %s month(s) ago: changes over as many count as none, for "
+            "everybody; see which month churn_snapshot missed",
+            months,
+        )
     for frame in chunks:
         yield changes.with_changes(
-            run.engine, frame, contract, as_of=run.day, snapshots=days, rules=run.history
+            run.engine, frame, contract, as_of=as_of, snapshots=days, rules=run.history
         )
 
 

@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 BEST_KEY = "tuning/best.json"
 CHOSEN = ("ingest_data", "chosen.json")  # of a run
+CHOSEN_BEFORE = ("ingest_data", "model.json")  # of one that release 0.5.0 began
 
 
 class Chosen(Document):
@@ -129,11 +130,22 @@ def settled(run: TrainingRun) -> TrainingRun:
     try:
         return _with(run, parse_document(Chosen, run.read(key), key))
     except ObjectNotFound:
+        return _settled_before(run)
+
+
+def _settled_before(run: TrainingRun) -> TrainingRun:
+    """A run that an earlier release began, or none has: it may wait for weeks to be approved."""
+    try:
+        model = ModelParams.model_validate(run.read_json(run.key(*CHOSEN_BEFORE)))
+    except ObjectNotFound:
         return run
+    return _with(run, Chosen(model=model, target=STATE))
 
 
 def _with(run: TrainingRun, chosen: Chosen) -> TrainingRun:
-    contract = extended(run.contract) if chosen.target.is_early_warning else run.contract
+    contract = run.contract
+    if chosen.target.is_early_warning:
+        contract = extended(contract, chosen.model.columns)
     params = run.params.model_copy(update={"model": chosen.model})
     return replace(run, params=params, contract=contract)
 

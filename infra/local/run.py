@@ -185,6 +185,7 @@ class StartUp:
                     "CHURN_VAR_DIR keeps both"
                 )
             self._clear()
+        logger.info("making up customers with %s months behind them …", self.months)
         self._customers_job("sample", "--months", str(self.months), module="include.history")
         self.has_new_customers = True
 

@@ -113,7 +113,7 @@ def test_the_fast_way_agrees_with_the_contract(changes: dict[str, Any]) -> None:
             assert read().tolist() == [numbers[name] for name in CONTRACT.feature_names]
 
 
-CHANGES = extended(CONTRACT)
+CHANGES = extended(CONTRACT, "all")
 WARNS_EARLY = RecordReader(CHANGES, CHANGES.feature_names)
 
 
@@ -130,6 +130,8 @@ def test_what_a_record_brings_of_it_is_used_and_checked(record: dict[str, Any]) 
     whole = record | dict.fromkeys(CHANGES.defaults, -2.5)
     accepted = WARNS_EARLY.read(dict(whole))
     assert (accepted.defaulted, accepted.matrix[0, -1]) == ([], -2.5)
+    unknown = WARNS_EARLY.read(record | dict.fromkeys(CHANGES.defaults))
+    assert unknown.defaulted == list(CHANGES.defaults)
     partly = WARNS_EARLY.read(record | {"Total_Trans_Ct_Change_1m": 7})
     assert partly.defaulted == list(CHANGES.defaults)[1:]
     assert faults(WARNS_EARLY, record | {"Total_Trans_Ct_Change_1m": "7"}).keys() == {

@@ -41,7 +41,7 @@ def changed(engine: Engine, contract: Contract, tiny: Tiny, day: date) -> pd.Dat
     """A month's customers with their changes."""
     month = tiny.snapshots[tiny.snapshots[AS_OF] == day].drop(columns=[AS_OF, "loaded_at"])
     return with_changes(
-        engine, month, extended(contract), as_of=day, snapshots=tiny.days, rules=RULES
+        engine, month, extended(contract, "all"), as_of=day, snapshots=tiny.days, rules=RULES
     )
 
 
@@ -78,6 +78,35 @@ def test_a_snapshot_that_was_loaded_late_counts_for_nothing(
     assert found[change_name(COUNT, 3)].abs().max() > 0
 
 
+def test_a_change_is_of_its_months_whatever_days_it_spans(
+    history: Engine, contract: Contract, tiny: Tiny
+) -> None:
+    day = tiny.days[-1] + timedelta(days=12)
+    month = tiny.snapshots[tiny.snapshots[AS_OF] == tiny.days[-1]].assign(Total_Trans_Ct=100)
+    found = with_changes(
+        history, month, extended(contract, "all"), as_of=day, snapshots=tiny.days, rules=RULES
+    ).set_index("CLIENTNUM")
+    wanted = (day - (pd.Timestamp(day) - pd.DateOffset(months=1)).date()).days
+    spanned = (day - tiny.days[-2]).days  # 12 days too many, as against 18 too few
+    was = tiny.snapshots[tiny.snapshots[AS_OF] == tiny.days[-2]].set_index("CLIENTNUM")[COUNT]
+    expected = (100 - was.reindex(found.index)) * wanted / spanned
+    np.testing.assert_allclose(found[change_name(COUNT, 1)], expected.fillna(0))
+
+
+def test_a_model_of_some_columns_asks_for_their_changes_alone(
+    history: Engine, contract: Contract, tiny: Tiny
+) -> None:
+    name = change_name(COUNT, 3)
+    some = extended(contract, (COUNT, name))
+    assert list(some.defaults) == [name]
+    assert extended(contract, (COUNT,)) == contract
+    month = tiny.snapshots[tiny.snapshots[AS_OF] == tiny.days[-1]]
+    found = with_changes(
+        history, month, some, as_of=tiny.days[-1], snapshots=tiny.days, rules=RULES
+    )
+    assert set(found.columns) - set(month.columns) == {name}
+
+
 def test_a_contract_without_changes_asks_for_none(
     history: Engine, contract: Contract, tiny: Tiny
 ) -> None:
@@ -104,7 +133,7 @@ def test_no_change_looks_at_the_day_itself_or_a_later_one(
 
 
 def test_a_records_contract_is_the_published_one_again(contract: Contract) -> None:
-    whole = extended(contract)
+    whole = extended(contract, "all")
     assert whole.of_records == contract
     assert set(whole.defaults.values()) == {0}
     assert whole.feature_names[: len(contract.features)] == contract.feature_names

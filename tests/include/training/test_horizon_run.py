@@ -65,7 +65,7 @@ def test_the_frame_between_the_tasks_has_days_sides_and_what_became_of_customers
     transformed = transform_data(run, validated)
     frame = run.read_frame(transformed.customers)
     names = [contract.key.name, contract.target.name, *contract.feature_names]
-    added = extended(contract).defaults
+    added = extended(contract, "all").defaults
     assert {*frame.columns} == {*names, LEFT_AFTER, *added, *TAGS, AS_OF, SPLIT}
     months = ingested.months
     assert months is not None
