@@ -294,6 +294,9 @@ class HistoryRules(_Rules):
     months_min: int = Field(
         default=6, ge=3, description="closed months; fewer train on the state where target is auto"
     )
+    months_max: int = Field(
+        default=36, ge=3, description="the newest closed months that are used; memory grows by them"
+    )
     leavers_min: int = Field(
         default=200, ge=20, description="in the windows of the months that teach"
     )
@@ -328,6 +331,16 @@ class Params(_Rules):
     campaigns: CampaignRules = CampaignRules()
     tuning: TuningRules | None = None
     promotion: Literal["auto", "manual"]
+
+    @model_validator(mode="after")
+    def _months_enough_may_be_used(self) -> Self:
+        rules, months = self.history, self.horizon.last_day // 28 + 2
+        if rules.months_max < max(rules.months_min, months):
+            raise ValueError(
+                f"history.months_max is {rules.months_max}: expected at least history.months_min, "
+                f"{rules.months_min}, and {months}, or no window ends before the month that judges"
+            )
+        return self
 
     @model_validator(mode="after")
     def _search_what_can_be_trained(self) -> Self:

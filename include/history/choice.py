@@ -2,7 +2,7 @@
 
 import logging
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import sqlalchemy as sa
 
@@ -54,12 +54,21 @@ def _found(
         return None, None, clock.too_few_months([], None, horizon, rules, delay_days=0, today=today)
     exits = cohorts.read_exits(engine, contract, now=now)
     months = clock.months_of(exits.days, horizon, cutoff=exits.cutoff, delay_days=exits.delay_days)
+    if months:
+        newest = _newest(months, rules.months_max)
+        months = clock.months_of(newest, horizon, cutoff=exits.cutoff, delay_days=exits.delay_days)
     missing = clock.too_few_months(
         exits.days, months, horizon, rules, delay_days=exits.delay_days, today=today
     )
     if not missing and months:
         missing = _too_few_leavers(engine, contract, params, months)
     return months, exits, missing
+
+
+def _newest(months: Months, months_max: int) -> list[date]:
+    """The days of so many closed calendar months."""
+    found = sorted({day.replace(day=1) for day in months.closed})
+    return [day for day in months.closed if day >= found[-months_max:][0]]
 
 
 def _too_few_leavers(engine: sa.Engine, contract: Contract, params: Params, months: Months) -> str:

@@ -1,7 +1,8 @@
 """Early warning as it is judged: hold-out customers month by month, with each ranking's answers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -68,21 +69,22 @@ class Months:
 def read_months(
     run: TrainingRun, customers: str, holdout: pd.DataFrame, rankings: "Rankings", target: Target
 ) -> Months:
-    """The hold-out's month and, from `customers`, the older ones, a batch of rows at a time.
+    """The hold-out's month and, from `customers`, the older ones, one of them at a time.
 
     `rankings` answers for rows, under MODEL and, where there is one to compare, CHAMPION.
     """
     key = run.contract.key.name
     kept = [key, AS_OF, LEFT_AFTER, *SIGNS]
-    parts = [
-        batch[kept].assign(**{AS_OF: pd.to_datetime(batch[AS_OF])}).assign(**rankings(batch))
+    parts = (
+        part
         for batch in run.read_batches(customers, where=(SPLIT, OLDER))
         if len(batch)
-    ]
-    older = pd.concat(parts, ignore_index=True).groupby(AS_OF) if parts else ()
+        for part in batch[kept].assign(**rankings(batch)).groupby(AS_OF, sort=False)
+    )
+    older = [_month(month, key) for month in _whole_months(parts)]
     return Months(
         holdout=_month(holdout[kept].assign(**rankings(holdout)), key),
-        older=tuple(_month(month, key) for _, month in older),
+        older=tuple(sorted(older, key=lambda month: month.as_of)),
         target=target,
         list_share=run.params.history.list_share,
     )
@@ -117,11 +119,19 @@ def band(share: Share, target: Target) -> Share:
     return Share(minimum=share.minimum * part, maximum=share.maximum)
 
 
+def _whole_months(parts: "Iterator[tuple[object, pd.DataFrame]]") -> Iterator[pd.DataFrame]:
+    """Each month's rows; a month's parts follow one another, as `cohorts.pages` gives them."""
+    for _, same in groupby(parts, key=lambda part: part[0]):
+        yield pd.concat([part for _, part in same], ignore_index=True)
+
+
 def _month(customers: pd.DataFrame, key: str) -> Month:
-    answers = {who: customers[who].to_numpy() for who in (MODEL, CHAMPION) if who in customers}
+    """Its arrays are copies: a view of one column would keep all the others in memory."""
+    told = [who for who in (MODEL, CHAMPION) if who in customers]
+    answers = {who: customers[who].to_numpy(copy=True) for who in told}
     return Month(
         as_of=pd.Timestamp(customers[AS_OF].iloc[0]).date(),
-        keys=customers[key].to_numpy(),
+        keys=customers[key].to_numpy(copy=True),
         left_after=_days(customers),
         answers={**answers, BASELINE: naive_scores(customers)},
     )

@@ -102,7 +102,7 @@ def decide(
 def _outcome(
     alarms: list[str], losses: list[str], apart: Apart | None, merits: list[str]
 ) -> tuple[Outcome, tuple[str, ...]]:
-    """What follows; a person is not asked about another target that loses to the naive rule."""
+    """What follows; unless the data itself looks wrong, nobody is asked about who loses."""
     unlike = [apart.why] if apart else []
     if alarms:
         return "needs_person", (*alarms, *unlike)
@@ -257,7 +257,8 @@ def _alarms(
     if share not in band:
         found.append(
             f"{share:.1%} of the hold-out customers left, the contract expects "
-            f"{band.minimum:.0%} to {band.maximum:.0%}: check where the labels come from"
+            f"{100 * band.minimum:.3g}% to {100 * band.maximum:.3g}%: check where the labels "
+            "come from"
         )
     if leak[1] > rules.single_feature_auc_max:
         found.append(

@@ -78,7 +78,7 @@ def ingest_data(run: TrainingRun) -> Ingested:
             f"the table {TABLE} has {total} customers and none with a label: load customers whose "
             f"{run.contract.target.name} is known; nothing is trained on an empty table"
         )
-    called, left_out = _called(counts), _left_out(run, counts)
+    called, left_out = _called(counts, chosen.target), _left_out(run, counts)
     ingested = Ingested(
         customers=customers,
         rows=counts[KEPT],
@@ -109,7 +109,6 @@ def _log(run: TrainingRun, ingested: Ingested, hyperparameters_from: str) -> Non
         ingested.mlflow_run_id,
         params={
             "family": model.family,
-            "columns": len(run.contract.chosen(model.columns)),
             "threshold": model.threshold,
             "seed": model.seed,
             "listed_customers": run.params.campaigns.listed_customers,
@@ -125,6 +124,7 @@ def _log(run: TrainingRun, ingested: Ingested, hyperparameters_from: str) -> Non
         # Tags, because a run that is cleared when there is more history may predict otherwise.
         tags={
             "hyperparameters_from": hyperparameters_from,
+            "columns": str(len(run.contract.chosen(model.columns))),
             "target": str(ingested.target),
             "target_reason": ingested.target_reason,
         },
@@ -204,8 +204,19 @@ def _history(
         yield frame, why
 
 
-def _called(counts: Counter[str]) -> Called:
+def counted(target: Target) -> str:
+    """What the counts of a run are of; of a horizon a row is a customer in a month."""
+    return "rows" if target.is_early_warning else "customers"
+
+
+def _called(counts: Counter[str], target: Target) -> Called:
     left_out = sum(counts[why] for why in CALLS)
+    if not counts[KEPT] and target.is_early_warning:
+        raise DataError(
+            f"all {counts[READ]} rows of history are left out, {left_out} of them of customers who "
+            "were listed or called: expected rows that count, so load more months, or set "
+            "campaigns.listed_customers to used in params.yaml"
+        )
     if not counts[KEPT]:
         raise DataError(
             f"all {left_out} labelled customers were listed or called, and nobody knows yet "
@@ -213,7 +224,8 @@ def _called(counts: Counter[str]) -> Called:
             "campaigns.listed_customers to used in params.yaml"
         )
     if left_out:
-        logger.info("left out %s customers who were listed or called", left_out)
+        of = "rows of customers" if target.is_early_warning else counted(target)
+        logger.info("left out %s %s who were listed or called", left_out, of)
     return Called(left_out, *(counts[side] for side in treatment.SIDES))
 
 

@@ -1,12 +1,12 @@
 """The model card: what a version is, how good it is, and what it must not be used for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from include.champion.early_warning import EarlyWarning
 from include.target import Target
 from include.training.early_card import early_section, history_facts
-from include.training.ingest_data import Called, Ingested
+from include.training.ingest_data import Ingested, counted
 
 METRIC_NAMES = {
     "roc_auc": "ROC-AUC",
@@ -70,14 +70,14 @@ def model_card(
         f"{balancing}. Probabilities calibrated by Platt scaling on rows that no tree saw.\n\n"
         f"{_rows(ingested)}: {rows}; {attrited_share:.1%} of them left\n"
         f"{facts}"
-        f"- Campaigns: {_campaigns(ingested.called, outcome_days)}\n"
+        f"- Campaigns: {_campaigns(ingested, outcome_days)}\n"
         f"- Input: {used}\n- Engineered from them: {added}\n"
-        f"- Drift is measured against {_reference(reference_rows, sum(trained_rows.values()))}\n"
+        f"- Drift is measured against {_reference(reference_rows, trained_rows, kind)}\n"
         f"- Counts a customer as leaving from P(churn) ≥ {threshold:g}"
         f"{', which few of who leave reach: the list is what to call by' if early else ''}\n"
         "- What the gate decided, and why: `gate` in the manifest\n\n"
         f"## On the hold-out\n\n{_metric_table(metrics, kind)}\n{early}"
-        f"## By slice\n\n{_slice_table(slices)}\n## What it may not be used for\n\n"
+        f"## By slice\n\n{_slice_table(slices, kind)}\n## What it may not be used for\n\n"
         f"{EARLY_LIMIT if kind.is_early_warning else STATE_LIMIT}{LIMITS}"
     )
 
@@ -102,23 +102,31 @@ def _rows(ingested: Ingested) -> str:
     return "- Rows, each a customer in a month"
 
 
-def _reference(reference_rows: int, rows: int) -> str:
+def _reference(reference_rows: int, trained_rows: Mapping[str, int], kind: Target) -> str:
     """How much of the table `reference.parquet` keeps."""
+    rows, what = sum(trained_rows.values()), counted(kind)
     if reference_rows == rows:
-        return f"all {rows:,} customers"
+        return f"all {rows:,} {what}"
     return (
-        f"{reference_rows:,} of the {rows:,} customers, drawn by a hash of their keys "
+        f"{reference_rows:,} of the {rows:,} {what}, drawn by a hash of their keys "
         "(drift.reference_rows_max); the difference is far below what counts as drift"
     )
 
 
-def _campaigns(called: Called, outcome_days: float) -> str:
+def _campaigns(ingested: Ingested, outcome_days: float) -> str:
     """How many customers an analyst's call may have kept, and what became of them here."""
+    called, what = ingested.called, counted(ingested.target)
+    if ingested.target.is_early_warning:
+        who = "rows of customers"
+        why = f"the {outcome_days:g} days after it reach into the {ingested.target.last_day} days"
+    else:
+        who = what
+        why = f"the {outcome_days:g} days after it last or their label is from within them"
     return (
-        f"{called.left_out:,} customers who were listed or called are neither trained nor judged "
-        f"on, because the {outcome_days:g} days after it last or their label is from within them; "
+        f"{called.left_out:,} {who} who were listed or called are neither trained nor judged "
+        f"on, because {why}; "
         f"{called.listed:,} others who were listed once and {called.control:,} of control groups "
-        "are among the customers above"
+        f"are among the {what} above"
     )
 
 
@@ -130,15 +138,17 @@ def _metric_table(metrics: Mapping[str, float], kind: Target) -> str:
     return "\n".join(["| measure | value |", "|---|---|", *lines]) + "\n"
 
 
-def _slice_table(slices: Sequence[Mapping[str, Any]]) -> str:
-    head = [
-        "| slice | customers | left | ROC-AUC | Brier score | recall |",
-        "|---|---|---|---|---|---|",
-    ]
-    return "\n".join([*head, *(_slice_line(row) for row in slices)]) + "\n"
+def _slice_table(slices: Sequence[Mapping[str, Any]], kind: Target) -> str:
+    """The figures by slice; as above without recall where a list is what counts."""
+    names = {"roc_auc": "ROC-AUC", "brier": "Brier score"}
+    if not kind.is_early_warning:
+        names["recall"] = "recall"
+    head = [f"| slice | customers | left | {' | '.join(names.values())} |"]
+    head += ["|---" * (3 + len(names)) + "|"]
+    return "\n".join([*head, *(_slice_line(row, names) for row in slices)]) + "\n"
 
 
-def _slice_line(row: Mapping[str, Any]) -> str:
+def _slice_line(row: Mapping[str, Any], names: Iterable[str]) -> str:
     left = f"{row['attrited_share']:.1%}" if row["rows"] else "–"
-    figures = [f"{row[k]:.4f}" if k in row else "–" for k in ("roc_auc", "brier", "recall")]
+    figures = [f"{row[k]:.4f}" if k in row else "–" for k in names]
     return f"| {row['slice']} | {row['rows']:,} | {left} | {' | '.join(figures)} |"

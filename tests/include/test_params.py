@@ -132,6 +132,7 @@ def test_the_hash_names_the_values_and_not_the_file(write: Callable[..., Path]) 
         ("gate.confidence", 95, "gate.confidence: .*less than 1, found 95"),
         ("campaigns.outcome_days", 0, "campaigns.outcome_days: .*greater than 0, found 0"),
         ("campaigns.listed_customers", "out", "listed_customers: Input should be 'left_out' or"),
+        ("history.months_max", 4, "history.months_max is 4: expected at least .* 6, and 5"),
         ("promote", "auto", "promote: Extra inputs are not permitted"),
         ("model", None, "model: Field required"),
     ],

@@ -42,6 +42,14 @@ def test_history_enough_makes_it_warn_early(
     assert (found.months.training, found.months.holdout) == (tiny.days[:2], tiny.days[5])
 
 
+def test_only_the_newest_closed_months_are_used(
+    history: Engine, contract: Contract, params: Params, tiny: Tiny
+) -> None:
+    few = warned_early(params, months_min=5, months_max=5)
+    found = choose(history, contract, few, now=NOW).months
+    assert found and found.closed == tiny.days[1:6] and found.training == tiny.days[1:2]
+
+
 def test_the_state_can_be_asked_for(history: Engine, contract: Contract, params: Params) -> None:
     asked = warned_early(params).model_copy(update={"target": "state"})
     assert choose(history, contract, asked, now=NOW).target == STATE

@@ -45,6 +45,9 @@ def older(day: int, model: float, champion: float | None, leavers: int = 100) ->
     )
 
 
+BAND = Share(minimum=0.01, maximum=0.6)
+
+
 def figures(**parts: Any) -> EarlyWarning:
     facts: dict[str, Any] = {
         "target": TARGET,
@@ -68,6 +71,8 @@ def judged(
     hindsight: tuple[Hindsight, ...] = (),
     apart: Apart | None = None,
     numeric: np.ndarray | None = None,
+    share: Share = BAND,
+    doubts: tuple[str, ...] = (),
     **parts: Any,
 ) -> Decision:
     values = np.random.default_rng(9).normal(size=ROWS) if numeric is None else numeric
@@ -77,11 +82,12 @@ def judged(
         Contestant("2", new, 0.5),
         None if old is None else Contestant("1", old, 0.5),
         rules=RULES,
-        attrited_share=Share(minimum=0.01, maximum=0.6),
+        attrited_share=share,
         now=datetime(2026, 3, 1, tzinfo=UTC),
         target=TARGET,
         early=early,
         apart=apart,
+        doubts=doubts,
     )
 
 
@@ -143,6 +149,17 @@ def test_what_predicts_something_else_is_not_compared_and_asks_a_person() -> Non
 def test_nobody_is_asked_about_another_target_that_loses_to_the_naive_rule() -> None:
     decision = judged(old=None, naive=GOOD, champion=None, apart=Apart("1", "another target"))
     assert decision.outcome == "rejected" and "naive rule" in decision.reasons[0]
+
+
+def test_a_person_is_asked_about_who_loses_where_the_data_looks_wrong() -> None:
+    decision = judged(old=None, naive=GOOD, champion=None, doubts=("a thin month",))
+    assert decision.outcome == "needs_person" and decision.reasons[0] == "a thin month"
+    assert "naive rule" in decision.reasons[1]
+
+
+def test_a_small_least_share_is_told_as_it_is() -> None:
+    quarter = Share(minimum=0.01 * 90 / 365, maximum=LABELS.mean() / 2)
+    assert "expects 0.247% to " in judged(share=quarter).reasons[0]
 
 
 def signal(noise: float) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The months that judge, from the rows that a run hands on: whose answers count, and hindsight."""
 
 from datetime import date, timedelta
+from functools import partialmethod
 from typing import Any, cast
 
 import numpy as np
@@ -69,6 +70,18 @@ def test_months_ascend_and_the_naive_rule_ranks_within_each(
     assert days == [LAST - timedelta(days=30 * back) for back in (3, 2, 1, 0)]
     naive = [month.answers[BASELINE] for month in (*months.older, months.holdout)]
     assert all((each == naive[0]).all() for each in naive)
+
+
+def test_a_month_may_end_within_a_batch_and_keeps_no_more_than_its_arrays(
+    run: TrainingRun, holdout: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = partialmethod(TrainingRun.read_batches, rows=70)
+    monkeypatch.setattr(TrainingRun, "read_batches", batches)
+    months = months_of(run, holdout, np.full(CUSTOMERS, 0.5))
+    assert [len(month.keys) for month in months.older] == [CUSTOMERS] * 3
+    assert all((month.keys == holdout["CLIENTNUM"]).all() for month in months.older)
+    arrays = [a for m in months.older for a in (m.keys, m.left_after, *m.answers.values())]
+    assert all(array.base is None for array in arrays)
 
 
 def test_the_report_is_of_everybody_and_knows_no_champion(

@@ -1,20 +1,26 @@
 """Customers into a run: who is read, counted, and dated."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import pytest
 from sqlalchemy import Engine, text
 
+from include.champion.registry import Registry
+from include.contract import Contract
 from include.customers import contacts
 from include.customers.contacts import Mark
 from include.customers.treatment import TAGS
 from include.errors import DataError
 from include.params import CampaignRules, Params
+from include.store import Store
+from include.target import STATE
 from include.training.ingest_data import Called, ingest_data
+from include.training.run import TrainingRun
 from include.training.validate_data import validate_data
 from tests.include.conftest import MakeRun, sql
+from tests.include.history.tiny import fill, tiny_history, warned_early
 
 NOW = datetime.now(UTC)
 
@@ -146,6 +152,35 @@ def test_a_customer_carries_his_last_campaign(
     assert tags["campaign_side"].tolist()[:3] == ["listed", "listed", "control"]
     assert (NOW - tags["campaign_at"].iloc[0]).days == 299
     assert tags.iloc[3].isna().all()
+
+
+class OneRun:
+    """Takes a parameter once, as MLflow does: a second value is refused."""
+
+    def __init__(self) -> None:
+        self.params: dict[str, Any] = {}
+        self.columns: list[str] = []
+
+    def ensure_run(self, *_: Any) -> str:
+        return "the only one"
+
+    def log(self, _: str, *, params: dict[str, Any], tags: dict[str, str], **__: Any) -> None:
+        assert {**self.params, **params} == {**params, **self.params}
+        self.params |= params
+        self.columns.append(tags["columns"])
+
+
+def test_a_run_that_is_cleared_once_there_is_history_enough_warns_early(
+    local_store: Store, engine: Engine, contract: Contract, params: Params
+) -> None:
+    tracked, early = OneRun(), warned_early(params)
+    registry = cast(Registry, tracked)
+    run = TrainingRun("cleared", local_store, engine, registry, contract, early, {}, "abc")
+    targets = [ingest_data(run).target]
+    fill(engine, tiny_history())
+    targets.append(ingest_data(run).target)
+    assert targets == [STATE, params.horizon]
+    assert tracked.columns == ["19", "28"]
 
 
 def test_a_call_outside_campaigns_leaves_out_too(

@@ -1,0 +1,51 @@
+"""The model card's words: what it counts, and what a table of it shows."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from include.customers.treatment import CALLED
+from include.errors import DataError
+from include.target import STATE, Target
+from include.training.ingest_data import KEPT, READ, Called, Ingested, _called
+from include.training.model_card import METRIC_NAMES, model_card
+
+HORIZON = Target(kind="horizon", gap_days=14, horizon_days=90)
+
+
+def card(target: Target) -> str:
+    facts: dict[str, Any] = {"unlabelled_rows": 0, "snapshot_at": "2026-06-01", "target": target}
+    return model_card(
+        family="xgboost",
+        ingested=Ingested("key", 900, mlflow_run_id="1", called=Called(7, 2, 1), **facts),
+        trained_rows={"for training": 900},
+        attrited_share=0.1,
+        outcome_days=30,
+        columns=["a"],
+        engineered=[],
+        balancing="none",
+        reference_rows=900,
+        threshold=0.5,
+        metrics=dict.fromkeys(METRIC_NAMES, 0.5),
+        slices=[{"slice": "Gender F", "rows": 9, "attrited_share": 0.1, "recall": 0.0}],
+        early_warning=None,
+    )
+
+
+def test_a_horizon_counts_rows_and_shows_no_recall_at_a_threshold() -> None:
+    told = card(HORIZON)
+    assert "7 rows of customers who were listed" in told and "reach into the 104 days" in told
+    assert "all 900 rows" in told and "among the rows above" in told
+    assert "recall" not in told and "| Gender F | 9 | 10.0% | – | – |\n" in told
+
+
+def test_a_state_counts_customers_and_shows_recall() -> None:
+    told = card(STATE)
+    assert "7 customers who were listed" in told and "their label is from within" in told
+    assert "all 900 customers" in told and "| – | – | 0.0000 |\n" in told
+
+
+def test_where_every_row_is_left_out_the_message_says_of_what() -> None:
+    with pytest.raises(DataError, match="all 8 rows of history are left out, 3 of them"):
+        _called(Counter({READ: 8, KEPT: 0, CALLED: 3, "too late": 5}), HORIZON)
