@@ -7,9 +7,9 @@ version, compares it with its hash, and lets the model answer its self-check row
 version within the polling interval (`CHURN_CHAMPION_POLL_SECONDS`, 5 s), without a failed request;
 the asset `champion` changes, and `churn_scoring` scores everybody with it.
 
-Who, why and when are kept in the pointer, in `champion/history/`, and as tags on both versions in
-the registry. The next training run compares its candidate with what is in production then. While
-training is what you doubt, pause `churn_training` too.
+Who, why and when are kept in the pointer and in `champion/history/`. The next training run compares
+its candidate with what is in production then. While training is what you doubt, pause
+`churn_training` too.
 """
 
 from datetime import timedelta
@@ -42,7 +42,7 @@ with DAG(
         "reason": Param(
             type="string",
             pattern=r"\S",
-            description="Why; it is kept with the version",
+            description="Why; it is kept with the move",
         ),
     },
 ):

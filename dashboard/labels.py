@@ -39,6 +39,7 @@ UNITS = {
     **dict.fromkeys(DOLLARS, "$"),
     **dict.fromkeys(TIMES, "×"),
 }
+WITHOUT_HISTORY = "Answered without a customer's past months; the nightly list knows them."
 
 
 def feature_label(name: str) -> str:

@@ -16,7 +16,7 @@ from dashboard.components.tables import create_scroll, create_table
 from dashboard.data import uploads
 from dashboard.data.sources import Sources
 from dashboard.data.uploads import Upload, UploadGone
-from dashboard.labels import percent
+from dashboard.labels import WITHOUT_HISTORY, percent
 from include.customers.csv_file import SCORED_BYTES_MAX, SCORED_ROWS_MAX
 from include.errors import ChurnError
 
@@ -137,7 +137,8 @@ def create_progress(state: dict[str, Any]) -> Component:
         id="result-link",
         **{"data-download": "result"},
     )
-    return dmc.Stack([dmc.Text(told, id="upload-done"), bar, link], gap="sm")
+    past = dmc.Text(WITHOUT_HISTORY, size="sm", c="dimmed") if state.get("defaulted") else None
+    return dmc.Stack([past, dmc.Text(told, id="upload-done"), bar, link], gap="sm")
 
 
 class UploadState(BaseModel):
@@ -217,7 +218,7 @@ def next_state(sources: Sources, token: str) -> dict[str, Any]:
     try:
         found = asdict(uploads.score_next(var_dir, token, sources.api))
         if found["done"] == found["total"]:
-            found["leaving"] = uploads.count_leaving(var_dir, token)
+            found |= uploads.summarise(var_dir, token)
     except ChurnError as error:
         told = error_text(error)
         if not isinstance(error, UploadGone):

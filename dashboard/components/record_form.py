@@ -12,7 +12,7 @@ from dashboard.components.states import create_failure, create_or_explain
 from dashboard.data.api_client import ApiProblem
 from dashboard.data.champions import TypicalValue
 from dashboard.data.sources import Sources
-from dashboard.labels import UNITS, feature_label, percent, risk_words
+from dashboard.labels import UNITS, WITHOUT_HISTORY, feature_label, percent, risk_words
 from include.contract import Column, Contract
 from include.errors import ChurnError
 from include.target import STATE, Target
@@ -107,11 +107,11 @@ def record_of(values: Mapping[str, Any], contract: Contract) -> dict[str, Any]:
     return found
 
 
-def create_answer(
-    probability: float, label: int, version: str, why: Any, target: Target = STATE
-) -> Component:
+def create_answer(answer: Mapping[str, Any], why: Any, target: Target = STATE) -> Component:
     """The probability, what it means, and why."""
-    told = "counts as leaving" if label else "counts as staying"
+    probability, version = answer["probabilities"][0], answer["model_version"]
+    told = "counts as leaving" if answer["predictions"][0] else "counts as staying"
+    past = dmc.Text(WITHOUT_HISTORY, size="sm", c="dimmed") if answer.get("defaulted") else None
     return html.Div(
         [
             html.Span(
@@ -121,6 +121,7 @@ def create_answer(
                 **{"data-probability": repr(probability)},
             ),
             dmc.Text(f"{risk_words(target)}: {told} (model {version})", span=True, size="sm"),
+            past,
             dmc.Title("Why", order=2, size="h4", mt="md", mb=8),
             why,
         ]
@@ -158,8 +159,6 @@ def register(app: Dash, sources: Sources) -> None:
         except ChurnError as error:
             return create_failure(error), clean, no_update
         why = create_or_explain(lambda: reason_bars.create_bars(sources.api.explain(record)))
-        probability, label = answer["probabilities"][0], answer["predictions"][0]
-        version = answer["model_version"]
-        target = sources.targets.shown(version)
-        shown = create_answer(probability, label, version, why, target)
+        target = sources.targets.shown(answer["model_version"])
+        shown = create_answer(answer, why, target)
         return shown, clean, {name: str(value) for name, value in record.items()}

@@ -1,6 +1,7 @@
 """The list as a file for other systems: docs/crm.md is its contract, in two versions.
 
-A column is never renamed, moved or given another meaning; what must change makes a new version.
+A column is never renamed, moved or given another meaning, but that `probability` is of
+what the night's model predicts; what must change makes a new version.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -1,7 +1,7 @@
 """Everything that the pages read from, opened once for a process."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
@@ -35,7 +35,13 @@ class Sources:
     contract: Contract
 
     def calls(self, view: ListView) -> CallList:
-        """The call list as somebody looks at it."""
+        """The call list as somebody looks at it; signs and dates count only if its night warns.
+
+        ChurnError where a sign or date is asked for, and what the night predicts cannot be read.
+        """
+        night = self.nights.latest() if view.flagged_only else None
+        if night and not self.targets.read(night.model_version).is_early_warning:
+            view = replace(view, sign=None, due=None)  # nobody has one, and the page hides both
         return CallList(self.engine, view, self.nights.table())
 
     def champion(self) -> Champion | None:

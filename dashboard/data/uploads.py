@@ -134,8 +134,9 @@ def _score(people: Sequence[tuple[int, dict[str, Any]]], api: ChurnApi) -> list[
             f"the API was asked about {len(people):,} rows and answered {len(shares):,}: nothing "
             "was taken over, so that no row gets another one's answer. Score the file again"
         )
+    told = {"version": answer["model_version"], "defaulted": bool(answer.get("defaulted"))}
     return [
-        {"row": row, "p": share, "label": label, "version": answer["model_version"]}
+        {"row": row, "p": share, "label": label, **told}
         for (row, _), share, label in zip(people, shares, labels, strict=True)
     ]
 
@@ -157,9 +158,13 @@ def read_result(var_dir: Path, token: str) -> bytes:
     return spreadsheet([*header, *RESULT_COLUMNS], rows)
 
 
-def count_leaving(var_dir: Path, token: str) -> int:
-    """How many of the scored rows count as leaving."""
-    return sum(score["label"] for score in _people_and_scores(var_dir, token)[1])
+def summarise(var_dir: Path, token: str) -> dict[str, int | bool]:
+    """How many of the scored rows count as leaving, and whether columns were left out."""
+    scores = _people_and_scores(var_dir, token)[1]
+    return {
+        "leaving": sum(score["label"] for score in scores),
+        "defaulted": any(score.get("defaulted") for score in scores),
+    }
 
 
 def _people_and_scores(var_dir: Path, token: str) -> tuple[list[Any], list[Any]]:

@@ -13,8 +13,6 @@ from include.store import Store
 logger = logging.getLogger(__name__)
 
 ATTEMPTS = 3
-REASON_TAG, WHO_TAG, WHEN_TAG = "rollback_reason", "rollback_by", "rollback_at"
-FROM_TAG = "rollback_from"
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ def check_version(store: Store, registry: Registry, asked: Rollback) -> str:
     Returns what moving to it would do. Nothing is changed.
     """
     if not asked.reason.strip():
-        raise ChampionError("a rollback needs a reason, found none: say why, it is kept for ever")
+        raise ChampionError("a reason is needed, found none: say why, it is kept for ever")
     promotion.read_whole_version(store, asked.version)
     registry.check_production_version(asked.version)
     production = promotion.read_production(store, registry, mending=True)
@@ -85,12 +83,11 @@ def move_champion(
         except ObjectChanged:
             logger.info("the champion moved meanwhile: reading it again")
             continue
-        _record(registry, asked, previous=moved.previous, now=moved.promoted_at)
         message = f"champion is {moved.version}, before it was {moved.previous or 'none'}"
         logger.info("%s: %s", message, asked.recorded)
         return RolledBack(moved.version, moved.previous, moved=True, message=message)
     raise ObjectChanged(
-        f"the champion pointer moved {ATTEMPTS} times during this rollback: pause churn_training, "
+        f"the champion pointer moved {ATTEMPTS} times meanwhile: pause churn_training, "
         "then clear this task"
     )
 
@@ -102,21 +99,9 @@ def _already(
     pointer = production.pointer
     if pointer is not None and pointer.reason == asked.recorded:
         promotion.finish_move(store, registry, production, who=asked.who)
-        _record(registry, asked, previous=pointer.previous, now=pointer.promoted_at)
     else:
         promotion.repair_alias(registry, production)
     message = f"version {asked.version} is in production already: nothing was moved"
     logger.info(message)
     previous = pointer.previous if pointer else None
     return RolledBack(asked.version, previous, moved=False, message=message)
-
-
-def _record(registry: Registry, asked: Rollback, *, previous: str | None, now: datetime) -> None:
-    """The pointer keeps the last move; the registry's tags keep it when the pointer has moved on.
-
-    Both versions say so, for whoever looks up either.
-    """
-    facts = {REASON_TAG: asked.reason, WHO_TAG: asked.who, WHEN_TAG: now.isoformat()}
-    registry.tag_production_version(asked.version, {**facts, FROM_TAG: previous or "none"})
-    if previous is not None:
-        registry.tag_production_version(previous, {**facts, "rolled_back_to": asked.version})

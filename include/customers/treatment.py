@@ -75,13 +75,16 @@ def called_between(
     *,
     days: float,
     after: "date",
-    until: "date",
+    within: "pd.Series[Any]",
 ) -> "pd.Series[bool]":
-    """Whom a call may have kept in the days after `after` and up to `until`: it works so long."""
-    treated, ends = marks["kind"].isin(TREATED), pd.Timestamp(until, tz="UTC") + DAY
-    lasting = marks["marked_at"] + days * DAY > pd.Timestamp(after, tz="UTC") + DAY
-    called = marks.loc[treated & lasting & (marks["marked_at"] < ends), "customer"]
-    return _keys(customers, contract).isin(called)
+    """Whom a call may have kept in the days that follow `after`, of each customer so many.
+
+    It works for `days`. Who had left before it was listed by mistake: his days end with leaving.
+    """
+    treated, begins = marks["kind"].isin(TREATED), pd.Timestamp(after, tz="UTC") + DAY
+    lasting = marks[treated & (marks["marked_at"] + days * DAY > begins)]
+    first = lasting.groupby("customer")["marked_at"].min().reindex(_keys(customers, contract))
+    return first.set_axis(customers.index) < begins + pd.to_timedelta(within, unit="D")
 
 
 def label_moments(customers: pd.DataFrame, contract: Contract) -> "pd.Series[Any]":

@@ -84,7 +84,7 @@ def _too_few_leavers(engine: sa.Engine, contract: Contract, params: Params, mont
         return (
             f"{len(taught)} of {wanted} leavers in the windows of the {len(months.training)} "
             f"months that teach (history.leavers_min), rows loaded more than "
-            f"{rules.loaded_days_max:g} days late left out"
+            f"{rules.loaded_days_max:g} days late left out{_with_called(params)}"
         )
     keys = cohorts.leavers_of(engine, contract, months, months.holdout, rules=rules)
     judging = params.split.sides(keys)
@@ -92,6 +92,13 @@ def _too_few_leavers(engine: sa.Engine, contract: Contract, params: Params, mont
     if found < least:
         return (
             f"{found} of {least} leavers among the hold-out customers of {months.holdout}, whose "
-            "month judges (gate.slice_class_rows_min)"
+            f"month judges (gate.slice_class_rows_min){_with_called(params)}"
         )
     return ""
+
+
+def _with_called(params: Params) -> str:
+    """That fewer may be left: calls are looked at when the rows are read."""
+    if not params.campaigns.leaves_out:
+        return ""
+    return ", those who were called (campaigns.listed_customers) still among them"

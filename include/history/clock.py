@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LEFT_AFTER = (
-    "left_after_days"  # from the snapshot to leaving; empty where nobody left by the cut-off
+    "left_after_days"  # from the snapshot to leaving; empty where nobody wished to by the cut-off
 )
 OLDER = "older"  # the side of hold-out customers in months before the one that judges
 USUAL = 95  # per cent of exits are known within the usual delay
@@ -80,9 +80,12 @@ def usual_delay_days(days: "NDArray[np.floating]") -> int:
 def months_of(
     days: Iterable[date], target: Target, *, cutoff: date, delay_days: int
 ) -> Months | None:
-    """What each snapshot's day is for; None where no window has passed by the cut-off."""
+    """What each snapshot's day is for; None where no window has passed by the cut-off.
+
+    On its last day somebody may still leave: it has passed on the day after.
+    """
     known_by = cutoff - timedelta(days=delay_days)
-    closed = sorted(day for day in set(days) if target.window_ends(day) <= known_by)
+    closed = sorted(day for day in set(days) if target.window_ends(day) < known_by)
     if not closed:
         return None
     *older, holdout = closed
@@ -154,7 +157,7 @@ def _enough_from(
         for place, day in enumerate(expected, 1)
         if calendar_months(expected[:place]) >= wanted and target.window_ends(expected[0]) <= day
     )
-    return max(target.window_ends(judge) + timedelta(days=delay_days), today)
+    return max(target.window_ends(judge) + timedelta(days=1 + delay_days), today)
 
 
 def verdicts(
@@ -167,14 +170,15 @@ def verdicts(
     """What becomes of rows of one month: LEAVES or STAYS, or why they are left out.
 
     Days are counted from the snapshot to leaving and to the bank's knowing of it, NaN where nobody
-    left; `forced` are exits against the customer's wish.
+    left; `forced` are exits against the customer's wish. What the bank knew by the evening
+    of the snapshot's day, it knew.
     """
     return np.select(
         [
             left_after < 0,
             loaded_late,
             forced & (left_after <= target.last_day),
-            (left_after <= target.gap_days) | (known_after <= 0),
+            (left_after <= target.gap_days) | (known_after < 1),
             left_after <= target.last_day,
         ],
         [AFTER_EXIT, LOADED_LATE, INVOLUNTARY, TOO_LATE, LEAVES],

@@ -195,18 +195,14 @@ def _judged(
     known_after = np.asarray((known[KNOWN_AT] - midnight) / DAY, np.float64)
     loaded = moments(frame[LOADED_AT].astype("str")).dt.tz_localize(None)
     late = ~(loaded <= in_time(day, rules)).to_numpy()  # so is a moment that is none
-    found = clock.verdicts(
-        left_after,
-        known_after,
-        known["forced"].eq(True).to_numpy(np.bool_),
-        late,
-        months.target,
-    )
+    forced = known["forced"].eq(True).to_numpy(np.bool_)
+    found = clock.verdicts(left_after, known_after, forced, late, months.target)
     names = [contract.key.name, *contract.feature_names]
     types = {name: snapshots_table().c[name].type for name in names}
     typed = same_types(frame, types, contract)
     typed.insert(1, contract.target.name, _labels(found == clock.LEAVES, contract, frame.index))
-    typed[LEFT_AFTER] = pd.Series(left_after, index=frame.index).astype("Int64")
+    wished = np.where(forced & (left_after > months.target.last_day), np.nan, left_after)
+    typed[LEFT_AFTER] = pd.Series(wished, index=frame.index).astype("Int64")
     verdicts = pd.Series(found, index=frame.index, dtype="str")
     return Page(day, typed, sides, verdicts, int((loaded == midnight).sum()))
 

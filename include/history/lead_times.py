@@ -124,12 +124,13 @@ def leaving_months(
     """By the month in which customers left: the share on the list so many days before.
 
     A customer counts by the newest snapshot that lies at least so far back, so that no number of
-    snapshots helps a ranking. A month is told once all its leavers are known.
+    snapshots helps a ranking, and not at all where his row in it was left out. A month is told once
+    all its leavers are known.
     """
     seen = pd.concat([_leavers(month, list_share) for month in months], ignore_index=True)
     as_of = np.array(sorted(month.as_of for month in months), dtype="datetime64[D]")
     known = as_of[-1] + np.timedelta64(target.last_day, "D")
-    rates = {days: _rates(seen, days) for days in LEAD_DAYS}
+    rates = {days: _rates(seen, days, as_of) for days in LEAD_DAYS}
     for period in pd.period_range(as_of[0], known, freq="M"):
         last = np.datetime64(period.end_time.date(), "D")
         told = [
@@ -167,16 +168,28 @@ def _leavers(month: Month, list_share: float) -> pd.DataFrame:
         {
             "key": month.keys[left],
             "month": pd.PeriodIndex(left_on, freq="M"),
+            "as_of": np.datetime64(month.as_of, "D"),
             "days": days,
             **{who: on_list(month.answers[who], listed)[left] for who in (MODEL, BASELINE)},
         }
     )
 
 
-def _rates(seen: pd.DataFrame, days: int) -> pd.DataFrame:
+def _rates(seen: pd.DataFrame, days: int, as_of: "NDArray[np.datetime64]") -> pd.DataFrame:
     """By month of leaving, how far leavers were on each list in the newest snapshot so far back."""
-    before = seen[seen["days"].between(days, days + BETWEEN_DAYS)].sort_values("days")
-    return before.drop_duplicates("key").groupby("month")[[MODEL, BASELINE]].mean()
+    before = seen[seen["days"].between(days, days + BETWEEN_DAYS)]
+    back = before["as_of"] + pd.to_timedelta(before["days"] - days, unit="D")
+    newest = _newest(as_of, back.to_numpy(dtype="datetime64[D]"))
+    is_newest = before["as_of"].to_numpy(dtype="datetime64[D]") == newest
+    rates: pd.DataFrame = before[is_newest].groupby("month")[[MODEL, BASELINE]].mean()
+    return rates
+
+
+def _newest(
+    as_of: "NDArray[np.datetime64]", each: "NDArray[np.datetime64]"
+) -> "NDArray[np.datetime64]":
+    """The newest snapshot up to each day; none of the days comes before the first."""
+    return as_of[np.searchsorted(as_of, each, side="right") - 1]
 
 
 def _covered(period: "pd.Period", days: int, as_of: "NDArray[np.datetime64]") -> bool:
@@ -185,8 +198,7 @@ def _covered(period: "pd.Period", days: int, as_of: "NDArray[np.datetime64]") ->
     each = back.to_numpy(dtype="datetime64[D]")
     if each[0] < as_of[0]:
         return False
-    newest = as_of[np.searchsorted(as_of, each, side="right") - 1]
-    return bool((each - newest <= np.timedelta64(BETWEEN_DAYS, "D")).all())
+    return bool((each - _newest(as_of, each) <= np.timedelta64(BETWEEN_DAYS, "D")).all())
 
 
 def _by_days(

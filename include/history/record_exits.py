@@ -1,10 +1,9 @@
 """The task `record_exits`: who was seen active in a snapshot, and has a label of leaving since."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
-from itertools import zip_longest
+from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,6 +16,8 @@ from include.history.days import snapshot_days
 from include.history.loading import create_history_tables
 from include.history.run import HistoryRun
 from include.history.tables import AS_OF, EXITS, exits_table, snapshots_table
+
+DAYS_AT_ONCE = 100  # a statement's; SQLite refuses expressions that are 1,000 deep
 
 logger = logging.getLogger(__name__)
 
@@ -31,8 +32,9 @@ class Recorded:
 def record_exits(run: HistoryRun) -> Recorded:
     """Note the customers whose label turned: the label's day stands for the day they left.
 
-    An exit that is there already, from a file that knows better, stays. Who had left before the
-    first snapshot is none.
+    However late: who has a label of leaving, no exit, and was in any snapshot up to that day. An
+    exit that is there already, from a file that knows better, stays. Who had left before the first
+    snapshot is none.
     """
     contract = published_contract()
     create_history_tables(run.engine)
@@ -40,44 +42,45 @@ def record_exits(run: HistoryRun) -> Recorded:
         logger.warning("no exit can be noted: %s has no labels with their moments", TABLE)
         return Recorded(0)
     stamp_labels(run.engine, run.now)
-    with database_errors(run.engine, f"write the table {EXITS}"), run.engine.begin() as connection:
-        found = sum(
-            connection.execute(_turned(connection, day, until)).rowcount
-            for day, until in _spans(run)
-        )
+    days = snapshot_days(run.engine)
+    parts = (days[at : at + DAYS_AT_ONCE] for at in range(0, len(days), DAYS_AT_ONCE))
+    doing = f"write the table {EXITS}"
+    with database_errors(run.engine, doing), run.quiet_engine.begin() as connection:
+        found = sum(connection.execute(_turned(run, part)).rowcount for part in parts)
     logger.info("%s customers of earlier snapshots have left since", f"{found:,}")
     return Recorded(found)
 
 
-def _spans(run: HistoryRun) -> Iterator[tuple[date, datetime]]:
-    """Each snapshot's day, and until when a label may turn of a customer who is not in the next.
+def _turned(run: HistoryRun, days: Sequence[date]) -> sa.Insert:
+    """Who has no exit, a label of leaving, and a row in a snapshot of one of these days before it.
 
-    To the end of the next one's day: whoever left in its early hours was not active any more.
+    By `churners_labelled` to the few, and for each of them by the snapshots' key, day by day: a
+    join, or one condition on all days, lets MySQL read every snapshot.
     """
-    days = snapshot_days(run.engine)
-    for day, following in zip_longest(days, days[1:]):
-        ends = datetime.combine(following, time.max, UTC) if following else run.now
-        yield day, min(ends, run.now)
-
-
-def _turned(connection: sa.Connection, day: date, until: datetime) -> sa.Insert:
-    """Who was active on a day and has a label from after it: by both tables' indexes."""
-    contract, snapshots, exits = published_contract(), snapshots_table(), exits_table()
+    contract, exits = published_contract(), exits_table()
     name, label, moment = contract.key.name, contract.target.name, contract.labelled_at.name
     customers = sa.table(TABLE, *(sa.column(each) for each in (name, label, moment)))
-    key, labelled_at = customers.c[name], customers.c[moment]
+    key, labelled_at = customers.c[name], _as_stored(run.engine, customers.c[moment])
     turned = (
-        sa.select(key, sa.func.date(labelled_at), _as_stored(connection, labelled_at), sa.null())
-        .join_from(customers, snapshots, snapshots.c[name] == key)
-        .where(snapshots.c[AS_OF] == day, customers.c[label] == contract.target.positive)
-        .where(labelled_at >= day.isoformat(), labelled_at <= stored_moment(until))
+        sa.select(key, sa.func.date(labelled_at), labelled_at, sa.null())
+        .where(customers.c[label] == contract.target.positive)
+        .where(labelled_at >= days[0].isoformat(), labelled_at <= stored_moment(run.now))
         .where(~sa.exists().where(exits.c[name] == key))
+        .where(sa.or_(*(_was_there(key, labelled_at, day) for day in reversed(days))))
     )
     return sa.insert(exits).from_select(list(exits.columns), turned)
 
 
-def _as_stored(connection: sa.Connection, moment: sa.ColumnElement[Any]) -> Any:
+def _was_there(
+    key: sa.ColumnClause[Any], labelled_at: sa.ColumnElement[Any], day: date
+) -> sa.ColumnElement[bool]:
+    snapshots = snapshots_table()
+    row = sa.exists().where(snapshots.c[AS_OF] == day, snapshots.c[key.name] == key)
+    return sa.and_(labelled_at >= day.isoformat(), row)
+
+
+def _as_stored(engine: sa.Engine, moment: sa.ColumnElement[Any]) -> Any:
     """SQLite has no moments: however a bank writes its texts, ours are of one form."""
-    if connection.dialect.name != "sqlite":
+    if engine.dialect.name != "sqlite":
         return moment
     return sa.func.strftime("%Y-%m-%d %H:%M:%f", moment).op("||")("000")

@@ -46,7 +46,7 @@ def snapshot_customers(run: HistoryRun) -> Snapshot:
         )
     create_history_tables(run.engine)
     doing = f"copy the active customers of {TABLE} to {SNAPSHOTS}"
-    with database_errors(run.engine, doing), _quiet(run.engine).begin() as connection:
+    with database_errors(run.engine, doing), run.quiet_engine.begin() as connection:
         snapshot = _of_this_month(connection, today)
         if snapshot is None:
             copy = _copy(contract, today, run.now, has_label=contract.target.name in columns)
@@ -54,13 +54,6 @@ def snapshot_customers(run: HistoryRun) -> Snapshot:
             snapshot = Snapshot(today, connection.execute(copy).rowcount, True, missed)
     _tell(snapshot)
     return snapshot
-
-
-def _quiet(engine: sa.Engine) -> sa.Engine:
-    """Without MySQL's locks on each row that INSERT … SELECT reads: the bank goes on writing."""
-    if engine.dialect.name == "sqlite":
-        return engine
-    return engine.execution_options(isolation_level="READ COMMITTED")
 
 
 def _of_this_month(connection: sa.Connection, today: date) -> Snapshot | None:

@@ -31,7 +31,7 @@ def move_champion(**context: Any) -> dict[str, Any]:
         from include.handover import now
 
         moved = asdict(rollback.move_champion(*_places(), _asked(context), now=now()))
-    tell_if_moved(context, moved, verdict="rolled back")
+    tell_if_moved(context, moved, verdict="moved by hand")
     return moved
 
 

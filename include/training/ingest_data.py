@@ -195,8 +195,10 @@ def _history(
         frame[AS_OF], frame[SPLIT] = page.as_of, page.sides
         why = page.verdicts.replace({clock.LEAVES: "", clock.STAYS: ""})
         if rules.leaves_out:
+            days, last = rules.outcome_days, chosen.target.last_day
+            within = frame[clock.LEFT_AFTER].fillna(last).clip(upper=last)
             called = treatment.called_between(
-                frame, marks, run.contract, days=rules.outcome_days, after=page.as_of, until=ends
+                frame, marks, run.contract, days=days, after=page.as_of, within=within
             )
             why = why.mask(called & (why == ""), treatment.CALLED)
         yield frame, why

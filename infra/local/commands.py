@@ -50,7 +50,7 @@ def main() -> int:
     tune.set_defaults(work=_tune)
     rollback = commands.add_parser("rollback", help="an earlier version into production again")
     rollback.add_argument("version", help="the version to return to")
-    rollback.add_argument("--reason", required=True, help="why; it is kept with the version")
+    rollback.add_argument("--reason", required=True, help="why; it is kept with the move")
     rollback.set_defaults(work=_roll_back)
     promote = commands.add_parser("promote", help="approve what waits, or name a version")
     which = promote.add_mutually_exclusive_group()

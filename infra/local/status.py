@@ -1,6 +1,7 @@
 """What the stack says of itself: stack.json, and the last lines of `make run`."""
 
 import json
+import logging
 import os
 import shlex
 from datetime import UTC, datetime
@@ -8,19 +9,21 @@ from typing import Any
 
 from include.champion.early_warning import LeadTimes
 from include.champion.versions import (
-    EVALUATION_FILE,
     SELF_CHECK_FILE,
-    Evaluation,
     Manifest,
     SelfCheck,
+    read_evaluation,
     read_files,
     read_production_manifest,
 )
+from include.errors import ChurnError
 from include.settings import Settings
 from include.store import open_store
 from infra.airflow.login import ROLES, USER
 from infra.local.directory import data_of
 from infra.local.services import Layout
+
+logger = logging.getLogger(__name__)
 
 FIGURES = {
     "roc_auc": "ROC-AUC",
@@ -121,10 +124,13 @@ def figures(manifest: Manifest) -> str:
 
 def _how_early(settings: Settings, manifest: Manifest) -> list[str]:
     """Of a version that warns early: what it says, and which leavers its list would have had."""
-    if not manifest.target.is_early_warning or EVALUATION_FILE not in manifest.files:
+    if not manifest.target.is_early_warning:
         return []
-    files = read_files(open_store(settings.resolved_store_uri), manifest, [EVALUATION_FILE])
-    found = Evaluation.model_validate_json(files[EVALUATION_FILE]).early_warning
+    try:
+        found = read_evaluation(open_store(settings.resolved_store_uri), manifest).early_warning
+    except ChurnError as error:  # the stack is up: these lines are not worth its end
+        logger.warning("how early version %s warns is unknown: %s", manifest.version, error)
+        return []
     if found is None:
         return []
     return [

@@ -120,5 +120,5 @@ def test_a_clock_and_the_champion_start_a_run_whatever_the_clock_says(
 def test_only_a_pointer_that_moved_is_an_event(answers_of: AnswersOf) -> None:
     found = answers_of(EVENTS)
     assert found["states"] == ["success", "success"]
-    facts = {"version": "3", "verdict": "rolled back"}
+    facts = {"version": "3", "verdict": "moved by hand"}
     assert found["events"] == [["move_champion", "champion", facts]]

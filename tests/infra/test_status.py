@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from include.champion.versions import Manifest
+from include.champion.versions import EVALUATION_FILE, Manifest, file_entries
 from include.settings import Settings
 from include.store import open_store
 from infra.local import status
@@ -68,6 +68,23 @@ def test_a_champion_that_warns_early_says_how_early(places: Layout, settings: Se
     ):
         assert told in text
     assert "F1" not in text
+
+
+@pytest.mark.parametrize(
+    ("evaluation", "told"),
+    [({"of_a_later_release": 1}, True), ({"early_warning": "soon"}, False)],
+)
+def test_an_evaluation_that_cannot_be_read_costs_its_lines_alone(
+    places: Layout, settings: Settings, evaluation: dict[str, Any], told: bool
+) -> None:
+    manifest, files = horizon_version("1", champion=None)
+    found = json.loads(files[EVALUATION_FILE]) | evaluation
+    files = {**files, EVALUATION_FILE: json.dumps(found).encode()}
+    manifest = manifest.model_copy(update={"files": file_entries(files)})
+    publish(open_store(settings.resolved_store_uri), (manifest, files))
+    text = "\n".join(status.summary(places, settings, manifest, failure=None))
+    assert ("warns early" in text) is told
+    assert "champion  version 1" in text and "curl -s" in text
 
 
 def test_with_keys_the_example_carries_one(

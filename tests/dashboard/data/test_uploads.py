@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ from flask import Flask
 
 from dashboard import people
 from dashboard.components import csv_upload
+from dashboard.components.csv_upload import create_progress
 from dashboard.data import uploads
 from dashboard.data.api_client import ApiDown, ChurnApi
 from dashboard.data.uploads import Upload, UploadGone
 from dashboard.kept_files import DiskError
+from dashboard.labels import WITHOUT_HISTORY
 from include.contract import load_contract
 from include.errors import DataError
 from tests.webapp.champions import records
@@ -120,7 +123,22 @@ def test_parts_are_scored_one_after_the_other(kept: str, tmp_path: Path) -> None
     found = [uploads.score_next(tmp_path, kept, Answering()) for _ in range(3)]
     assert [(each.done, each.total) for each in found] == [(3, 8), (6, 8), (8, 8)]
     assert_everybody_has_their_own(tmp_path, kept)
-    assert uploads.count_leaving(tmp_path, kept) == 8
+    assert uploads.summarise(tmp_path, kept) == {"leaving": 8, "defaulted": False}
+
+
+def test_one_part_answered_without_past_months_is_enough_to_say_so(
+    kept: str, tmp_path: Path
+) -> None:
+    class Champion(Answering):
+        def predict_batch(self, part: list[Any], *, source: str) -> dict[str, Any]:
+            more = {} if self.asked else {"defaulted": ["Total_Trans_Ct_Change_1m"]}
+            return super().predict_batch(part, source=source) | more
+
+    api = Champion()
+    found = [uploads.score_next(tmp_path, kept, api) for _ in range(3)][-1]
+    state = asdict(found) | uploads.summarise(tmp_path, kept)
+    assert state["defaulted"] and WITHOUT_HISTORY in str(create_progress(state))
+    assert WITHOUT_HISTORY not in str(create_progress(state | {"defaulted": False}))
 
 
 def test_a_repeated_question_shifts_nobody(kept: str, tmp_path: Path) -> None:

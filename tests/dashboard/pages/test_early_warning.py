@@ -101,11 +101,19 @@ def test_a_version_that_warns_of_nothing_has_no_window(client: FlaskClient) -> N
     assert "Sign" not in lines_of(client.get("/campaign.csv").data)[0]
 
 
+@pytest.mark.parametrize("asked", ["sign=new", "sign=flagged", "due=week"])
+def test_signs_and_dates_do_not_count_where_nobody_has_one(client: FlaskClient, asked: str) -> None:
+    for path in ("/crm/v1.csv?bands=critical", "/campaign.csv?bands=critical"):
+        found = lines_of(client.get(f"{path}&{asked}").data)
+        assert found and found == lines_of(client.get(path).data)
+
+
 @pytest.mark.parametrize(
     ("target", "told"), [(STATE, "risk of leaving"), (bank.WARNING, "leaving within 90 days")]
 )
 def test_answers_of_the_api_are_told_in_the_same_words(target: object, told: str) -> None:
-    assert told in str(record_form.create_answer(0.2, 0, "1", None, target))
+    answer = {"probabilities": [0.2], "predictions": [0], "model_version": "1"}
+    assert told in str(record_form.create_answer(answer, None, target))
     assert told in str(what_if.create_what_if({}, load_contract(), {}, target))
 
 

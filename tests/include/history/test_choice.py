@@ -80,6 +80,7 @@ def test_a_month_without_leavers_cannot_judge(
     sql(history, f"{late} WHERE as_of = '{judging}'")
     found = choose(history, contract, warned_early(params), now=NOW)
     assert found.reason.startswith(f"0 of 20 leavers among the hold-out customers of {judging}")
+    assert found.reason.endswith("called (campaigns.listed_customers) still among them")
 
 
 def test_without_history_the_first_month_is_still_to_come(

@@ -36,7 +36,7 @@ def known_months(draw: st.DrawFn) -> Months:
 @given(known_months())
 def test_every_label_is_known_by_the_cutoff(months: Months) -> None:
     for day in months.closed:
-        assert months.target.window_ends(day) + timedelta(months.delay_days) <= months.cutoff
+        assert months.target.window_ends(day) + timedelta(months.delay_days) < months.cutoff
 
 
 @given(known_months())
@@ -87,6 +87,13 @@ def test_an_exit_against_the_customers_wish_counts_as_such_until_the_window_ends
 ) -> None:
     assert verdict(left_after, forced=True) == expected
     assert verdict(104, forced=True) == verdict(3, forced=True) == clock.INVOLUNTARY
+
+
+@pytest.mark.parametrize(("known_after", "expected"), [(9 / 24, clock.TOO_LATE), (1, LEAVES)])
+def test_what_the_bank_knew_on_the_day_of_the_snapshot_is_too_late(
+    known_after: float, expected: str
+) -> None:
+    assert verdict(30, known_after - 30) == expected
 
 
 def test_who_has_not_left_stays_and_what_was_loaded_late_says_nothing() -> None:
@@ -148,7 +155,7 @@ def test_what_is_missing_is_told_with_the_day_on_which_it_should_be_there() -> N
         days, months, TARGET, HistoryRules(), delay_days=5, today=date(2026, 10, 20)
     )
     assert said == (
-        "2 of 6 closed months, and exits are usually known after 5 days; enough from 2027-02-18 "
+        "2 of 6 closed months, and exits are usually known after 5 days; enough from 2027-02-19 "
         "on, if churn_snapshot runs each month"
     )
 

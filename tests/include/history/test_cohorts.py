@@ -192,6 +192,8 @@ def test_leavers_are_those_of_the_window_who_wished_to(
     with history.begin() as connection:
         connection.execute(sa.update(exits_table()).values(voluntary=False))
     assert cohorts.leavers_of(history, contract, months, day, rules=HistoryRules()) == []
+    _, forced = read(history, contract)  # nor does any figure by the month of leaving count them
+    assert forced[LEFT_AFTER].max() <= TARGET.last_day < found[LEFT_AFTER].max()
 
 
 def test_a_database_without_history_has_none(sqlite_url: str) -> None:

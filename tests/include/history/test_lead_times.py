@@ -1,5 +1,6 @@
 """What a ranking finds by days ahead, on rankings whose answers are known."""
 
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -123,6 +124,19 @@ def test_leavers_count_by_the_newest_snapshot_so_far_back() -> None:
     # 30 days before is the snapshot of 1 June, 34 days ahead; 60 and 90 are those of May and April.
     assert found.model == {"30": 0.0, "60": 1.0, "90": 1.0}
     assert found.baseline == pytest.approx({"30": 0.1, "60": 0.1, "90": 0.1})
+
+
+def test_who_is_left_out_of_the_newest_snapshot_so_far_back_is_not_counted_by_an_older_one() -> (
+    None
+):
+    months = history(monthly(0, 9), date(2025, 7, 5))
+    months.append(month(date(2025, 8, 1), [STAYED] * 10, model=[0.0] * 10, baseline=[0.0] * 10))
+    for at, each in enumerate(months):  # 8 leaves with 7, and nobody ever lists him
+        left = np.where(each.keys == 8, each.left_after[7], each.left_after)
+        stays_in = (each.keys != 8) | (each.as_of != date(2025, 5, 1))
+        months[at] = replace(each, left_after=left).only(stays_in, each.answers)
+    (found,) = leaving_months(months, target=TARGET, list_share=0.1)
+    assert (found.leavers, found.model) == (2, {"30": 0.0, "60": 1.0, "90": 0.5})
 
 
 def test_months_are_told_only_as_far_as_snapshots_reach() -> None:

@@ -120,6 +120,33 @@ def test_who_left_in_the_early_hours_of_a_snapshots_day_is_in_the_one_before(
     assert rows(engine, sa.select(exits_table().c.left_on)) == [(APRIL.date(),)]
 
 
+def test_a_label_counts_however_many_snapshots_came_before_it(engine: sa.Engine) -> None:
+    late, texts = (row[0] for row in active(engine)[:2])
+    for now in (MARCH, APRIL, JULY):
+        snapshot_customers(HistoryRun(engine, now))
+    thin = f"CLIENTNUM IN ({late}, {texts}) AND as_of > '{MARCH.date()}'"
+    execute(engine, f"DELETE FROM churner_snapshots WHERE {thin}")
+    leave(engine, late, "'2026-05-20 12:00:00'")
+    leave(engine, texts, "'2026-07-03T01:00:00'")  # SQLite keeps a bank's own form
+    assert record_exits(HistoryRun(engine, JULY)).exits == 2
+    days = rows(engine, sa.select(exits_table().c.left_on).order_by(exits_table().c.CLIENTNUM))
+    assert days == [(date(2026, 5, 20),), (JULY.date(),)]
+
+
+def test_the_bank_may_label_customers_while_exits_are_noted(engine: sa.Engine) -> None:
+    snapshot_customers(HistoryRun(engine, MARCH))
+    levels = []
+
+    def note(connection: sa.Connection, cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("INSERT INTO churner_exits"):
+            levels.append(connection.get_isolation_level())
+
+    sa.event.listen(engine, "before_cursor_execute", note)
+    record_exits(HistoryRun(engine, APRIL))
+    # MySQL's next level locks what INSERT … SELECT reads; SQLite has one writer at a time anyway
+    assert levels == ["SERIALIZABLE" if engine.dialect.name == "sqlite" else "READ COMMITTED"]
+
+
 def test_an_exit_that_is_known_stays(engine: sa.Engine) -> None:
     key = active(engine)[0][0]
     snapshot_customers(HistoryRun(engine, MARCH))
