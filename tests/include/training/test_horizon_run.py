@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, time, timedelta
 
+import pandas as pd
 import pytest
 from sqlalchemy import Engine
 
@@ -97,7 +98,10 @@ def test_who_was_called_in_the_days_of_a_label_is_left_out_of_that_month(
     # 90 days of the call's, so that only months after those are of people who were left alone
     assert set(alone[AS_OF]) == {d for d in months.older if d < (day + timedelta(90)).date()}
     kept = run.read_frame(found.customers)
-    assert set(kept[AS_OF]) == set(months.closed) - set(alone[AS_OF])
+    assert set(kept[AS_OF]) | set(alone[AS_OF]) == set(months.closed)
+    beside = kept[kept[AS_OF].isin(alone[AS_OF])]  # who had left before the call
+    left_on = pd.to_datetime(beside[AS_OF]) + pd.to_timedelta(beside[LEFT_AFTER], unit="D")
+    assert (left_on < pd.Timestamp(day.date())).all()
 
 
 def test_rows_of_customers_who_had_left_are_counted_and_many_of_them_refused(
