@@ -4,6 +4,7 @@ Arrow decodes without Python's lock and a store answers after a while, so thread
 objects ready while this one is used. Their order is that of the keys, however fast each thread was.
 """
 
+import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,6 +16,7 @@ from include.store import ObjectInfo, Store
 if TYPE_CHECKING:
     import pyarrow as pa
 
+THREAD_NAME = "prediction-objects"
 THREADS = 4  # two decode on two cores; the others wait for the network
 OBJECTS_AHEAD = 8
 BYTES_AHEAD = 32 * 2**20  # as they are stored; a larger object is ahead alone
@@ -55,7 +57,7 @@ def read_objects(
     to each batch by the thread that decodes it. Texts that repeat stay dictionaries.
     """
     waiting: deque[tuple[int, str, Future[list[pa.RecordBatch]]]] = deque()
-    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="prediction-objects")
+    pool = ThreadPoolExecutor(THREADS, thread_name_prefix=THREAD_NAME)
     try:
         for found in objects:
             while waiting and not _room(found.size, [size for size, *_ in waiting]):
@@ -65,7 +67,9 @@ def read_objects(
         while waiting:
             yield waiting.popleft()[1:]
     finally:
-        pool.shutdown(cancel_futures=True)
+        # Who fails halfway may have this collected in a thread of the pool, which cannot await itself.
+        own = threading.current_thread().name.startswith(THREAD_NAME)
+        pool.shutdown(wait=not own, cancel_futures=True)
 
 
 def _room(size: int, ahead: list[int]) -> bool:
