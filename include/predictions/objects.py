@@ -67,7 +67,7 @@ def read_objects(
         while waiting:
             yield waiting.popleft()[1:]
     finally:
-        # Who fails halfway may have this collected in one of the threads, which cannot await itself.
+        # Who fails halfway may have this collected in one of the threads: none awaits itself.
         own = threading.current_thread().name.startswith(THREAD_NAME)
         pool.shutdown(wait=not own, cancel_futures=True)
 
