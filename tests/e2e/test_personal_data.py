@@ -9,6 +9,7 @@ import gzip
 import io
 import json
 import logging
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field, replace
@@ -54,7 +55,7 @@ from include.training.run import TrainingRun
 from include.training.train_model import train_model
 from include.training.transform_data import transform_data
 from include.training.validate_data import validate_data
-from tests.conftest import running_mlflow
+from tests.conftest import PROJECT, running, running_mlflow
 from tests.include.bank_days import drift_run
 from tests.include.conftest import changed, evaluate, promote_judged, sql
 from tests.include.nights import night_of
@@ -130,7 +131,12 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
     loading.create_table(engine)
     loading.load_customers(engine, people, now=datetime.now(UTC) - timedelta(days=40))
     port = free_ports(1)[0]
-    environment = {"CHURN_ID_KEY": ID_KEY, "CHURN_ACCESS_LOG": "true", "CHURN_LOG_LEVEL": "DEBUG"}
+    environment = {
+        "CHURN_ID_KEY": ID_KEY,
+        "CHURN_ACCESS_LOG": "true",
+        "CHURN_LOG_LEVEL": "DEBUG",
+        "CHURN_LOG_FLUSH_ROWS": "300",
+    }
     found = Day(var, engine, people, Server(port, var, environment))
     with ExitStack() as parts:
         parts.callback(engine.dispose)
@@ -347,6 +353,31 @@ def test_a_planted_number_is_found(
     there.parent.mkdir(parents=True)
     there.write_bytes(planted(number))
     assert replace(day, var=tmp_path, said={}).leaks() == {place: 1}
+
+
+def test_a_proxy_keeps_no_address_that_names_a_customer(tmp_path: Path, free_port: int) -> None:
+    """Of what it could not forward it logs the request."""
+    caddy = shutil.which("caddy")
+    if caddy is None:
+        pytest.skip("no caddy on this machine: apt-get install caddy to run this")
+    text = (PROJECT / "infra" / "compose" / "Caddyfile").read_text()
+    options = text.partition("\n}\n\n(public)")[0].replace("admin localhost:2019", "admin off")
+    options = options.replace("{$CHURN_TLS_EMAIL}", "somebody@example.org")
+    site = f"http://127.0.0.1:{free_port} {{\n\treverse_proxy 127.0.0.1:9\n}}\n"
+    (tmp_path / "Caddyfile").write_text(f"{options}\n}}\n{site}")
+    command = [caddy, "run", "--config", str(tmp_path / "Caddyfile"), "--adapter", "caddyfile"]
+    page = f"http://127.0.0.1:{free_port}/customer?number={min(NUMBERS)}"
+
+    def refused() -> bool:
+        try:
+            return httpx.get(page, headers={"Referer": page}).status_code == 502
+        except httpx.TransportError:
+            return False
+
+    with running(command, tmp_path / "log", ready=refused):
+        pass
+    log = (tmp_path / "log").read_bytes()
+    assert b'"uri":"/customer?..."' in log and not numbers_in(log)
 
 
 def _parquet(values: list[Any]) -> bytes:
