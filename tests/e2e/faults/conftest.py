@@ -1,4 +1,4 @@
-"""What the tests of the worst day start: the API's champions and servers, as its own tests have them."""
+"""What the worst day needs: the API's champions and servers, as its own tests have them."""
 
 from tests.webapp.conftest import (
     _session_server,
