@@ -13,6 +13,7 @@ from dashboard.components import versions
 from dashboard.components.campaign_outcomes import create_campaigns
 from dashboard.components.chart_card import create_chart
 from dashboard.components.early_warning import create_kind, create_lead_times
+from dashboard.components.fairness import create_fairness
 from dashboard.components.production_history import MOVES_SHOWN, create_production_history
 from dashboard.components.shell import create_heading, create_section
 from dashboard.components.states import create_empty, create_or_explain
@@ -94,6 +95,12 @@ def _subtitle(champion: Champion) -> str:
 def _create_evaluation(sources: Sources, champion: Champion, rules: CallRules) -> Component:
     found = read_evaluation(sources.store, champion.manifest)
     early = early_warning_of(champion.manifest, found)
+    fairness = create_fairness(
+        found.fairness,
+        target=champion.manifest.target,
+        rules=champion.manifest.gate.get("rules", {}),
+    )
+    fair = create_section("Does it treat groups of customers alike?", fairness)
     shown = evaluation_charts(found, rules, typical_revenue(sources, champion))
     figures = html.Div(
         [
@@ -110,11 +117,12 @@ def _create_evaluation(sources: Sources, champion: Champion, rules: CallRules) -
         ]
     )
     if early is None:
-        return figures
+        return html.Div([figures, fair])
     return html.Div(
         [
             create_section("How early it sees who leaves", _create_lead_times(champion, early)),
             create_section("How well it ranks, and how right its chances are", figures),
+            fair,
         ]
     )
 
