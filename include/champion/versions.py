@@ -81,6 +81,9 @@ class Manifest(ChampionDocument):
     model_family: Literal["xgboost", "random_forest"]
     target: Target = STATE
     target_reason: str = Field(default="", description="why this target, for people")
+    listed_customers: Literal["left_out", "used"] | None = Field(
+        default=None, description="campaigns.listed_customers; not known of earlier releases"
+    )
     columns: tuple[str, ...] = Field(description="the model's raw input columns, in order")
     engineered: tuple[str, ...] = Field(description="the engineered features that follow them")
     threshold: float = Field(ge=0, le=1)

@@ -315,6 +315,7 @@ def _draft(
         model_family=run.params.model.family,
         target=lineage.ingested.target,
         target_reason=lineage.ingested.target_reason,
+        listed_customers=run.params.campaigns.listed_customers,
         columns=columns,
         engineered=tuple(feature.name for feature in engineered_for(columns)),
         threshold=run.params.model.threshold,
