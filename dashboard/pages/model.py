@@ -24,6 +24,7 @@ from dashboard.data.champions import (
     read_gates,
     read_versions,
 )
+from dashboard.data.ml_test_score import read_ml_test_score, score_text
 from dashboard.data.rules import CallRules
 from dashboard.data.sources import Sources
 from dashboard.labels import percent
@@ -74,6 +75,7 @@ def create_page(sources: Sources, query: Mapping[str, str]) -> Component:
             ),
             create_section("Versions", _create_history(sources, champion, manifests)),
             create_section("Model card", _create_card(sources, champion)),
+            _create_test_score(),
         ]
     )
 
@@ -225,6 +227,12 @@ def _create_history(
         told = dmc.Text(note, size="sm", c="dimmed", mb="xs")
         parts += [title, told, versions.create_decisions(gates)]
     return dmc.Paper(parts)
+
+
+def _create_test_score() -> Component:
+    """How well the system around any version is tested, in a line."""
+    told = f"{score_text(read_ml_test_score())}: docs/ml-test-score.md says what each of 28 asks."
+    return dmc.Text(told, size="sm", c="dimmed", mt="md")
 
 
 def _create_card(sources: Sources, champion: Champion) -> Component:
