@@ -62,8 +62,14 @@ airflow: setup ## Airflow's own command line for this stack (ARGS="dags list")
 clean-data: setup ## delete customers, models, logs: all that a stack that is down left below var/
 	@exec $(BIN)/python -m infra.local.commands clean-data
 
+# A process a core.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
 test: setup ## run the tests, a process a core (ARGS="-m 'not slow'" is the short form, ARGS="tests/include -x")
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(PYTEST) --ignore=tests/e2e/faults $(ARGS)
+
+faults: setup ## break each part of the system on purpose, and see what it promised then (ARGS="-k sign_in")
+	@$(PYTEST) tests/e2e/faults $(ARGS)
 
 bench: bench-api bench-training bench-scoring bench-drift bench-dashboard ## every benchmark that needs no real customers, as ratios
 
