@@ -45,6 +45,7 @@ def test_the_service_does_what_its_description_says(
     command = [program, "--config-file", str(configuration), "run", str(description)]
     done = subprocess.run(
         [*command, "--url", server.url, *ARGUMENTS],
+        cwd=tmp_path,  # where it keeps what failed
         capture_output=True,
         text=True,
         check=False,
