@@ -33,7 +33,7 @@ def who_says(pattern: str) -> set[str]:
 
 
 def test_nothing_is_shown_but_as_words() -> None:
-    markup = r"dangerously|allow_html|innerHTML|outerHTML|insertAdjacentHTML|document\.write|\|\s*safe"
+    markup = r"dangerously|allow_html|(inner|outer|adjacent)HTML|document\.write|\|\s*safe"
     assert len(SOURCES) > 50 and who_says(markup) == set()
 
 
@@ -44,3 +44,13 @@ def test_files_are_written_in_one_place_where_formulas_end() -> None:
 def test_every_file_to_download_is_known(server: Flask) -> None:
     rules = {rule.rule for rule in server.url_map.iter_rules()}
     assert {rule for rule in rules if rule.endswith("csv")} == FILES
+
+
+@pytest.mark.parametrize("path", ["/", "/_dash-layout", "/score/template.csv", "/nowhere"])
+def test_every_answer_lets_the_browser_run_our_own_scripts_alone(path: str, server: Flask) -> None:
+    headers = server.test_client().get(path).headers
+    policy = dict(part.split(" ", 1) for part in headers["Content-Security-Policy"].split("; "))
+    assert re.fullmatch(r"'self'( 'sha256-[\w+/]+=*')+", policy["script-src"])
+    assert policy["default-src"] == policy["frame-ancestors"] == policy["form-action"] == "'self'"
+    assert policy["object-src"] == policy["base-uri"] == "'none'"
+    assert headers["X-Content-Type-Options"] == "nosniff"

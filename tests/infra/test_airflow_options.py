@@ -112,7 +112,7 @@ def test_no_two_stacks_share_a_key_and_none_has_a_default(tmp_path: Path) -> Non
 @pytest.mark.parametrize("place", ["laptop", "containers"])
 def test_no_option_stands_twice(place: str, places: Layout) -> None:
     environment = of_the_laptop(places) if place == "laptop" else of_the_containers()
-    for section, name in SHUT:
+    for section, name in (*SHUT, ("core", "load_examples"), ("core", "sensitive_var_conn_names")):
         assert f"AIRFLOW__{section}__{name}".upper() not in environment
     for (section, name), value in shared().items():
         variable = f"AIRFLOW__{section}__{name}".upper()

@@ -9,7 +9,9 @@ from dashboard.data.campaign import CSV_COLUMNS, campaign_csv
 from dashboard.data.spreadsheet import neutral
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "\n=1", "\r=1", "＝1", "\u00a0-1"])
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "\n=1", "\r=1", "＝1", "\u00a0-1"]
+)
 def test_formulas_are_neutralised(text: str) -> None:
     assert neutral(text) == "'" + text
 
