@@ -5,7 +5,6 @@ python -m include.erasure -                       reads the number from standard
 """
 
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
 
@@ -22,13 +21,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("customer", help="the number, or '-' to read it from standard input")
     parser.add_argument("--asked-by", required=True, help="who wants it; it is kept, so no names")
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     customer = sys.stdin.readline() if options.customer == "-" else options.customer
     try:
-        run(load_settings(), customer, asked_by=options.asked_by)
+        told = run(load_settings(), customer, asked_by=options.asked_by)
     except ChurnError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return 1
+    print("\n".join(told))  # noqa: T201
     return 0
 
 

@@ -1,21 +1,20 @@
 """What a person is told who has a customer forgotten; nothing of it names the customer."""
 
-import logging
 from datetime import UTC, datetime
 
 from include.customers.database import open_engine, shown_url
+from include.customers.queries import column_types
+from include.customers.table import published_contract
 from include.erasure.forget import Forgotten, Places, forget
 from include.erasure.person import person_of
 from include.settings import Settings
 from include.store import open_store
 
-logger = logging.getLogger(__name__)
-
 SPOOL_SECONDS = 20  # beyond the age at which answers are shipped
 
 
-def run(settings: Settings, customer: str, *, asked_by: str) -> None:
-    """Forget a customer in the database and the store of the settings, and tell of it."""
+def run(settings: Settings, customer: str, *, asked_by: str) -> list[str]:
+    """Forget a customer in the database and the store of the settings; what there is to tell."""
     person = person_of(customer, settings.customer_id_key())
     engine = open_engine(settings.resolved_database_url)
     places = Places(
@@ -26,12 +25,12 @@ def run(settings: Settings, customer: str, *, asked_by: str) -> None:
         spool_seconds=settings.log_flush_seconds + SPOOL_SECONDS,
     )
     try:
+        column_types(engine, published_contract())  # or a database would be made where none is
         done = forget(places, person, asked_by=asked_by, now=datetime.now(UTC))
     finally:
         engine.dispose()
-    logger.info("%s and %s", shown_url(engine), places.store.uri)
-    for line in (*_told(done), *_left(done, places)):
-        logger.info("%s", line)
+    where = f"{shown_url(engine)} and {places.store.uri}"
+    return [where, *_told(done), *_left(done, places)]
 
 
 def _told(done: Forgotten) -> list[str]:

@@ -7,6 +7,7 @@ killed is completed by the next. The note names nobody.
 import logging
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +22,7 @@ from include.erasure.older_versions import OlderVersion, older_versions
 from include.erasure.person import Person
 from include.errors import ConfigurationError, DataError, ObjectChanged, ObjectNotFound
 from include.handover import RUNS_PREFIX
-from include.store import Store
+from include.store import ObjectInfo, Store
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ PREFIX = "erasures"
 OLDER = "older versions of objects"
 UPLOADS = "uploaded files"
 PASSES = 5
+THREADS = 8  # a store answers after a while, and Arrow decodes without Python's lock
 NAMED = 5
 TRIES = 10  # of an object that others write meanwhile
 RECENT = timedelta(hours=1)
@@ -103,14 +105,22 @@ def _pass(places: Places, person: Person, unreadable: list[str]) -> Counter[str]
     """Erase what is found now: the tables first, from which the objects are made."""
     found = Counter(tables.erase_rows(places.engine, person))
     found[UPLOADS] = files.erase_uploads(places.var_dir, person)
-    for prefix, name in PLACES.items():
-        for info in places.store.list(prefix):
-            try:
-                found[name] += _erase_object(places.store, info.key, person)
-            except Unreadable:
-                unreadable.append(info.key)
-        for older in older_versions(places.store, prefix):
-            found[OLDER] += _erase_version(older, person)
+
+    def erase_object(info: ObjectInfo) -> int:
+        try:
+            return _erase_object(places.store, info.key, person)
+        except Unreadable:
+            unreadable.append(info.key)
+            return 0
+
+    def erase_version(older: OlderVersion) -> int:
+        return _erase_version(older, person)
+
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="erasure") as pool:
+        for prefix, name in PLACES.items():
+            found[name] = sum(pool.map(erase_object, places.store.list(prefix)))
+            # Only now: what was replaced just now is one of them.
+            found[OLDER] += sum(pool.map(erase_version, older_versions(places.store, prefix)))
     return found
 
 

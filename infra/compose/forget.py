@@ -51,10 +51,14 @@ def backups_left(directory: Path, mark: str) -> list[str]:
     """The backups of the stack with this key, and until when they hold who was in it."""
     found = []
     for path in sorted(directory.glob(f"*/{MANIFEST}")):
-        manifest = json.loads(path.read_text())
-        if manifest.get("id_key_sha256") == mark:
+        try:
+            manifest = json.loads(path.read_text())
+            mine, made_at = manifest.get("id_key_sha256") == mark, manifest["made_at"]
+        except (ValueError, KeyError, AttributeError):
+            mine, made_at = True, "an unknown time, for its manifest is damaged,"
+        if mine:
             found.append(
-                f"{path.parent} of {manifest['made_at']} holds the customer, if there was one by "
-                "then, until you delete it; after a restore, forget the customer again"
+                f"{path.parent} of {made_at} holds the customer, if there was one by then, until "
+                "you delete it; after a restore, forget the customer again"
             )
     return found or [f"none of this stack is in {directory}: look where else you keep some"]

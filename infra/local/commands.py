@@ -221,7 +221,8 @@ def _forget(settings: Settings, arguments: argparse.Namespace) -> int:
     if directory.is_held(layout(settings)):
         running_stack(settings)  # likewise
     given = sys.stdin.readline() if arguments.customer == "-" else arguments.customer
-    command.run(settings, given, asked_by=arguments.asked_by or _user())
+    for line in command.run(settings, given, asked_by=arguments.asked_by or _user()):
+        logger.info("%s", line)
     return 0
 
 

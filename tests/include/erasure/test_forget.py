@@ -1,9 +1,7 @@
 """One customer is forgotten everywhere, and nobody else is; whatever is in the way."""
 
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +20,8 @@ from include.predictions.log import read_predictions, write_table
 from include.scoring.summary import read_summary
 from include.store import LocalStore, S3Store
 from tests.include.bank_days import DAY, ID_KEY, NOW
-from tests.include.erasure.bank import KEY, ONE, OTHERS, PEOPLE, Bank, bank_at, fill, logged
+from tests.include.erasure.bank import KEY, ONE, OTHERS, PEOPLE, Bank, logged
+from tests.include.erasure.conftest import copied
 from tests.leaks import files_below, numbers_in
 
 WRITTEN = 13  # objects that have the customer
@@ -34,53 +33,6 @@ TABLES = {
     "churn_scores_20260505": "customer",
     "churn_contacts": "customer",
 }
-
-
-@pytest.fixture
-def versioned_store(s3_store: S3Store) -> S3Store:
-    """A bucket that keeps what was replaced and deleted."""
-    s3_store.client.put_bucket_versioning(
-        Bucket=s3_store.bucket, VersioningConfiguration={"Status": "Enabled"}
-    )
-    return s3_store
-
-
-@pytest.fixture(scope="session")
-def full_laptop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A stack's directory that has everybody; tests work on copies."""
-    var = tmp_path_factory.mktemp("laptop")
-    made = fill(f"sqlite:///{var / 'churn.db'}", LocalStore(var / "store"), var)
-    made.places.engine.dispose()
-    return var
-
-
-def copied(full_laptop: Path, var: Path) -> Bank:
-    """A laptop's stack of a test's own."""
-    shutil.copytree(full_laptop, var)
-    return bank_at(f"sqlite:///{var / 'churn.db'}", LocalStore(var / "store"), var)
-
-
-@pytest.fixture
-def laptop(full_laptop: Path, tmp_path: Path) -> Iterator[Bank]:
-    """A bank on a laptop."""
-    found = copied(full_laptop, tmp_path / "var")
-    yield found
-    found.places.engine.dispose()
-
-
-@pytest.fixture
-def containers(mariadb_url: str, versioned_store: S3Store, tmp_path: Path) -> Iterator[Bank]:
-    """One whose bucket keeps versions."""
-    found = fill(mariadb_url, versioned_store, tmp_path)
-    yield found
-    found.places.engine.dispose()
-
-
-@pytest.fixture(params=["laptop", "containers"])
-def bank(request: pytest.FixtureRequest) -> Bank:
-    """Each of them."""
-    found: Bank = request.getfixturevalue(request.param)
-    return found
 
 
 def forgotten(bank: Bank) -> Erasure:
