@@ -109,7 +109,8 @@ def test_the_password_is_where_it_says(first: Started) -> None:
 
 def test_it_listens_on_loopback_alone(first: Started) -> None:
     own = {each.pid for each in processes.members(first.leaders)}
-    ears = [each for each in psutil.net_connections("inet") if each.pid in own and not each.raddr]
+    found = [each for each in psutil.net_connections("tcp") if each.pid in own]
+    ears = [each for each in found if each.status == psutil.CONN_LISTEN]
     assert {each.laddr.ip for each in ears} == {"127.0.0.1"}
     assert {each.laddr.port for each in ears} >= {*map(_port_of, first.stack["urls"].values())}
 
