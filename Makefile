@@ -118,6 +118,10 @@ screenshots: setup ## take the dashboard's pictures anew, on the stack that is u
 audit: setup ## known vulnerabilities in what constraints.txt pins, as the Python Packaging Authority's database has them
 	@$(BIN)/python -m uv tool run pip-audit==2.10.1 --requirement constraints.txt --no-deps --disable-pip
 
+# The one text that is skipped is an example within a message.
+secrets: setup ## passwords, keys and tokens in this checkout and its history, by their shape; asks nobody whether they work
+	@$(BIN)/python -m uv tool run --quiet --from kingfisher-bin==2.14.0 kingfisher scan . --no-validate --no-update-check --redact --skip-regex 'redis://:password@host'
+
 lint: setup ## ruff, mypy, who may import whom, the workflows, and the templates for AWS
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .

@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dashboard import browser_files, downloads, headers, request_bodies, sign_in
+from dashboard import browser_files, downloads, headers, origins, request_bodies, sign_in
 from dashboard.browser_files import LeanDash
 from dashboard.components import shell
 from dashboard.data import uploads
@@ -40,6 +40,7 @@ def create_application(settings: Settings | None = None) -> LeanDash:
     server.extensions["churn"] = sources
     server.template_folder = str(FOLDER / "templates")
     request_bodies.limit_size(server)
+    origins.register(server, settings)
     sign_in.register(server, settings)
     request_bodies.refuse_odd_bodies(app)
     downloads.register(server, sources)
