@@ -7,6 +7,7 @@ plants no fault by itself, one is planted here.
 """
 
 import ast
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -131,6 +132,12 @@ def test_the_page_has_the_table_and_the_score() -> None:
     page = PAGE.read_text()
     again = "`python -m tests.test_ml_test_score` prints what belongs there"
     assert table() in page and score_text(SCORE) in page, again
+
+
+def test_whoever_tells_the_score_tells_this_one() -> None:
+    pages = PAGE.read_text() + (PROJECT / "README.md").read_text()
+    told = re.findall(r"ML Test Score\D{0,80}([\d.]+) of 7", pages)
+    assert set(told) == {f"{SCORE.score:g}"}
 
 
 # --- planted faults
