@@ -19,19 +19,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from include.contract import (
-    CUSTOMER_ID,
-    CUSTOMER_ID_CHARACTERS,
-    Column,
-    Contract,
-    TableFault,
-    describe,
-)
+from include.contract import CUSTOMER_ID, CUSTOMER_ID_CHARACTERS, Column, Contract, TableFault
 from include.customers.csv_header import Layout, read_columns, read_layout
 from include.customers.csv_points import Points
 from include.customers.csv_text import BLOCK_BYTES, utf8_text
 from include.customers.labels import future_labels
 from include.errors import DataError, FaultyFile
+from include.values import describe
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,9 +7,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from include.contract import CUSTOMER_ID, Column, Contract, describe
+from include.contract import CUSTOMER_ID, Column, Contract
 from include.customers.csv_text import BLOCK_BYTES
 from include.errors import DataError, FaultyFile
+from include.values import describe
 
 if TYPE_CHECKING:
     import pyarrow as pa
