@@ -1,8 +1,10 @@
 """The dashboard while what it reads from fails: each page is there, or says why it is not."""
 
 import json
+import re
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -45,9 +47,9 @@ PAGES = {
 # What a page says in its place, or beside the rest of it, by what fails.
 SAYS = {
     "store": {
-        "/model": "AWS_ENDPOINT_URL",
-        "/performance": "AWS_ENDPOINT_URL",
-        "/drift": "AWS_ENDPOINT_URL",
+        "/model": "://churn-",
+        "/performance": "://churn-",
+        "/drift": "://churn-",
     },
     "database": {
         "/": "Check that the database runs",
@@ -91,6 +93,11 @@ class Stand:
                 answer = browser.get("/_dash-layout", headers=referrer)
         assert answer.status_code == 200, server.log[-3000:]
         return json.dumps(answer.json(), ensure_ascii=False)
+
+    def ask_for_all(self) -> dict[str, str]:
+        """Every page at once, as many people would: none may hold up the others."""
+        with ThreadPoolExecutor(len(PAGES)) as people:
+            return dict(zip(PAGES, people.map(self.ask, PAGES), strict=True))
 
 
 TICK: dict[str, Any] = {
@@ -177,14 +184,12 @@ def _proxy(url: str, stack: ExitStack) -> Proxy:
 
 @pytest.fixture
 def whole(stand: Stand) -> Iterator[Stand]:
-    """A stand of which everything answers, before the test and again after it, at once."""
-    for page, words in PAGES.items():
-        assert words in stand.ask(page), page
+    """A stand of which everything answers, and answers again after the test, at once."""
     yield stand
     for proxy in stand.proxies.values():
         proxy.set("pass")
-    for page, words in PAGES.items():
-        assert words in stand.ask(page), page
+    for page, found in stand.ask_for_all().items():
+        assert PAGES[page] in found, page
 
 
 @pytest.mark.parametrize(("dependency", "fault"), CASES, ids=[" ".join(case) for case in CASES])
@@ -192,10 +197,13 @@ def test_every_page_is_whole_or_says_what_is_missing(
     whole: Stand, dependency: str, fault: str
 ) -> None:
     whole.proxies[dependency].set(fault)
-    for page, words in PAGES.items():
-        started = time.monotonic()
-        found = whole.ask(page)
-        seconds = time.monotonic() - started
-        assert seconds < PAGE_SECONDS, page
-        expected = SAYS[dependency].get(page, words) if fault != "slow" else words
-        assert expected in found, (page, found[-2000:])
+    started = time.monotonic()
+    for page, found in whole.ask_for_all().items():
+        words = SAYS[dependency].get(page) if fault != "slow" else None
+        assert (words or PAGES[page]) in found, (page, texts(found))
+    assert time.monotonic() - started < PAGE_SECONDS
+
+
+def texts(page: str) -> list[str]:
+    """The longer strings of a page."""
+    return [each for each in re.findall(r'"children": "([^"]*)"', page) if len(each) > 20]
