@@ -51,7 +51,8 @@ _LASTING: dict[int | str, str] = {
     "no such column": "",
     "has no column named": "",
     "readonly": "Let this user write to the file and to its directory",
-    "unable to open": "Make its directory, and let this user read and write there",
+    "unable to open": "Make its directory, let this user read and write there, and see that its "
+    "disk is not full",
     "is a view": "Nothing can be written through a view: write to the table under it",
 }
 

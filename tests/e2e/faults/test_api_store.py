@@ -78,7 +78,7 @@ def test_no_answer_waits_for_a_store_that_fails_and_none_is_lost(
     assert Counter(logged_ids(bucket)) - before == Counter(load.acknowledged)
 
 
-@pytest.mark.parametrize("fault", ["refuse", "hang", "garbage", "page", "torn"])
+@pytest.mark.parametrize("fault", ["refuse", "hang", "garbage"])
 def test_a_restart_while_the_store_fails_serves_the_last_champion(
     on_s3: Server, proxy: Proxy, fault: str
 ) -> None:
@@ -94,7 +94,7 @@ def test_a_restart_while_the_store_fails_serves_the_last_champion(
     assert answer.status_code == 200 and answer.json()["model_version"] == "1"
 
 
-@pytest.mark.parametrize("fault", ["refuse", "hang", "slow", "garbage", "page", "torn"])
+@pytest.mark.parametrize("fault", faults("api", "store"))
 def test_a_new_champion_that_cannot_be_read_whole_takes_over_once_it_can(
     on_s3: Server, bucket: Store, proxy: Proxy, version_1: Version, version_2: Version, fault: str
 ) -> None:
@@ -113,7 +113,7 @@ def test_a_new_champion_that_cannot_be_read_whole_takes_over_once_it_can(
     publish(bucket, version_1)
 
 
-@pytest.mark.parametrize("fault", ["refuse", "hang", "garbage", "page", "torn"])
+@pytest.mark.parametrize("fault", ["refuse", "hang", "torn"])
 def test_a_first_start_beside_a_store_that_fails_lives_and_is_ready_once_it_answers(
     tmp_path: Path, bucket: Store, proxy: Proxy, version_1: Version, fault: str
 ) -> None:
