@@ -94,7 +94,8 @@ def test_a_run_that_is_cleared_after_its_data_was_corrected_promotes_what_then_w
     make_run: MakeRun, registry: Registry, engine: Engine, people: pd.DataFrame
 ) -> None:
     run = make_run("first")
-    sql(engine, "UPDATE churners SET Total_Trans_Ct = 60, Total_Trans_Amt = 4000")
+    noise = "Total_Trans_Ct = 60 + CLIENTNUM % 2, Total_Trans_Amt = 4000 + CLIENTNUM % 2"
+    sql(engine, f"UPDATE churners SET {noise}")
     assert promote(run).version == "1"
     loading.load_customers(engine, people, now=datetime.now(UTC))
     lineage = lineage_of(run)
