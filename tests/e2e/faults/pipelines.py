@@ -160,9 +160,8 @@ class World:
         """The day after the promotion, on which customers are busier than they were."""
         day = drift_day()
         ends = datetime.combine(day + timedelta(1), time(1), UTC)
-        return drift_run(
-            "drift", store=self.store, day=day, now=ends, open_engine=lambda: self.engine
-        )
+        places: dict[str, Any] = {"store": self.store, "open_engine": lambda: self.engine}
+        return drift_run("drift", {"rows_min": 300}, day=day, now=ends, **places)
 
     @property
     def tuning(self) -> Any:
