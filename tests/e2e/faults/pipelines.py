@@ -261,11 +261,19 @@ def leave_old_objects(store: Store) -> None:
             os.utime(store.root / key, (0, 0))
 
 
+def without_objects(*prefixes: str) -> Callable[[World], None]:
+    """Back to before anything was written below these."""
+
+    def empty(world: World) -> None:
+        for info in [each for prefix in prefixes for each in world.store.list(prefix)]:
+            world.store.delete(info.key)
+
+    return empty
+
+
 def without_second(world: World) -> None:
     """Back to before the promotion: the first version in production, in store and registry."""
-    for prefix in ("champion/versions/2/", "champion/history/", versions.POINTER_KEY):
-        for info in list(world.store.list(prefix)):
-            world.store.delete(info.key)
+    without_objects("champion/versions/2/", "champion/history/", versions.POINTER_KEY)(world)
     clear_production(world.registry)
     manifest, digest = versions.read_version(world.store, "1")
     registry = world.registry
@@ -310,6 +318,8 @@ BEFORE: Mapping[str, Callable[[World], None]] = {
     "summarise_scores": planned_anew,
     "snapshot_customers": without_march,
     "record_exits": without_rows("churner_exits"),
+    "detect_drift": without_objects("monitoring/date="),
+    "measure_outcomes": without_objects("monitoring/outcomes/", "monitoring/performance"),
     "delete_runs": lambda w: leave_old_objects(w.store),
     "delete_predictions": lambda w: leave_old_objects(w.store),
     "promote_model": without_second,
