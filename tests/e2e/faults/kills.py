@@ -16,7 +16,17 @@ from tests.e2e.faults.pipelines import Places, World
 WRITES = ("write", "create", "replace", "delete")  # of the store
 CHANGES = ("create", "alter", "drop", "rename")  # of tables, which MySQL commits one by one
 READS = ("/search", "/get", "/list")  # that MLflow asks for by POST
-PRELOADED = ["tests.e2e.faults.kills"]
+PRELOADED = [
+    *("connectorx", "imblearn.over_sampling", "matplotlib.pyplot", "mlflow", "mlflow.onnx"),
+    *("onnxruntime", "pymysql", "xgboost", "tests.e2e.faults.racers"),
+]
+
+
+def forks() -> Any:
+    """What makes processes of one that has imported everything, and has no threads yet."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    return context
 
 
 class Clock:
@@ -79,10 +89,8 @@ def die_in(places: Places, answers: dict[str, Any], task: str, dies_at: int) -> 
 
 def killed(world: World, task: str, *, behind: int) -> bool:
     """Whether a process that did the task was killed behind so many writes; else it was whole."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
     arguments = (world.places, world.answers, task, behind)
-    process = context.Process(target=die_in, args=arguments)
+    process = forks().Process(target=die_in, args=arguments)
     process.start()
     process.join()
     assert process.exitcode in (0, -signal.SIGKILL), f"{task} failed after kill {behind - 1}"

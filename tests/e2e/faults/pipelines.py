@@ -80,6 +80,11 @@ class Places:
     mlflow: str
     endpoint: str = ""
 
+    @property
+    def name(self) -> str:
+        """What nobody else's runs have in their names."""
+        return f"{self.home.parent.name}-{self.home.name}"
+
 
 @dataclass
 class World:
@@ -124,7 +129,7 @@ class World:
 
     def _training(self, name: str, params: Any) -> TrainingRun:
         return TrainingRun(
-            dag_run_id=f"{name}__{self.places.home.name}",
+            dag_run_id=f"{name}__{self.places.name}",
             store=self.store,
             engine=self.engine,
             registry=self.registry,

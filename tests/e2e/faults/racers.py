@@ -1,6 +1,5 @@
 """Two processes that move the champion at the same moment, each behind a gate of its own making."""
 
-import multiprocessing
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -12,6 +11,7 @@ from include.params import load_params
 from include.settings import Settings
 from include.training.evaluate_model import Evaluated, Lineage
 from include.training.run import TrainingRun
+from tests.e2e.faults.kills import forks
 from tests.e2e.faults.pipelines import Places, World
 from tests.include.conftest import changed, promote_judged
 
@@ -22,7 +22,7 @@ def training_of(world: World, name: str, trees: int) -> TrainingRun:
     """A run whose candidate the gate promotes unasked."""
     shape = {"n_estimators": trees, "max_depth": 4}
     params = changed(load_params(Settings().params_file), shape)
-    return replace(world.training, dag_run_id=f"{name}__{world.places.home.name}", params=params)
+    return replace(world.training, dag_run_id=f"{name}__{world.places.name}", params=params)
 
 
 def promote(places: Places, name: str, trees: int, *judged: Lineage | Evaluated) -> dict[str, Any]:
@@ -54,8 +54,7 @@ def run(call: Callable[..., Any], arguments: tuple[Any, ...], gate: Any, answers
 
 def raced(call: Callable[..., Any], *racers: tuple[Any, ...]) -> dict[str, dict[str, Any]]:
     """What each process answered, by its name."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.e2e.faults.racers"])
+    context = forks()
     gate, answers = context.Barrier(len(racers)), context.Queue()
     processes = [
         context.Process(target=run, args=(call, arguments, gate, answers)) for arguments in racers

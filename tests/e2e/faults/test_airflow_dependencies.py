@@ -7,8 +7,12 @@ from typing import Any
 import pytest
 from pydantic_core import to_jsonable_python
 
+from include.champion import tracking
+from include.customers import database
 from include.errors import ChurnError, DatabaseUnavailable, RegistryError, StoreError
+from include.store import s3
 from include.tasks.errors import reported
+from include.tasks.limits import QUICK
 from tests.conftest import empty_bucket, empty_database
 from tests.e2e.faults.line import Line, line_to
 from tests.e2e.faults.pipelines import (
@@ -21,7 +25,13 @@ from tests.e2e.faults.pipelines import (
     without_second,
 )
 
-pytestmark = pytest.mark.slow  # time-outs are waited for
+pytestmark = [
+    pytest.mark.slow,  # time-outs are waited for
+    pytest.mark.timeout(600),  # the first waits until every task has been done once
+    # of Evidently and what it imports
+    pytest.mark.filterwarnings("ignore:numpy.core is deprecated:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:.*Deprecated in litestar"),
+]
 
 DATABASE, STORE, MLFLOW = "database", "store", "mlflow"
 NEEDS = {
@@ -54,6 +64,7 @@ SAYS: dict[str, tuple[type[ChurnError], str]] = {
     STORE: (StoreError, "AWS_ENDPOINT_URL|try later"),
     MLFLOW: (RegistryError, "did not do what it was asked: .*MLFLOW_TRACKING_URI names it"),
 }
+S3_BACKOFF = 20  # seconds at most, of botocore's standard mode
 FAULTS = ("refuse", "hang", "garbage", "page")
 CASES = [
     (task, each, fault)
@@ -80,7 +91,7 @@ def lines_and_world(
     """A bank over lines that can be broken, in which every task has been done undisturbed."""
     with ExitStack() as stack:
         url = stack.enter_context(empty_database(mariadb_server))
-        database, database_url = stack.enter_context(line_to(url))
+        customers, database_url = stack.enter_context(line_to(url))
         store, endpoint = stack.enter_context(line_to(s3_endpoint))
         mlflow, tracking_uri = stack.enter_context(line_to(mlflow_server))
         places = Places(
@@ -95,7 +106,7 @@ def lines_and_world(
             made_anew(world, task)
             world.run(task)
         without_second(world)
-        yield {DATABASE: database, STORE: store, MLFLOW: mlflow}, world
+        yield {DATABASE: customers, STORE: store, MLFLOW: mlflow}, world
         world.engine.dispose()
 
 
@@ -131,6 +142,19 @@ def undated(answer: Any) -> Any:
 
 def test_every_task_is_in_the_table() -> None:
     assert {*NEEDS} == {*TASKS} - {"reject"}  # which goes on without MLflow
+
+
+def test_whoever_hangs_is_given_up_before_the_shortest_limit_of_a_task_ends_it() -> None:
+    from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES
+
+    retries = MLFLOW_HTTP_REQUEST_MAX_RETRIES.default
+    backoff = [2**retry + 1 for retry in range(1, retries + 1)]
+    seconds = {
+        DATABASE: database.CONNECT_SECONDS + database.ANSWER_SECONDS,
+        STORE: s3.ATTEMPTS * (s3.CONNECT_TIMEOUT_SECONDS + s3.READ_TIMEOUT_SECONDS + S3_BACKOFF),
+        MLFLOW: (retries + 1) * tracking.REQUEST_SECONDS + sum(backoff),
+    }
+    assert max(seconds.values()) < QUICK.total_seconds()
 
 
 @pytest.mark.parametrize(("task", "needed", "fault"), CASES)

@@ -44,7 +44,7 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_decides_again_against_
     assert "not promoted: the gain in ROC-AUC is +0.0000" in answers[loser]["message"]
     version = answers[winner]["version"]
     assert_whole(world.store, world.registry, version)
-    by = f"training run {winner}__{world.places.home.name}"
+    by = f"training run {winner}__{world.places.name}"
     assert [each[:2] for each in moves(world)] == [(None, "1"), ("1", version)]
     assert moves(world)[-1][2] == by
 
