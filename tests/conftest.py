@@ -170,13 +170,20 @@ def mariadb_server() -> Iterator[str]:
 @pytest.fixture
 def mariadb_url(mariadb_server: str) -> Iterator[str]:
     """An empty database on the private server."""
+    with empty_database(mariadb_server) as url:
+        yield url
+
+
+@contextmanager
+def empty_database(server: str) -> Iterator[str]:
+    """The same on a server at that URL."""
     import sqlalchemy as sa
 
     name = f"churn_{secrets.token_hex(6)}"
-    engine = sa.create_engine(mariadb_server)
+    engine = sa.create_engine(server)
     with engine.begin() as connection:
         connection.execute(sa.text(f"CREATE DATABASE {name} CHARACTER SET utf8mb4"))
-    yield f"{mariadb_server}/{name}"
+    yield f"{server}/{name}"
     with engine.begin() as connection:
         connection.execute(sa.text(f"DROP DATABASE {name}"))
     engine.dispose()

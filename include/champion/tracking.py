@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 DAG_RUN_TAG = "dag_run_id"
 PARAMS_TAG = "params_sha256"
+REQUEST_SECONDS = 60  # unless MLFLOW_HTTP_REQUEST_TIMEOUT says otherwise; MLflow tries 8 times
 DIGEST_CHARACTERS = 32  # of a hash: MLflow keeps at most 36
 
 
@@ -37,14 +38,17 @@ class Tracking:
 
     def __init__(self, tracking_uri: str, *, experiment: str) -> None:
         import mlflow
-        from mlflow.environment_variables import MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT
+        from mlflow import environment_variables as known
 
         self.experiment = experiment
         self.tracking_uri = tracking_uri
         # The fluent calls that log a model know no other way to be told.
         mlflow.set_tracking_uri(tracking_uri)
         # Where the server is reached from here, password and all, is no news for a task's log.
-        MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.set(True)  # type: ignore[no-untyped-call]
+        known.MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.set(True)  # type: ignore[no-untyped-call]
+        # By MLflow's own time-out a server that hangs outlasts the limit of promote_model.
+        if not known.MLFLOW_HTTP_REQUEST_TIMEOUT.is_set():  # type: ignore[no-untyped-call]
+            known.MLFLOW_HTTP_REQUEST_TIMEOUT.set(REQUEST_SECONDS)  # type: ignore[no-untyped-call]
         self._client: MlflowClient = mlflow.MlflowClient(tracking_uri)
 
     def ensure_run(self, dag_run_id: str, tags: Mapping[str, str]) -> str:

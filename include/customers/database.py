@@ -1,6 +1,7 @@
 """The way to the customer database: an engine with time-outs, and its errors in plain words."""
 
 import re
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import Any
@@ -39,6 +40,7 @@ _RIGHTS = (
     "The user lacks a right: let an administrator GRANT SELECT, INSERT, UPDATE, CREATE, INDEX on "
     "the database to it"
 )
+CR_SERVER_HANDSHAKE_ERR = 2012
 _NO_ANSWER = range(2000, 3000)  # by the client, not the server; one driver has no class for them
 # What no wait mends, though drivers file it under operational errors: MySQL's numbers, SQLite's
 # words. https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html
@@ -117,6 +119,10 @@ def _connection_by(url: sa.URL) -> Callable[..., Any]:
             raise ConfigurationError(
                 f"the driver {dialect.driver} cannot use the options of {SETTING}, which are "
                 f"{', '.join(url.query) or 'none'}: {error}"
+            ) from error
+        except (struct.error, IndexError, AssertionError) as error:  # as a web server has it answer
+            raise dialect.loaded_dbapi.OperationalError(
+                CR_SERVER_HANDSHAKE_ERR, "what answers there is no MySQL, or was cut off"
             ) from error
         if dialect.name != "sqlite":  # whatever init_command a URL has
             with closing(connection.cursor()) as cursor:

@@ -1,7 +1,7 @@
 """Task `evaluate_model`: the candidate judged against what is in production, and its files."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -199,9 +199,20 @@ def _decide(
         target=target,
         early=months.judged(report.importance, read_hindsight(run, holdout)) if months else None,
         apart=rival if isinstance(rival, Apart) else None,
-        doubts=lineage.ingested.doubts,
+        doubts=(*lineage.ingested.doubts, *_constant_columns(run, holdout)),
         fairness=report.fairness,
     )
+
+
+def _constant_columns(run: TrainingRun, holdout: pd.DataFrame) -> Iterator[str]:
+    """What a person is told of columns of records that the model reads and that say nothing."""
+    for name in run.contract.chosen(run.params.model.columns):
+        if name not in run.contract.defaults and holdout[name].nunique() == 1:
+            yield (
+                f"{name} is {holdout[name].iloc[0]} for all {len(holdout)} hold-out customers, "
+                "expected are values that differ: find out how it is filled, or leave it out of "
+                "model.columns in params.yaml"
+            )
 
 
 def _answers_of(

@@ -1,5 +1,16 @@
-"""What the worst day needs: the API's champions and servers, as its own tests have them."""
+"""What the worst day needs: the API's servers and a small bank, as their own tests have them."""
 
+from tests.include.conftest import (
+    champion,
+    contract,
+    engine,
+    first_runs,
+    make_run,
+    params,
+    people,
+    registry,
+    weak_champion,
+)
 from tests.webapp.conftest import (
     _session_server,
     running,
@@ -12,10 +23,19 @@ from tests.webapp.conftest import (
 
 __all__ = [
     "_session_server",
+    "champion",
+    "contract",
+    "engine",
+    "first_runs",
+    "make_run",
+    "params",
+    "people",
+    "registry",
     "running",
     "server",
     "server_store",
     "small_disk",
     "version_1",
     "version_2",
+    "weak_champion",
 ]

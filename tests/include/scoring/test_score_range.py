@@ -1,27 +1,20 @@
 """A mapped range: who is scored, by whom, and what a crash or a neighbour leaves behind."""
 
 import io
-import multiprocessing
-import os
 import re
-import signal
-import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import pandas as pd
 import pytest
 
 from include.champion import versions
 from include.errors import ChampionError, DataError
-from include.scoring import table as score_table
 from include.scoring.plan_ranges import keys_of
-from include.scoring.run import ScoringRun, part_key
+from include.scoring.run import ScoringRun
 from include.scoring.score_range import score_range
 from include.scoring.summarise_scores import summarise_scores
 from tests.include.bank_days import promote
 from tests.include.nights import (
-    DAY,
     PEOPLE,
     Version,
     night_of,
@@ -31,7 +24,6 @@ from tests.include.nights import (
     table_of,
     whole_night,
 )
-from tests.include.scoring.slow_range import score_slowly
 
 
 def test_customers_at_fault_are_listed_and_not_scored(
@@ -110,24 +102,3 @@ def test_ranges_side_by_side_wait_for_sqlite_and_all_succeed(sqlite_night: Scori
         done = list(pool.map(lambda p: score_range(night, p), portions))
     summary = summarise_scores(night, portions, done)
     assert summary.scored == PEOPLE and len(done) == 10
-
-
-def test_a_killed_range_is_tried_again_and_everybody_is_there_once(
-    sqlite_night: ScoringRun,
-) -> None:
-    portions = plan(sqlite_night)
-    url = sqlite_night.engine.url.render_as_string(hide_password=False)
-    spawn = multiprocessing.get_context("spawn")
-    arguments = (url, replace(sqlite_night, engine=None), portions[1])  # type: ignore[arg-type]
-    process = spawn.Process(target=score_slowly, args=arguments)
-    process.start()
-    table = score_table.table_of(sqlite_night.engine, portions[1].scored_at)
-    while not 0 < score_table.count_scores(sqlite_night.engine, table) < 250:
-        assert process.is_alive(), "the range ended before it could be killed"
-        time.sleep(0.01)
-    os.kill(process.pid or 0, signal.SIGKILL)
-    process.join()
-    assert 0 < score_table.count_scores(sqlite_night.engine, table) < 250
-    assert not list(sqlite_night.store.list(part_key(DAY, "0001")))
-    summary = summarise_scores(sqlite_night, portions, scored(sqlite_night, portions))
-    assert summary.scored == len(table_of(sqlite_night)) == PEOPLE

@@ -34,7 +34,7 @@ RULES = GateRules(
     slice_class_rows_min=20,
     holdout_rows_min=100,
     champion_auc_min=0.6,
-    single_feature_auc_max=0.99,
+    single_feature_auc_max=0.95,
 )
 
 

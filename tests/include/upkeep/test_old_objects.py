@@ -1,4 +1,4 @@
-"""Old objects of the store: which go, which stay, and who is killed meanwhile."""
+"""Old objects of the store: which go, and which stay."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -85,26 +85,6 @@ def test_a_dry_run_tells_the_same_and_deletes_nothing(
     assert [(each.objects, each.bytes) for each in told] == [
         (each.objects, each.bytes) for each in done
     ]
-
-
-def test_who_is_killed_in_the_middle_is_ended_by_the_next(
-    filled: LocalStore, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    wanted = delete_runs(make_run(dry_run=True))
-    deleted: list[str] = []
-    delete = filled.delete
-
-    def until_killed(key: str) -> None:
-        if len(deleted) >= 20:
-            raise KeyboardInterrupt
-        deleted.append(key)
-        delete(key)
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(filled, "delete", until_killed)
-        delete_runs(make_run())
-    assert delete_runs(make_run()).objects == wanted.objects - len(deleted)
-    assert delete_runs(make_run()).objects == 0
 
 
 def test_a_run_in_which_something_was_written_lately_stays_whole(
