@@ -52,6 +52,10 @@ promote: setup ## approve the promotion that waits for a person, or put a versio
 history: setup ## which version was put into production when, by whom, and why (ARGS="--last 100")
 	@exec $(BIN)/python -m infra.local.commands history $(ARGS)
 
+forget: setup ## erase one customer from database, store and logs, and prove it (CUSTOMER=number, '-' reads it; ASKED_BY="who")
+	@test -n "$(CUSTOMER)" || { echo 'make forget: say whom: make forget CUSTOMER=708082083 ASKED_BY="data protection, case 17"' >&2; exit 2; }
+	@exec $(BIN)/python -m infra.local.commands forget $(if $(ASKED_BY),--asked-by "$(ASKED_BY)") -- "$(CUSTOMER)"
+
 airflow: setup ## Airflow's own command line for this stack (ARGS="dags list")
 	@exec $(BIN)/python -m infra.local.commands airflow $(ARGS)
 
@@ -114,6 +118,10 @@ screenshots: setup ## take the dashboard's pictures anew, on the stack that is u
 audit: setup ## known vulnerabilities in what constraints.txt pins, as the Python Packaging Authority's database has them
 	@$(BIN)/python -m uv tool run pip-audit==2.10.1 --requirement constraints.txt --no-deps --disable-pip
 
+# The one text that is skipped is an example within a message.
+secrets: setup ## passwords, keys and tokens in this checkout and its history, by their shape; asks nobody whether they work
+	@$(BIN)/python -m uv tool run --quiet --from kingfisher-bin==2.14.0 kingfisher scan . --no-validate --no-update-check --redact --skip-regex 'redis://:password@host'
+
 lint: setup ## ruff, mypy, who may import whom, the workflows, and the templates for AWS
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -169,6 +177,10 @@ backup: ## databases and object store of the running containers into backups/ (A
 
 restore: ## fill empty containers from a backup (FROM=backups/… ARGS=--replace deletes what is there)
 	@exec python3 -m infra.compose.restore "$(FROM)" $(ARGS)
+
+forget-in-containers: ## make forget for the containers, and which backups still hold the customer (CUSTOMER=number, ASKED_BY="who")
+	@test -n "$(CUSTOMER)" -a -n "$(ASKED_BY)" || { echo 'make forget-in-containers: say whom, and who asks: CUSTOMER=708082083 ASKED_BY="data protection, case 17"' >&2; exit 2; }
+	@exec python3 -m infra.compose.forget --asked-by "$(ASKED_BY)" -- "$(CUSTOMER)"
 
 test-containers: setup ## build, start and break the containers, for real (ARGS="-k first_start" is the short form)
 	@CHURN_TEST_CONTAINERS=1 $(BIN)/python -m pytest tests/containers $(ARGS)

@@ -50,7 +50,6 @@ with DAG(
     plan = PythonOperator(
         **described("plan_ranges"),
         python_callable=plan_ranges,
-        show_return_value_in_logs=False,  # a range begins and ends with a customer's number
     )
     score = PythonOperator.partial(
         **described("score_range"),
@@ -61,7 +60,6 @@ with DAG(
         **described("summarise_scores"),
         python_callable=summarise_scores,
         op_kwargs={"planned": plan.output, "scored": score.output},
-        show_return_value_in_logs=False,  # likewise
         inlets=[CHAMPION],
         outlets=[SCORES],
         # Whoever reads the old scores in a long transaction holds up the swap of tables.

@@ -4,9 +4,10 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dashboard import browser_files, downloads, headers, request_bodies, sign_in
+from dashboard import browser_files, downloads, headers, origins, request_bodies, sign_in
 from dashboard.browser_files import LeanDash
 from dashboard.components import shell
+from dashboard.data import uploads
 from dashboard.data.sources import open_sources
 from dashboard.pages import customer, customers, drift, model, performance, score, service
 from include.build import present_build
@@ -39,9 +40,11 @@ def create_application(settings: Settings | None = None) -> LeanDash:
     server.extensions["churn"] = sources
     server.template_folder = str(FOLDER / "templates")
     request_bodies.limit_size(server)
+    origins.register(server, settings)
     sign_in.register(server, settings)
     request_bodies.refuse_odd_bodies(app)
     downloads.register(server, sources)
+    uploads.register(server, settings.var_dir)
     pages = (customers, score, model, performance, drift, service)
     shell.register(
         app,

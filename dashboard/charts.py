@@ -133,7 +133,7 @@ def importance(shares: Mapping[str, float], *, most: int = 12) -> Chart:
         "marker": {"color": BLUE},
         "hovertemplate": "%{y}: %{x:.1%}<extra></extra>",
     }
-    figure = _figure([bars], "Share of the trees' gain", "")
+    figure = _figure([bars], "Gain", "")
     figure["layout"]["yaxis"] = {**CLEAR_TICKS, "automargin": True, "tickfont": {"size": 12}}
     figure["layout"]["showlegend"] = False
     return Chart("What the model looks at", told, figure)

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from flask import Flask, Response, redirect, render_template, request, session, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
+from dashboard.origins import SAFE_METHODS, is_foreign
 from dashboard.people import NotAllowed
 from dashboard.provider import Provider, ProviderDown, SignInFailed
 from dashboard.sessions import Sessions
@@ -60,8 +61,10 @@ def _register_check(server: Flask, sessions: Sessions) -> None:
     @server.get("/auth/check/<any(viewer, operator, admin):role>")
     def check(role: Role) -> AnyResponse:
         """Whether whoever asks a proxy has that role: 200 with the person, or what to answer."""
+        method = request.headers.get("X-Forwarded-Method", "GET")
+        if method not in SAFE_METHODS and is_foreign():
+            return Response("another site's page asked for this", 403)
         if not sessions.is_open():
-            method = request.headers.get("X-Forwarded-Method", "GET")
             return sign_in_first(method, request.headers.get("X-Forwarded-Uri", "/"))
         person = sessions.person()
         if not person.may_act_as(role):

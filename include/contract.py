@@ -13,13 +13,13 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from include.errors import ConfigurationError
+from include.values import describe, moments
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
 SCHEMA_FILE = Path(__file__).parent / "config" / "schema.yaml"
-FOUND_CHARACTERS = 80  # how much of a wrong value an error message repeats
 
 # Columns that training adds to the customers' own.
 _CAMPAIGN = ("campaign", "campaign_side", "campaign_at")
@@ -371,31 +371,6 @@ def load_contract(path: Path = SCHEMA_FILE) -> Contract:
         return Contract.model_validate(yaml.safe_load(path.read_text("utf-8")))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
         raise ConfigurationError(f"cannot use the data contract {path}: {error}") from error
-
-
-def describe(value: object) -> str:
-    """A wrong value for an error message, shortened; of arrays and objects only their kind."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return f"the boolean {str(value).lower()}"
-    if isinstance(value, list | dict):
-        return f"a JSON {'array' if isinstance(value, list) else 'object'}"
-    try:
-        if isinstance(value, str | np.str_):
-            return repr(value[:FOUND_CHARACTERS]) + ("…" if len(value) > FOUND_CHARACTERS else "")
-        return str(value)[:FOUND_CHARACTERS]
-    except ValueError:  # Python refuses to print integers of thousands of digits
-        return "an integer too long to print"
-
-
-def moments(values: "pd.Series[Any]") -> "pd.Series[Any]":
-    """A table's moments in UTC, NaT where a value is none."""
-    import pandas as pd
-
-    if values.dtype.kind == "O":
-        values = values.mask(values.isin(["now", "today"]))  # which pandas reads as the present
-    return pd.to_datetime(values, errors="coerce", utc=True, format="ISO8601")
 
 
 def _numbers(column: Column, values: "pd.Series[Any]") -> "NDArray[np.float64]":

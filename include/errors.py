@@ -9,6 +9,7 @@
     │   ├── StoreForbidden      the store is there, but not for these credentials
     │   └── StoreUnavailable    no answer, or none in time
     ├── DataError               customers that cannot be used: the message names columns, rows
+    │   ├── FaultyFile          a file of customers: with its values, and without them
     │   └── DatabaseUnavailable no answer from the customer database, or none in time
     ├── DocumentError           a JSON object in the store that is not what its key says
     ├── ChampionError           a version that is not whole, not ours to load, or answers wrongly
@@ -80,6 +81,14 @@ class StoreUnavailable(StoreError):
 
 class DataError(ChurnError):
     """Customers that cannot be used."""
+
+
+class FaultyFile(DataError):
+    """A file of customers that cannot be used; `without_values` tells it to what is kept."""
+
+    def __init__(self, message: str, without_values: str) -> None:
+        super().__init__(message)
+        self.without_values = without_secrets(without_values)
 
 
 class DatabaseUnavailable(DataError):

@@ -167,6 +167,27 @@ class EarlyWarningRules(_Rules):
     )
 
 
+class FairnessRules(_Rules):
+    """Which differences between groups of customers a person must look at, and by which columns.
+
+    With defaults, because the params.yaml of an earlier release has no such section.
+    """
+
+    gap_max: float = Field(
+        default=0.15, ge=0, le=1, description="between groups' shares of leavers who are selected"
+    )
+    ratio_min: float = Field(
+        default=0.6, ge=0, le=1, description="of the least share selected to the largest"
+    )
+    gender: str = Field(default="Gender", description="the contract's column, whatever its name")
+    age: str = Field(default="Customer_Age", description="likewise; numbers are put into bands")
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Where to find what customers are grouped by."""
+        return {"Gender": self.gender, "Age": self.age}
+
+
 class GateRules(_Rules):
     """When a challenger replaces the champion, and when a person must look."""
 
@@ -180,6 +201,7 @@ class GateRules(_Rules):
     champion_auc_min: float = Field(ge=0, le=1, description="below it the data looks wrong")
     single_feature_auc_max: float = Field(gt=0.5, le=1, description="above it a feature leaks")
     early_warning: EarlyWarningRules = EarlyWarningRules()
+    fairness: FairnessRules = FairnessRules()
 
 
 class DayRule(_Rules):

@@ -405,11 +405,13 @@ figures.legend_below(figure, [gains_axis, calibration_axis], columns=3)
 
 # %%
 everybody = pd.concat([split.held for split in SPLITS], ignore_index=True)
+pooled_answers = np.concatenate(answers["production"])
 groups = evaluation.slice_scores(
     pooled,
-    np.concatenate(answers["production"]),
-    evaluation.slices(everybody),
+    pooled_answers,
+    evaluation.slices(everybody, params.gate.fairness.columns),
     threshold=params.model.threshold,
+    selected=(pooled_answers >= params.model.threshold).astype(float),
 )
 pd.DataFrame(
     [

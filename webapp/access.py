@@ -19,7 +19,7 @@ from webapp.problems import Misdirected, TooManyRequests, Unauthorized, answer_p
 
 STORAGES = ("memory", "redis", "rediss")
 STORAGE_SECONDS = 0.5  # to wait for Redis: an answer waits with it
-OPEN_ENDPOINTS = frozenset({"status.health", "status.ready", "status.metrics"})
+OPEN_PATHS = frozenset({"/health", "/ready", "/metrics"})
 
 
 def register(app: Flask, settings: Settings) -> None:
@@ -56,7 +56,7 @@ def _require_key(app: Flask, keys: Sequence[SecretStr]) -> None:
 
     @app.before_request
     def _check() -> None:
-        if request.endpoint in OPEN_ENDPOINTS:
+        if request.path in OPEN_PATHS:
             return
         given = _digest(presented_key(request))
         # A list, not a generator: all keys are compared whichever matches.
@@ -108,7 +108,7 @@ def _limit(app: Flask, settings: Settings) -> None:
         in_memory_fallback_enabled=True,
         **storage,
     )
-    limiter.request_filter(lambda: request.endpoint in OPEN_ENDPOINTS)
+    limiter.request_filter(lambda: request.path in OPEN_PATHS)
 
     @app.errorhandler(RateLimitExceeded)
     def _refuse(error: RateLimitExceeded) -> Response:

@@ -13,7 +13,8 @@ import numpy as np
 import orjson
 from flask import Request
 
-from include.contract import FOUND_CHARACTERS, Fault
+from include.contract import Fault
+from include.values import FOUND_CHARACTERS
 from webapp.problems import FAULTS_LISTED, NotJson, Unprocessable, UnsupportedMedia
 
 JSON = "application/json"

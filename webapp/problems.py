@@ -25,7 +25,8 @@ import orjson
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from include.contract import Fault, describe
+from include.contract import Fault
+from include.values import describe
 
 logger = logging.getLogger(__name__)
 

@@ -6,14 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from include.contract import (
-    CUSTOMER_ID,
-    CUSTOMER_ID_CHARACTERS,
-    LARGEST_INTEGER,
-    Contract,
-    Fault,
-    describe,
-)
+from include.contract import CUSTOMER_ID, CUSTOMER_ID_CHARACTERS, LARGEST_INTEGER, Contract, Fault
+from include.values import describe
 from webapp.problems import FAULTS_LISTED, Unprocessable
 
 if TYPE_CHECKING:

@@ -115,16 +115,7 @@ def column_definitions(view: ListView, target: Target) -> list[dict[str, Any]]:
         _column("months_inactive", "Months inactive", width=175),
         _column("transactions", "Transactions", width=155),
     ]
-    rises = {
-        name: _column(
-            name,
-            f"Since last {span}",
-            width=185,
-            valueFormatter=POINTS,
-            headerTooltip=f"Change of the risk since last {span}, in percentage points",
-        )
-        for span, name in RISES.items()
-    }
+    rises = _rise_columns()
     if target.is_early_warning:
         sign, call_by, since = _warning_columns()
         columns[3:3] = [sign, call_by]
@@ -137,6 +128,20 @@ def column_definitions(view: ListView, target: Target) -> list[dict[str, Any]]:
             place, direction = order[column["field"]]
             column |= {"sort": direction, "sortIndex": place}
     return columns
+
+
+def _rise_columns() -> dict[str, dict[str, Any]]:
+    """By name: how the risk changed since an earlier night."""
+    return {
+        name: _column(
+            name,
+            f"Since last {span}",
+            width=185,
+            valueFormatter=POINTS,
+            headerTooltip=f"Change of the risk since last {span}, in percentage points",
+        )
+        for span, name in RISES.items()
+    }
 
 
 def _warning_columns() -> list[dict[str, Any]]:

@@ -38,7 +38,8 @@ def _create_row(names: Sequence[str], row: Sequence[Any]) -> Component:
         html.Td(cell, className=_width(cell), **{"data-label": name})
         for name, cell in zip(names[1:], rest, strict=True)
     ]
-    return html.Tr([html.Th(first, scope="row", **{"data-label": names[0]}), *cells])
+    named = {} if isinstance(first, str) and first[:1].isalpha() else {"data-label": names[0]}
+    return html.Tr([html.Th(first, scope="row", **named), *cells])
 
 
 def _width(cell: Any) -> str:

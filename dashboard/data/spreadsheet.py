@@ -2,10 +2,12 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+# At a cell's start, or behind what separates cells where a comma is the decimal point.
+FORMULA = re.compile(r"(^|;)(?=[ \u00a0]*[=+@\t\r\n＝＋－＠-])")
 
 
 def spreadsheet(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
@@ -25,6 +27,4 @@ def neutral(value: Any) -> Any:
 
     https://owasp.org/www-community/attacks/CSV_Injection
     """
-    if isinstance(value, str) and value.lstrip(" \u00a0").startswith(FORMULA_STARTS):
-        return "'" + value
-    return value
+    return FORMULA.sub(r"\1'", value) if isinstance(value, str) else value

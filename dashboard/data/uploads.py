@@ -2,12 +2,17 @@
 
 import base64
 import json
+import math
 import re
 import secrets
+import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from flask import Flask
 
 from dashboard.data.api_client import ChurnApi
 from dashboard.data.spreadsheet import spreadsheet
@@ -19,6 +24,7 @@ from include.errors import DataError
 FOLDER = "uploads"
 PART_ROWS = 1000
 KEPT_SECONDS = 24 * 3600
+SWEPT_SECONDS = 600
 RESULT_COLUMNS = ("risk_of_leaving_percent", "will_leave", "model_version", "row_in_file")
 EXAMPLE = {"integer": 12, "float": 1200.5}
 _TOKEN = re.compile(r"[0-9a-f]{32}")
@@ -46,6 +52,19 @@ class Progress:
 
 class UploadGone(DataError):
     """There is no such upload, or no longer."""
+
+
+def register(server: Flask, var_dir: Path) -> None:
+    """Let go of what was kept long enough, whatever is asked for: the next upload may be far."""
+    looked = -math.inf
+
+    @server.before_request
+    def _sweep() -> None:
+        nonlocal looked
+        if time.monotonic() - looked >= SWEPT_SECONDS:
+            looked = time.monotonic()
+            with suppress(OSError):  # whoever uploads is told
+                open_folder(var_dir / FOLDER, kept_seconds=KEPT_SECONDS)
 
 
 def template(contract: Contract) -> bytes:

@@ -13,6 +13,7 @@ from dashboard.components import versions
 from dashboard.components.campaign_outcomes import create_campaigns
 from dashboard.components.chart_card import create_chart
 from dashboard.components.early_warning import create_kind, create_lead_times
+from dashboard.components.fairness import create_fairness
 from dashboard.components.production_history import MOVES_SHOWN, create_production_history
 from dashboard.components.shell import create_heading, create_section
 from dashboard.components.states import create_empty, create_or_explain
@@ -23,6 +24,7 @@ from dashboard.data.champions import (
     read_gates,
     read_versions,
 )
+from dashboard.data.ml_test_score import read_ml_test_score, score_text
 from dashboard.data.rules import CallRules
 from dashboard.data.sources import Sources
 from dashboard.labels import percent
@@ -73,6 +75,7 @@ def create_page(sources: Sources, query: Mapping[str, str]) -> Component:
             ),
             create_section("Versions", _create_history(sources, champion, manifests)),
             create_section("Model card", _create_card(sources, champion)),
+            _create_test_score(),
         ]
     )
 
@@ -94,6 +97,12 @@ def _subtitle(champion: Champion) -> str:
 def _create_evaluation(sources: Sources, champion: Champion, rules: CallRules) -> Component:
     found = read_evaluation(sources.store, champion.manifest)
     early = early_warning_of(champion.manifest, found)
+    fairness = create_fairness(
+        found.fairness,
+        target=champion.manifest.target,
+        rules=champion.manifest.gate.get("rules", {}),
+    )
+    fair = create_section("Does it treat groups of customers alike?", fairness)
     shown = evaluation_charts(found, rules, typical_revenue(sources, champion))
     figures = html.Div(
         [
@@ -110,11 +119,12 @@ def _create_evaluation(sources: Sources, champion: Champion, rules: CallRules) -
         ]
     )
     if early is None:
-        return figures
+        return html.Div([figures, fair])
     return html.Div(
         [
             create_section("How early it sees who leaves", _create_lead_times(champion, early)),
             create_section("How well it ranks, and how right its chances are", figures),
+            fair,
         ]
     )
 
@@ -217,6 +227,12 @@ def _create_history(
         told = dmc.Text(note, size="sm", c="dimmed", mb="xs")
         parts += [title, told, versions.create_decisions(gates)]
     return dmc.Paper(parts)
+
+
+def _create_test_score() -> Component:
+    """How well the system around any version is tested, in a line."""
+    told = f"{score_text(read_ml_test_score())}: docs/ml-test-score.md says what each of 28 asks."
+    return dmc.Text(told, size="sm", c="dimmed", mt="md")
 
 
 def _create_card(sources: Sources, champion: Champion) -> Component:

@@ -264,10 +264,24 @@ def _create_notes(found: Performance) -> Component:
             "A version that says who will leave flags by rank: its recall is the share of leavers "
             "among the likeliest of a week's customers, as many of a hundred as its list has."
         )
+    notes += _left_out_notes(found)
+    if found.rows_without_customer:
+        notes.append(
+            f"{found.rows_without_customer:,} answers of the last week came without a customer_id; "
+            "no outcome can be joined to them."
+        )
+    if found.unreadable_objects:
+        notes.append(f"Objects of the log that cannot be read: {len(found.unreadable_objects):,}.")
+    return dmc.Paper([dmc.Text(each, size="sm", mb="xs") for each in notes])
+
+
+def _left_out_notes(found: Performance) -> list[str]:
+    """Whom the judged weeks leave out, and why; sums over weeks."""
     called, unlabelled, gone, too_late, involuntary = (
         sum(getattr(each, name) for each in found.weeks)
         for name in ("called", "unlabelled", "gone_before", "too_late", "involuntary")
     )
+    notes = []
     if called:
         notes.append(
             f"{called:,} customers (summed over weeks) are left out because an analyst listed or "
@@ -291,11 +305,4 @@ def _create_notes(found: Performance) -> Component:
             f"called, and {involuntary:,} whom the bank had leave: a version that says who will "
             "leave was not trained on such either."
         )
-    if found.rows_without_customer:
-        notes.append(
-            f"{found.rows_without_customer:,} answers of the last week came without a customer_id; "
-            "no outcome can be joined to them."
-        )
-    if found.unreadable_objects:
-        notes.append(f"Objects of the log that cannot be read: {len(found.unreadable_objects):,}.")
-    return dmc.Paper([dmc.Text(each, size="sm", mb="xs") for each in notes])
+    return notes

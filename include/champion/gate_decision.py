@@ -5,6 +5,7 @@ from typing import Any, Literal, TypeAlias
 from pydantic import AwareDatetime, Field
 
 from include.champion.early_warning import EarlyWarning, Hindsight
+from include.champion.fairness import Fairness
 from include.documents import Document
 from include.target import STATE, Target
 
@@ -41,6 +42,9 @@ class Decision(Document):
     gain: float | None = Field(default=None, description="in ROC-AUC, challenger minus champion")
     gain_interval: tuple[float, float] | None = None
     slices: tuple[SliceVerdict, ...] = ()
+    fairness: tuple[Fairness, ...] = Field(
+        default=(), description="the challenger's, on everybody who was held out"
+    )
     naive_gain: float | None = Field(
         default=None, description="in ROC-AUC over the naive rule, of a horizon alone"
     )

@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, Field, model_validator
 
 from include.champion.calibration import Calibration
 from include.champion.early_warning import EarlyWarning
+from include.champion.fairness import Fairness
 from include.contract import Contract
 from include.documents import Document, parse_document, sha256
 from include.errors import ChampionError, ChurnError, ObjectNotFound
@@ -80,6 +81,9 @@ class Manifest(ChampionDocument):
     model_family: Literal["xgboost", "random_forest"]
     target: Target = STATE
     target_reason: str = Field(default="", description="why this target, for people")
+    listed_customers: Literal["left_out", "used"] | None = Field(
+        default=None, description="campaigns.listed_customers; not known of earlier releases"
+    )
     columns: tuple[str, ...] = Field(description="the model's raw input columns, in order")
     engineered: tuple[str, ...] = Field(description="the engineered features that follow them")
     threshold: float = Field(ge=0, le=1)
@@ -159,6 +163,7 @@ class Evaluation(ChampionDocument):
     slices: list[dict[str, Any]]
     importance: dict[str, float] = Field(description="share of the trees' total gain")
     early_warning: EarlyWarning | None = Field(default=None, description="of a horizon alone")
+    fairness: tuple[Fairness, ...] = ()
 
 
 def read_pointer(store: Store) -> tuple[Pointer, str] | None:

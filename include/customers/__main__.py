@@ -21,6 +21,7 @@ from include.customers.csv_file import SCORED_BYTES_MAX, read_csv, read_csv_cust
 from include.customers.database import open_engine, shown_url
 from include.customers.first_customers import (
     MADE_UP,
+    ROWS_ONLY,
     Source,
     known_customers,
     record_source,
@@ -29,8 +30,10 @@ from include.customers.first_customers import (
 )
 from include.customers.loading import create_table, load_customers
 from include.customers.table import published_contract
-from include.errors import ChurnError, ConfigurationError, DataError
+from include.errors import ChurnError, ConfigurationError, DataError, FaultyFile
 from include.settings import load_settings
+
+WHERE_VALUES_ARE = "What was found there: make check CSV=path"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,7 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         customers = _sample(parser, options)
         return _write(customers, options.out) if options.out else _load(customers, MADE_UP)
     except ChurnError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        told = str(error)
+        if isinstance(error, FaultyFile) and options.rows_only:
+            told = f"{error.without_values}\n{WHERE_VALUES_ARE}"
+        print(f"error: {told}", file=sys.stderr)  # noqa: T201
         return 1
 
 
@@ -54,11 +60,19 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m include.customers", description=__doc__.partition("\n")[0]
     )
+    rows_only = argparse.ArgumentParser(add_help=False)
+    rows_only.add_argument(
+        ROWS_ONLY, action="store_true", help="name rows and columns at fault, no customer's values"
+    )
     commands = parser.add_subparsers(dest="command", required=True)
-    load = commands.add_parser("load", help="load or update customers from a CSV file")
+    load = commands.add_parser(
+        "load", help="load or update customers from a CSV file", parents=[rows_only]
+    )
     load.add_argument("csv", type=Path, help="the published file, or the bank's own in its columns")
     load.add_argument("--alone", action="store_true", help="refuse to load beside other customers")
-    check = commands.add_parser("check", help="say what is wrong with a CSV file; change nothing")
+    check = commands.add_parser(
+        "check", help="say what is wrong with a CSV file; change nothing", parents=[rows_only]
+    )
     check.add_argument("csv", type=Path, help="the file")
     check.add_argument("--scoring", action="store_true", help="it is to be scored, not loaded")
     sample = commands.add_parser("sample", help="load made-up customers, or write them with --out")

@@ -19,19 +19,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from include.contract import (
-    CUSTOMER_ID,
-    CUSTOMER_ID_CHARACTERS,
-    Column,
-    Contract,
-    TableFault,
-    describe,
-)
+from include.contract import CUSTOMER_ID, CUSTOMER_ID_CHARACTERS, Column, Contract, TableFault
 from include.customers.csv_header import Layout, read_columns, read_layout
 from include.customers.csv_points import Points
 from include.customers.csv_text import BLOCK_BYTES, utf8_text
 from include.customers.labels import future_labels
-from include.errors import DataError
+from include.errors import DataError, FaultyFile
+from include.values import describe
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,8 +54,12 @@ class RowFault:
     found: str
 
     def __str__(self) -> str:
+        return f"{self.without_value()}, found {self.found}"
+
+    def without_value(self) -> str:
+        """The same for what is kept, such as a log: where it is, not whose or what."""
         name = f"{self.column}: " if self.column else ""
-        return f"row {self.row}: {name}expected {self.expected}, found {self.found}"
+        return f"row {self.row}: {name}expected {self.expected}"
 
 
 @dataclass(frozen=True)
@@ -76,14 +74,16 @@ class CsvFile:
     ignored: list[str]  # columns
 
     def refuse(self) -> None:
-        """DataError that lists the faults, where there are any."""
+        """FaultyFile that lists the faults, where there are any."""
         if not self.faults_found:
             return
-        told = [f"  {fault}" for fault in self.faults[:REPORTED_FAULTS]]
-        if self.faults_found > len(told):
-            told.append(f"  and {self.faults_found - len(told):,} more")
-        raise DataError(
-            "\n".join([f"{self.name} cannot be used. Faults: {self.faults_found:,}", *told])
+        shown = self.faults[:REPORTED_FAULTS]
+        begin = f"{self.name} cannot be used. Faults: {self.faults_found:,}"
+        more = self.faults_found - len(shown)
+        end = [f"  and {more:,} more"] if more else []
+        raise FaultyFile(
+            "\n".join([begin, *(f"  {fault}" for fault in shown), *end]),
+            "\n".join([begin, *(f"  {fault.without_value()}" for fault in shown), *end]),
         )
 
 
@@ -180,10 +180,11 @@ def _arrow_errors(name: str, rows: "Rows") -> Iterator[None]:
     except pa.ArrowInvalid as error:
         if "Could not skip" in str(error):  # a header without a line end, and nothing more
             return
-        raise DataError(
+        told = (
             f"{name} cannot be read as CSV after row {rows.last_row}: look for a quote that is "
-            f"never closed, or a row of more than {BLOCK_BYTES:,} bytes ({str(error)[:200]})"
-        ) from error
+            f"never closed, or a row of more than {BLOCK_BYTES:,} bytes"
+        )
+        raise FaultyFile(f"{told} ({str(error)[:200]})", told) from error
 
 
 class Rows:

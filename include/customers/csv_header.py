@@ -7,9 +7,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from include.contract import CUSTOMER_ID, Column, Contract, describe
+from include.contract import CUSTOMER_ID, Column, Contract
 from include.customers.csv_text import BLOCK_BYTES
-from include.errors import DataError
+from include.errors import DataError, FaultyFile
+from include.values import describe
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -51,9 +52,10 @@ def read_layout(file: "pa.NativeFile", name: str) -> Layout:
         hinted = hint is not None and hint[1] in line
         delimiter = hint[1] if hint and hinted else max(DELIMITERS, key=line.count)
         if delimiter not in line or len(line) > CHARACTERS_MAX:
-            raise DataError(
-                f"{name} begins with {describe(line.strip())}: expected a header, its columns "
-                "separated by commas, semicolons or tabs"
+            raise _no_header(
+                f"{name} begins with",
+                line.strip(),
+                "a header, its columns separated by commas, semicolons or tabs",
             )
         header = [each.strip() for each in next(csv.reader([line], delimiter=delimiter))]
         return Layout(delimiter, header, place)
@@ -82,10 +84,8 @@ def read_columns(
         ours = {*known}
     otherwise = _written_otherwise(named, ours)
     if not otherwise and not ours & {*named}:
-        raise DataError(
-            f"{name} begins with {describe(', '.join(named))}: expected a header of the columns "
-            f"{_few(list(known))}"
-        )
+        told = f"a header of the columns {_few(list(known))}"
+        raise _no_header(f"{name} begins with", ", ".join(named), told)
     others = [] if scoring else [e for e in named if e not in {*known, *leftovers, *otherwise}]
     faults = {
         "written otherwise": [f"{describe(e)} for {name}" for e, name in otherwise.items()],
@@ -100,6 +100,14 @@ def read_columns(
         source = "the dashboard's template has" if scoring else f"{listed_in} lists"
         raise DataError(f"{name} does not have the columns that {source}; {told}")
     return {each: column for each, column in known.items() if each in named}
+
+
+def _no_header(begins: str, line: str, expected: str) -> FaultyFile:
+    """The line may be a customer's."""
+    return FaultyFile(
+        f"{begins} {describe(line)}: expected {expected}",
+        f"{begins} something else: expected {expected}",
+    )
 
 
 def _written_otherwise(named: list[str], ours: set[str]) -> dict[str, str]:

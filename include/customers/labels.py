@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
-from include.contract import Contract, TableFault, describe, moments
+from include.contract import Contract, TableFault
 from include.customers.database import database_errors, reading
 from include.customers.queries import column_types
 from include.customers.table import TABLE, published_contract, stored_moment
+from include.values import describe, moments
 
 CLOCKS_DIFFER = timedelta(minutes=10)  # on two machines; less than any time zones do
 

@@ -124,10 +124,9 @@ def _given_moments(rows: pd.DataFrame, contract: Contract, now: datetime) -> "pd
     given: pd.Series[Any] = pd.to_datetime(moments, utc=True)
     future = given > now
     if future.any():
-        keys = rows.loc[future, contract.key.name].head(20).tolist()
         raise DataError(
             f"{int(future.sum()):,} customers have a {contract.labelled_at.name} in the future, "
-            f"later than {stored_moment(now)} UTC; nothing was loaded. {contract.key.name} of the "
-            f"first: {', '.join(map(str, keys))}"
+            f"later than {stored_moment(now)} UTC; nothing was loaded. make check CSV=path lists "
+            "their rows"
         )
     return given

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import sqlalchemy as sa
 
-from include.contract import Contract, moments
+from include.contract import Contract
 from include.customers.database import database_errors, reading, shown_url
 from include.customers.rows import read_rows
 from include.customers.table import TABLE, published_contract, stored_moment
 from include.errors import DataError
+from include.values import moments
 
 if TYPE_CHECKING:
     from sqlalchemy.types import TypeEngine

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import sqlalchemy as sa
 
-from include.contract import Contract, moments
+from include.contract import Contract
 from include.customers.campaigns import SIDES as SIDES
 from include.customers.contacts import TABLE, contacts_table, is_there
 from include.customers.database import reading
+from include.values import moments
 
 if TYPE_CHECKING:
     from datetime import date, datetime

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
-from include.contract import Contract, moments
+from include.contract import Contract
 from include.customers.database import reading
 from include.customers.rows import read_rows, same_types
 from include.errors import DataError
@@ -32,6 +32,7 @@ from include.history.tables import (
     snapshots_table,
 )
 from include.params import HistoryRules
+from include.values import moments
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
-from include.contract import Contract, TableFault, describe, moments
+from include.contract import Contract, TableFault
 from include.customers.database import database_errors
 from include.customers.rows import row_batches
 from include.customers.table import published_contract, stored_moment
@@ -42,6 +42,7 @@ from include.history.tables import (
     exits_table,
     snapshots_table,
 )
+from include.values import describe, moments
 
 if TYPE_CHECKING:
     from include.customers.csv_file import Taker

@@ -29,8 +29,6 @@ from include.history.tables import (
     snapshots_table,
 )
 
-SHOWN_KEYS = 5
-
 Row = tuple[Any, ...]
 
 
@@ -63,9 +61,9 @@ def write_snapshot(
             compared = compare_with_snapshot(connection, batch, as_of)
             if compared.other:
                 raise DataError(
-                    f"{SNAPSHOTS} keeps what it has, and of {as_of} it has other values for the "
-                    f"customers {_few(compared.other, place=1)}; nothing was written. Where those "
-                    "are wrong, DELETE them first"
+                    f"{SNAPSHOTS} keeps what it has, and of {as_of} it has other values for "
+                    f"{len(compared.other):,} customers; nothing was written. Where those are "
+                    "wrong, DELETE them first"
                 )
             written += insert_rows(connection, snapshots_table(), compared.new)
     return written
@@ -171,8 +169,3 @@ def _numbers(keys: list[int]) -> "sa.BindParameter[Any]":
 
 def _stored_text(moment: datetime) -> str:
     return moment.isoformat(sep=" ", timespec="microseconds")
-
-
-def _few(rows: list[Row], *, place: int) -> str:
-    shown = ", ".join(str(row[place]) for row in rows[:SHOWN_KEYS])
-    return f"{shown} and {len(rows) - SHOWN_KEYS:,} more" if len(rows) > SHOWN_KEYS else shown

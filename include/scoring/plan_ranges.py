@@ -2,6 +2,8 @@
 
 A range's part of `scores/date=…/` and its rows of `churn_scores` carry both and are written under
 keys that depend on the range alone, so that a range that is tried again replaces its own work.
+Where a range begins and ends is a customer's number: the run's own table has it, which expires, and
+not what Airflow hands from task to task.
 """
 
 import logging
@@ -19,23 +21,19 @@ from include.scoring.run import ScoringRun, clear_day
 
 logger = logging.getLogger(__name__)
 
+RANGES_FILE = "ranges.json"
+
 
 @dataclass(frozen=True)
 class Portion:
     """One range's work: all that a mapped task must know."""
 
     place: int
-    after: int | None
-    upto: int | None
+    ranges: str  # the key of all ranges' bounds; this one's are at its place
     scored_at: datetime  # when the run pinned its champion; every score of the run says so
     model_version: str
     manifest_sha256: str
     earlier: tuple[EarlierNight, ...] = ()
-
-    @property
-    def keys(self) -> KeyRange:
-        """The customers of the range."""
-        return KeyRange(self.after, self.upto)
 
 
 def plan_ranges(run: ScoringRun) -> list[Portion]:
@@ -59,16 +57,21 @@ def plan_ranges(run: ScoringRun) -> list[Portion]:
     contacts.create_contacts(run.engine)  # the call list reads it, and makes no tables
     clear_day(run.store, run.day)
     earlier = earlier_nights(run.store, run.day)
+    bounds = run.write_json("plan_ranges", RANGES_FILE, [[each.after, each.upto] for each in cuts])
     logger.info("%s customers in %s ranges, champion %s", rows, len(cuts), pointer.version)
     return [
         Portion(
             place=place,
-            after=keys.after,
-            upto=keys.upto,
+            ranges=bounds,
             scored_at=run.now,
             model_version=pointer.version,
             manifest_sha256=pointer.manifest_sha256,
             earlier=earlier,
         )
-        for place, keys in enumerate(cuts)
+        for place in range(len(cuts))
     ]
+
+
+def keys_of(run: ScoringRun, portion: Portion) -> KeyRange:
+    """The customers of a range."""
+    return KeyRange(*run.read_json(portion.ranges)[portion.place])

@@ -36,7 +36,7 @@ from include.scoring.earlier import (
     with_rises,
 )
 from include.scoring.list_columns import needed_columns, with_list_columns
-from include.scoring.plan_ranges import Portion
+from include.scoring.plan_ranges import Portion, keys_of
 from include.scoring.run import ScoringRun, part_key
 from include.store import Store
 
@@ -95,13 +95,12 @@ def score_range(run: ScoringRun, portion: Portion) -> Scored:
     scorer = pinned_scorer(run.store, portion)
     tally.lap("load")
     contract, names = scorer.manifest.contract, columns_to_read(run, scorer.manifest)
-    chunks = customer_ranges.pages(
-        run.engine, contract, names, portion.keys, rows=run.rules.chunk_rows
-    )
+    keys = keys_of(run, portion)
+    chunks = customer_ranges.pages(run.engine, contract, names, keys, rows=run.rules.chunk_rows)
     earlier = comparable_scores(
-        run.store, portion.earlier, portion.keys, model_version=portion.model_version
+        run.store, portion.earlier, keys, model_version=portion.model_version
     )
-    standing = flags.standing_flags(run.engine, portion.keys, scorer.manifest.target)
+    standing = flags.standing_flags(run.engine, keys, scorer.manifest.target)
     tally.lap("earlier")
     part = part_key(run.day, f"{portion.place:04d}")
     return score_chunks(run, portion, scorer, chunks, earlier, standing, tally=tally, part=part)

@@ -15,7 +15,7 @@ from include.customers.ranges import KeyRange
 from include.errors import DataError, ObjectNotFound
 from include.scoring import comparisons, flags, score_range
 from include.scoring import table as score_table
-from include.scoring.plan_ranges import Portion
+from include.scoring.plan_ranges import Portion, keys_of
 from include.scoring.run import ScoringRun, clear_day, day_prefix, part_key
 from include.scoring.score_range import Scored, Tally
 from include.scoring.summary import (
@@ -70,7 +70,7 @@ def _check_part(run: ScoringRun, portion: Portion, scored: Scored) -> None:
         found += f" of {sorted(map(str, moments))}"
     elif (np.diff(keys) <= 0).any():
         found = "a customer twice"
-    elif not _inside(keys, portion.keys):
+    elif not _inside(keys, keys_of(run, portion)):
         found = "customers of other ranges"
     else:
         return
@@ -203,7 +203,7 @@ def _summary(
         bands=bands,
         change=_change(run, portion, rows=rows, mean=mean, bands=bands),
         parts=tuple(done.part for done in ranges),
-        ranges=tuple(portion.keys for portion in planned),
+        ranges=tuple(keys_of(run, portion) for portion in planned),
         faults=tuple(done.faults for done in ranges if done.faults),
         seconds={step: sum(done.seconds.get(step, 0.0) for done in ranges) for step in steps},
     )

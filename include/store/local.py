@@ -3,7 +3,7 @@
 import fcntl
 import logging
 import os
-import tempfile
+import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -135,17 +135,15 @@ class LocalStore:
     def _put(self, key: str, data: bytes) -> None:
         path = self._path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = self._scratch()
-        handle, name = tempfile.mkstemp(dir=scratch)
+        draft = self._scratch() / f"tmp{secrets.token_hex(8)}"
         try:
-            with os.fdopen(handle, "wb") as file:
+            with draft.open("xb") as file:  # for whom the umask says
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            Path(name).chmod(0o644)
-            _move(Path(name), path)
+            _move(draft, path)
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            draft.unlink(missing_ok=True)
             raise
         _sync_directory(path.parent)
 

@@ -43,6 +43,7 @@ def summarise_scores(
         rows=summary["scored"],
         unscorable=summary["unscorable"],
     )
+    del summary["ranges"]  # each begins and ends with a customer's number
     return summary
 
 

@@ -19,11 +19,13 @@ from include.documents import parse_document
 from include.features import engineered_for
 from include.handover import frame_bytes, now
 from include.history.clock import AS_OF, LEFT_AFTER, OLDER
-from include.history.lead_times import CHAMPION, MODEL
+from include.history.lead_times import CHAMPION, MODEL, listed_rows, on_list
+from include.target import Target
 from include.training import evaluation, gate
 from include.training.early_card import early_metrics
 from include.training.early_guards import Apart
 from include.training.early_months import Months, band, read_hindsight, read_months
+from include.training.fairness import compare_groups, fairness_metrics
 from include.training.fit import SPLIT
 from include.training.ingest_data import Ingested
 from include.training.model_card import model_card
@@ -86,8 +88,8 @@ def judge(run: TrainingRun, lineage: Lineage, production: Production) -> Evaluat
     holdout, reference = _scored(run, lineage, scorer)
     rival = read_rival(run, lineage.ingested.target, production)
     months = _months(run, lineage, holdout, scorer, rival)
-    decision = _decide(run, lineage, holdout, rival, months, fitted["importance"])
-    report = _report(run, holdout, fitted["importance"], months)
+    report = _report(run, lineage.ingested.target, holdout, fitted["importance"], months)
+    decision = _decide(run, lineage, holdout, rival, months, report)
     files = {
         versions.MODEL_FILE: run.read(lineage.trained.model),
         versions.TREES_FILE: run.read(lineage.trained.trees),
@@ -173,9 +175,12 @@ def _decide(
     holdout: pd.DataFrame,
     rival: Rival | Apart | None,
     months: Months | None,
-    importance: Mapping[str, float],
+    report: Evaluation,
 ) -> Decision:
-    """Judge on rows that neither model was trained on, and that the champion's contract takes."""
+    """Judge on rows that neither model was trained on, and that the champion's contract takes.
+
+    Fairness is the candidate's own affair, so all hold-out rows say it: the report's.
+    """
     judges, champion = np.ones(len(holdout), dtype=np.bool_), None
     if isinstance(rival, Rival):
         theirs = _answers_of(rival, run, lineage, holdout)
@@ -192,9 +197,10 @@ def _decide(
         attrited_share=band(run.contract.attrited_share, target),
         now=now(),
         target=target,
-        early=months.judged(importance, read_hindsight(run, holdout)) if months else None,
+        early=months.judged(report.importance, read_hindsight(run, holdout)) if months else None,
         apart=rival if isinstance(rival, Apart) else None,
         doubts=(*lineage.ingested.doubts, *_constant_columns(run, holdout)),
+        fairness=report.fairness,
     )
 
 
@@ -221,7 +227,7 @@ def _holdout(run: TrainingRun, frame: pd.DataFrame) -> gate.Holdout:
     ordinal = {c.name for c in run.contract.features if c.categories}
     return gate.Holdout(
         labels=run.contract.labels(frame),
-        slices=evaluation.slices(frame),
+        slices=evaluation.slices(frame, run.params.gate.fairness.columns),
         numeric={name: column for name, column in values.items() if name not in ordinal},
         categorical={name: column for name, column in values.items() if name in ordinal},
     )
@@ -229,22 +235,39 @@ def _holdout(run: TrainingRun, frame: pd.DataFrame) -> gate.Holdout:
 
 def _report(
     run: TrainingRun,
+    target: Target,
     frame: pd.DataFrame,
     importance: Mapping[str, float],
     months: Months | None,
 ) -> Evaluation:
-    target, threshold = run.contract.labels(frame), run.params.model.threshold
-    answers = frame[ANSWER].to_numpy()
-    parts = evaluation.slices(frame)
+    labels, threshold = run.contract.labels(frame), run.params.model.threshold
+    answers, rules = frame[ANSWER].to_numpy(), run.params.gate
+    slices = evaluation.slice_scores(
+        labels,
+        answers,
+        evaluation.slices(frame, rules.fairness.columns),
+        threshold=threshold,
+        selected=_selected(run, target, answers),
+    )
     return Evaluation(
         threshold=threshold,
         holdout_rows=len(frame),
-        metrics=evaluation.scores(target, answers, threshold=threshold),
-        curves=evaluation.curves(target, answers, threshold=threshold),
-        slices=evaluation.slice_scores(target, answers, parts, threshold=threshold),
+        metrics=evaluation.scores(labels, answers, threshold=threshold),
+        curves=evaluation.curves(labels, answers, threshold=threshold),
+        slices=slices,
         importance=dict(importance),
         early_warning=months.report() if months else None,
+        fairness=compare_groups(slices, rules, rules.fairness.columns),
     )
+
+
+def _selected(
+    run: TrainingRun, target: Target, answers: "NDArray[np.float64]"
+) -> "NDArray[np.float64]":
+    """How far each customer is selected: on the list of a horizon, or at a state's threshold."""
+    if target.is_early_warning:
+        return on_list(answers, listed_rows(len(answers), run.params.history.list_share))
+    return (answers >= run.params.model.threshold).astype(np.float64)
 
 
 def _self_check(columns: tuple[str, ...], rows: list[list[float]], scorer: Scorer) -> SelfCheck:
@@ -276,6 +299,7 @@ def _card(run: TrainingRun, lineage: Lineage, report: Evaluation, reference_rows
         threshold=run.params.model.threshold,
         metrics=report.metrics,
         slices=report.slices,
+        fairness=report.fairness,
         early_warning=report.early_warning,
     )
 
@@ -302,6 +326,7 @@ def _draft(
         model_family=run.params.model.family,
         target=lineage.ingested.target,
         target_reason=lineage.ingested.target_reason,
+        listed_customers=run.params.campaigns.listed_customers,
         columns=columns,
         engineered=tuple(feature.name for feature in engineered_for(columns)),
         threshold=run.params.model.threshold,
@@ -336,7 +361,8 @@ def _log(
     judged = {f"champion_{k}": v for k, v in (decision.champion_metrics or {}).items()}
     gain = {} if decision.gain is None else {"gain": decision.gain}
     early = early_metrics(report.early_warning) if report.early_warning else {}
-    run.registry.log(run_id, metrics={**report.metrics, **judged, **gain, **early})
+    fair = fairness_metrics(report.fairness)
+    run.registry.log(run_id, metrics={**report.metrics, **judged, **gain, **early, **fair})
     figures = evaluation_figures(report.curves, report.metrics, report.importance)
     run.registry.log_figures(run_id, figures)
     run.registry.log_text(run_id, decision.to_bytes().decode(), GATE_FILE)

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pandas.api.types import is_numeric_dtype
 from sklearn import metrics
+
+from include.params import GateRules
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +25,7 @@ class Slice:
 
     name: str
     rows: "NDArray[np.bool_]"
+    by: str = ""  # what customers are grouped by
 
 
 def scores(
@@ -54,16 +58,31 @@ def calibration_error(
     return float(sum(gaps) / len(labels))
 
 
-def slices(frame: "pd.DataFrame") -> tuple[Slice, ...]:
-    """The slices by gender and by age band, as far as the columns are there."""
-    found = []
-    if "Gender" in frame:
-        values = frame["Gender"].astype(str)
-        found += [Slice(f"Gender {v}", (values == v).to_numpy()) for v in sorted(values.unique())]
-    if "Customer_Age" in frame:
-        age = frame["Customer_Age"]
-        found += [Slice(f"Age {a}–{b}", age.between(a, b).to_numpy()) for a, b in AGE_BANDS]
-    return tuple(found)
+def slices(frame: "pd.DataFrame", columns: Mapping[str, str]) -> tuple[Slice, ...]:
+    """The slices by gender and by age band, or by what else the columns stand for, as far as there.
+
+    `columns` are what they are called and where they are; numbers are ages.
+    """
+    return tuple(
+        Slice(f"{by} {name}", rows, by)
+        for by, column in columns.items()
+        if column in frame
+        for name, rows in _parts(frame[column])
+    )
+
+
+def _parts(values: "pd.Series[Any]") -> "Iterator[tuple[str, NDArray[np.bool_]]]":
+    if is_numeric_dtype(values):
+        yield from ((f"{a}–{b}", values.between(a, b).to_numpy()) for a, b in AGE_BANDS)
+        return
+    texts = values.astype(str)
+    yield from ((value, (texts == value).to_numpy()) for value in sorted(texts.unique()))
+
+
+def is_judged(*, rows: int, leavers: int, rules: GateRules) -> bool:
+    """Whether a slice has customers enough of either class."""
+    rarest = min(leavers, rows - leavers)
+    return rows >= rules.slice_rows_min and rarest >= rules.slice_class_rows_min
 
 
 def slice_scores(
@@ -72,14 +91,21 @@ def slice_scores(
     parts: tuple[Slice, ...],
     *,
     threshold: float,
+    selected: "NDArray[np.floating]",
 ) -> list[dict[str, Any]]:
-    """Scores by slice; a slice with one class only has rows and share, and no scores."""
+    """Scores by slice, and which share of its customers and of its leavers is selected.
+
+    `selected` says how far each customer is, 0 to 1. A slice with one class only has no scores.
+    """
     rows: list[dict[str, Any]] = []
     for part in parts:
-        y, p = labels[part.rows], probabilities[part.rows]
-        row: dict[str, Any] = {"slice": part.name, "rows": len(y)}
+        y, p, chosen = labels[part.rows], probabilities[part.rows], selected[part.rows]
+        row: dict[str, Any] = {"slice": part.name, "by": part.by, "rows": len(y)}
+        row["leavers"] = int(y.sum())
         if len(y):
-            row["attrited_share"] = float(y.mean())
+            row |= {"attrited_share": float(y.mean()), "selected_share": float(chosen.mean())}
+        if y.any():
+            row["found_share"] = float(chosen[y == 1].mean())
         if 0 < y.sum() < len(y):
             row |= scores(y, p, threshold=threshold)
         rows.append(row)

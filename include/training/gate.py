@@ -2,7 +2,8 @@
 
 Champion and challenger are scored on the same hold-out rows. The challenger is accepted when its
 gain in ROC-AUC exceeds a margin and a paired interval on the gain excludes zero; guard rails on the
-Brier score and on slices can still reject it. Where the data itself looks wrong, a person decides.
+Brier score and on slices can still reject it. Where the data itself looks wrong, and where a better
+challenger treats groups of customers too unlike each other, a person decides.
 
 A model that says who will leave must also beat a naive rule, and see leavers as early as the
 champion. What predicts something else is not compared: a person decides.
@@ -16,13 +17,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.stats import norm, rankdata
 
+from include.champion.fairness import Fairness
 from include.champion.gate_decision import Decision, Outcome, SliceVerdict
 from include.contract import Share
 from include.params import GateRules
 from include.target import STATE, Target
 from include.training import early_guards
 from include.training.early_guards import Apart, Early
-from include.training.evaluation import Slice, scores
+from include.training.evaluation import Slice, is_judged, scores
+from include.training.fairness import concerns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -68,14 +71,15 @@ def decide(
     early: Early | None = None,
     apart: Apart | None = None,
     doubts: Sequence[str] = (),
+    fairness: tuple[Fairness, ...] = (),
 ) -> Decision:
     """Judge the challenger; without `champion` and `apart` nothing is in production yet.
 
     `early` is wanted where it says who will leave; a champion that is `apart` is not compared.
-    `doubts` are what else is wrong with the data.
+    `doubts` are what else is wrong with the data, `fairness` is how the challenger treats groups.
     """
     facts = _facts(holdout, challenger, champion, rules, now)
-    facts |= _more_facts(target, early, apart)
+    facts |= _more_facts(target, early, apart) | {"fairness": fairness}
     too_few = _too_few(holdout.labels, rules)
     if too_few:
         return Decision(outcome="needs_person", reasons=(too_few,), **facts)
@@ -95,20 +99,20 @@ def decide(
         losses += early_guards.early_losses(early.figures, rules)
         alarms += losses if alarms else []  # who is asked is told of both
         merits += [_gain_told(gain, interval, over=" over the naive rule")]
-    outcome, reasons = _outcome(alarms, losses, apart, merits)
+    questions = [*([apart.why] if apart else []), *concerns(fairness, rules)]
+    outcome, reasons = _outcome(alarms, losses, questions, merits)
     return Decision(outcome=outcome, reasons=reasons, **facts, **_figures(comparison, leak))
 
 
 def _outcome(
-    alarms: list[str], losses: list[str], apart: Apart | None, merits: list[str]
+    alarms: list[str], losses: list[str], questions: list[str], merits: list[str]
 ) -> tuple[Outcome, tuple[str, ...]]:
     """What follows; unless the data itself looks wrong, nobody is asked about who loses."""
-    unlike = [apart.why] if apart else []
     if alarms:
-        return "needs_person", (*alarms, *unlike)
+        return "needs_person", (*alarms, *questions)
     if losses:
         return "rejected", tuple(losses)
-    return "needs_person" if apart else "accepted", (*unlike, *merits)
+    return "needs_person" if questions else "accepted", (*questions, *merits)
 
 
 def paired_gain(
@@ -315,8 +319,7 @@ def _verdict(
     rules: GateRules,
 ) -> SliceVerdict:
     labels = holdout.labels[part.rows]
-    rarest = int(np.bincount(labels, minlength=2).min())
-    judged = len(labels) >= rules.slice_rows_min and rarest >= rules.slice_class_rows_min
+    judged = is_judged(rows=len(labels), leavers=int(labels.sum()), rules=rules)
     new = _auc(labels, challenger.probabilities[part.rows]) if judged else None
     old = _auc(labels, champion.probabilities[part.rows]) if judged and champion else None
     return SliceVerdict(

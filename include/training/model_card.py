@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from include.champion.early_warning import EarlyWarning
+from include.champion.fairness import Fairness, fairness_text
 from include.target import Target
 from include.training.early_card import early_section, history_facts
 from include.training.ingest_data import Ingested, counted
@@ -56,6 +57,7 @@ def model_card(
     threshold: float,
     metrics: Mapping[str, float],
     slices: Sequence[Mapping[str, Any]],
+    fairness: Sequence[Fairness],
     early_warning: EarlyWarning | None,
 ) -> str:
     """The card in Markdown."""
@@ -77,7 +79,8 @@ def model_card(
         f"{', which few of who leave reach: the list is what to call by' if early else ''}\n"
         "- What the gate decided, and why: `gate` in the manifest\n\n"
         f"## On the hold-out\n\n{_metric_table(metrics, kind)}\n{early}"
-        f"## By slice\n\n{_slice_table(slices, kind)}\n## What it may not be used for\n\n"
+        f"## By slice\n\n{_slice_table(slices)}\n{_fairness(fairness, kind)}\n"
+        "## What it may not be used for\n\n"
         f"{EARLY_LIMIT if kind.is_early_warning else STATE_LIMIT}{LIMITS}"
     )
 
@@ -138,11 +141,20 @@ def _metric_table(metrics: Mapping[str, float], kind: Target) -> str:
     return "\n".join(["| measure | value |", "|---|---|", *lines]) + "\n"
 
 
-def _slice_table(slices: Sequence[Mapping[str, Any]], kind: Target) -> str:
-    """The figures by slice; as above without recall where a list is what counts."""
+def _fairness(found: Sequence[Fairness], kind: Target) -> str:
+    """How unlike groups are treated, whatever their slices' ranking; the table has the shares."""
+    where = "on the list" if kind.is_early_warning else "at the threshold"
+    lines = [f"- {fairness_text(each)[0].upper()}{fairness_text(each)[1:]}\n" for each in found]
+    return (
+        f"Selected is who is {where}. With intervals that hold for all pairs of groups at once; "
+        f"`gate.fairness` in `params.yaml` has the limits:\n\n{''.join(lines)}"
+    )
+
+
+def _slice_table(slices: Sequence[Mapping[str, Any]]) -> str:
+    """The figures by slice, and whom of it the operating point selects."""
     names = {"roc_auc": "ROC-AUC", "brier": "Brier score"}
-    if not kind.is_early_warning:
-        names["recall"] = "recall"
+    names |= {"selected_share": "selected", "found_share": "of its leavers"}
     head = [f"| slice | customers | left | {' | '.join(names.values())} |"]
     head += ["|---" * (3 + len(names)) + "|"]
     return "\n".join([*head, *(_slice_line(row, names) for row in slices)]) + "\n"

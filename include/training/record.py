@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from include.addresses import drift_report_page
+from include.champion.fairness import fairness_text
 from include.champion.gate_decision import GATE_FILE, Decision
 from include.champion.tracking import DataSet
 from include.champion.versions import CARD_FILE, Evaluation
@@ -127,6 +128,7 @@ def _figures(decision: Decision, report: Evaluation) -> Iterator[str]:
     if early:
         yield from early_figures(early, decision.champion)
     yield f"- share of leavers on the hold-out {decision.holdout_attrited_share:.1%}"
+    yield from (f"- {fairness_text(each)}" for each in decision.fairness)
     if decision.strongest_feature is not None:
         alone = f"ROC-AUC {decision.strongest_feature_auc:.4f}"
         yield f"- strongest feature by itself: {decision.strongest_feature}, {alone}"

@@ -10,6 +10,7 @@ from include.champion.onnx_scorer import Scorer
 from include.champion.promotion import Production
 from include.champion.versions import Manifest
 from include.features import SplitRule
+from include.params import Params
 from include.target import Target
 from include.training.early_guards import Apart
 from include.training.run import TrainingRun
@@ -48,17 +49,24 @@ def read_rival(run: TrainingRun, target: Target, production: Production) -> Riva
     if production.pointer is None:
         return None
     manifest = versions.read_manifest(run.store, production.pointer)
-    why = _unlike(manifest, target, list_share=run.params.history.list_share)
+    why = _unlike(manifest, target, run.params)
     if why:
         return Apart(manifest.version, f"{why}, so the two are not compared: a person decides")
     files = versions.read_files(run.store, manifest, [versions.MODEL_FILE])
     return Rival(manifest, Scorer(files[versions.MODEL_FILE]))
 
 
-def _unlike(manifest: Manifest, target: Target, *, list_share: float) -> str:
+def _unlike(manifest: Manifest, target: Target, params: Params) -> str:
     """What the champion was made for that the candidate is not; '' where both are alike."""
     if manifest.target != target:
         return f"version {manifest.version} says who {manifest.target}, this candidate who {target}"
+    listed = params.campaigns.listed_customers
+    if manifest.listed_customers not in (None, listed):
+        return (
+            f"campaigns.listed_customers was {manifest.listed_customers} when version "
+            f"{manifest.version} was trained, for this candidate it is {listed}"
+        )
+    list_share = params.history.list_share
     early: dict[str, Any] = manifest.gate.get("early_warning") or {}
     before = early.get("list_share", list_share)
     if target.is_early_warning and before != list_share:

@@ -1,6 +1,6 @@
 """What a person asks of the stack that is up: make train, tune, score, rollback, promote, airflow.
 
-And of one that may be down: make history, clean-data.
+And of one that may be down: make history, forget, clean-data.
 """
 
 import argparse
@@ -61,6 +61,10 @@ def main() -> int:
     history = commands.add_parser("history", help="which version was put into production when")
     history.add_argument("--last", type=int, default=MOVES_SHOWN, help="so many moves")
     history.set_defaults(work=_history)
+    forget = commands.add_parser("forget", help="erase one customer everywhere")
+    forget.add_argument("customer", help="the number; '-' reads it from standard input")
+    forget.add_argument("--asked-by", help="who wants it, for the note; this terminal's user")
+    forget.set_defaults(work=_forget)
     # Without a prefix for options all words are Airflow's own.
     own = commands.add_parser("airflow", help="Airflow's own", prefix_chars="+", add_help=False)
     own.add_argument("words", nargs="*")
@@ -208,6 +212,17 @@ def _history(settings: Settings, arguments: argparse.Namespace) -> int:
         logger.error("make history: %s", fault)
         return 1
     logger.info("nothing was put into production yet: `make train` first")
+    return 0
+
+
+def _forget(settings: Settings, arguments: argparse.Namespace) -> int:
+    from include.erasure import command  # pandas: likewise
+
+    if directory.is_held(layout(settings)):
+        running_stack(settings)  # likewise
+    given = sys.stdin.readline() if arguments.customer == "-" else arguments.customer
+    for line in command.run(settings, given, asked_by=arguments.asked_by or _user()):
+        logger.info("%s", line)
     return 0
 
 

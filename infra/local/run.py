@@ -19,6 +19,7 @@ from pathlib import Path
 from include.champion.versions import Manifest
 from include.customers.first_customers import (
     MADE_UP,
+    ROWS_ONLY,
     Source,
     loading_arguments,
     look_at_customers,
@@ -162,7 +163,7 @@ class StartUp:
         if known and known.holds(self.csv):
             return
         if self.replace and known == MADE_UP:
-            self._customers_job("check", str(self.csv.resolve()))
+            self._customers_job("check", str(self.csv.resolve()), ROWS_ONLY)
             self._clear()
         self._customers_job(*loading_arguments(self.csv))
         self.has_new_customers = True

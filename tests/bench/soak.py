@@ -106,16 +106,17 @@ def main() -> None:
     """Print what was asked, what moved, and each slope; exit code 1 for a fault."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=60.0)
-    seconds = 60 * parser.parse_args().minutes
+    parser.add_argument("--plots", type=Path, help="a PNG file of memory, files, threads and disk")
+    asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="churn-soak-") as home:
-        faults = soaked(Path(home), seconds)
+        faults = soaked(Path(home), 60 * asked.minutes, plots=asked.plots)
     for fault in faults[:5]:
         write(f"FAULT {fault}")
     write(f"{len(faults)} faults")
     sys.exit(1 if faults else 0)
 
 
-def soaked(home: Path, seconds: float) -> list[str]:
+def soaked(home: Path, seconds: float, *, plots: Path | None = None) -> list[str]:
     """The whole run, which Ctrl-C ends earlier; returns what was wrong."""
     served = [make_version(str(number), seed=number) for number in (1, 2, 3)]
     server = Server(loopback_port(), home / "var")
@@ -148,6 +149,8 @@ def soaked(home: Path, seconds: float) -> list[str]:
     if not interrupted:
         faults += [f"beside: {each.exception()!r}" for each in done if each.exception()]
     faults += [f"left in the spool: {path.name}" for path in server.spool.glob("*")]
+    if plots:
+        watch.draw(plots)
     return faults + watch.report()
 
 

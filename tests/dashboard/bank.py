@@ -29,6 +29,7 @@ from include.settings import Settings
 from include.store import LocalStore, open_store
 from include.target import STATE, Target
 from include.training import evaluation
+from include.training.fairness import compare_groups
 from tests.webapp.champions import Version, make_version, publish
 
 ROWS = 4000
@@ -62,13 +63,23 @@ def whole_version(version: str = "1") -> Version:
     answers = Scorer(files[versions.MODEL_FILE]).score(contract.matrix(frame, manifest.columns))
     labels = contract.labels(frame)
     metrics = evaluation.scores(labels, answers, threshold=manifest.threshold)
+    rules = load_params(Settings().params_file).gate
+    slices = evaluation.slice_scores(
+        labels,
+        answers,
+        evaluation.slices(frame, rules.fairness.columns),
+        threshold=manifest.threshold,
+        selected=(answers >= manifest.threshold).astype(float),
+    )
+    fairness = compare_groups(slices, rules, rules.fairness.columns)
     shares = np.linspace(len(manifest.columns), 1, len(manifest.columns))
     report = {
         "threshold": manifest.threshold,
         "holdout_rows": len(frame),
         "metrics": metrics,
         "curves": evaluation.curves(labels, answers, threshold=manifest.threshold),
-        "slices": [],
+        "slices": slices,
+        "fairness": [each.model_dump(mode="json") for each in fairness],
         "importance": dict(zip(manifest.columns, (shares / shares.sum()).tolist(), strict=True)),
     }
     reference = frame[[*contract.feature_names, contract.target.name]]
@@ -77,7 +88,8 @@ def whole_version(version: str = "1") -> Version:
         versions.EVALUATION_FILE: json.dumps(report).encode(),
         versions.REFERENCE_FILE: frame_bytes(reference.assign(split="train", probability=answers)),
     }
-    gate = {"outcome": "accepted", "reasons": ["there is no champion yet"], "gain": None}
+    reasons, told = ["there is no champion yet"], rules.model_dump(mode="json")
+    gate = {"outcome": "accepted", "reasons": reasons, "gain": None, "rules": told}
     update = {"files": versions.file_entries(files), "gate": gate, "metrics": metrics}
     return manifest.model_copy(update=update), files
 

@@ -143,6 +143,16 @@ def test_a_viewer_looks_at_mlflow_and_changes_nothing(
         assert site.request(method, path).status_code == status
 
 
+@pytest.mark.parametrize(("page", "status"), [("mlflow", 200), ("prometheus", 403)])
+def test_a_page_beside_it_changes_nothing_in_mlflow(page: str, status: int, domain: str) -> None:
+    with site_of(domain, "mlflow") as site:
+        come_in(site, "otto")
+        origin = {"Origin": f"http://{page}.{domain}"}
+        deleted = site.post("/ajax-api/2.0/mlflow/runs/delete", headers=origin)
+        assert deleted.status_code == status
+        assert site.get("/", headers=origin).status_code == 200
+
+
 def test_who_it_is_goes_along_and_nothing_else_that_claims_to(domain: str) -> None:
     with site_of(domain, "prometheus") as site:
         come_in(site, "vera")

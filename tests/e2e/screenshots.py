@@ -33,6 +33,10 @@ def _nothing(page: "Page") -> None:
     """The page as it opens."""
 
 
+def _see_curves(page: "Page") -> None:
+    page.locator(".scatterlayer .trace").first.wait_for()
+
+
 def _open_customer(page: "Page") -> None:
     page.locator(".risk-bar").nth(1).click()
     page.locator("#customer-body table.bars").wait_for()
@@ -42,7 +46,7 @@ SHOWN: dict[str, tuple[str, Callable[["Page"], None]]] = {
     "customers": ("/", _nothing),
     "customer": ("/", _open_customer),
     "score": ("/score", _nothing),
-    "model": ("/model", _nothing),
+    "model": ("/model", _see_curves),
     "drift": ("/drift", _nothing),
     "service": ("/service", _nothing),
 }

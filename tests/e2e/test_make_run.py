@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import httpx
+import psutil
 import pytest
 
 from include.champion import versions
@@ -101,6 +102,51 @@ def test_the_password_is_where_it_says(first: Started) -> None:
     with closing(AirflowClient(url, user=login["user"], password=password)) as client:
         dag = client.dag("churn_training")
     assert dag is not None and dag["is_paused"] is False
+
+
+def test_it_listens_on_loopback_alone(first: Started) -> None:
+    own = {each.pid for each in processes.members(first.leaders)}
+    ears = [each for each in psutil.net_connections("inet") if each.pid in own and not each.raddr]
+    assert {each.laddr.ip for each in ears} == {"127.0.0.1"}
+    assert {each.laddr.port for each in ears} >= {*map(_port_of, first.stack["urls"].values())}
+
+
+def _port_of(url: str) -> int:
+    return httpx.URL(url).port or 80
+
+
+SEARCH, CREATE = "/api/2.0/mlflow/experiments/search", "/api/2.0/mlflow/experiments/create"
+
+
+@pytest.mark.parametrize(
+    ("name", "method", "path", "headers", "status"),
+    [
+        # A page whose name leads to this machine by now (DNS rebinding).
+        ("api", "GET", "/model", {"Host": "evil.example"}, 421),
+        ("dashboard", "GET", "/", {"Host": "evil.example"}, 421),
+        ("mlflow", "POST", SEARCH, {"Host": "evil.example"}, 403),
+        ("airflow", "GET", "/api/v2/dags", {"Host": "evil.example"}, 401),
+        # A page that asks for this machine by its name.
+        ("api", "POST", "/predict", {"Content-Type": "text/plain"}, 415),
+        ("dashboard", "POST", "/sign-out", {"Origin": "http://evil.example"}, 403),
+        ("mlflow", "POST", CREATE, {"Origin": "http://evil.example"}, 403),
+        ("airflow", "POST", "/api/v2/dags/churn_training/dagRuns", {}, 401),
+    ],
+)
+def test_a_foreign_page_gets_nowhere(
+    name: str, method: str, path: str, headers: dict[str, str], status: int, first: Started
+) -> None:
+    url = first.stack["urls"][name] + path
+    answer = httpx.request(method, url, content=b"{}", headers=headers, trust_env=False)
+    assert answer.status_code == status
+    assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+def test_airflow_has_no_default_password(first: Started) -> None:
+    for word in ("admin", "airflow", "password"):
+        given = {"username": "admin", "password": word}
+        url = first.stack["urls"]["airflow"] + "/auth/token"
+        assert httpx.post(url, json=given, trust_env=False).status_code == 401, word
 
 
 APPROVED = {"chosen_options": ["Approve"]}
@@ -218,6 +264,18 @@ def test_ctrl_c_stops_every_process(first: Started) -> None:
 def test_all_that_it_leaves_is_known_and_nobody_elses_to_read(first: Started) -> None:
     assert stat.S_IMODE(first.var.stat().st_mode) == 0o700
     assert {each.name for each in first.var.iterdir()} <= set(directory.ENTRIES)
+    found = [each for each in first.var.rglob("*") if not each.is_symlink()]
+    assert [str(each) for each in found if each.stat().st_mode & directory.OWNER_ALONE] == []
+
+
+def test_no_log_tells_a_secret(first: Started) -> None:
+    home = first.var / "airflow"
+    secrets = {*json.loads((home / "passwords.json").read_text()).values()}
+    secrets |= {(home / "secret").read_text(), (first.var / "id_key").read_text()}
+    logs = [*(first.var / "logs").iterdir(), *(home / "logs").rglob("*.log")]
+    told = "".join(path.read_text(errors="replace") for path in logs)
+    assert len(logs) > len(STAGES) and len(secrets) == 5
+    assert [each[:4] for each in secrets if each in told] == []
 
 
 def test_other_customers_are_refused_before_anything_starts(

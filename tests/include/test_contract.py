@@ -12,8 +12,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.contract import SCHEMA_FILE, Contract, describe, load_contract
+from include.contract import SCHEMA_FILE, Contract, load_contract
 from include.errors import ConfigurationError
+from include.values import describe
 from tests.include.records import customer, features
 
 CONTRACT = load_contract()

@@ -201,3 +201,13 @@ def test_an_approval_from_a_terminal_says_whose_it_was(
     assert commands.main() == 0
     why = f"by {getpass.getuser()} at a terminal: looked at"
     approve.assert_called_once_with(client, "7", why=why, logs=places.airflow_logs)
+
+
+def test_forgetting_needs_no_stack_that_is_up(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Only its database, which it does not make."""
+    caplog.set_level("INFO")
+    asked = Namespace(customer="730449838080", asked_by=None)
+    assert exit_code("forget", lambda _: commands._forget(settings, asked)) == 1
+    assert "make forget: there is no database" in caplog.text and "730449838080" not in caplog.text

@@ -97,6 +97,25 @@ def test_a_service_is_made_of_what_is_pinned_and_there(name: str) -> None:
     assert "s3" not in service.get("depends_on", {})  # a bucket of S3 may stand for it
 
 
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_our_own_services_have_no_capabilities_and_the_web_tier_writes_nothing(name: str) -> None:
+    service = SERVICES[name]
+    if "churn-" in service["image"]:
+        assert service["cap_drop"] == ["ALL"] and "cap_add" not in service
+    if name in ("webapp", SECOND, "dashboard", "mlflow"):
+        assert service["read_only"] is True
+    for later in map(services_of, FILES[1:]):
+        assert later.get(name, {}).keys().isdisjoint({"cap_add", "privileged", "read_only"})
+
+
+@pytest.mark.parametrize("path", FILES, ids=[path.name for path in FILES])
+def test_mlflow_answers_to_its_own_names_alone(path: Path) -> None:
+    environment = services_of(path).get("mlflow", {}).get("environment", {})
+    names = environment.get("MLFLOW_SERVER_ALLOWED_HOSTS", "mlflow:5000").split(",")
+    assert "*" not in names and "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE" not in environment
+    assert path != BASE or names == ["mlflow:5000", "localhost:*", "127.0.0.1:*"]
+
+
 def test_only_the_tls_proxy_is_public_on_ec2_and_nothing_leaves_the_data_network() -> None:
     assert {name for name, service in ON_EC2.items() if "ports" in service} == {"caddy"}
     assert yaml.safe_load(TEXTS[BASE])["networks"]["data"]["internal"] is True

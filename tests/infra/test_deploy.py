@@ -278,7 +278,7 @@ def test_on_the_machine_the_files_follow_the_images(machine: Path, code: int, he
 def test_after_a_kill_the_files_are_those_of_the_images_that_run(
     machine: Path, tag: str, held: str
 ) -> None:
-    killed = f"sed -i s/old/{tag}/ .env; kill -9 $PPID"
+    killed = f"sed -i s/old/{tag}/ .env; exec 9>&-; kill -9 $PPID"  # its lock dies with the parent
     assert unpacked_and_run(machine, killed, "../project.tar.gz", COMMIT) < 0
     assert (machine / "infra" / "file").read_text() == "new"
     assert unpacked_and_run(machine, "", "--put-back") == 0

@@ -107,7 +107,7 @@ def test_months_are_made_up_once_and_others_give_way_by_a_deliberate_word_alone(
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({}, "nobody's customers"),
+        ({}, "begins with something else: expected a header"),
         ({"store_uri": "s3://bucket/prefix"}, "also keeps data elsewhere: s3://bucket/prefix"),
     ],
 )

@@ -63,6 +63,7 @@ def test_probes_need_no_key_and_everything_else_does(
     locked: FlaskClient, path: str, status: int
 ) -> None:
     assert locked.get(path).status_code == status
+    assert locked.delete(path).status_code == (405 if status == 200 else status)
 
 
 @pytest.mark.parametrize(

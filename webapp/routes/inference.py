@@ -7,7 +7,8 @@ import orjson
 from flask import Blueprint, Response, request
 
 from include.champion.native_trees import Explanation
-from include.contract import Fault, describe
+from include.contract import Fault
+from include.values import describe
 from webapp.answers import Contribution, Explained
 from webapp.champion.served_champion import ServedChampion
 from webapp.json_body import JSON, check_media, parse

@@ -208,6 +208,17 @@ def test_answers_to_other_rows_are_not_given_out(kept: str, tmp_path: Path) -> N
         uploads.read_result(tmp_path, kept)
 
 
+def test_an_upload_goes_after_a_day_whatever_is_asked_for(kept: str, tmp_path: Path) -> None:
+    """Also where nobody uploads anything again."""
+    server = Flask(__name__)
+    uploads.register(server, tmp_path)
+    client, parts = server.test_client(), list((tmp_path / uploads.FOLDER).iterdir())
+    for path in parts:
+        os.utime(path, (0, 0))
+    client.get("/health")
+    assert parts and not list((tmp_path / uploads.FOLDER).iterdir())
+
+
 @pytest.mark.parametrize("token", ["", "x", "../../etc", "0" * 32])
 def test_an_unknown_upload_is_gone(token: str, tmp_path: Path) -> None:
     with pytest.raises(UploadGone, match="this upload is gone: upload the file again"):

@@ -5,6 +5,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
@@ -17,7 +18,7 @@ import sqlalchemy as sa
 from dashboard.components.what_if import changed_record, integer_names
 from dashboard.pages import customers
 from include.contract import load_contract
-from include.customers.contacts import contacts_table
+from include.customers.contacts import Mark, contacts_table, mark
 from include.settings import Settings
 from tests.dashboard import bank
 from tests.dashboard.conftest import Dashboard, OpenPage, Serve, until, visit
@@ -227,3 +228,20 @@ def test_result_is_noted_and_shown(
     page.get_by_label("Note").fill("moves abroad")
     page.get_by_label("Mark this customer").get_by_role("button", name="Leaves").click()
     page.get_by_text(re.compile("called: leaves – moves abroad")).wait_for()
+
+
+MARKUP = '<img src="x" onerror="window.hit = 1">'
+
+
+def test_notes_names_and_addresses_are_shown_as_words(
+    dashboard: Dashboard, open_page: OpenPage, expected: pd.DataFrame, bank_engine: sa.Engine
+) -> None:
+    customer = int(expected["customer"].iloc[4])
+    said = Mark(customer, "result", "stays", note=MARKUP, author=MARKUP)
+    mark(bank_engine, [said], now=datetime.now(UTC))
+    asked = {"customer": customer, "campaign": MARKUP, "filters": MARKUP, "sort": MARKUP}
+    page = open_page(f"{dashboard.url}/?{urlencode(asked)}")
+    page.get_by_text(f"called: stays, by {MARKUP} – {MARKUP}").wait_for()
+    page.goto(f"{dashboard.url}/customer?{urlencode({'number': MARKUP})}")
+    page.get_by_text(f"“{MARKUP}” is no customer's number").wait_for()
+    assert page.evaluate("window.hit") is None and page.locator("img[src=x]").count() == 0

@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from dashboard.components.campaign_outcomes import campaigns_text, create_campaigns
+from dashboard.data.ml_test_score import read_ml_test_score, score_text
 from dashboard.data.sources import Sources, open_sources
 from dashboard.pages import model
 from include.contract import load_contract
@@ -43,6 +44,8 @@ def test_the_page_says_which_kind_of_model_serves_and_how_early_it_sees_leavers(
 ) -> None:
     told = str(model.create_page(sources, {}))
     assert "It says who has left" in told and "How early it sees who leaves" not in told
+    assert "By gender the share of leavers who are selected differs by" in told
+    assert "Gender F" in told and score_text(read_ml_test_score()) in told
     publish(sources.store, horizon_version())
     told = str(model.create_page(sources, {}))
     assert "It says who leaves within 90 days" in told and "How early it sees who leaves" in told

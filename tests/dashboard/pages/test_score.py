@@ -115,6 +115,28 @@ def test_what_was_uploaded_comes_back_without_formulas(file_tab: "Page", tmp_pat
     assert [line["customer_id"] for line in lines] == ['\'=HYPERLINK("http://127.0.0.1")', "1001"]
 
 
+MARKUP = '<img src="x" onerror="window.hit = 1">'
+
+
+def test_what_was_uploaded_is_shown_as_words(file_tab: "Page", tmp_path: Path) -> None:
+    page, path = file_tab, csv_file(tmp_path / "people.csv", people(2))
+    names, first, second = path.read_text().splitlines()
+    quoted = '"' + MARKUP.replace('"', '""') + '"'
+    lines = [f"{names},{quoted}", f"{quoted}{first[first.index(',') :]},1", f"{second},1"]
+    for text in ("\n".join(lines), "\n".join(lines).replace(",F,", f",{quoted},")):
+        file = {"name": MARKUP, "mimeType": "text/csv", "buffer": text.encode()}
+        page.locator("#upload input").set_input_files(file)  # type: ignore[arg-type]
+        shown = page.locator("#upload-preview")
+        shown.get_by_text(f"{MARKUP}: ").wait_for()
+        shown.get_by_text(f"Columns that are not used: {MARKUP}").wait_for()
+        page.locator("#upload-faults" if text.count(quoted) > 2 else "#score-file").wait_for()
+    assert shown.inner_text().count(MARKUP) >= 3
+    assert page.evaluate("[window.hit, document.querySelectorAll('img[src=x]').length]") == [
+        None,
+        0,
+    ]
+
+
 def test_the_same_file_can_be_uploaded_again(file_tab: "Page", tmp_path: Path) -> None:
     page, file = file_tab, csv_file(tmp_path / "same.csv", people(2))
     for _ in range(2):

@@ -8,9 +8,9 @@ import pytest
 
 from include.store import Store
 from tests.conftest import AWS_DUMMY, empty_bucket
+from tests.e2e.faults.proxy import Proxy
 from tests.webapp.champions import Version, publish, records
 from tests.webapp.conftest import Server, loopback_port
-from tests.e2e.faults.proxy import Proxy
 from tests.webapp.load import Load, logged_ids
 from webapp.store_timeouts import READ_TIMEOUT_SECONDS
 

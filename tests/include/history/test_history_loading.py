@@ -64,7 +64,7 @@ def test_other_values_for_a_stored_customer_are_refused(engine: sa.Engine) -> No
     people = customers(30)
     write(engine, people[:20])
     changed = people.assign(Customer_Age=people["Customer_Age"].where(people.index != 3, 99))
-    with pytest.raises(DataError, match=rf"2026-01-31 .* {people['CLIENTNUM'][3]}; nothing was"):
+    with pytest.raises(DataError, match="2026-01-31 .* 1 customers; nothing was"):
         write(engine, changed)
     assert len(stored(engine, snapshots_table())) == 20
 

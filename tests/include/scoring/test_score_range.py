@@ -9,6 +9,7 @@ import pytest
 
 from include.champion import versions
 from include.errors import ChampionError, DataError
+from include.scoring.plan_ranges import keys_of
 from include.scoring.run import ScoringRun
 from include.scoring.score_range import score_range
 from include.scoring.summarise_scores import summarise_scores
@@ -43,7 +44,7 @@ def test_customers_at_fault_are_listed_and_not_scored(
 
 def test_a_range_of_nothing_but_faults_is_no_failure(sqlite_night: ScoringRun) -> None:
     portions = plan(sqlite_night)
-    end = portions[0].upto
+    end = keys_of(sqlite_night, portions[0]).upto
     sql(sqlite_night.engine, f"UPDATE churners SET Credit_Limit = -1 WHERE CLIENTNUM <= {end}")
     found = score_range(sqlite_night, portions[0])
     assert (found.rows, found.unscorable_rows) == (0, 250)

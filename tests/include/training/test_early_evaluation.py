@@ -66,11 +66,15 @@ def test_a_horizon_after_a_state_asks_a_person_and_then_is_compared_with_itself(
     _, _, back = judged(make_run("back", params=early.model_copy(update={"target": "state"})))
     assert back.outcome == "needs_person" and "this candidate who has left" in back.reasons[0]
 
-    history = early.history.model_copy(update={"list_share": 0.2})
-    other = replace(run, params=early.model_copy(update={"history": history}))
-    production = promotion.read_production(run.store, run.registry)
-    apart = read_rival(other, params.horizon, production)
-    assert isinstance(apart, Apart) and "a list of 10% of the customers" in apart.why
+    for room, changed, told in [
+        ("history", {"list_share": 0.2}, "a list of 10% of the customers"),
+        ("campaigns", {"listed_customers": "used"}, "left_out when version 2 was trained"),
+    ]:
+        rules = getattr(early, room).model_copy(update=changed)
+        other = replace(run, params=early.model_copy(update={room: rules}))
+        production = promotion.read_production(run.store, run.registry)
+        apart = read_rival(other, params.horizon, production)
+        assert isinstance(apart, Apart) and told in apart.why
 
 
 def test_the_figures_of_early_warning_are_told_everywhere(

@@ -4,7 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from include.params import FairnessRules
 from include.training import evaluation
+
+COLUMNS = FairnessRules().columns
 
 
 @pytest.fixture
@@ -43,14 +46,25 @@ def test_the_confusion_matrix_counts_everyone(labels: np.ndarray) -> None:
 
 def test_slices_name_gender_and_age_bands() -> None:
     frame = pd.DataFrame({"Gender": ["F", "M", "F"], "Customer_Age": [20, 40, 70]})
-    found = {part.name: int(part.rows.sum()) for part in evaluation.slices(frame)}
+    found = {part.name: int(part.rows.sum()) for part in evaluation.slices(frame, COLUMNS)}
     assert found["Gender F"] == 2 and found["Age 18–34"] == 1 and found["Age 65–120"] == 1
 
 
-def test_a_slice_of_one_class_has_rows_and_no_scores(labels: np.ndarray) -> None:
-    part = evaluation.Slice("leavers", labels == 1)
-    (row,) = evaluation.slice_scores(labels, labels * 0.5, (part,), threshold=0.5)
-    assert row == {"slice": "leavers", "rows": int(labels.sum()), "attrited_share": 1.0}
+def test_slices_are_found_under_other_names_or_not_at_all() -> None:
+    frame = pd.DataFrame({"Sex": ["x", "y"], "Age_Band": ["old", "young"]})
+    found = evaluation.slices(frame, {"Gender": "Sex", "Age": "Age_Band"})
+    assert [part.name for part in found] == ["Gender x", "Gender y", "Age old", "Age young"]
+    assert evaluation.slices(frame, COLUMNS) == ()
+
+
+def test_a_slice_of_one_class_has_shares_and_no_scores(labels: np.ndarray) -> None:
+    part, all_of_them = evaluation.Slice("leavers", labels == 1), np.ones(len(labels))
+    (row,) = evaluation.slice_scores(
+        labels, labels * 0.5, (part,), threshold=0.5, selected=all_of_them
+    )
+    count, shares = int(labels.sum()), ("attrited_share", "selected_share", "found_share")
+    facts = {"slice": "leavers", "by": "", "rows": count, "leavers": count}
+    assert row == {**facts, **dict.fromkeys(shares, 1.0)}
 
 
 def test_importance_names_every_feature_largest_first() -> None:

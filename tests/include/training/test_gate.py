@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
+from include.champion.fairness import Fairness
 from include.champion.gate_decision import Decision
 from include.contract import Share
 from include.params import GateRules
@@ -58,6 +59,7 @@ def judged(
     old: np.ndarray | None,
     *,
     doubts: tuple[str, ...] = (),
+    fairness: tuple[Fairness, ...] = (),
     **numeric: Any,
 ) -> Decision:
     rival = None if old is None else Contestant("1", old, 0.5)
@@ -69,6 +71,7 @@ def judged(
         attrited_share=BAND,
         now=NOW,
         doubts=doubts,
+        fairness=fairness,
     )
 
 

@@ -5,12 +5,15 @@ from typing import Any
 
 import pytest
 
+from include.champion.fairness import Fairness
 from include.customers.treatment import CALLED
 from include.errors import DataError
 from include.target import STATE, Target
 from include.training.ingest_data import KEPT, READ, Called, Ingested, _called
 from include.training.model_card import METRIC_NAMES, model_card
 
+SLICE = {"slice": "Gender F", "rows": 9, "attrited_share": 0.1, "found_share": 0.25}
+FAIR = Fairness(by="Gender", why_not="nobody is selected")
 HORIZON = Target(kind="horizon", gap_days=14, horizon_days=90)
 
 
@@ -28,22 +31,25 @@ def card(target: Target) -> str:
         reference_rows=900,
         threshold=0.5,
         metrics=dict.fromkeys(METRIC_NAMES, 0.5),
-        slices=[{"slice": "Gender F", "rows": 9, "attrited_share": 0.1, "recall": 0.0}],
+        slices=[SLICE],
+        fairness=[FAIR],
         early_warning=None,
     )
 
 
-def test_a_horizon_counts_rows_and_shows_no_recall_at_a_threshold() -> None:
+def test_a_horizon_counts_rows_and_shows_whom_its_list_selects() -> None:
     told = card(HORIZON)
     assert "7 rows of customers who were listed" in told and "reach into the 104 days" in told
     assert "all 900 rows" in told and "among the rows above" in told
-    assert "recall" not in told and "| Gender F | 9 | 10.0% | – | – |\n" in told
+    assert "recall" not in told and "| Gender F | 9 | 10.0% | – | – | – | 0.2500 |\n" in told
+    assert "Selected is who is on the list." in told
 
 
-def test_a_state_counts_customers_and_shows_recall() -> None:
+def test_a_state_counts_customers_and_shows_whom_its_threshold_selects() -> None:
     told = card(STATE)
     assert "7 customers who were listed" in told and "their label is from within" in told
-    assert "all 900 customers" in told and "| – | – | 0.0000 |\n" in told
+    assert "all 900 customers" in told and "Selected is who is at the threshold." in told
+    assert "- By gender not judged: nobody is selected\n" in told
 
 
 def test_where_every_row_is_left_out_the_message_says_of_what() -> None:

@@ -1,0 +1,59 @@
+"""Whether the version in production treats groups of customers alike, as its evaluation found."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dash_mantine_components as dmc
+from dash import html
+from dash.development.base_component import Component
+
+from dashboard.components.states import sentence
+from dashboard.components.tables import create_table
+from dashboard.labels import percent
+from include.champion.fairness import Fairness, ServedGroup, fairness_text
+from include.target import Target
+
+NONE = "–"
+
+
+def create_fairness(
+    found: Sequence[Fairness], *, target: Target, rules: Mapping[str, Any]
+) -> Component:
+    """A sentence for each column and, shut, its groups; `rules` are the gate's of then."""
+    if not found:
+        return dmc.Text("This version is from before fairness was measured.", c="dimmed")
+    parts: list[Any] = [dmc.Text(sentence(fairness_text(each)), size="sm") for each in found]
+    parts.append(dmc.Text(_rule_text(target, rules), size="sm", c="dimmed", mt="xs"))
+    rows = [_row(group) for each in found for group in each.groups if group.rows]
+    if rows:
+        names = ("Group", "Customers", "Left", "Selected", "Of its leavers", "Compared")
+        table = create_table(names, rows, "Groups of customers")
+        parts.append(html.Details([html.Summary(f"All {len(rows)} groups in figures"), table]))
+    return dmc.Paper(parts)
+
+
+def _rule_text(target: Target, rules: Mapping[str, Any]) -> str:
+    who = "on the list" if target.is_early_warning else "at or above the threshold"
+    told, limits = f"On hold-out customers; selected is who is {who}.", rules.get("fairness", {})
+    if {"gap_max", "ratio_min"} <= limits.keys() and "confidence" in rules:
+        told += (
+            f" In brackets, {percent(rules['confidence'])} intervals; a person is asked where a "
+            f"whole one lies above {limits['gap_max']} for the difference, or below "
+            f"{limits['ratio_min']} for the ratio."
+        )
+    return told
+
+
+def _row(group: ServedGroup) -> tuple[str, ...]:
+    return (
+        group.name,
+        f"{group.rows:,}",
+        f"{group.leavers:,}",
+        _share(group.selected_share),
+        _share(group.found_share),
+        "yes" if group.judged else "too few",
+    )
+
+
+def _share(value: float | None) -> str:
+    return NONE if value is None else percent(value, decimals=1)

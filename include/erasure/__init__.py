@@ -1,0 +1,1 @@
+"""Forgetting one customer: `make forget CUSTOMER=…`."""

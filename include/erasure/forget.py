@@ -1,0 +1,177 @@
+"""Forgetting one customer: erase, look again until nothing is found, and note that it was done.
+
+Each pass erases what it finds, so that a pass that finds nothing is the proof, and one that is
+killed is completed by the next. The note names nobody.
+"""
+
+import logging
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import sqlalchemy as sa
+from pydantic import AwareDatetime, Field
+
+from include.documents import Document
+from include.erasure import files, tables
+from include.erasure.objects import PLACES, Unreadable, without
+from include.erasure.older_versions import OlderVersion, older_versions
+from include.erasure.person import Person
+from include.errors import ConfigurationError, DataError, ObjectChanged, ObjectNotFound
+from include.handover import RUNS_PREFIX
+from include.store import ObjectInfo, Store
+
+logger = logging.getLogger(__name__)
+
+PREFIX = "erasures"
+OLDER = "older versions of objects"
+UPLOADS = "uploaded files"
+PASSES = 5
+THREADS = 8  # a store answers after a while, and Arrow decodes without Python's lock
+NAMED = 5
+TRIES = 10  # of an object that others write meanwhile
+RECENT = timedelta(hours=1)
+LOOK_SECONDS = 0.5
+
+
+class Erasure(Document):
+    """`erasures/<moment>.json`: that somebody was forgotten, not who; never rewritten."""
+
+    erased_at: AwareDatetime
+    asked_by: str
+    rows: dict[str, int] = Field(description="what was erased, by place; objects of OLDER")
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a customer may be, as far as it is reached from here."""
+
+    engine: sa.Engine
+    store: Store
+    var_dir: Path
+    spool_dir: Path
+    spool_seconds: float  # how long answers may wait for the store while it takes them
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """What was done: the note and its key, and what may bring the customer back."""
+
+    erasure: Erasure
+    key: str
+    recent_runs: tuple[str, ...]
+    notes: int  # on others, with the customer's number in them
+
+
+def forget(places: Places, person: Person, *, asked_by: str, now: datetime) -> Forgotten:
+    """Erase the customer wherever there is one, and leave a note without a name.
+
+    DataError where something brings the customer back faster than it can be erased.
+    """
+    if person.is_in(asked_by):
+        raise ConfigurationError("who asked is kept, and must not hold the customer's number")
+    tables.refuse_view(places.engine, person)
+    recent = _recent_runs(places.store, now)
+    rows = Counter[str]()
+    for _ in range(PASSES):
+        unreadable: list[str] = []
+        _wait_for_spool(places, person)
+        found = _pass(places, person, unreadable)
+        rows.update(found)
+        if not any(found.values()):
+            break
+    else:
+        raise DataError(
+            f"the customer was there again after {PASSES} erasures, in {_named(found)}: a run or a "
+            "load is under way; let it end, and forget the customer again"
+        )
+    tables.compact(places.engine)
+    if unreadable:
+        raise DataError(
+            f"nobody knows whom {', '.join(unreadable[:NAMED])} hold, of objects that cannot be "
+            f"read {len(unreadable)}: look at them, delete them, and forget the customer again; "
+            "everywhere else nothing is left"
+        )
+    erasure = Erasure(erased_at=now, asked_by=asked_by, rows={k: n for k, n in rows.items() if n})
+    key = f"{PREFIX}/{now.astimezone(UTC):%Y-%m-%dT%H-%M-%S.%fZ}.json"
+    places.store.create(key, erasure.to_bytes())
+    return Forgotten(erasure, key, recent, tables.notes_with(places.engine, person))
+
+
+def _pass(places: Places, person: Person, unreadable: list[str]) -> Counter[str]:
+    """Erase what is found now: the tables first, from which the objects are made."""
+    found = Counter(tables.erase_rows(places.engine, person))
+    found[UPLOADS] = files.erase_uploads(places.var_dir, person)
+
+    def erase_object(info: ObjectInfo) -> int:
+        try:
+            return _erase_object(places.store, info.key, person)
+        except Unreadable:
+            unreadable.append(info.key)
+            return 0
+
+    def erase_version(older: OlderVersion) -> int:
+        return _erase_version(older, person)
+
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="erasure") as pool:
+        for prefix, name in PLACES.items():
+            found[name] = sum(pool.map(erase_object, places.store.list(prefix)))
+            # Only now: what was replaced just now is one of them.
+            found[OLDER] += sum(pool.map(erase_version, older_versions(places.store, prefix)))
+    return found
+
+
+def _erase_version(older: OlderVersion, person: Person) -> int:
+    """Nothing needs a version that was replaced: one that cannot be read goes, too."""
+    try:
+        if without(person, older.key, older.read()) is None:
+            return 0
+    except Unreadable:
+        pass
+    except ObjectNotFound:  # it expired
+        return 0
+    older.delete()
+    return 1
+
+
+def _erase_object(store: Store, key: str, person: Person) -> int:
+    """Put the object without the customer in its place, whoever writes it meanwhile."""
+    for _ in range(TRIES):
+        try:
+            read = store.read(key)
+            left = without(person, key, read.data)
+            if left is None:
+                return 0
+            store.replace(key, left.data, etag=read.etag)
+        except ObjectNotFound:  # it expired
+            return 0
+        except ObjectChanged:
+            continue
+        return left.rows
+    raise DataError(f"{key} was written by others {TRIES} times: forget the customer again")
+
+
+def _wait_for_spool(places: Places, person: Person) -> None:
+    """A segment that is shipped after the log was searched would bring the customer back."""
+    deadline = time.monotonic() + places.spool_seconds
+    while files.unshipped(places.spool_dir, person):
+        if time.monotonic() > deadline:
+            raise DataError(
+                f"answers about the customer wait in {places.spool_dir} for the store: start the "
+                "API, which ships them, and forget the customer again"
+            )
+        time.sleep(LOOK_SECONDS)
+
+
+def _recent_runs(store: Store, now: datetime) -> tuple[str, ...]:
+    """Runs that may be under way, and may write what they have read before."""
+    since = (now - RECENT).timestamp()
+    keys = (info.key for info in store.list(f"{RUNS_PREFIX}/") if info.modified >= since)
+    return tuple(dict.fromkeys(key.split("/")[1] for key in keys))
+
+
+def _named(found: Counter[str]) -> str:
+    return ", ".join(name for name, rows in found.items() if rows)

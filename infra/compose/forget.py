@@ -1,0 +1,64 @@
+"""`make forget-in-containers`: one customer erased from the running stack; which backups are left.
+
+python3 -m infra.compose.forget CUSTOMER --asked-by "data protection, case 17" [--backups DIRECTORY]
+
+The number goes in by standard input: docker keeps the words of each command that it runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from infra.compose.backup import MANIFEST, key_mark
+from infra.compose.command import PROJECT, Compose, ComposeError, say
+
+JOB = tuple("run --rm -T --no-deps airflow-scheduler python -m include.erasure -".split())
+
+
+def main() -> int:
+    """The command line; 1 when the customer was not erased everywhere."""
+    parser = argparse.ArgumentParser(prog="make forget-in-containers", description=__doc__)
+    parser.add_argument("customer", help="the number; '-' reads it from standard input")
+    parser.add_argument("--asked-by", required=True, help="who wants it; it is kept, so no names")
+    parser.add_argument("--backups", type=Path, default=PROJECT / "backups")
+    options = parser.parse_args()
+    given = sys.stdin.readline() if options.customer == "-" else options.customer
+    try:
+        forget(Compose(), given.strip(), asked_by=options.asked_by, backups=options.backups)
+    except (ComposeError, OSError) as error:
+        sys.stderr.write(f"make forget-in-containers: {error}\n")
+        return 1
+    return 0
+
+
+def forget(compose: Compose, customer: str, *, asked_by: str, backups: Path) -> None:
+    """Erase, and say what is left in backups; ComposeError where something was in the way."""
+    with tempfile.TemporaryFile() as source:  # without a name
+        source.write(f"{customer}\n".encode())
+        source.seek(0)
+        told = compose.run(*JOB, "--asked-by", asked_by, source=source)
+    say(told.decode().rstrip())
+    say("Backups:")
+    for line in backups_left(backups, key_mark(compose)):
+        say(f"  {line}")
+
+
+def backups_left(directory: Path, mark: str) -> list[str]:
+    """The backups of the stack with this key, and until when they hold who was in it."""
+    found = []
+    for path in sorted(directory.glob(f"*/{MANIFEST}")):
+        try:
+            manifest = json.loads(path.read_text())
+            mine, made_at = manifest.get("id_key_sha256") == mark, manifest["made_at"]
+        except (ValueError, KeyError, AttributeError):
+            mine, made_at = True, "an unknown time, for its manifest is damaged,"
+        if mine:
+            found.append(
+                f"{path.parent} of {made_at} holds the customer, if there was one by then, until "
+                "you delete it; after a restore, forget the customer again"
+            )
+    return found or [f"none of this stack is in {directory}: look where else you keep some"]

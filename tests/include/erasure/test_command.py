@@ -1,0 +1,53 @@
+"""What a person is told: what was erased, that nothing is left, and what this cannot reach."""
+
+import io
+from pathlib import Path
+
+import pytest
+
+from include.erasure.__main__ import main
+from tests.include.bank_days import ID_KEY
+from tests.include.erasure.bank import ONE, Bank
+
+ASKED = ["--asked-by", "case 17"]
+
+
+@pytest.fixture
+def stack(laptop: Bank, monkeypatch: pytest.MonkeyPatch) -> Bank:
+    """The laptop's, as the environment names it."""
+    monkeypatch.setenv("CHURN_VAR_DIR", str(laptop.places.var_dir))
+    monkeypatch.setenv("CHURN_ID_KEY", ID_KEY.decode())
+    return laptop
+
+
+def test_a_customer_is_forgotten_and_then_nobody_is_found(
+    stack: Bank, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(ONE), *ASKED]) == 0
+    told = capsys.readouterr().out
+    for line in ("churner_snapshots", "prediction log", "looked everywhere again: 0 left"):
+        assert line in told
+    assert "noted without a name in erasures/" in told and "the bank's own system" in told
+    assert "notes on other customers that name the number: 1" in told
+    assert "its spool is not here" in told and "runs that wrote in the last hour" in told
+    assert str(ONE) not in told, "what is printed may be kept"
+    assert main([str(ONE), *ASKED]) == 0
+    assert "nobody of that number was found" in capsys.readouterr().out
+
+
+def test_the_number_may_come_by_standard_input(
+    stack: Bank, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where a command's words are kept, as a shell and docker do."""
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{ONE}\n"))
+    assert main(["-", *ASKED]) == 0
+    assert "0 left" in capsys.readouterr().out and ONE not in stack.keys_of("churners", "CLIENTNUM")
+
+
+def test_where_there_is_no_database_none_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CHURN_VAR_DIR", str(tmp_path))
+    assert main([str(ONE), *ASKED]) == 1
+    assert "error: there is no database" in capsys.readouterr().err
+    assert not (tmp_path / "churn.db").exists()

@@ -1,0 +1,268 @@
+"""One customer is forgotten everywhere, and nobody else is; whatever is in the way."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import sqlalchemy as sa
+
+from include.drift.weeks import AskedWeek, Week
+from include.erasure import forget as forgetting
+from include.erasure.forget import OLDER, Erasure, forget
+from include.erasure.older_versions import older_versions
+from include.erasure.person import person_of
+from include.errors import ConfigurationError, DataError
+from include.predictions.log import read_predictions, write_table
+from include.scoring.summary import read_summary
+from include.store import LocalStore, S3Store
+from tests.include.bank_days import DAY, ID_KEY, NOW
+from tests.include.erasure.bank import KEY, ONE, OTHERS, PEOPLE, Bank, logged
+from tests.include.erasure.conftest import copied
+from tests.leaks import files_below, numbers_in
+
+WRITTEN = 13  # objects that have the customer
+TABLES = {
+    "churners": KEY,
+    "churner_snapshots": KEY,
+    "churner_exits": KEY,
+    "churn_scores": "customer",
+    "churn_scores_20260505": "customer",
+    "churn_contacts": "customer",
+}
+
+
+def forgotten(bank: Bank) -> Erasure:
+    return forget(bank.places, bank.person, asked_by="case 17", now=NOW).erasure
+
+
+def named_in(data: bytes, bank: Bank) -> bool:
+    """By number, by what stands for it in the log, or by a hash of that."""
+    if ONE in numbers_in(data) or any(key.encode() in data for key in bank.person.log_keys):
+        return True
+    if data[-4:] != b"PAR1":
+        return False
+    names = {ONE, *bank.person.log_keys, *map(int, bank.person.log_hashes)}
+    table = pq.read_table(pa.BufferReader(data))
+    return any(names & set(column.to_pylist()) for column in table.columns)
+
+
+def traces(bank: Bank) -> dict[str, int]:
+    """What is left of the customer."""
+    found = {key: 1 for key, data in bank.objects() if named_in(data, bank)}
+    found |= {
+        each.version_id: 1 for each in older_versions(bank.store, "") if named_in(each.read(), bank)
+    }
+    found |= {t: n for t, c in TABLES.items() if (n := bank.keys_of(t, c).count(ONE))}
+    return found | {
+        n: 1 for n, d in files_below(bank.places.var_dir / "uploads") if named_in(d, bank)
+    }
+
+
+def test_nothing_is_left_of_the_customer_and_everything_of_the_others(bank: Bank) -> None:
+    before = traces(bank)
+    assert {*TABLES} < {*before} and len(before) >= 16, "the test has the customer everywhere"
+    done = forgotten(bank)
+    assert traces(bank) == {}
+    for table, column in TABLES.items():
+        assert set(bank.keys_of(table, column)) == set(OTHERS)
+    rows = {row["customer_key"] for row in log_of(bank)} - {None}
+    assert len(rows) == len(OTHERS)
+    assert {n for _, data in bank.objects() for n in numbers_in(data)} == set(OTHERS)
+    counts = {name: count for name, count in done.rows.items() if name != OLDER}
+    assert counts == {
+        **{"churners": 1, "churner_snapshots": 2, "churner_exits": 1, "churn_contacts": 2},
+        **{"churn_scores": 1, "churn_scores_20260505": 1, "uploaded files": 1},
+        "prediction log": 2,
+        "outcomes that are not known yet": 1,
+        "nightly scores": 3,  # the row, and two bounds of ranges
+        "what runs handed over": 9,  # three tables, two bounds, of each part two
+    }
+    assert (OLDER in done.rows) == isinstance(bank.store, S3Store)
+
+
+def log_of(bank: Bank) -> list[dict[str, Any]]:
+    batches = read_predictions(bank.store, DAY)
+    return [row for batch in batches for row in batch.to_pylist()]
+
+
+def test_an_erased_answer_leaves_its_place_alone(laptop: Bank) -> None:
+    before = {each["prediction_id"]: each for each in log_of(laptop)}
+    forgotten(laptop)
+    left = [row for row in log_of(laptop) if row["customer_key"] is None]
+    told = [{name for name, value in row.items() if value is not None} for row in left]
+    assert told == [{"prediction_id", "row"}] * 2
+    assert {row["prediction_id"] for row in log_of(laptop)} == {*before}, "places are as they were"
+    week = AskedWeek.read(laptop.store, Week.of(DAY))
+    assert len(week.rows) == len(OTHERS) and week.look(laptop.store, DAY)
+    assert len(week.rows) == len(OTHERS), "a day that is read again brings nobody back"
+
+
+def test_ranges_still_hold_everybody_else(laptop: Bank) -> None:
+    forgotten(laptop)
+    summary = read_summary(laptop.store, DAY)
+    assert summary is not None
+    assert [(each.after, each.upto) for each in summary.ranges] == [
+        (None, ONE - 1),
+        (ONE - 1, None),
+    ]
+
+
+def test_a_note_names_nobody_and_is_left_each_time(laptop: Bank) -> None:
+    first = forget(laptop.places, laptop.person, asked_by="case 17", now=NOW)
+    note = laptop.store.read(first.key).data
+    assert first.key == "erasures/2026-05-05T00-30-00.000000Z.json" and b"case 17" in note
+    assert not named_in(note, laptop)
+    assert first.notes == 1, "what was written on somebody else is told"
+    again = forget(laptop.places, laptop.person, asked_by="case 17", now=NOW.replace(minute=31))
+    assert again.erasure.rows == {}
+    assert [info.key for info in laptop.store.list("erasures/")] == [first.key, again.key]
+
+
+def test_who_asks_is_not_the_customer(laptop: Bank) -> None:
+    with pytest.raises(ConfigurationError, match="must not hold the customer's number"):
+        forget(laptop.places, laptop.person, asked_by=f"customer {ONE} herself", now=NOW)
+    assert traces(laptop)
+
+
+def test_deleted_rows_leave_the_file_too(laptop: Bank) -> None:
+    database = Path(str(laptop.places.engine.url.database))
+    with laptop.places.engine.begin() as connection:
+        connection.execute(sa.text("DROP TABLE churn_scores"))  # as each night does
+        connection.execute(
+            sa.text(f"UPDATE churn_contacts SET note = '' WHERE customer = {OTHERS[0]}")
+        )
+    forgotten(laptop)
+    laptop.places.engine.dispose()
+    assert numbers_in(database.read_bytes()) == set(OTHERS)
+
+
+def test_an_object_that_changes_meanwhile_is_read_again(
+    laptop: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shipper, a night and a week in the making write as ever."""
+    quick, changed = LocalStore.replace, list[str]()
+
+    def slow(store: LocalStore, key: str, data: bytes, *, etag: str | None) -> None:
+        if key not in changed and key.startswith(("predictions/", "monitoring/")):
+            changed.append(key)
+            if key.startswith("predictions/"):
+                write_table(store, logged(PEOPLE), name=Path(key).stem)
+            else:
+                store.write(key, store.read(key).data + b"")
+        quick(store, key, data, etag=etag)
+
+    monkeypatch.setattr(LocalStore, "replace", slow)
+    forgotten(laptop)
+    assert len(changed) >= 2 and traces(laptop) == {}
+    assert {row["Customer_Age"] for row in log_of(laptop)} - {None} <= set(PEOPLE["Customer_Age"])
+
+
+def test_what_a_run_writes_meanwhile_is_found_by_the_next_pass(
+    laptop: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual, late = forgetting._pass, [logged(PEOPLE)]
+
+    def one_pass(*arguments: Any) -> Any:
+        found = usual(*arguments)
+        if late:
+            write_table(laptop.store, late.pop(), name="late")
+        return found
+
+    monkeypatch.setattr(forgetting, "_pass", one_pass)
+    assert forgotten(laptop).rows["prediction log"] == 3
+    assert traces(laptop) == {}
+
+
+def test_answers_that_wait_for_the_store_are_waited_for(laptop: Bank) -> None:
+    spool = laptop.places.spool_dir
+    spool.mkdir()
+    (spool / "a.1.sealed").write_text(f'[1,["{laptop.person.log_keys[0]}"]]\n')
+    with pytest.raises(DataError, match="start the API, which ships them"):
+        forgotten(laptop)
+    assert traces(laptop), "nothing is erased before: it would come back"
+
+
+def test_what_cannot_be_read_is_named_after_all_else_is_erased(laptop: Bank) -> None:
+    laptop.store.write("runs/torn/ingest_data/customers.parquet", b"PAR1 and no more")
+    with pytest.raises(DataError, match=r"nobody knows whom runs/torn/ingest_data/customers"):
+        forgotten(laptop)
+    assert traces(laptop) == {}
+
+
+def test_customers_that_are_a_view_are_erased_by_the_bank_first(laptop: Bank) -> None:
+    with laptop.places.engine.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE churners RENAME TO people"))
+        connection.execute(sa.text("CREATE VIEW churners AS SELECT * FROM people"))
+    with pytest.raises(DataError, match="erase the row in the table under it first"):
+        forgotten(laptop)
+    with laptop.places.engine.begin() as connection:
+        connection.execute(sa.text(f"DELETE FROM people WHERE {KEY} = {ONE}"))
+    forgotten(laptop)
+    assert traces(laptop) == {}
+
+
+def test_a_customer_whom_the_api_knows_by_another_text(laptop: Bank) -> None:
+    table = logged(PEOPLE.head(1))
+    key = person_of("CIF-0815", ID_KEY).log_keys[0]
+    place = table.column_names.index("customer_key")
+    write_table(laptop.store, table.set_column(place, "customer_key", pa.array([key])), name="crm")
+    person = person_of(" CIF-0815\n", ID_KEY)
+    done = forget(laptop.places, person, asked_by="case 17", now=NOW)
+    assert done.erasure.rows == {"prediction log": 1} and traces(laptop)
+
+
+@pytest.mark.parametrize("given", ["", "  \n", "x" * 129])
+def test_whom_to_forget_must_be_said(given: str) -> None:
+    with pytest.raises(ConfigurationError, match="name the customer"):
+        person_of(given, ID_KEY)
+
+
+KILLED = """
+import os, signal, sys
+from datetime import UTC, datetime
+from pathlib import Path
+from include.customers.database import open_engine
+from include.erasure import forget as forgetting, tables
+from include.erasure.person import person_of
+from include.store import LocalStore
+
+def killed(function, steps):
+    def call(*given, **named):
+        steps.append(0)
+        if len(steps) == int(after):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*given, **named)
+    return call
+
+one, *stacks = sys.argv[1:]
+for stack in stacks:
+    folder, after = stack.rsplit("@")
+    if not (child := os.fork()):
+        steps = []
+        LocalStore.replace = killed(LocalStore.replace, steps)
+        LocalStore.create = killed(LocalStore.create, steps)
+        tables.compact = killed(tables.compact, steps)
+        var = Path(folder)
+        engine = open_engine(f"sqlite:///{var / 'churn.db'}")
+        places = forgetting.Places(engine, LocalStore(var / "store"), var, var / "spool", 0)
+        forgetting.forget(places, person_of(one, b"k"), asked_by="case 17", now=datetime.now(UTC))
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL, stack
+"""
+
+
+def test_who_is_killed_is_completed_by_the_next(full_laptop: Path, tmp_path: Path) -> None:
+    """At the first object; among the objects; before the file is compacted; before the note."""
+    moments = (1, 5, WRITTEN + 1, WRITTEN + 2)
+    banks = {each: copied(full_laptop, tmp_path / f"killed-{each}") for each in moments}
+    stacks = [f"{bank.places.var_dir}@{after}" for after, bank in banks.items()]
+    subprocess.run([sys.executable, "-c", KILLED, str(ONE), *stacks], check=True)
+    for after, each in banks.items():
+        assert not list(each.store.list("erasures/")), after
+        forgotten(each)
+        assert traces(each) == {} and len(list(each.store.list("erasures/"))) == 1, after
+        each.places.engine.dispose()

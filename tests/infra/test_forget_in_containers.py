@@ -1,0 +1,66 @@
+"""`make forget-in-containers`: the number stays out of docker's records."""
+
+import json
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+
+from infra.compose import forget as forgetting
+from infra.compose.backup import key_mark
+from infra.compose.forget import backups_left, forget
+
+
+class Containers:
+    """Stands for compose: keeps the words and what came by standard input."""
+
+    def setting(self, name: str) -> str:
+        """The key of this stack."""
+        return {"CHURN_ID_KEY": "k"}[name]
+
+    def run(self, *words: str, source: IO[bytes]) -> bytes:
+        """What the job in its container was given."""
+        self.words, self.given = words, source.read()
+        return b"looked everywhere again: 0 left\n"
+
+
+@pytest.fixture
+def backups(tmp_path: Path) -> Path:
+    """One of this stack, one of another, one that is damaged."""
+    stack: Any = Containers()
+    marks = {"ours": key_mark(stack), "another": "0" * 64}
+    for name, mark in marks.items():
+        (tmp_path / name).mkdir()
+        manifest = {"made_at": "2026-11-01T00:00:00Z", "id_key_sha256": mark}
+        (tmp_path / name / "manifest.json").write_text(json.dumps(manifest))
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn" / "manifest.json").write_text('{"made_at": "2026')
+    return tmp_path
+
+
+def test_the_number_goes_in_by_standard_input(
+    backups: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack: Any = Containers()
+    forget(stack, "708082083", asked_by="case 17", backups=backups)
+    assert stack.given == b"708082083\n" and "708082083" not in " ".join(stack.words)
+    assert stack.words[-4:] == ("include.erasure", "-", "--asked-by", "case 17")
+    told = capsys.readouterr().out
+    assert "0 left" in told and "Backups:\n" in told and "another" not in told
+    assert f"{backups / 'ours'} of 2026-11-01T00:00:00Z holds the customer" in told
+    assert f"{backups / 'torn'} of an unknown time" in told and "708082083" not in told
+
+
+def test_without_backups_it_says_where_it_looked(tmp_path: Path) -> None:
+    assert backups_left(tmp_path, "0") == [
+        f"none of this stack is in {tmp_path}: look where else you keep some"
+    ]
+
+
+def test_without_an_environment_it_says_how_to_make_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("infra.compose.command.PROJECT", tmp_path)
+    monkeypatch.setattr("sys.argv", ["forget", "1", "--asked-by", "case 17"])
+    assert forgetting.main() == 1
+    assert "make forget-in-containers: there is no" in capsys.readouterr().err
