@@ -388,7 +388,7 @@ def _kept_secret(path: Path) -> bytes:
 
 
 def _keep_secret(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         draft.touch(mode=0o600)

@@ -1,6 +1,6 @@
 """The store for those who ask again within seconds: the champion holder and the shipper."""
 
-from include.store import Store, open_store, s3_client, s3_config
+from include.store import Store, open_store
 
 CONNECT_TIMEOUT_SECONDS = 2
 READ_TIMEOUT_SECONDS = 10
@@ -9,11 +9,9 @@ ATTEMPTS = 2
 
 def open_store_with_short_timeouts(uri: str) -> Store:
     """The store, with time-outs for somebody who has better to do than to wait."""
-    if not uri.startswith("s3:"):
-        return open_store(uri)
-    config = s3_config(
+    return open_store(
+        uri,
         connect_timeout=CONNECT_TIMEOUT_SECONDS,
         read_timeout=READ_TIMEOUT_SECONDS,
         attempts=ATTEMPTS,
     )
-    return open_store(uri, client=s3_client(config))

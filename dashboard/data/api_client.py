@@ -12,6 +12,7 @@ Source: TypeAlias = Literal["what-if", "bulk"]
 
 CONNECT_SECONDS = 2.0
 ANSWER_SECONDS = 15.0
+SHOWN_CHARACTERS = 60  # of an answer that is none of the API's
 
 
 class ApiDown(ChurnError):
@@ -60,7 +61,7 @@ class ChurnApi:
 
     def health(self) -> dict[str, Any]:
         """Whether the process lives, and what it serves."""
-        return self._answer("GET", "/health").json()  # type: ignore[no-any-return]
+        return self._document(self._answer("GET", "/health"))
 
     def metrics(self) -> str:
         """The metrics in Prometheus' text format."""
@@ -68,8 +69,19 @@ class ChurnApi:
 
     def _post(self, path: str, document: dict[str, Any], source: Source) -> dict[str, Any]:
         headers = {"X-Churn-Source": source}
-        answer = self._answer("POST", path, json=document, headers=headers)
-        return answer.json()  # type: ignore[no-any-return]
+        return self._document(self._answer("POST", path, json=document, headers=headers))
+
+    def _document(self, answer: httpx.Response) -> dict[str, Any]:
+        try:
+            document = answer.json()
+        except ValueError:
+            document = None
+        if not isinstance(document, dict):
+            raise ApiDown(
+                f"what answers at {self.url} is not the API: expected JSON, found "
+                f"{answer.text[:SHOWN_CHARACTERS]!r}. Check CHURN_API_URL"
+            )
+        return document
 
     def _answer(self, method: str, path: str, **more: Any) -> httpx.Response:
         try:

@@ -26,7 +26,7 @@ from include.champion.versions import (
 )
 from include.contract import Column
 from include.documents import parse_document
-from include.errors import ChurnError
+from include.errors import ChurnError, StoreUnavailable
 from include.store import Store
 
 logger = logging.getLogger(__name__)
@@ -93,6 +93,8 @@ def read_versions(store: Store) -> list[Manifest]:
             continue
         try:
             found.append(read_version(store, listed.key.split("/")[-2])[0])
+        except StoreUnavailable:
+            raise
         except ChurnError:
             logger.warning("a version's manifest cannot be read: %s", listed.key, exc_info=True)
     return sorted(found, key=lambda manifest: manifest.created_at, reverse=True)
@@ -107,6 +109,8 @@ def read_gates(store: Store) -> list[Decision]:
         try:
             data = store.read(each.key).data
             found.append(parse_document(Decision, data, each.key, any_release=True))
+        except StoreUnavailable:
+            raise
         except ChurnError:
             logger.warning("a decision of the gate cannot be read: %s", each.key, exc_info=True)
     return found

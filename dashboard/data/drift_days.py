@@ -19,7 +19,7 @@ from include.drift.findings import (
     day_key,
     read_day_at,
 )
-from include.errors import ChurnError, ObjectNotFound
+from include.errors import ChurnError, ObjectNotFound, StoreUnavailable
 from include.predictions import log as prediction_log
 from include.predictions.asked import CUSTOMER_KEY, KEYS, AskedCustomers, rows_by_version
 from include.store import Store
@@ -49,6 +49,8 @@ def read_days(store: Store, *, limit: int = DAYS_SHOWN) -> list[DriftDay]:
     for key in sorted(keys)[-limit:]:
         try:
             found.append(read_day_at(store, key))
+        except StoreUnavailable:
+            raise  # to leave out all of them would say that there were none
         except ChurnError:
             logger.warning("%s cannot be read", key, exc_info=True)
     return found

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -18,6 +19,10 @@ from include.errors import ChurnError
 from include.params import CampaignRules, HistoryRules, load_params
 from include.settings import Settings
 from include.store import Store, open_store
+
+# Somebody waits in front of the page, and others for its thread.
+ANSWER_SECONDS = 15  # between two packets of the database's
+STORE_PATIENCE: dict[str, Any] = {"connect_timeout": 2, "read_timeout": 5, "attempts": 2}
 
 
 @dataclass(frozen=True)
@@ -86,8 +91,8 @@ class Sources:
 
 def open_sources(settings: Settings) -> Sources:
     """Open everything; nothing is read yet, so the dashboard starts whatever is down."""
-    engine = open_engine(settings.resolved_database_url)
-    store = open_store(settings.resolved_store_uri)
+    engine = open_engine(settings.resolved_database_url, answer_seconds=ANSWER_SECONDS)
+    store = open_store(settings.resolved_store_uri, **STORE_PATIENCE)
     return Sources(
         settings=settings,
         engine=engine,

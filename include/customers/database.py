@@ -53,16 +53,22 @@ _LASTING: dict[int | str, str] = {
     "no such column": "",
     "has no column named": "",
     "readonly": "Let this user write to the file and to its directory",
-    "unable to open": "Make its directory, and let this user read and write there",
+    "unable to open": "Make its directory, let this user read and write there, and see that its "
+    "disk is not full",
     "is a view": "Nothing can be written through a view: write to the table under it",
 }
 
 
-def open_engine(url: str) -> sa.Engine:
-    """An engine for SQLite or MySQL with time-outs; ConfigurationError when the URL cannot work."""
+def open_engine(url: str, *, answer_seconds: int = ANSWER_SECONDS) -> sa.Engine:
+    """An engine for SQLite or MySQL with time-outs; ConfigurationError when the URL cannot work.
+
+    `answer_seconds` bounds the wait for each packet of an answer, by drivers that can.
+    """
     parsed = parse_url(url)
     try:
-        settings = _DRIVER_SETTINGS.get(parsed.get_dialect().driver, {})
+        settings = dict(_DRIVER_SETTINGS.get(parsed.get_dialect().driver, {}))
+        if "read_timeout" in settings:
+            settings |= dict.fromkeys(("read_timeout", "write_timeout"), answer_seconds)
         wanted = {name: value for name, value in settings.items() if name not in parsed.query}
         # hide_parameters: an error must not carry whole batches of customers into a log.
         engine = sa.create_engine(

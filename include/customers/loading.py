@@ -47,7 +47,8 @@ def create_tables(engine: sa.Engine, *tables: sa.Table) -> None:
     """The same for other tables that lie beside the customers."""
     if engine.dialect.name == "sqlite" and engine.url.database:
         try:
-            Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
+            # Its owner's alone: the file has the mode that the umask says.
+            Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise ConfigurationError(
                 f"cannot make the directory of {shown_url(engine)}: {error}; mend {SETTING}"

@@ -4,7 +4,6 @@ Each pass erases what it finds, so that a pass that finds nothing is the proof, 
 killed is completed by the next. The note names nobody.
 """
 
-import logging
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -23,8 +22,6 @@ from include.erasure.person import Person
 from include.errors import ConfigurationError, DataError, ObjectChanged, ObjectNotFound
 from include.handover import RUNS_PREFIX
 from include.store import ObjectInfo, Store
-
-logger = logging.getLogger(__name__)
 
 PREFIX = "erasures"
 OLDER = "older versions of objects"

@@ -38,7 +38,6 @@ PLACES = {
     f"{RUNS_PREFIX}/": "what runs handed over",
 }
 KEPT = ("prediction_id", "row")  # of an erased answer: random, and its place
-NUMBER_COLUMNS = (published_contract().key.name, "customer", "key")
 FIRST_DAY = date(2020, 1, 1).toordinal()  # before any day of drift
 OF_VERSION = re.compile(r"/(?:first_rows|sample)-v(?P<version>.+?)(?:-\d{4})?\.parquet$")
 
@@ -74,8 +73,9 @@ def _without_rows(person: Person, key: str, file: pq.ParquetFile) -> Without | N
     if not names:
         return None
     groups = range(file.num_row_groups)
-    rows = [pc.sum(is_own(file.read_row_group(each, columns=names))).as_py() for each in groups]
-    if not sum(each or 0 for each in rows):
+    found = [pc.sum(is_own(file.read_row_group(each, columns=names))).as_py() for each in groups]
+    rows = sum(each or 0 for each in found)  # a sum of nothing is null
+    if not rows:
         return None
     sink = pa.BufferOutputStream()
     with pq.ParquetWriter(sink, file.schema_arrow, compression="zstd") as writer:
@@ -86,7 +86,7 @@ def _without_rows(person: Person, key: str, file: pq.ParquetFile) -> Without | N
                 _emptied(table, own) if key.startswith(LOG_PREFIX) else table.filter(pc.invert(own))
             )
             writer.write_table(kept)
-    return Without(sum(each or 0 for each in rows), sink.getvalue().to_pybytes())
+    return Without(rows, sink.getvalue().to_pybytes())
 
 
 def _rule(person: Person, key: str, schema: pa.Schema) -> tuple[list[str], Mask]:
@@ -101,7 +101,8 @@ def _rule(person: Person, key: str, schema: pa.Schema) -> tuple[list[str], Mask]
         if IDENTITY in schema.names:
             return _one(schema, IDENTITY, identities)
         return _one(schema, PRIORITY, _priorities(identities))
-    names = [name for name in NUMBER_COLUMNS if name in schema.names]
+    of_numbers = (published_contract().key.name, "customer", "key")
+    names = [name for name in of_numbers if name in schema.names]
     return names, lambda table: _by_number(person, table.select(names))
 
 

@@ -6,7 +6,7 @@ succeeds, because a client that retries after a lost answer must not be told tha
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from include.errors import ConfigurationError
@@ -31,14 +31,21 @@ __all__ = [
 Store: TypeAlias = LocalStore | S3Store
 
 
-def open_store(uri: str, *, client: "S3Client | None" = None, every_key: bool = False) -> Store:
-    """Open `file:///dir` or `s3://bucket[/prefix]`; `client` replaces the default S3 client."""
+def open_store(
+    uri: str, *, client: "S3Client | None" = None, every_key: bool = False, **patience: Any
+) -> Store:
+    """Open `file:///dir` or `s3://bucket[/prefix]`, by that client or one of so much `patience`.
+
+    `patience` is s3_config's; a directory has none.
+    """
     parts = urlsplit(uri)
     if parts.scheme == "file" and parts.path.startswith("/") and not parts.netloc:
         return LocalStore(Path(unquote(parts.path)))
     if parts.scheme == "s3" and parts.netloc:
         prefix = parts.path.strip("/")
-        return S3Store(client or s3_client(), parts.netloc, prefix, every_key=every_key)
+        return S3Store(
+            client or s3_client(s3_config(**patience)), parts.netloc, prefix, every_key=every_key
+        )
     raise ConfigurationError(
         "CHURN_STORE_URI must look like file:///absolute/directory or s3://bucket/prefix, "
         f"found {uri!r}"

@@ -14,7 +14,6 @@ from typing import Any
 from include.errors import ConfigurationError
 from include.tasks.errors import reported
 from include.tasks.limits import ended_by_force
-from include.tasks.masking import mask_secrets
 
 Context = Mapping[str, Any]
 SCHEDULES = {"scheduled", "backfill"}  # the run types whose `run_after` is a schedule's moment
@@ -27,7 +26,6 @@ def task(room: str, name: str, open_run: Callable[[Context], Any]) -> Callable[.
         from pydantic_core import to_jsonable_python
 
         with reported(), ended_by_force(context["task"].execution_timeout):
-            mask_secrets()
             function = getattr(import_module(f"include.{room}.{name}"), name)
             handed_on = read_handed_on(function, context)
             return to_jsonable_python(function(open_run(context), **handed_on))

@@ -14,6 +14,7 @@ from include.errors import (
     NeedsPerson,
     StoreForbidden,
 )
+from include.tasks.masking import mask_secrets
 
 logger = logging.getLogger(__name__)
 
@@ -25,10 +26,11 @@ HOPELESS = (
 
 @contextmanager
 def reported() -> Iterator[None]:
-    """Let the block fail the task as its error deserves."""
+    """Let the block fail the task as its error deserves, and tell no secret."""
     from airflow.sdk.exceptions import AirflowFailException
 
     try:
+        mask_secrets()
         yield
     except ChurnError as error:
         if isinstance(error, HOPELESS) and not isinstance(error, DatabaseUnavailable):

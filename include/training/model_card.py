@@ -143,10 +143,10 @@ def _metric_table(metrics: Mapping[str, float], kind: Target) -> str:
 
 def _fairness(found: Sequence[Fairness], kind: Target) -> str:
     """How unlike groups are treated, whatever their slices' ranking; the table has the shares."""
-    where = "on the list" if kind.is_early_warning else "at the threshold"
+    where = "on the list" if kind.is_early_warning else "at or above the threshold"
     lines = [f"- {fairness_text(each)[0].upper()}{fairness_text(each)[1:]}\n" for each in found]
     return (
-        f"Selected is who is {where}. With intervals that hold for all pairs of groups at once; "
+        f"Selected is who is {where}. Intervals hold for all pairs of groups at once; "
         f"`gate.fairness` in `params.yaml` has the limits:\n\n{''.join(lines)}"
     )
 

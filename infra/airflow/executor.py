@@ -91,7 +91,8 @@ def _run(workload: "ExecutorWorkload", server: str) -> None:
     BaseExecutor.run_workload(
         workload,
         server=server,
-        subprocess_logs_to_stdout=True,
+        # What tasks say is in their logs; a copy in the scheduler's would not hide secrets.
+        subprocess_logs_to_stdout=False,
         proctitle=f"airflow worker -- LocalExecutor: {workload.display_name}",
     )
 

@@ -124,6 +124,7 @@ def test_the_hash_names_the_values_and_not_the_file(write: Callable[..., Path]) 
     [
         ("model.family", "svm", "model.family: Input should be 'xgboost' or 'random_forest'"),
         ("model.columns", [], "model.columns"),
+        ("gate.fairness.ratio_min", 80, "gate.fairness.ratio_min: .*less than or equal to 1"),
         ("model.threshold", 1.0, "model.threshold: .*less than 1, found 1.0"),
         ("model.xgboost.learning_rate", "fast", "model.xgboost.learning_rate: .*found 'fast'"),
         ("model.xgboost.max_depth", 2.5, "model.xgboost.max_depth"),

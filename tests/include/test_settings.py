@@ -187,9 +187,10 @@ def test_without_it_a_key_is_made_once_and_kept(tmp_path: Path) -> None:
 
 
 def test_the_key_is_for_its_owner_only(tmp_path: Path) -> None:
-    Settings(var_dir=tmp_path).customer_id_key()
-    assert [path.name for path in tmp_path.iterdir()] == ["id_key"]
-    assert stat.S_IMODE((tmp_path / "id_key").stat().st_mode) == 0o600
+    var = tmp_path / "var"
+    Settings(var_dir=var).customer_id_key()
+    assert [path.name for path in var.iterdir()] == ["id_key"]
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (var / "id_key", var)] == [0o600, 0o700]
 
 
 def test_whoever_comes_at_once_gets_the_same_key(tmp_path: Path) -> None:

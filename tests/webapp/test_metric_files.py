@@ -1,6 +1,5 @@
 """Counts of several processes: the killed ones', damaged files, a full disk."""
 
-import os
 import signal
 import struct
 import subprocess
@@ -9,9 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from include.store import LocalStore
-from tests.webapp.champions import Version, publish, records
-from tests.webapp.conftest import PROJECT, Server, samples
+from tests.webapp.conftest import PROJECT, samples
 from webapp.metric_files import FILE_BYTES
 
 pytestmark = pytest.mark.slow
@@ -108,17 +105,3 @@ def test_a_process_survives_a_disk_that_is_full_at_its_start_or_later(
     assert done.returncode == 0, done.stderr
     assert samples(done.stdout)["prediction_requests_total"] == 5
     assert done.stderr.count("counts in memory") == told_once
-
-
-@pytest.mark.parametrize("small_disk", ["size=600k"], indirect=True)
-def test_a_full_disk_ends_neither_workers_nor_their_master(
-    small_disk: Path, server: Server, server_store: LocalStore, version_1: Version
-) -> None:
-    server.environment["TMPDIR"] = str(small_disk)
-    publish(server_store, version_1)
-    server.start()
-    os.kill(server.workers()[0], signal.SIGKILL)
-    server.until(lambda: server.log.count("counts in memory") == 3)
-    server.until(server.is_whole)
-    assert server.http.post("/predict", json=records(1)[0]).status_code == 200
-    assert server.metric("model_loaded") == 1

@@ -1,4 +1,4 @@
-"""A TCP proxy in front of a store, that refuses, hangs or dawdles when told to."""
+"""A TCP proxy in front of what a component depends on, that fails in each way when told to."""
 
 import socket
 import threading
@@ -6,17 +6,23 @@ import time
 from contextlib import suppress
 
 DAWDLE_SECONDS = 1.0
+NOISE = bytes(range(256)) * 4
+FOREIGN = b"<!doctype html><title>Welcome to the guest network</title>"
+PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n%s"
+TORN_BYTES = 1500  # of an answer, before the connection ends
 
 
 class Proxy:
-    """Forwards connections; `mode` is pass, refuse, hang or slow, and may change at any time."""
+    """Forwards connections; `mode` is pass or a fault of matrix.py, and may change at any time."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, *, dawdle_seconds: float = DAWDLE_SECONDS) -> None:
         self._target = (host, port)
+        self._dawdle_seconds = dawdle_seconds
         self._mode = "pass"
+        self._changed = threading.Event()
         self._clients: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self._listener.settimeout(0.1)
         self._closed = False
         self.port: int = self._listener.getsockname()[1]
@@ -27,8 +33,12 @@ class Proxy:
         return f"http://127.0.0.1:{self.port}"
 
     def set(self, mode: str) -> None:
-        """Change the mode; connections of the old one are cut."""
+        """Change the mode; connections of the old one are cut, or hang with what begins to hang."""
         self._mode = mode
+        self._changed.set()
+        self._changed = threading.Event()
+        if mode == "hang":
+            return
         for sock in self._clients:
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
@@ -58,21 +68,39 @@ class Proxy:
                 client.close()
                 continue
             self._clients.append(client)
-            if self._mode != "hang":
+            if self._mode in {"garbage", "page"}:
+                self._start(self._answer_wrongly, client, self._mode)
+            elif self._mode != "hang":
                 self._start(self._forward, client)
 
+    def _answer_wrongly(self, client: socket.socket, mode: str) -> None:
+        """Noise at once, as a server that speaks first may; a page to whoever asked something."""
+        with suppress(OSError):
+            if mode == "garbage":
+                client.sendall(NOISE)
+            while client.recv(65536) and mode == "page":
+                client.sendall(PAGE % (len(FOREIGN), FOREIGN))
+            client.shutdown(socket.SHUT_RDWR)
+
     def _forward(self, client: socket.socket) -> None:
-        with socket.create_connection(self._target) as server:
-            back = threading.Thread(target=self._pump, args=(server, client))
+        with suppress(OSError), socket.create_connection(self._target) as server:
+            back = threading.Thread(target=self._pump, args=(server, client, True))
             back.start()
             self._pump(client, server)
             back.join()
 
-    def _pump(self, source: socket.socket, target: socket.socket) -> None:
+    def _pump(self, source: socket.socket, target: socket.socket, answers: bool = False) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
+                changed = self._changed
+                if self._mode == "hang":
+                    changed.wait()
+                    break
                 if self._mode == "slow":
-                    time.sleep(DAWDLE_SECONDS)
+                    time.sleep(self._dawdle_seconds)
+                if self._mode == "torn" and answers and len(data) > TORN_BYTES:
+                    target.sendall(data[:TORN_BYTES])
+                    break
                 target.sendall(data)
         for sock in (source, target):
             with suppress(OSError):

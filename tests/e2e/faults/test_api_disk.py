@@ -10,8 +10,8 @@ import pytest
 
 from include.store import LocalStore
 from tests.webapp.champions import Version, publish, records
-from tests.webapp.conftest import PROJECT, Server
-from tests.webapp.load import logged_rows
+from tests.webapp.conftest import GUNICORN, PROJECT, Server
+from tests.webapp.load import Load, logged_ids, logged_rows
 
 pytestmark = pytest.mark.slow
 
@@ -39,7 +39,7 @@ def answered(server: Server, version: str) -> bool:
 
 
 @pytest.mark.parametrize("small_disk", ["size=8m,nr_inodes=300"], indirect=True)
-def test_the_api_lives_with_a_disk_that_takes_nothing_more(
+def test_the_api_lives_on_a_disk_that_takes_nothing_more_and_counts_what_it_cannot_log(
     small_disk: Path,
     server: Server,
     server_store: LocalStore,
@@ -73,6 +73,101 @@ def test_the_api_lives_with_a_disk_that_takes_nothing_more(
         path.unlink()
     rows = len(logged_rows(server_store))
     server.until(lambda: answered(server, "2") and len(logged_rows(server_store)) > rows)
+
+
+@pytest.mark.parametrize("small_disk", ["size=4m,nr_inodes=300"], indirect=True)
+@pytest.mark.parametrize(
+    ("variable", "lost"),
+    [("CHURN_SPOOL_DIR", True), ("TMPDIR", False), ("CHURN_CHAMPION_DIR", False)],
+    ids=["spool", "metrics", "local copy"],
+)
+def test_a_disk_that_is_full_under_one_part_alone_stops_no_other(
+    small_disk: Path,
+    server: Server,
+    server_store: LocalStore,
+    version_1: Version,
+    version_2: Version,
+    variable: str,
+    lost: bool,
+) -> None:
+    server.environment[variable] = str(small_disk)
+    publish(server_store, version_1)
+    server.start()
+    filler = fill(small_disk)
+    assert server.http.get("/metrics").status_code == 200
+    os.kill(server.workers()[0], signal.SIGKILL)
+    server.until(server.is_whole)
+    publish(server_store, version_2)
+    server.until(lambda: server.http.get("/health").json()["model_version"] == "2")
+    with Load(server, records(4), clients=2) as load:
+        load.wait_for(100)
+    assert load.refused == [] and load.cut_off == 0
+    if lost:
+        assert NO_ROOM in server.log
+    else:
+        server.until(lambda: load.acknowledged <= set(logged_ids(server_store)))
+    for path in filler:
+        path.unlink()
+    with Load(server, records(4), clients=2) as load:
+        load.wait_for(50)
+    server.until(lambda: load.acknowledged <= set(logged_ids(server_store)))
+
+
+@pytest.mark.parametrize("small_disk", ["size=4m"], indirect=True)
+def test_no_answer_is_lost_while_the_disk_under_the_store_is_full(
+    small_disk: Path, server: Server, version_1: Version
+) -> None:
+    store = LocalStore(small_disk)
+    server.environment["CHURN_STORE_URI"] = store.uri
+    publish(store, version_1)
+    server.start()
+    room = small_disk / "data"
+    with pytest.raises(OSError, match="No space"), room.open("wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+    with Load(server, records(4), clients=2) as load:
+        load.wait_for(100, seconds=3)
+    assert load.refused == [] and load.cut_off == 0
+    server.until(lambda: "answers stay in the spool until the store takes them" in server.log)
+    room.unlink()
+    server.until(server.has_shipped, seconds=60)
+    logged = logged_ids(store)
+    assert set(logged) == load.acknowledged and len(logged) == len(set(logged))
+
+
+@pytest.mark.parametrize("small_disk", ["size=200k"], indirect=True)
+def test_the_api_answers_and_ships_where_its_log_takes_no_more(
+    small_disk: Path, server: Server, server_store: LocalStore, version_1: Version
+) -> None:
+    log = small_disk / "api.log"
+    server.environment["CHURN_ACCESS_LOG"] = "true"  # a line for each request
+    server.command = ("tests.e2e.faults.logging_to", str(log), *GUNICORN)
+    publish(server_store, version_1)
+    server.start(ready=False)
+    server.until(lambda: server.http.get("/ready").status_code == 200)
+    room, size = small_disk / "data", log.stat().st_size
+    with pytest.raises(OSError, match="No space"), room.open("wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+    with Load(server, records(4), clients=2) as load:
+        load.wait_for(200)
+    assert log.stat().st_size < size + 4096, "the disk had room"
+    assert load.refused == [] and load.cut_off == 0
+    server.until(lambda: load.acknowledged <= set(logged_ids(server_store)))
+
+
+@pytest.mark.parametrize("small_disk", ["size=600k"], indirect=True)
+def test_a_disk_without_room_for_metrics_ends_neither_workers_nor_their_master(
+    small_disk: Path, server: Server, server_store: LocalStore, version_1: Version
+) -> None:
+    server.environment["TMPDIR"] = str(small_disk)
+    publish(server_store, version_1)
+    server.start()
+    os.kill(server.workers()[0], signal.SIGKILL)
+    server.until(lambda: server.log.count("counts in memory") == 3)
+    server.until(server.is_whole)
+    assert server.http.post("/predict", json=records(1)[0]).status_code == 200
+    assert server.metric("model_loaded") == 1
 
 
 START_WITHOUT_ROOM = """

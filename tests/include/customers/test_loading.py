@@ -59,6 +59,14 @@ def execute(engine: sa.Engine, statement: str) -> None:
 # --- loading
 
 
+def test_nobody_else_comes_to_a_file_that_is_made(tmp_path: Path) -> None:
+    made = open_engine(f"sqlite:///{tmp_path / 'var' / 'churn.db'}")
+    loading.create_table(made)
+    made.dispose()
+    assert (tmp_path / "var" / "churn.db").exists()
+    assert (tmp_path / "var").stat().st_mode & 0o777 == 0o700
+
+
 def test_a_load_counts_what_it_did(engine: sa.Engine) -> None:
     load(engine, customer(1), customer(2), customer(3))
     done = load(engine, customer(2, Customer_Age=50), customer(3), customer(4, Attrition_Flag=""))

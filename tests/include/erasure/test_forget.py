@@ -10,6 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 
+from include.drift.detect_drift import detect_drift
+from include.drift.findings import read_day
 from include.drift.weeks import AskedWeek, Week
 from include.erasure import forget as forgetting
 from include.erasure.forget import OLDER, Erasure, forget
@@ -19,7 +21,8 @@ from include.errors import ConfigurationError, DataError
 from include.predictions.log import read_predictions, write_table
 from include.scoring.summary import read_summary
 from include.store import LocalStore, S3Store
-from tests.include.bank_days import DAY, ID_KEY, NOW
+from tests.include.bank_days import DAY, ID_KEY, NOW, drift_run
+from tests.include.drift.conftest import collect
 from tests.include.erasure.bank import KEY, ONE, OTHERS, PEOPLE, Bank, logged
 from tests.include.erasure.conftest import copied
 from tests.leaks import files_below, numbers_in
@@ -99,6 +102,27 @@ def test_an_erased_answer_leaves_its_place_alone(laptop: Bank) -> None:
     week = AskedWeek.read(laptop.store, Week.of(DAY))
     assert len(week.rows) == len(OTHERS) and week.look(laptop.store, DAY)
     assert len(week.rows) == len(OTHERS), "a day that is read again brings nobody back"
+
+
+@pytest.mark.parametrize("forgotten_after", [0, 1])
+def test_a_drift_run_that_is_under_way_ends_well(laptop: Bank, forgotten_after: int) -> None:
+    """Whether the parts were counted before or not; the second part has customers of the first."""
+    run = drift_run(
+        "again",
+        {"part_mebibytes": 0.005, "rows_min": 10},
+        store=laptop.store,
+        open_engine=lambda: laptop.places.engine,
+    )
+    if forgotten_after:
+        parts = collect(run)
+        forgotten(laptop)
+    else:
+        forgotten(laptop)
+        parts = collect(run)
+    detect_drift(run, parts)
+    (group,) = read_day(laptop.store, DAY).groups
+    counted_before = 2 * forgotten_after  # in each part, which nothing tells is one customer
+    assert (group.rows, group.rows_at_fault) == (len(OTHERS) + counted_before, 0)
 
 
 def test_ranges_still_hold_everybody_else(laptop: Bank) -> None:

@@ -4,6 +4,7 @@ import io
 import json
 import re
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,9 +15,13 @@ import sqlalchemy as sa
 from include.champion.onnx_scorer import Scorer
 from include.contract import Contract
 from include.customers import loading
+from include.erasure.forget import Places, forget
+from include.erasure.person import person_of
 from include.errors import DataError
 from include.scoring import table as score_table
+from include.scoring.plan_ranges import keys_of
 from include.scoring.run import ScoringRun, day_prefix
+from include.scoring.score_range import score_range
 from include.scoring.summarise_scores import summarise_scores
 from include.scoring.summary import SUMMARY_FILE
 from tests.include.nights import (
@@ -197,3 +202,18 @@ def test_the_proof_notices_a_range_that_was_not_scored_and_a_row_about_nobody(
     sql(sqlite_night.engine, f"INSERT INTO {table} ({columns}) VALUES ({row})")
     with pytest.raises(DataError, match=f"{table} should hold 1000 customers, .* found 1001"):
         summarise_scores(sqlite_night, portions, done)
+
+
+def test_a_night_in_which_a_customer_is_forgotten_says_which_range_to_clear(
+    sqlite_night: ScoringRun, tmp_path: Path
+) -> None:
+    portions = plan(sqlite_night)
+    done = scored(sqlite_night, portions)
+    one = keys_of(sqlite_night, portions[0]).upto  # where a range ends
+    places = Places(sqlite_night.engine, sqlite_night.store, tmp_path, tmp_path / "spool", 0)
+    forget(places, person_of(str(one), b"k"), asked_by="case 17", now=sqlite_night.now)
+    with pytest.raises(DataError, match="0000.parquet should hold .* found .* clear this range"):
+        summarise_scores(sqlite_night, portions, done)
+    done[0] = score_range(sqlite_night, portions[0])
+    summary = summarise_scores(sqlite_night, portions, done)
+    assert summary.scored == PEOPLE - 1 == len(table_of(sqlite_night))

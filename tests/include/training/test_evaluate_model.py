@@ -7,12 +7,12 @@ import pytest
 from sqlalchemy import Engine
 
 from include.champion import versions
-from include.champion.registry import Registry
+from include.champion.registry import CANDIDATES, Registry
 from include.contract import Contract
 from include.customers import contacts
 from include.customers.contacts import Mark
 from include.errors import NeedsPerson
-from include.params import Params
+from include.params import FairnessRules, Params
 from include.training.evaluate_model import DRAFT_FILE, TASK
 from tests.include.conftest import (
     Judged,
@@ -57,6 +57,29 @@ def test_the_mlflow_run_tells_the_whole_story(make_run: MakeRun, registry: Regis
         f"plots/{name}.png"
         for name in ("roc", "precision_recall", "calibration", "confusion", "importance")
     }
+
+
+def test_fairness_is_told_everywhere_and_of_a_column_that_is_not_there_why(
+    make_run: MakeRun, params: Params, registry: Registry
+) -> None:
+    renamed = FairnessRules(age="Age_Band")
+    rules = params.gate.model_copy(update={"fairness": renamed})
+    run = make_run("fair", params=params.model_copy(update={"gate": rules}))
+    lineage = lineage_of(run)
+    evaluated = evaluate(run, lineage)
+    gender, age = run.read_json(evaluated.gate)["fairness"]
+    assert [group["name"] for group in gender["groups"]] == ["Gender F", "Gender M"]
+    assert "there is no column Age_Band; gate.fairness.age names" in age["why_not"]
+    report = run.read_json(run.key(TASK, versions.EVALUATION_FILE))
+    manifest = run.read_json(run.key(TASK, DRAFT_FILE))
+    assert [gender, age] == report["fairness"] == manifest["gate"]["fairness"]
+    logged = registry._client.get_run(lineage.ingested.mlflow_run_id).data.metrics
+    assert logged["equal_opportunity_gap_gender"] == gender["gap"]
+    assert logged["selection_ratio_gender_high"] == gender["ratio_interval"][1]
+    card = run.read(run.key(TASK, versions.CARD_FILE)).decode()
+    told = registry._client.get_model_version(CANDIDATES, lineage.trained.candidate).description
+    for text in (card.replace("By gender", "by gender"), told):
+        assert f"selected differs by {gender['gap']:.2f}" in text and "no column Age_Band" in text
 
 
 def test_what_many_customers_change_is_told_everywhere(

@@ -48,7 +48,7 @@ def test_a_horizon_counts_rows_and_shows_whom_its_list_selects() -> None:
 def test_a_state_counts_customers_and_shows_whom_its_threshold_selects() -> None:
     told = card(STATE)
     assert "7 customers who were listed" in told and "their label is from within" in told
-    assert "all 900 customers" in told and "Selected is who is at the threshold." in told
+    assert "all 900 customers" in told and "Selected is who is at or above the threshold." in told
     assert "- By gender not judged: nobody is selected\n" in told
 
 

@@ -1,0 +1,95 @@
+"""The dashboard on a disk that takes nothing more: people read on, and writes are refused."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from include.settings import Settings
+from tests.dashboard import bank
+from tests.dashboard.conftest import Dashboard
+from tests.webapp.conftest import loopback_port
+
+pytestmark = pytest.mark.slow
+
+ROWS = 300
+CUSTOMER = int(bank.people(ROWS)["CLIENTNUM"].iloc[0])
+MARK = {"type": "note-mark", "what": "called"}
+NOTE: dict[str, Any] = {
+    "output": "..history.children...marked.data...note.value..",
+    "outputs": [
+        {"id": "history", "property": "children"},
+        {"id": "marked", "property": "data"},
+        {"id": "note", "property": "value"},
+    ],
+    "inputs": [[{"id": MARK, "property": "n_clicks", "value": 1}]],
+    "changedPropIds": ['{"type":"note-mark","what":"called"}.n_clicks'],
+    "state": [
+        {"id": "noted-customer", "property": "data", "value": CUSTOMER},
+        {"id": "note", "property": "value", "value": "x" * 400},
+        {"id": "snooze-days", "property": "value", "value": 30},
+    ],
+}
+
+
+@pytest.fixture
+def full(small_disk: Path) -> Iterator[tuple[Dashboard, Path]]:
+    """A dashboard with all that it has on one disk, and the file that takes the rest of it."""
+    settings = Settings(var_dir=small_disk / "var")
+    bank.open_bank(settings, rows=ROWS)
+    found = Dashboard(
+        loopback_port(),
+        settings.var_dir,
+        {"CHURN_DASHBOARD_PASSWORD": "sesame", "CHURN_DASHBOARD_WORKERS": "1"},
+        api_url="http://127.0.0.1:9",
+    )
+    yield found.start(), small_disk / "filler"
+    found.stop()
+
+
+def sign_in(browser: httpx.Client) -> httpx.Response:
+    return browser.post("/sign-in", data={"password": "sesame"})
+
+
+def first_page(browser: httpx.Client) -> str:
+    referrer = {"Referer": f"{browser.base_url}/"}
+    return browser.get("/_dash-layout", headers=referrer).text
+
+
+@pytest.mark.parametrize("small_disk", ["size=24m,nr_inodes=400"], indirect=True)
+def test_who_is_inside_reads_on_and_whoever_writes_is_told_that_the_disk_is_full(
+    full: tuple[Dashboard, Path],
+) -> None:
+    server, filler = full
+    with httpx.Client(base_url=server.url) as inside, httpx.Client(base_url=server.url) as late:
+        assert sign_in(inside).status_code == 302
+        fill(filler)
+        told = sign_in(late)
+        assert told.status_code == 503 and "the disk is full" in told.text
+        assert "Whom to call today" in first_page(inside)
+        refused = inside.post("/_dash-update-component", json=NOTE)
+        assert refused.status_code == 200 and "full" in refused.text, refused.text
+        empty(filler)
+        assert sign_in(late).status_code == 302
+        assert "called" in late.post("/_dash-update-component", json=NOTE).text
+        assert "Whom to call today" in first_page(late)
+
+
+def fill(filler: Path) -> None:
+    """Take all data, then all names."""
+    with pytest.raises(OSError, match="No space"), filler.open("wb", buffering=0) as file:
+        while file.write(bytes(1024)):
+            pass
+    filler.with_suffix(".names").mkdir()
+    with pytest.raises(OSError, match="No space"):
+        for number in range(1000):
+            os.mknod(filler.with_suffix(".names") / str(number))
+
+
+def empty(filler: Path) -> None:
+    filler.unlink()
+    for each in filler.with_suffix(".names").iterdir():
+        each.unlink()
