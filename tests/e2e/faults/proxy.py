@@ -3,10 +3,14 @@
 import socket
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from urllib.parse import urlsplit, urlunsplit
 
 DAWDLE_SECONDS = 1.0
-NOISE = bytes(range(256)) * 4
+SLOW_LINE_SECONDS = 0.005  # on the way of each packet
+# First a packet as MySQL counts its bytes, with nothing of MySQL's in it.
+NOISE = b"\x05\x00\x00\x00junk!" + bytes(range(256)) * 4
 FOREIGN = b"<!doctype html><title>Welcome to the guest network</title>"
 PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n%s"
 TORN_BYTES = 1500  # of an answer, before the connection ends
@@ -105,3 +109,15 @@ class Proxy:
         for sock in (source, target):
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def line_to(url: str) -> Iterator[tuple[Proxy, str]]:
+    """A line to the server of a URL, and the URL by which it goes over that line."""
+    parts = urlsplit(url)
+    line = Proxy(str(parts.hostname), parts.port or 0, dawdle_seconds=SLOW_LINE_SECONDS)
+    place = parts.netloc.replace(f":{parts.port}", f":{line.port}")
+    try:
+        yield line, urlunsplit(parts._replace(netloc=place))
+    finally:
+        line.close()

@@ -14,7 +14,6 @@ from include.store import s3
 from include.tasks.errors import reported
 from include.tasks.limits import QUICK
 from tests.conftest import empty_bucket, empty_database
-from tests.e2e.faults.line import Line, line_to
 from tests.e2e.faults.pipelines import (
     TASKS,
     Places,
@@ -24,6 +23,7 @@ from tests.e2e.faults.pipelines import (
     seen,
     without_second,
 )
+from tests.e2e.faults.proxy import Proxy, line_to
 
 pytestmark = [
     pytest.mark.slow,  # time-outs are waited for
@@ -78,7 +78,7 @@ MOMENTS = {
     *("seconds", "body", "deadline", "target_reason"),
 }
 
-Lines = dict[str, Line]
+Lines = dict[str, Proxy]
 
 
 @pytest.fixture(scope="module")
