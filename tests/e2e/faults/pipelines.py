@@ -158,7 +158,7 @@ class World:
     def scoring(self) -> ScoringRun:
         """The night."""
         night = night_of(self.store, self.engine, **RANGES)
-        return replace(night, day=NIGHT, now=datetime.combine(NIGHT, time(2), UTC))
+        return replace(night, day=NIGHT, now=datetime.now(UTC))
 
     @property
     def drift(self) -> DriftRun:

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 DAWDLE_SECONDS = 1.0
 SLOW_LINE_SECONDS = 0.005  # on the way of each packet
-NOISE = bytes(range(256)) * 4
+# First a packet as MySQL counts its bytes, with nothing of MySQL's in it.
+NOISE = b"\x05\x00\x00\x00junk!" + bytes(range(256)) * 4
 FOREIGN = b"<!doctype html><title>Welcome to the guest network</title>"
 PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n%s"
 TORN_BYTES = 1500  # of an answer, before the connection ends
