@@ -77,11 +77,15 @@ class ChurnApi:
         except ValueError:
             document = None
         if not isinstance(document, dict):
-            raise ApiDown(
-                f"what answers at {self.url} is not the API: expected JSON, found "
-                f"{answer.text[:SHOWN_CHARACTERS]!r}. Check CHURN_API_URL"
-            )
+            raise self.no_api("JSON", answer.text)
         return document
+
+    def no_api(self, expected: str, found: str) -> ApiDown:
+        """What to say of an answer that the API does not give."""
+        return ApiDown(
+            f"what answers at {self.url} is not the API: expected {expected}, found "
+            f"{found[:SHOWN_CHARACTERS]!r}. Check CHURN_API_URL"
+        )
 
     def _answer(self, method: str, path: str, **more: Any) -> httpx.Response:
         try:

@@ -127,7 +127,11 @@ def read_live(
     """The figures of the last minute, and the readings that the next is to be compared with."""
     if sources.settings.prometheus_url:
         return live_from_prometheus(sources.settings.prometheus_url), None
-    counters = parse_exposition(sources.api.metrics())
+    told = sources.api.metrics()
+    try:
+        counters = parse_exposition(told)
+    except ValueError as error:
+        raise sources.api.no_api("Prometheus' text format", told) from error
     reading: Mapping[str, Any] = {"at": time.time(), "counters": counters}
     kept = [each for each in before or [] if reading["at"] - each["at"] <= WINDOW_SECONDS]
     if not kept:

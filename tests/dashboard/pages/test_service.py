@@ -4,14 +4,17 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
 
+from dashboard.data.api_client import ApiDown, ChurnApi
 from dashboard.data.api_metrics import (
     PrometheusDown,
     live_from_prometheus,
 )
+from dashboard.pages.service import read_live
 from include.settings import Settings
 from tests.dashboard.conftest import Dashboard, OpenPage, Serve
 from tests.ports import free_ports
@@ -93,3 +96,12 @@ def test_page_says_that_prometheus_is_down(
     url = serve(Settings(var_dir=tmp_path, prometheus_url=nobody, api_url=api.url))
     page = open_page(url + "/service")
     page.get_by_text("did not answer").wait_for()
+
+
+def test_figures_that_are_none_are_told_as_what_is_no_api(monkeypatch: pytest.MonkeyPatch) -> None:
+    api = ChurnApi(Settings(api_url="http://127.0.0.1:9"))
+    monkeypatch.setattr(ChurnApi, "metrics", lambda _: "<html>Welcome</html>")
+    sources = SimpleNamespace(settings=Settings(), api=api)
+    with pytest.raises(ApiDown, match="is not the API: expected Prometheus' text.*Welcome"):
+        read_live(sources, None)  # type: ignore[arg-type]
+    api.close()
