@@ -41,6 +41,8 @@ _RIGHTS = (
     "the database to it"
 )
 CR_SERVER_HANDSHAKE_ERR = 2012
+# What drivers raise over words that are no MySQL's, such as a web server's or noise.
+NO_MYSQL = (struct.error, IndexError, AssertionError)
 _NO_ANSWER = range(2000, 3000)  # by the client, not the server; one driver has no class for them
 # What no wait mends, though drivers file it under operational errors: MySQL's numbers, SQLite's
 # words. https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html
@@ -120,7 +122,7 @@ def _connection_by(url: sa.URL) -> Callable[..., Any]:
                 f"the driver {dialect.driver} cannot use the options of {SETTING}, which are "
                 f"{', '.join(url.query) or 'none'}: {error}"
             ) from error
-        except (struct.error, IndexError, AssertionError) as error:  # as a web server has it answer
+        except (*NO_MYSQL, dialect.loaded_dbapi.InternalError) as error:
             raise dialect.loaded_dbapi.OperationalError(
                 CR_SERVER_HANDSHAKE_ERR, "what answers there is no MySQL, or was cut off"
             ) from error

@@ -15,19 +15,21 @@ MATRIX: dict[tuple[str, str], tuple[str, ...]] = {
     ("sign-in", "provider"): HTTP,
 }
 
-# A component and what it never asks, or asks in no way that could fail so.
+# A component and what it never asks.
 CANNOT_BE = {
     ("api", "database"): "answers come of the request and the champion alone",
+    ("api", "api"): "it is the API",
     ("api", "mlflow"): "the champion comes from the store; webapp/ may not import mlflow",
     ("api", "airflow"): "the pointer in the store says all; webapp/ may not import airflow",
     ("api", "provider"): "programs show keys, which the API compares by itself",
     ("api", "prometheus"): "it is asked by Prometheus and asks nothing of it",
     ("dashboard", "mlflow"): "pages link to it; figures come from the store",
     ("dashboard", "airflow"): "pages link to it; runs are read in the store",
-    (
-        "dashboard",
-        "store on disk",
-    ): "a directory answers or refuses at once: test_dashboard_disk.py",
+    ("dashboard", "provider"): "the sign-in in front of the pages asks it, see there",
+    **{
+        ("sign-in", other): "it asks the provider, and has its marks on its own disk"
+        for other in ("store", "database", "api", "prometheus", "mlflow", "airflow")
+    },
 }
 
 

@@ -21,7 +21,7 @@ from tests.webapp.conftest import Server, loopback_port
 
 pytestmark = pytest.mark.slow
 
-REQUESTS = 300
+REQUESTS = 200
 PAUSE_SECONDS = 0.005
 RATIO_MAX = 10
 ROUNDS_MAX = 3  # a neighbour on the machine spoils one round; who starves, starves in each

@@ -43,7 +43,7 @@ def test_promotions_and_rollbacks_reach_every_worker_and_fail_no_request(
             running.until(lambda version=version: load.last_versions(40) == {version[0].version})
             seconds.append(time.monotonic() - started)
     assert load.refused == [] and load.cut_off == 0
-    assert statistics.median(seconds) < POLL_SECONDS + 2  # a busy machine loads more slowly
+    assert statistics.median(seconds) < POLL_SECONDS + 5  # a busy machine loads more slowly
     for place, answer in load.answers:
         assert answer["probabilities"] == pytest.approx([own[answer["model_version"]][place]])
     served = Counter(answer["model_version"] for _, answer in load.answers)

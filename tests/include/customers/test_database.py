@@ -1,7 +1,9 @@
 """URLs of databases that cannot work, each told in one message that names what mends it."""
 
 import re
+import socket
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -125,6 +127,20 @@ def test_a_server_that_does_not_answer_is_asked_again(driver: str) -> None:
         DatabaseUnavailable, match=r"churn:\*\*\*@127.0.0.1.* that the database runs"
     ):
         with reading(engine, "churners"):
+            pass
+
+
+@pytest.mark.parametrize("said", [b"\0\1\2\3" * 40, b"\5\0\0\0junk!", b"HTTP/1.1 200 OK\r\n\r\n"])
+def test_what_speaks_no_mysql_is_asked_again(said: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as others:
+
+        def answer() -> None:
+            with listener.accept()[0] as client:
+                client.sendall(said)
+
+        others.submit(answer)
+        engine = open_engine(f"mysql+pymysql://c:p@127.0.0.1:{listener.getsockname()[1]}/bank")
+        with pytest.raises(DatabaseUnavailable), reading(engine, "churners"):
             pass
 
 
