@@ -61,7 +61,7 @@ from tests.include.upkeep.conftest import SHORT, upkeep_run
 
 CUSTOMERS = 1200
 RANGES = {"range_rows": 500, "chunk_rows": 200}  # of a night: three, of several chunks
-PATIENCE = {"connect_timeout": 1, "read_timeout": 1, "attempts": 2}  # seconds, of S3's client
+PATIENCE = {"connect_timeout": 1, "read_timeout": 2, "attempts": 2}  # seconds, of S3's client
 NIGHT = date(2026, 11, 22)
 DECEMBER = datetime(2025, 12, 3, 2, 30, tzinfo=UTC)
 MARCH, APRIL = (datetime(2026, month, 3, 2, 30, tzinfo=UTC) for month in (3, 4))

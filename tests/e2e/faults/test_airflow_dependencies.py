@@ -96,7 +96,7 @@ def lines_and_world(
         mlflow, tracking_uri = stack.enter_context(line_to(mlflow_server))
         places = Places(
             home=tmp_path_factory.mktemp("lines"),
-            database=f"{database_url}?connect_timeout=1&read_timeout=1&write_timeout=1",
+            database=f"{database_url}?connect_timeout=1&read_timeout=5&write_timeout=5",
             store=empty_bucket(s3_endpoint).uri,
             mlflow=tracking_uri,
             endpoint=endpoint,
@@ -159,7 +159,12 @@ def test_whoever_hangs_is_given_up_before_the_shortest_limit_of_a_task_ends_it()
 
 @pytest.mark.parametrize(("task", "needed", "fault"), CASES)
 def test_a_task_that_is_not_answered_says_so_changes_nothing_and_is_tried_again(
-    lines: Lines, world: World, task: str, needed: str, fault: str
+    lines: Lines,
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    task: str,
+    needed: str,
+    fault: str,
 ) -> None:
     undisturbed = world.answers[task]
     made_anew(world, task)
@@ -168,6 +173,7 @@ def test_a_task_that_is_not_answered_says_so_changes_nothing_and_is_tried_again(
     with pytest.raises(kind, match=message), reported():
         world.run(task)
     lines[needed].set("pass")
+    monkeypatch.undo()  # what answers may take its time
     assert seen(world) == before
     assert undated(world.run(task)) == undated(undisturbed)
 
@@ -176,8 +182,9 @@ def test_a_task_that_is_not_answered_says_so_changes_nothing_and_is_tried_again(
     ("task", "needed"), [(task, each) for task, needs in NEEDS.items() for each in needs]
 )
 def test_a_slow_line_delays_a_task_and_changes_none_of_its_answers(
-    lines: Lines, world: World, task: str, needed: str
+    lines: Lines, world: World, monkeypatch: pytest.MonkeyPatch, task: str, needed: str
 ) -> None:
+    monkeypatch.undo()
     undisturbed = world.answers[task]
     made_anew(world, task)
     lines[needed].set("slow")
