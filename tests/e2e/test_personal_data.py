@@ -243,6 +243,7 @@ def _answer(day: Day) -> None:
     for start in (0, 500):
         body = {"records": asked[start : start + 500]}
         assert http.post("/predict_batch", json=body).status_code == 200
+        day.api.until(day.api.has_shipped)  # an object each
     one = ids[7]
     for wrong in ({"customer_id": [one]}, {"Gender": f"of {one}"}, {str(one): one}, {KEY: one}):
         assert http.post("/predict", json={**asked[7], **wrong}).status_code == 422
