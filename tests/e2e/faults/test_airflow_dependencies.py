@@ -169,6 +169,7 @@ def test_a_task_that_is_not_answered_says_so_changes_nothing_and_is_tried_again(
     undisturbed = world.answers[task]
     made_anew(world, task)
     before, (kind, message) = seen(world), SAYS[needed]
+    lines[needed].set("refuse")  # whoever is connected is cut off
     lines[needed].set(fault)
     with pytest.raises(kind, match=message), reported():
         world.run(task)
