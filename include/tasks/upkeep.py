@@ -17,16 +17,16 @@ def upkeep_task(name: str) -> Callable[..., Any]:
 
 
 def open_run(context: Context) -> "UpkeepRun":
-    """The run's connections and rules; ConfigurationError where a retention cannot be meant."""
+    """The run's connections and rules; ConfigurationError where those or a clock are wrong."""
     from include.handover import now
     from include.params import load_params
     from include.settings import load_settings
     from include.tasks import connections
-    from include.upkeep.retention import checked_retention
+    from include.upkeep.retention import check_clock, checked_retention
     from include.upkeep.run import UpkeepRun
 
     settings = load_settings()
-    return UpkeepRun(
+    run = UpkeepRun(
         dag_run_id=context["dag_run"].run_id,
         store=connections.task_store(settings),
         retention=checked_retention(settings, load_params(settings.params_file).drift),
@@ -35,6 +35,8 @@ def open_run(context: Context) -> "UpkeepRun":
         now=now(),
         dry_run=bool(context["params"]["dry_run"]),
     )
+    check_clock(run.store, run.key(context["ti"].task_id, "clock"), run.now)
+    return run
 
 
 def _places(settings: "Settings") -> "Places":

@@ -2,13 +2,15 @@
 
 import math
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from include.errors import ConfigurationError
 from include.params import DriftRules
 from include.settings import Settings
+from include.store import Store
 
 WEEK_DAYS, HOURS = 7, 24
+CLOCKS_APART = timedelta(hours=12)  # nothing is kept for so short a time
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,22 @@ def checked_retention(settings: Settings, rules: DriftRules) -> Retention:
         scores_days=settings.keep_scores_days,
         logs_days=settings.keep_logs_days,
     )
+
+
+def check_clock(store: Store, key: str, now: datetime) -> None:
+    """ConfigurationError where the store dates a new object `key` far from `now`.
+
+    By a clock that is a year ahead all that a bank has kept is too old.
+    """
+    store.write(key, b"")
+    (found,) = (info.modified for info in store.list(key) if info.key == key)
+    dated = datetime.fromtimestamp(found, UTC)
+    if abs(dated - now) > CLOCKS_APART:
+        raise ConfigurationError(
+            f"expected this host's clock and the object store's to agree, found "
+            f"{now:%Y-%m-%d %H:%M} here and {dated:%Y-%m-%d %H:%M} in the store (UTC): set the "
+            "wrong one; nothing is deleted until then"
+        )
 
 
 def moment_before(now: datetime, days: int) -> datetime:

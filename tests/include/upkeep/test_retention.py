@@ -1,11 +1,15 @@
 """How long what is kept, and which days are refused."""
 
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
 import pytest
 
 from include.errors import ConfigurationError
 from include.params import DriftRules, load_params
 from include.settings import Settings
-from include.upkeep.retention import checked_retention
+from include.store import LocalStore
+from include.upkeep.retention import check_clock, checked_retention
 
 
 @pytest.fixture
@@ -40,3 +44,11 @@ def test_a_run_that_waits_for_a_person_keeps_its_files(rules: DriftRules) -> Non
     longer = settings.model_copy(update={"approval_hours": 145})
     with pytest.raises(ConfigurationError, match="found 7 days and 145 hours"):
         checked_retention(longer, rules)
+
+
+def test_a_clock_that_the_store_does_not_share_deletes_nothing(tmp_path: Path) -> None:
+    store, now = LocalStore(tmp_path), datetime.now(UTC)
+    check_clock(store, "runs/upkeep/clock", now)
+    for wrong in (now + timedelta(days=365), now - timedelta(days=1)):
+        with pytest.raises(ConfigurationError, match=f"found {wrong:%Y-%m-%d %H:%M} here"):
+            check_clock(store, "runs/upkeep/clock", wrong)
