@@ -52,9 +52,9 @@ promote: setup ## approve the promotion that waits for a person, or put a versio
 history: setup ## which version was put into production when, by whom, and why (ARGS="--last 100")
 	@exec $(BIN)/python -m infra.local.commands history $(ARGS)
 
-forget: setup ## erase one customer from database, store and logs, and prove it (CUSTOMER=number, '-' reads it; ASKED_BY="who")
-	@test -n "$(CUSTOMER)" || { echo 'make forget: say whom: make forget CUSTOMER=708082083 ASKED_BY="data protection, case 17"' >&2; exit 2; }
-	@exec $(BIN)/python -m infra.local.commands forget $(if $(ASKED_BY),--asked-by "$(ASKED_BY)") -- "$(CUSTOMER)"
+forget: setup ## erase one customer from database, store and logs, and prove it (CUSTOMER=number, '-' reads it; or API_ID=id, of the log alone; ASKED_BY="who")
+	@test -n "$(CUSTOMER)$(API_ID)" -a -z "$(and $(CUSTOMER),$(API_ID))" || { echo 'make forget: say whom: make forget CUSTOMER=708082083 ASKED_BY="data protection, case 17"' >&2; exit 2; }
+	@exec $(BIN)/python -m infra.local.commands forget $(if $(ASKED_BY),--asked-by "$(ASKED_BY)") $(if $(API_ID),--log-only) -- "$(or $(API_ID),$(CUSTOMER))"
 
 airflow: setup ## Airflow's own command line for this stack (ARGS="dags list")
 	@exec $(BIN)/python -m infra.local.commands airflow $(ARGS)
@@ -179,8 +179,8 @@ restore: ## fill empty containers from a backup (FROM=backups/… ARGS=--replace
 	@exec python3 -m infra.compose.restore "$(FROM)" $(ARGS)
 
 forget-in-containers: ## make forget for the containers, and which backups still hold the customer (CUSTOMER=number, ASKED_BY="who")
-	@test -n "$(CUSTOMER)" -a -n "$(ASKED_BY)" || { echo 'make forget-in-containers: say whom, and who asks: CUSTOMER=708082083 ASKED_BY="data protection, case 17"' >&2; exit 2; }
-	@exec python3 -m infra.compose.forget --asked-by "$(ASKED_BY)" -- "$(CUSTOMER)"
+	@test -n "$(CUSTOMER)$(API_ID)" -a -z "$(and $(CUSTOMER),$(API_ID))" -a -n "$(ASKED_BY)" || { echo 'make forget-in-containers: say whom, and who asks: CUSTOMER=708082083 ASKED_BY="data protection, case 17"' >&2; exit 2; }
+	@exec python3 -m infra.compose.forget --asked-by "$(ASKED_BY)" $(if $(API_ID),--log-only) -- "$(or $(API_ID),$(CUSTOMER))"
 
 test-containers: setup ## build, start and break the containers, for real (ARGS="-k first_start" is the short form)
 	@CHURN_TEST_CONTAINERS=1 $(BIN)/python -m pytest tests/containers $(ARGS)

@@ -2,12 +2,14 @@
 
 python -m include.erasure 708082083 --asked-by "data protection, case 17"
 python -m include.erasure -                       reads the number from standard input
+python -m include.erasure --log-only CIF-0815     an id that callers of the API sent, in no table
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
 
+from include.erasure.asked import add_arguments
 from include.erasure.command import run
 from include.errors import ChurnError
 from include.settings import load_settings
@@ -18,12 +20,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m include.erasure", description=__doc__.partition("\n")[0]
     )
-    parser.add_argument("customer", help="the number, or '-' to read it from standard input")
+    add_arguments(parser)
     parser.add_argument("--asked-by", required=True, help="who wants it; it is kept, so no names")
     options = parser.parse_args(arguments)
-    customer = sys.stdin.readline() if options.customer == "-" else options.customer
     try:
-        told = run(load_settings(), customer, asked_by=options.asked_by)
+        told = run(load_settings(), **vars(options))
     except ChurnError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return 1

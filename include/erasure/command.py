@@ -5,17 +5,18 @@ from datetime import UTC, datetime
 from include.customers.database import open_engine, shown_url
 from include.customers.queries import column_types
 from include.customers.table import published_contract
+from include.erasure.files import UPLOADS
 from include.erasure.forget import Forgotten, Places, forget
 from include.erasure.person import person_of
+from include.errors import ConfigurationError
 from include.settings import Settings
 from include.store import open_store
 
 SPOOL_SECONDS = 20  # beyond the age at which answers are shipped
 
 
-def run(settings: Settings, customer: str, *, asked_by: str) -> list[str]:
+def run(settings: Settings, customer: str, *, asked_by: str, log_only: bool = False) -> list[str]:
     """Forget a customer in the database and the store of the settings; what there is to tell."""
-    person = person_of(customer, settings.customer_id_key())
     engine = open_engine(settings.resolved_database_url)
     places = Places(
         engine=engine,
@@ -26,6 +27,7 @@ def run(settings: Settings, customer: str, *, asked_by: str) -> list[str]:
     )
     try:
         column_types(engine, published_contract())  # or a database would be made where none is
+        person = person_of(customer, _id_key(settings), log_only=log_only)
         done = forget(places, person, asked_by=asked_by, now=datetime.now(UTC))
     finally:
         engine.dispose()
@@ -33,11 +35,22 @@ def run(settings: Settings, customer: str, *, asked_by: str) -> list[str]:
     return [where, *_told(done), *_left(done, places)]
 
 
+def _id_key(settings: Settings) -> bytes:
+    """The key of the log, which is not made here: a new one would find nobody."""
+    kept = settings.var_dir / "id_key"
+    if settings.id_key is None and not kept.exists():
+        raise ConfigurationError(
+            f"expected the key of the prediction log in CHURN_ID_KEY or {kept}, found neither: "
+            "set CHURN_ID_KEY as the API has it, or the log would have nobody; nothing was erased"
+        )
+    return settings.customer_id_key()
+
+
 def _told(done: Forgotten) -> list[str]:
     rows = done.erasure.rows
     if not rows:
         return [
-            "nobody of that number was found, so nothing was erased: look whether a digit is wrong",
+            "nothing of that customer was found: an earlier call erased all, or a digit is wrong",
             f"noted without a name in {done.key}",
         ]
     erased = [f"  {name:34} {count:>9,} erased" for name, count in sorted(rows.items())]
@@ -49,17 +62,25 @@ def _left(done: Forgotten, places: Places) -> list[str]:
     lines = [
         "What this cannot reach:",
         "  the bank's own system: a row that it loads again comes back, so erase it there, too",
+        "  answers that were logged under an earlier CHURN_ID_KEY: say it again with that one",
         "  copies of database, store and disks: docs/personal-data.md says which there may be",
     ]
     if not places.spool_dir.exists():
         lines.append(
-            "  answers that the API has not shipped yet, for its spool is not here: say it again "
-            "when they are (prediction_log_pending_rows of its /metrics says how many wait)"
+            "  answers that the API has not shipped yet, if its spool is elsewhere: none is in "
+            f"{places.spool_dir}; say it again when they are (prediction_log_pending_rows of its "
+            "/metrics says how many wait)"
+        )
+    if not (places.var_dir / UPLOADS).exists():
+        lines.append(
+            "  files that were uploaded to the dashboard, if they are elsewhere: there are none in "
+            f"{places.var_dir / UPLOADS}; they go after a day"
         )
     if done.recent_runs:
         lines.append(
-            "  runs that wrote in the last hour may still be under way, and write what they read "
-            f"before: say it again when they have ended ({', '.join(done.recent_runs)})"
+            "  runs that wrote in the last hour, or lost the customer then, may be under way, and "
+            "write what they read before: say it again when they have ended "
+            f"({', '.join(done.recent_runs)})"
         )
     if done.notes:
         lines.append(f"  notes on other customers that name the number: {done.notes}; edit them")

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from include.contract import CUSTOMER_ID
+from include.contract import CUSTOMER_ID, CUSTOMER_ID_CHARACTERS
 from include.erasure.person import Person
 
 UPLOADS = "uploads"  # the dashboard's, below CHURN_VAR_DIR
@@ -18,21 +18,28 @@ def erase_uploads(var_dir: Path, person: Person) -> int:
             records = [record for _, record in json.loads(part.read_bytes())]
         except FileNotFoundError:  # went with another part of the same upload
             continue
-        own = sum(str(record.get(CUSTOMER_ID, "")) in person.texts for record in records)
+        own = sum(_is_own(str(record.get(CUSTOMER_ID, "")), person) for record in records)
         rows += own
         for path in folder.glob(f"{part.name.partition('-')[0]}-*") if own else ():
             path.unlink(missing_ok=True)
     return rows
 
 
+def _is_own(sent: str, person: Person) -> bool:
+    """Zeros before a number are not sent to the API, and so not in the log."""
+    if sent.isdecimal() and len(sent) <= CUSTOMER_ID_CHARACTERS and str(int(sent)) == person.text:
+        return True
+    return sent == person.text or sent in person.texts
+
+
 def unshipped(spool_dir: Path, person: Person) -> bool:
     """Whether answers about the customer still wait for the store."""
-    keys = [key.encode() for key in person.log_keys]
+    key = person.log_key.encode()
     for path in spool_dir.iterdir() if spool_dir.exists() else ():
         try:
             data = path.read_bytes() if path.is_file() else b""
         except FileNotFoundError:  # shipped
             continue
-        if any(key in data for key in keys):
+        if key in data:
             return True
     return False

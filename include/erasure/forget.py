@@ -70,7 +70,7 @@ def forget(places: Places, person: Person, *, asked_by: str, now: datetime) -> F
     """
     if person.is_in(asked_by):
         raise ConfigurationError("who asked is kept, and must not hold the customer's number")
-    tables.refuse_view(places.engine, person)
+    tables.refuse_views(places.engine, person)
     recent = _recent_runs(places.store, now)
     rows = Counter[str]()
     for _ in range(PASSES):
@@ -85,6 +85,10 @@ def forget(places: Places, person: Person, *, asked_by: str, now: datetime) -> F
             f"the customer was there again after {PASSES} erasures, in {_named(found)}: a run or a "
             "load is under way; let it end, and forget the customer again"
         )
+    # Before what may be in the way: the next call finds nothing of it any more.
+    erasure = Erasure(erased_at=now, asked_by=asked_by, rows={k: n for k, n in rows.items() if n})
+    key = f"{PREFIX}/{now.astimezone(UTC):%Y-%m-%dT%H-%M-%S.%fZ}.json"
+    places.store.create(key, erasure.to_bytes())
     tables.compact(places.engine)
     if unreadable:
         raise DataError(
@@ -92,9 +96,6 @@ def forget(places: Places, person: Person, *, asked_by: str, now: datetime) -> F
             f"read {len(unreadable)}: look at them, delete them, and forget the customer again; "
             "everywhere else nothing is left"
         )
-    erasure = Erasure(erased_at=now, asked_by=asked_by, rows={k: n for k, n in rows.items() if n})
-    key = f"{PREFIX}/{now.astimezone(UTC):%Y-%m-%dT%H-%M-%S.%fZ}.json"
-    places.store.create(key, erasure.to_bytes())
     return Forgotten(erasure, key, recent, tables.notes_with(places.engine, person))
 
 
@@ -127,7 +128,8 @@ def _erase_version(older: OlderVersion, person: Person) -> int:
         if without(person, older.key, older.read()) is None:
             return 0
     except Unreadable:
-        pass
+        older.delete()
+        return 0
     except ObjectNotFound:  # it expired
         return 0
     older.delete()

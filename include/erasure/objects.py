@@ -92,7 +92,7 @@ def _without_rows(person: Person, key: str, file: pq.ParquetFile) -> Without | N
 def _rule(person: Person, key: str, schema: pa.Schema) -> tuple[list[str], Mask]:
     """The columns that tell whose a row is, and how."""
     if key.startswith(LOG_PREFIX):
-        return _one(schema, CUSTOMER_KEY, list(person.log_keys))
+        return _one(schema, CUSTOMER_KEY, [person.log_key])
     if key.startswith(WEEKS_PREFIX):
         return _one(schema, "customer", person.log_hashes)
     of_version = OF_VERSION.search(key)
@@ -126,9 +126,13 @@ def _by_number(person: Person, table: pa.Table) -> Any:
     own = pa.chunked_array([pa.array(np.zeros(len(table), dtype=bool))])
     for column in table.columns:
         if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
-            found = pc.equal(column, pa.scalar(person.number, pa.int64())).fill_null(False)
+            try:
+                found = pc.equal(column, pa.scalar(person.number, column.type)).fill_null(False)
+            except (pa.ArrowInvalid, OverflowError):  # no such column has that number
+                continue
         else:
-            found = pc.is_in(column.cast(pa.string()), value_set=pa.array(sorted(person.texts)))
+            texts = pa.array(sorted(person.texts), pa.string())
+            found = pc.is_in(column.cast(pa.string()), value_set=texts)
         own = pc.or_(own, found)
     return own
 

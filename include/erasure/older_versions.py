@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from include.store import S3Store, Store
+from include.store.objects import is_key
 
 UNKNOWN = {"NotImplemented", "MethodNotAllowed"}  # a server that keeps no versions says so
 
@@ -46,8 +47,8 @@ def older_versions(store: Store, prefix: str) -> Iterator[OlderVersion]:
         )
         for page in pages:
             for each in page.get("Versions", []):
-                if not each["IsLatest"]:
-                    key = each["Key"].removeprefix(store.prefix)
+                key = each["Key"].removeprefix(store.prefix)
+                if not each["IsLatest"] and is_key(key):  # no folder that a console drew
                     yield OlderVersion(store, key, each["VersionId"])
 
 

@@ -23,32 +23,39 @@ class Person:
 
     text: str  # as it was given, which is how callers may have sent it
     number: int | None  # None where it is no number, and so in no table
-    log_keys: tuple[str, ...]
+    log_key: str
     log_hashes: "NDArray[np.uint64]"
-
-    @property
-    def texts(self) -> frozenset[str]:
-        """The number as tables of texts have it; a column with gaps was one of floats."""
-        if self.number is None:
-            return frozenset({self.text})
-        return frozenset({self.text, str(self.number), f"{self.number}.0"})
+    texts: frozenset[str]  # as tables of texts have it; a column with gaps was one of floats
 
     def is_in(self, text: str) -> bool:
         """Whether a text of somebody else's names the customer."""
-        return any(re.search(rf"(?<!\w){re.escape(each)}(?!\w)", text) for each in self.texts)
+        return any(
+            re.search(rf"(?<!\w){re.escape(each)}(?!\w)", text) for each in {self.text, *self.texts}
+        )
 
 
-def person_of(given: str, id_key: bytes) -> Person:
-    """The customer of a number, or of another id that callers of the API sent."""
-    text = given.strip()
-    if not 0 < len(text) <= CUSTOMER_ID_CHARACTERS:
+def person_of(given: str, id_key: bytes, *, log_only: bool = False) -> Person:
+    """The customer of a number, or `log_only` of an id that callers of the API sent, to the letter.
+
+    ConfigurationError for zeros before a number: that may be somebody else's id.
+    """
+    text = given if log_only else given.strip()
+    if not text.strip() or not 0 < len(text) <= CUSTOMER_ID_CHARACTERS:
         raise ConfigurationError(
             f"name the customer: expected a number, or a text of 1 to {CUSTOMER_ID_CHARACTERS} "
             f"characters as it was sent to the API, found {len(text)} characters"
         )
-    number = int(text) if re.fullmatch(r"-?\d+", text, re.ASCII) else None
+    number = None
+    if not log_only and re.fullmatch(r"-?\d+", text, re.ASCII):
+        number = int(text)
+        if str(number) != text:
+            raise ConfigurationError(
+                "expected the customer's number as the tables have it, found zeros before it: "
+                "leave them out, or if callers of the API sent it so, say API_ID=… (--log-only)"
+            )
     if number is not None and abs(number) > LARGEST_KEY:
         number = None
-    names = dict.fromkeys([text, *([] if number is None else [str(number)])])
-    keys = tuple(customer_key(name, id_key) for name in names)
-    return Person(text, number, keys, hashes(pa.array(keys), np.zeros(len(keys), np.uint64)))
+    key = customer_key(text, id_key)
+    own = () if log_only else (text,) if number is None else (text, f"{text}.0")
+    hashed = hashes(pa.array([key]), np.zeros(1, np.uint64))
+    return Person(text, number, key, hashed, frozenset(own))

@@ -1,7 +1,7 @@
 """One customer's rows in the customer database."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import sqlalchemy as sa
 
@@ -27,7 +27,7 @@ def erase_rows(engine: sa.Engine, person: Person) -> dict[str, int]:
     days = snapshot_days(engine) if _has(engine, SNAPSHOTS) else []
     found: dict[str, int] = {}
     with database_errors(engine, "erase a customer's rows"):
-        places = list(_places(engine))
+        places = list(_places(engine, sa.inspect(engine).get_table_names()))
         with engine.begin() as connection:
             for name, column in places:
                 table: sa.TableClause = sa.table(name, sa.column(column), sa.column(AS_OF))
@@ -40,22 +40,21 @@ def erase_rows(engine: sa.Engine, person: Person) -> dict[str, int]:
     return found
 
 
-def refuse_view(engine: sa.Engine, person: Person) -> None:
-    """DataError where the customers are a view that has this one: its rows are not ours."""
-    with database_errors(engine, f"look for the table {CUSTOMERS}"):
-        if person.number is None or CUSTOMERS not in sa.inspect(engine).get_view_names():
-            return
-        key: sa.ColumnClause[int] = sa.column(published_contract().key.name)
-        own = (
-            sa.select(sa.func.count()).select_from(sa.table(CUSTOMERS)).where(key == person.number)
-        )
+def refuse_views(engine: sa.Engine, person: Person) -> None:
+    """DataError where a table is a view that has the customer: its rows are not ours."""
+    if person.number is None:
+        return
+    with database_errors(engine, "look for views of customers"):
+        places = list(_places(engine, sa.inspect(engine).get_view_names()))
         with engine.connect() as connection:
-            rows = connection.scalar(own)
-    if rows:
-        raise DataError(
-            f"{CUSTOMERS} is a view and still has the customer: erase the row in the table under "
-            "it first, or tonight's scoring brings the customer back; nothing was erased"
-        )
+            for name, column in places:
+                key: sa.ColumnClause[int] = sa.column(column)
+                own = sa.select(key).select_from(sa.table(name)).where(key == person.number)
+                if connection.scalar(own.limit(1)) is not None:
+                    raise DataError(
+                        f"{name} is a view and still has the customer: erase the rows in the table "
+                        "under it first, or they bring the customer back; nothing was erased"
+                    )
 
 
 def notes_with(engine: sa.Engine, person: Person) -> int:
@@ -72,9 +71,17 @@ def compact(engine: sa.Engine) -> None:
     """Leave no deleted row in SQLite's file, whose free pages keep what they held."""
     if engine.dialect.name != "sqlite":
         return
-    with database_errors(engine, "compact the customer database (VACUUM)"):
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    try:
+        with (
+            database_errors(engine, "compact the customer database (VACUUM)"),
+            engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection,
+        ):
             connection.exec_driver_sql("VACUUM")
+    except DataError as error:
+        raise DataError(
+            f"the rows are erased, but their bytes are still in SQLite's file: {error}; let "
+            "whoever reads it end, and forget the customer again"
+        ) from error
 
 
 def _has(engine: sa.Engine, table: str) -> bool:
@@ -82,10 +89,10 @@ def _has(engine: sa.Engine, table: str) -> bool:
         return sa.inspect(engine).has_table(table)
 
 
-def _places(engine: sa.Engine) -> Iterator[tuple[str, str]]:
-    """Each table that holds customers, and its column of their numbers."""
+def _places(engine: sa.Engine, names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Each of these tables or views that holds customers, and its column of their numbers."""
     tables, key = sa.inspect(engine), published_contract().key.name
-    for name in tables.get_table_names():
+    for name in names:
         column = key if name in {CUSTOMERS, SNAPSHOTS, EXITS} else "customer"
         ours = column == key or name == CONTACTS or OF_NIGHTS.fullmatch(name)
         if ours and any(each["name"] == column for each in tables.get_columns(name)):

@@ -13,6 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from include.erasure.asked import add_arguments
 from infra.compose.backup import MANIFEST, key_mark
 from infra.compose.command import PROJECT, Compose, ComposeError, say
 
@@ -22,25 +23,32 @@ JOB = tuple("run --rm -T --no-deps airflow-scheduler python -m include.erasure -
 def main() -> int:
     """The command line; 1 when the customer was not erased everywhere."""
     parser = argparse.ArgumentParser(prog="make forget-in-containers", description=__doc__)
-    parser.add_argument("customer", help="the number; '-' reads it from standard input")
+    add_arguments(parser)
     parser.add_argument("--asked-by", required=True, help="who wants it; it is kept, so no names")
     parser.add_argument("--backups", type=Path, default=PROJECT / "backups")
     options = parser.parse_args()
-    given = sys.stdin.readline() if options.customer == "-" else options.customer
     try:
-        forget(Compose(), given.strip(), asked_by=options.asked_by, backups=options.backups)
+        forget(Compose(), **vars(options))
     except (ComposeError, OSError) as error:
         sys.stderr.write(f"make forget-in-containers: {error}\n")
         return 1
     return 0
 
 
-def forget(compose: Compose, customer: str, *, asked_by: str, backups: Path) -> None:
+def forget(
+    compose: Compose,
+    customer: str,
+    *,
+    asked_by: str,
+    backups: Path,
+    log_only: bool = False,
+) -> None:
     """Erase, and say what is left in backups; ComposeError where something was in the way."""
+    how = ["--log-only"] if log_only else []
     with tempfile.TemporaryFile() as source:  # without a name
         source.write(f"{customer}\n".encode())
         source.seek(0)
-        told = compose.run(*JOB, "--asked-by", asked_by, source=source)
+        told = compose.run(*JOB, *how, "--asked-by", asked_by, source=source)
     say(told.decode().rstrip())
     say("Backups:")
     for line in backups_left(backups, key_mark(compose)):

@@ -14,6 +14,7 @@ from functools import partial
 
 from include.champion.history import UNKNOWN, HistoryReader
 from include.champion.versions import POINTER_KEY, read_manifest, read_pointer, way_back
+from include.erasure.asked import add_arguments
 from include.errors import ChampionError, ObjectNotFound
 from include.params import load_params
 from include.settings import Settings
@@ -62,7 +63,7 @@ def main() -> int:
     history.add_argument("--last", type=int, default=MOVES_SHOWN, help="so many moves")
     history.set_defaults(work=_history)
     forget = commands.add_parser("forget", help="erase one customer everywhere")
-    forget.add_argument("customer", help="the number; '-' reads it from standard input")
+    add_arguments(forget)
     forget.add_argument("--asked-by", help="who wants it, for the note; this terminal's user")
     forget.set_defaults(work=_forget)
     # Without a prefix for options all words are Airflow's own.
@@ -220,9 +221,13 @@ def _forget(settings: Settings, arguments: argparse.Namespace) -> int:
 
     if directory.is_held(layout(settings)):
         running_stack(settings)  # likewise
-    given = sys.stdin.readline() if arguments.customer == "-" else arguments.customer
-    for line in command.run(settings, given, asked_by=arguments.asked_by or _user()):
-        logger.info("%s", line)
+    told = command.run(
+        settings,
+        arguments.customer,
+        asked_by=arguments.asked_by or _user(),
+        log_only=arguments.log_only,
+    )
+    logger.info("%s", "\n".join(told))
     return 0
 
 

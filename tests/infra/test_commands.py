@@ -208,6 +208,6 @@ def test_forgetting_needs_no_stack_that_is_up(
 ) -> None:
     """Only its database, which it does not make."""
     caplog.set_level("INFO")
-    asked = Namespace(customer="730449838080", asked_by=None)
+    asked = Namespace(customer="730449838080", asked_by=None, log_only=False)
     assert exit_code("forget", lambda _: commands._forget(settings, asked)) == 1
     assert "make forget: there is no database" in caplog.text and "730449838080" not in caplog.text

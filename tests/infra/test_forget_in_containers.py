@@ -45,6 +45,8 @@ def test_the_number_goes_in_by_standard_input(
     forget(stack, "708082083", asked_by="case 17", backups=backups)
     assert stack.given == b"708082083\n" and "708082083" not in " ".join(stack.words)
     assert stack.words[-4:] == ("include.erasure", "-", "--asked-by", "case 17")
+    forget(stack, "CIF-1", asked_by="case 17", backups=backups, log_only=True)
+    assert stack.given == b"CIF-1\n" and "--log-only" in stack.words
     told = capsys.readouterr().out
     assert "0 left" in told and "Backups:\n" in told and "another" not in told
     assert f"{backups / 'ours'} of 2026-11-01T00:00:00Z holds the customer" in told

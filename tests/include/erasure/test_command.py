@@ -1,6 +1,7 @@
 """What a person is told: what was erased, that nothing is left, and what this cannot reach."""
 
 import io
+import shutil
 from pathlib import Path
 
 import pytest
@@ -29,10 +30,10 @@ def test_a_customer_is_forgotten_and_then_nobody_is_found(
         assert line in told
     assert "noted without a name in erasures/" in told and "the bank's own system" in told
     assert "notes on other customers that name the number: 1" in told
-    assert "its spool is not here" in told and "runs that wrote in the last hour" in told
+    assert "if its spool is elsewhere" in told and "runs that wrote in the last hour" in told
     assert str(ONE) not in told, "what is printed may be kept"
     assert main([str(ONE), *ASKED]) == 0
-    assert "nobody of that number was found" in capsys.readouterr().out
+    assert "an earlier call erased all, or a digit is wrong" in capsys.readouterr().out
 
 
 def test_the_number_may_come_by_standard_input(
@@ -42,6 +43,25 @@ def test_the_number_may_come_by_standard_input(
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{ONE}\n"))
     assert main(["-", *ASKED]) == 0
     assert "0 left" in capsys.readouterr().out and ONE not in stack.keys_of("churners", "CLIENTNUM")
+
+
+def test_without_the_key_of_the_log_nothing_is_erased(
+    stack: Bank, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A new key would find nobody in the log, and nothing would be left in the proof."""
+    monkeypatch.delenv("CHURN_ID_KEY")
+    assert main([str(ONE), *ASKED]) == 1
+    assert "set CHURN_ID_KEY as the API has it" in capsys.readouterr().err
+    assert ONE in stack.keys_of("churners", "CLIENTNUM")
+    assert not (stack.places.var_dir / "id_key").exists()
+
+
+def test_what_it_did_not_see_is_told(stack: Bank, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(stack.places.var_dir / "uploads")
+    assert main(["--log-only", "CIF-0815", *ASKED]) == 0
+    told = capsys.readouterr().out
+    assert "files that were uploaded to the dashboard, if they are elsewhere" in told
+    assert "logged under an earlier CHURN_ID_KEY" in told
 
 
 def test_where_there_is_no_database_none_is_made(

@@ -10,11 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 
+from dashboard.data import uploads
 from include.drift.detect_drift import detect_drift
 from include.drift.findings import read_day
 from include.drift.weeks import AskedWeek, Week
 from include.erasure import forget as forgetting
 from include.erasure.forget import OLDER, Erasure, forget
+from include.erasure.objects import without
 from include.erasure.older_versions import older_versions
 from include.erasure.person import person_of
 from include.errors import ConfigurationError, DataError
@@ -23,7 +25,7 @@ from include.scoring.summary import read_summary
 from include.store import LocalStore, S3Store
 from tests.include.bank_days import DAY, ID_KEY, NOW, drift_run
 from tests.include.drift.conftest import collect
-from tests.include.erasure.bank import KEY, ONE, OTHERS, PEOPLE, Bank, logged
+from tests.include.erasure.bank import CONTRACT, KEY, ONE, OTHERS, PEOPLE, Bank, logged
 from tests.include.erasure.conftest import copied
 from tests.leaks import files_below, numbers_in
 
@@ -44,11 +46,11 @@ def forgotten(bank: Bank) -> Erasure:
 
 def named_in(data: bytes, bank: Bank) -> bool:
     """By number, by what stands for it in the log, or by a hash of that."""
-    if ONE in numbers_in(data) or any(key.encode() in data for key in bank.person.log_keys):
+    if ONE in numbers_in(data) or bank.person.log_key.encode() in data:
         return True
     if data[-4:] != b"PAR1":
         return False
-    names = {ONE, *bank.person.log_keys, *map(int, bank.person.log_hashes)}
+    names = {ONE, bank.person.log_key, *map(int, bank.person.log_hashes)}
     table = pq.read_table(pa.BufferReader(data))
     return any(names & set(column.to_pylist()) for column in table.columns)
 
@@ -204,39 +206,97 @@ def test_what_a_run_writes_meanwhile_is_found_by_the_next_pass(
 def test_answers_that_wait_for_the_store_are_waited_for(laptop: Bank) -> None:
     spool = laptop.places.spool_dir
     spool.mkdir()
-    (spool / "a.1.sealed").write_text(f'[1,["{laptop.person.log_keys[0]}"]]\n')
+    (spool / "a.1.sealed").write_text(f'[1,["{laptop.person.log_key}"]]\n')
     with pytest.raises(DataError, match="start the API, which ships them"):
         forgotten(laptop)
     assert traces(laptop), "nothing is erased before: it would come back"
 
 
-def test_what_cannot_be_read_is_named_after_all_else_is_erased(laptop: Bank) -> None:
+def test_what_cannot_be_read_is_named_after_all_else_is_erased_and_noted(laptop: Bank) -> None:
     laptop.store.write("runs/torn/ingest_data/customers.parquet", b"PAR1 and no more")
     with pytest.raises(DataError, match=r"nobody knows whom runs/torn/ingest_data/customers"):
         forgotten(laptop)
     assert traces(laptop) == {}
+    (note,) = laptop.store.list("erasures/")
+    assert b'"prediction log": 2' in laptop.store.read(note.key).data
 
 
-def test_customers_that_are_a_view_are_erased_by_the_bank_first(laptop: Bank) -> None:
+def test_a_file_that_others_read_is_compacted_when_it_is_said_again(
+    laptop: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = sa.Connection.exec_driver_sql
+
+    def locked(connection: sa.Connection, statement: str, *rest: Any) -> Any:
+        if statement == "VACUUM":
+            raise sa.exc.OperationalError(statement, {}, Exception("database is locked"))
+        return usual(connection, statement, *rest)
+
+    with monkeypatch.context() as patched, pytest.raises(DataError, match="forget the customer ag"):
+        patched.setattr(sa.Connection, "exec_driver_sql", locked)
+        forgotten(laptop)
+    (note,) = laptop.store.list("erasures/")
+    assert b'"prediction log": 2' in laptop.store.read(note.key).data
+    later = NOW.replace(minute=31)
+    again = forget(laptop.places, laptop.person, asked_by="case 17", now=later)
+    assert again.erasure.rows == {} and traces(laptop) == {}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_view_is_erased_by_the_bank_first(laptop: Bank, name: str) -> None:
     with laptop.places.engine.begin() as connection:
-        connection.execute(sa.text("ALTER TABLE churners RENAME TO people"))
-        connection.execute(sa.text("CREATE VIEW churners AS SELECT * FROM people"))
-    with pytest.raises(DataError, match="erase the row in the table under it first"):
+        connection.execute(sa.text(f"ALTER TABLE {name} RENAME TO people"))
+        connection.execute(sa.text(f"CREATE VIEW {name} AS SELECT * FROM people"))
+    with pytest.raises(DataError, match="erase the rows in the table under it"):
         forgotten(laptop)
     with laptop.places.engine.begin() as connection:
-        connection.execute(sa.text(f"DELETE FROM people WHERE {KEY} = {ONE}"))
+        connection.execute(sa.text(f"DELETE FROM people WHERE {TABLES[name]} = {ONE}"))
     forgotten(laptop)
     assert traces(laptop) == {}
 
 
-def test_a_customer_whom_the_api_knows_by_another_text(laptop: Bank) -> None:
+@pytest.mark.parametrize("given", ["CIF-0815", " CIF-1 ", f"000{ONE}"])
+def test_an_id_that_the_log_alone_knows(laptop: Bank, given: str) -> None:
+    """To the letter; also one that begins with zeros, and is not the customer of that number."""
     table = logged(PEOPLE.head(1))
-    key = person_of("CIF-0815", ID_KEY).log_keys[0]
+    key = person_of(given, ID_KEY, log_only=True).log_key
     place = table.column_names.index("customer_key")
     write_table(laptop.store, table.set_column(place, "customer_key", pa.array([key])), name="crm")
-    person = person_of(" CIF-0815\n", ID_KEY)
+    person = person_of(given, ID_KEY, log_only=True)
     done = forget(laptop.places, person, asked_by="case 17", now=NOW)
-    assert done.erasure.rows == {"prediction log": 1} and traces(laptop)
+    assert done.erasure.rows == {"prediction log": 1}
+    assert ONE in laptop.keys_of("churners", KEY)
+
+
+def test_a_number_of_the_log_alone_is_in_no_table(laptop: Bank) -> None:
+    """Where callers of the API count customers otherwise than the bank's tables."""
+    person = person_of(str(ONE), ID_KEY, log_only=True)
+    done = forget(laptop.places, person, asked_by="case 17", now=NOW)
+    assert done.erasure.rows["prediction log"] == 2 and "churners" not in done.erasure.rows
+    rejected = laptop.store.read("runs/manual__2026/validate_data/rejected.parquet").data
+    assert ONE in numbers_in(rejected)
+
+
+@pytest.mark.parametrize("given", [f"000{ONE}", "-0"])
+def test_zeros_before_a_number_are_asked_about(given: str) -> None:
+    with pytest.raises(ConfigurationError, match="say API_ID="):
+        person_of(given, ID_KEY)
+
+
+def test_an_uploaded_number_may_begin_with_zeros(laptop: Bank) -> None:
+    people = PEOPLE.tail(45).rename(columns={KEY: "customer_id"})
+    file = people.assign(customer_id="000" + people["customer_id"].astype(str))
+    var = laptop.places.var_dir
+    uploads.keep(var, uploads.read_upload(file.to_csv(index=False).encode(), CONTRACT))
+    assert forgotten(laptop).rows["uploaded files"] == 2 and traces(laptop) == {}
+
+
+@pytest.mark.parametrize("column", [pa.array([1.0, 2.0**53]), pa.array([1, 2], pa.int8())])
+def test_a_column_that_cannot_hold_the_number_has_nobody(column: pa.Array) -> None:
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table({KEY: column}), sink)
+    person = person_of(str(2**53 + 1), ID_KEY)
+    data = sink.getvalue().to_pybytes()
+    assert without(person, "runs/r/ingest_data/customers.parquet", data) is None
 
 
 @pytest.mark.parametrize("given", ["", "  \n", "x" * 129])
@@ -280,13 +340,28 @@ for stack in stacks:
 
 
 def test_who_is_killed_is_completed_by_the_next(full_laptop: Path, tmp_path: Path) -> None:
-    """At the first object; among the objects; before the file is compacted; before the note."""
+    """At the first object; among the objects; before the note; before the file is compacted."""
     moments = (1, 5, WRITTEN + 1, WRITTEN + 2)
     banks = {each: copied(full_laptop, tmp_path / f"killed-{each}") for each in moments}
     stacks = [f"{bank.places.var_dir}@{after}" for after, bank in banks.items()]
     subprocess.run([sys.executable, "-c", KILLED, str(ONE), *stacks], check=True)
     for after, each in banks.items():
-        assert not list(each.store.list("erasures/")), after
+        noted = len(list(each.store.list("erasures/")))
+        assert noted == (after == WRITTEN + 2), after
         forgotten(each)
-        assert traces(each) == {} and len(list(each.store.list("erasures/"))) == 1, after
+        assert traces(each) == {} and len(list(each.store.list("erasures/"))) == noted + 1, after
         each.places.engine.dispose()
+
+
+def test_of_older_versions_a_folder_is_skipped_and_a_torn_one_is_nobodys(
+    versioned_store: S3Store,
+) -> None:
+    """As consoles draw folders, and delete them again."""
+    client, name = versioned_store.client, {"Bucket": versioned_store.bucket}
+    for key, data in (("runs/", b""), ("runs/r/ingest_data/customers.parquet", b"torn")):
+        whole = versioned_store.prefix + key
+        client.put_object(**name, Key=whole, Body=data)
+        client.delete_object(**name, Key=whole)
+    (torn,) = older_versions(versioned_store, "runs/")
+    assert forgetting._erase_version(torn, person_of(str(ONE), ID_KEY)) == 0
+    assert not list(older_versions(versioned_store, "runs/"))
