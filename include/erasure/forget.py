@@ -123,7 +123,7 @@ def _pass(places: Places, person: Person, unreadable: list[str]) -> Counter[str]
 
 
 def _erase_version(older: OlderVersion, person: Person) -> int:
-    """Nothing needs a version that was replaced: one that cannot be read goes, too."""
+    """Nothing needs a version that was replaced: one that cannot be read goes, too, uncounted."""
     try:
         if without(person, older.key, older.read()) is None:
             return 0
