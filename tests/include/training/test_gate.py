@@ -128,6 +128,14 @@ def test_guards_each_slice(labels: np.ndarray) -> None:
     assert "odd falls from ROC-AUC" in " ".join(decision.reasons)
 
 
+def test_who_is_better_on_each_slice_is_accepted(labels: np.ndarray) -> None:
+    decision = judged(labels, answers(labels, 1.0), answers(labels, 3.0, seed=1))
+    assert decision.outcome == "accepted" and len(decision.slices) == 2
+    for each in decision.slices:
+        assert each.judged and each.challenger_auc is not None and each.champion_auc is not None
+        assert each.challenger_auc > each.champion_auc
+
+
 def test_small_slices_are_not_judged() -> None:
     labels = (np.arange(150) % 5 == 0).astype(np.int64)
     decision = judged(labels, answers(labels, 1.0), answers(labels, 1.0))
