@@ -82,7 +82,10 @@ def labels() -> np.ndarray:
 
 def test_accepts_the_first_model(labels: np.ndarray) -> None:
     decision = judged(labels, answers(labels, 2), None)
-    assert (decision.outcome, decision.reasons) == ("accepted", ("there is no champion yet",))
+    assert (decision.outcome, decision.reasons) == (
+        "accepted",
+        ("no version was in production before",),
+    )
 
 
 def test_accepts_a_clearly_better_challenger(labels: np.ndarray) -> None:
