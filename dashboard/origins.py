@@ -19,7 +19,7 @@ OWN = frozenset({"same-origin", "none"})  # none: an address that somebody typed
 
 def register(server: Flask, settings: Settings) -> None:
     """Refuse what another site's page asks to change."""
-    public = urlsplit(settings.dashboard_public_url).netloc
+    public = _place(settings.dashboard_public_url)
 
     @server.before_request
     def _check_origin() -> None:
@@ -37,4 +37,10 @@ def is_foreign(public: str = "") -> bool:
     if site is not None:
         return site not in OWN
     origin = request.headers.get("Origin")
-    return origin is not None and origin.partition("://")[2] not in {request.host, public} - {""}
+    return origin is not None and _place(origin) not in {_place(request.host_url), public} - {""}
+
+
+def _place(url: str) -> str:
+    """Name and port as browsers write them in an origin: in lower case, without the usual port."""
+    parts = urlsplit(url)
+    return parts.netloc.lower().removesuffix({"https": ":443", "http": ":80"}.get(parts.scheme, ""))

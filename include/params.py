@@ -167,6 +167,9 @@ class EarlyWarningRules(_Rules):
     )
 
 
+GENDER, AGE = "Gender", "Age"  # what customers are grouped by
+
+
 class FairnessRules(_Rules):
     """Which differences between groups of customers a person must look at, and by which columns.
 
@@ -185,7 +188,7 @@ class FairnessRules(_Rules):
     @property
     def columns(self) -> dict[str, str]:
         """Where to find what customers are grouped by."""
-        return {"Gender": self.gender, "Age": self.age}
+        return {GENDER: self.gender, AGE: self.age}
 
 
 class GateRules(_Rules):

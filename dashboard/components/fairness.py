@@ -22,14 +22,32 @@ def create_fairness(
     """A sentence for each column and, shut, its groups; `rules` are the gate's of then."""
     if not found:
         return dmc.Text("This version is from before fairness was measured.", c="dimmed")
-    parts: list[Any] = [dmc.Text(sentence(fairness_text(each)), size="sm") for each in found]
+    limits = rules.get("fairness", {})
+    parts: list[Any] = [_create_sentence(each, limits) for each in found]
     parts.append(dmc.Text(_rule_text(target, rules), size="sm", c="dimmed", mt="xs"))
     rows = [_row(group) for each in found for group in each.groups if group.rows]
     if rows:
-        names = ("Group", "Customers", "Left", "Selected", "Of its leavers", "Compared")
+        names = ("Group", "Customers", "Left", "Selected", "Of its leavers selected", "Compared")
         table = create_table(names, rows, "Groups of customers")
         parts.append(html.Details([html.Summary(f"All {len(rows)} groups in figures"), table]))
     return dmc.Paper(parts)
+
+
+def _create_sentence(found: Fairness, limits: Mapping[str, Any]) -> Component:
+    told, verdict = sentence(fairness_text(found)), _verdict(found, limits)
+    return dmc.Text([html.B(f"{found.by}: {verdict}. ") if verdict else "", told], size="sm")
+
+
+def _verdict(found: Fairness, limits: Mapping[str, Any]) -> str:
+    """What the intervals say of the limits; '' where there are none of either."""
+    if found.gap_interval is None or found.ratio_interval is None or not limits:
+        return ""
+    gap, ratio = limits["gap_max"], limits["ratio_min"]
+    if found.gap_interval[0] > gap or found.ratio_interval[1] < ratio:
+        return "beyond the limits"
+    if found.gap_interval[1] <= gap and found.ratio_interval[0] >= ratio:
+        return "within the limits"
+    return "too few customers to tell, since an interval crosses a limit"
 
 
 def _rule_text(target: Target, rules: Mapping[str, Any]) -> str:

@@ -42,13 +42,11 @@ def create_heat_map(days: Sequence[DriftDay], chosen: tuple[str, str]) -> Compon
     ]
     table = html.Table([head, html.Tbody(body)])
     region = {"aria-label": "Effect by day and feature"}
-    return html.Div(
-        [
-            html.Div(table, className="heat", tabIndex=0, role="region", **region),
-            _create_scale(),
-            dcc.Store(id="drift-cell"),
-        ]
-    )
+    shown = [html.Div(table, className="heat", tabIndex=0, role="region", **region)]
+    shown.append(_create_scale())
+    if not features:
+        shown = [dmc.Text("No feature was compared on any of these days.", size="sm", c="dimmed")]
+    return html.Div([*shown, dcc.Store(id="drift-cell")])
 
 
 def _create_cell(day: DriftDay, feature: str, chosen: tuple[str, str]) -> Component:

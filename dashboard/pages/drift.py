@@ -38,7 +38,6 @@ def create_page(sources: Sources, query: Mapping[str, str]) -> Component:
                 ),
             ]
         )
-    shown = next((d for d in days if d.date.isoformat() == query.get("report")), days[-1])
     detail = None
     chosen = query.get("day", ""), query.get("feature", "")
     if all(chosen):
@@ -49,21 +48,29 @@ def create_page(sources: Sources, query: Mapping[str, str]) -> Component:
             dmc.Paper(heat_map.create_heat_map(days[::-1], chosen), mb="md"),
             html.Div(detail, id="drift-detail", **{"aria-live": "polite"}),
             create_section("What followed", create_consequences(days)),
-            create_section("Evidently report", create_report(days, shown)),
+            create_section("Evidently report", create_report(days, query.get("report", ""))),
         ]
     )
 
 
 def drift_sentence(days: Sequence[DriftDay]) -> str:
     """The page in a sentence."""
+    compared = [day for day in days if is_compared(day)]
     drifted = [day for day in days if day.drifted]
     last = days[-1]
     latest = f"Latest, {last.date:%d %b %Y}: {finding(last)}."
-    if len(days) == 1:
-        return f"{'Drift' if drifted else 'No drift'} on the one day that was checked. {latest}"
+    if not compared:
+        return f"Nothing was compared yet. {latest}"
+    if len(compared) == 1:
+        return f"{'Drift' if drifted else 'No drift'} on the one day that was compared. {latest}"
     if not drifted:
-        return f"No drift on the last {len(days)} days. {latest}"
-    return f"Drift on {len(drifted)} of the last {len(days)} days. {latest}"
+        return f"No drift on the last {len(compared)} days that were compared. {latest}"
+    return f"Drift on {len(drifted)} of the last {len(compared)} days that were compared. {latest}"
+
+
+def is_compared(day: DriftDay) -> bool:
+    """Whether enough was asked to compare it, so that there is a report, too."""
+    return day.status in {"drifted", "quiet"}
 
 
 def finding(day: DriftDay) -> str:
@@ -110,8 +117,12 @@ def answers_text(day: DriftDay) -> str:
     return f"{day.rows:,}" + (f", of them {repeated:,} repeats" if repeated else "")
 
 
-def create_report(days: Sequence[DriftDay], shown: DriftDay) -> Component:
-    """The choice of a day, and its report in a frame of its own."""
+def create_report(days: Sequence[DriftDay], chosen: str) -> Component:
+    """The choice of a day that was compared, and its report in a frame of its own."""
+    days = [day for day in days if is_compared(day)]
+    if not days:
+        return dmc.Text("No day has a report yet: nothing was compared.", size="sm", c="dimmed")
+    shown = next((day for day in days if day.date.isoformat() == chosen), days[-1])
     data = [
         {
             "value": day.date.isoformat(),

@@ -231,7 +231,10 @@ def _create_history(
 
 def _create_test_score() -> Component:
     """How well the system around any version is tested, in a line."""
-    told = f"{score_text(read_ml_test_score())}: docs/ml-test-score.md says what each of 28 asks."
+    told = (
+        f"{score_text(read_ml_test_score())}, by the project's own marks; docs/ml-test-score.md of "
+        "the project says what each of the 28 tests asks and how it is met."
+    )
     return dmc.Text(told, size="sm", c="dimmed", mt="md")
 
 

@@ -37,8 +37,8 @@ _DRIVER_SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 _RIGHTS = (
-    "The user lacks a right: let an administrator GRANT SELECT, INSERT, UPDATE, CREATE, INDEX on "
-    "the database to it"
+    "The user lacks a right: let an administrator GRANT SELECT, INSERT, UPDATE, CREATE, INDEX "
+    "(for `make forget` DELETE, too) on the database to it"
 )
 CR_SERVER_HANDSHAKE_ERR = 2012
 # What drivers raise over words that are no MySQL's, such as a web server's or noise.

@@ -13,8 +13,8 @@ from pydantic import SecretStr
 
 from include.settings import Settings, load_settings
 
-# Greedy, for a password in which somebody has left an @ or a / as it is.
-PASSWORD = re.compile(r"://[^:@/]*:(.+)@")
+# Up to the first @ and up to the last: one may be in a password, or behind it.
+PASSWORDS = tuple(re.compile(rf"://[^:@/]*:({up_to})@") for up_to in (".+?", ".+"))
 
 
 def mask_secrets() -> None:
@@ -30,7 +30,7 @@ def secrets_of(settings: Settings) -> Iterator[str]:
     for _, value in settings:
         for each in value if isinstance(value, tuple) else (value,):
             text = each.get_secret_value() if isinstance(each, SecretStr) else str(each)
-            if found := PASSWORD.search(text):
-                yield from {found[1], unquote(found[1])}
+            if any(found := [pattern.search(text) for pattern in PASSWORDS]):
+                yield from {said for each in found if each for said in (each[1], unquote(each[1]))}
             elif isinstance(each, SecretStr) and text and "://" not in text:
                 yield text

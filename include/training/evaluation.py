@@ -8,7 +8,7 @@ import numpy as np
 from pandas.api.types import is_numeric_dtype
 from sklearn import metrics
 
-from include.params import GateRules
+from include.params import AGE, GateRules
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,18 +61,18 @@ def calibration_error(
 def slices(frame: "pd.DataFrame", columns: Mapping[str, str]) -> tuple[Slice, ...]:
     """The slices by gender and by age band, or by what else the columns stand for, as far as there.
 
-    `columns` are what they are called and where they are; numbers are ages.
+    `columns` are what they are called and where they are.
     """
     return tuple(
         Slice(f"{by} {name}", rows, by)
         for by, column in columns.items()
         if column in frame
-        for name, rows in _parts(frame[column])
+        for name, rows in _parts(by, frame[column])
     )
 
 
-def _parts(values: "pd.Series[Any]") -> "Iterator[tuple[str, NDArray[np.bool_]]]":
-    if is_numeric_dtype(values):
+def _parts(by: str, values: "pd.Series[Any]") -> "Iterator[tuple[str, NDArray[np.bool_]]]":
+    if by == AGE and is_numeric_dtype(values):
         yield from ((f"{a}–{b}", values.between(a, b).to_numpy()) for a, b in AGE_BANDS)
         return
     texts = values.astype(str)

@@ -90,13 +90,18 @@ def _compare(by: str, column: str, groups: Sequence[ServedGroup], rules: GateRul
     shares = [share for share, _ in selected]
     gaps = list(_intervals(found, "diff", rules.confidence))
     ratios = list(_intervals(selected, "ratio", rules.confidence))
+    ratio = min(shares) / max(shares)
     return Fairness(
         by=by,
         groups=tuple(groups),
         gap=max(share for share, _ in found) - min(share for share, _ in found),
         gap_interval=(max(0.0, *(low for low, _ in gaps)), max(high for _, high in gaps)),
-        ratio=min(shares) / max(shares),
-        ratio_interval=(min(low for low, _ in ratios), min(1.0, *(high for _, high in ratios))),
+        ratio=ratio,
+        # Katz' limits of a share of 0 are those of half a customer more: above the ratio itself.
+        ratio_interval=(
+            min(ratio, *(low for low, _ in ratios)),
+            min(1.0, *(high for _, high in ratios)),
+        ),
     )
 
 

@@ -329,7 +329,7 @@ def _verdict(
 
 def _why_accepted(comparison: _Comparison) -> str:
     if comparison.gain is None or comparison.interval is None:
-        return "there is no champion yet"
+        return "no version was in production before"
     return _gain_told(comparison.gain, comparison.interval)
 
 

@@ -88,7 +88,7 @@ def whole_version(version: str = "1") -> Version:
         versions.EVALUATION_FILE: json.dumps(report).encode(),
         versions.REFERENCE_FILE: frame_bytes(reference.assign(split="train", probability=answers)),
     }
-    reasons, told = ["there is no champion yet"], rules.model_dump(mode="json")
+    reasons, told = ["no version was in production before"], rules.model_dump(mode="json")
     gate = {"outcome": "accepted", "reasons": reasons, "gain": None, "rules": told}
     update = {"files": versions.file_entries(files), "gate": gate, "metrics": metrics}
     return manifest.model_copy(update=update), files

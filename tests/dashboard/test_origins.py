@@ -75,7 +75,10 @@ def test_looking_is_free() -> None:
     assert small().get("/page", headers=headers).status_code == 200
 
 
-@pytest.mark.parametrize(("public", "status"), [("", 403), (f"https://{HOST}", 200)])
+@pytest.mark.parametrize(
+    ("public", "status"),
+    [("", 403), (f"https://{HOST}", 200), (f"https://{HOST.upper()}:443/", 200)],
+)
 def test_behind_a_proxy_that_changes_the_host_its_public_name_counts(
     public: str, status: int
 ) -> None:

@@ -19,7 +19,11 @@ NOTHING: dict[str, Any] = {"_env_file": None, "database_url": "", "tuning_storag
         ({"database_url": "mysql+pymysql://churn@host/churn"}, set()),
         ({"database_url": "mysql+pymysql://churn:s3cret@host/churn"}, {"s3cret"}),
         ({"database_url": "mysql://churn:a%40b%2Fc@host/churn"}, {"a%40b%2Fc", "a@b/c"}),
-        ({"database_url": "mysql://churn:a@b/c@host/churn"}, {"a@b/c"}),
+        ({"database_url": "mysql://churn:a@b/c@host/churn"}, {"a@b/c", "a"}),
+        (
+            {"database_url": "mysql://churn:s3cret@h/d?ssl_ca=/a@b.pem"},
+            {"s3cret", "s3cret@h/d?ssl_ca=/a"},
+        ),
         ({"airflow_database_url": "postgresql://airflow:pg-one@host/a"}, {"pg-one"}),
         ({"mlflow_database_url": "postgresql://mlflow:pg-two@host/m"}, {"pg-two"}),
         ({"tuning_storage": "postgresql://airflow:pg-three@host/t"}, {"pg-three"}),

@@ -113,7 +113,7 @@ def test_the_question_has_the_figures_the_reasons_and_where_more_is(waiting: Jud
         "**Reject** leaves production empty",
         f"- ROC-AUC {decision.challenger_metrics['roc_auc']:.4f}",
         f"- share of leavers on the hold-out {decision.holdout_attrited_share:.1%}",
-        "**The gate accepted it**, against no champion:\n\n- there is no champion yet",
+        "**The gate accepted it**, against no champion:\n\n- no version was in production before",
         f"[gate decision](http://flow/{page}/artifacts/gate.json)",
         "[page Model of the dashboard](http://dash/model)",
     ):

@@ -55,6 +55,8 @@ def test_slices_are_found_under_other_names_or_not_at_all() -> None:
     found = evaluation.slices(frame, {"Gender": "Sex", "Age": "Age_Band"})
     assert [part.name for part in found] == ["Gender x", "Gender y", "Age old", "Age young"]
     assert evaluation.slices(frame, COLUMNS) == ()
+    numbered = evaluation.slices(pd.DataFrame({"Gender": [0, 1]}), COLUMNS)
+    assert [part.name for part in numbered] == ["Gender 0", "Gender 1"]
 
 
 def test_a_slice_of_one_class_has_shares_and_no_scores(labels: np.ndarray) -> None:

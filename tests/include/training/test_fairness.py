@@ -55,6 +55,12 @@ def test_the_worst_pair_decides() -> None:
     assert 0.5 < fair.gap_interval[0] < 0.7 and 0.25 < fair.ratio_interval[1] < 0.4
 
 
+def test_a_group_of_whom_nobody_is_selected_has_its_ratio_within_the_interval() -> None:
+    fair = of_counts((1000, 100, 90, 80), (1000, 100, 0, 0))
+    assert fair.ratio == 0 and fair.ratio_interval is not None
+    assert fair.ratio_interval[0] == 0 and 0 < fair.ratio_interval[1] < 0.1
+
+
 @pytest.mark.parametrize(
     ("counts", "why"),
     [

@@ -82,7 +82,10 @@ def labels() -> np.ndarray:
 
 def test_accepts_the_first_model(labels: np.ndarray) -> None:
     decision = judged(labels, answers(labels, 2), None)
-    assert (decision.outcome, decision.reasons) == ("accepted", ("there is no champion yet",))
+    assert (decision.outcome, decision.reasons) == (
+        "accepted",
+        ("no version was in production before",),
+    )
 
 
 def test_accepts_a_clearly_better_challenger(labels: np.ndarray) -> None:
@@ -126,6 +129,14 @@ def test_guards_each_slice(labels: np.ndarray) -> None:
     decision = judged(labels, np.where(hurt, new * 0.5, new), old)
     assert decision.outcome == "rejected"
     assert "odd falls from ROC-AUC" in " ".join(decision.reasons)
+
+
+def test_who_is_better_on_each_slice_is_accepted(labels: np.ndarray) -> None:
+    decision = judged(labels, answers(labels, 1.0), answers(labels, 3.0, seed=1))
+    assert decision.outcome == "accepted" and len(decision.slices) == 2
+    for each in decision.slices:
+        assert each.judged and each.challenger_auc is not None and each.champion_auc is not None
+        assert each.challenger_auc > each.champion_auc
 
 
 def test_small_slices_are_not_judged() -> None:
