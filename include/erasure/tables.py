@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from datetime import date
 
 import sqlalchemy as sa
 
@@ -25,19 +26,30 @@ def erase_rows(engine: sa.Engine, person: Person) -> dict[str, int]:
     if person.number is None:
         return {}
     days = snapshot_days(engine) if _has(engine, SNAPSHOTS) else []
-    found: dict[str, int] = {}
     with database_errors(engine, "erase a customer's rows"):
-        places = list(_places(engine, sa.inspect(engine).get_table_names()))
-        with engine.begin() as connection:
-            for name, column in places:
-                table: sa.TableClause = sa.table(name, sa.column(column), sa.column(AS_OF))
-                own = sa.delete(table).where(table.c[column] == person.number)
-                # The key of the snapshots begins with the day: without it, all of them are read.
-                each = (
-                    [own.where(table.c[AS_OF] == d) for d in days] if name == SNAPSHOTS else [own]
-                )
-                found[name] = sum(connection.execute(one).rowcount for one in each)
-    return found
+        while True:
+            names = sa.inspect(engine).get_table_names()
+            try:
+                places = list(_places(engine, names))
+                with engine.begin() as connection:
+                    return {
+                        name: _erase(connection, name, column, person, days)
+                        for name, column in places
+                    }
+            except (sa.exc.DatabaseError, sa.exc.NoSuchTableError):
+                # A night that ended meanwhile has put its table in another's place.
+                if sa.inspect(engine).get_table_names() == names:
+                    raise
+
+
+def _erase(
+    connection: sa.Connection, name: str, column: str, person: Person, days: Iterable[date]
+) -> int:
+    table: sa.TableClause = sa.table(name, sa.column(column), sa.column(AS_OF))
+    own = sa.delete(table).where(table.c[column] == person.number)
+    # The key of the snapshots begins with the day: without it, all of them are read.
+    each = [own.where(table.c[AS_OF] == day) for day in days] if name == SNAPSHOTS else [own]
+    return sum(connection.execute(one).rowcount for one in each)
 
 
 def refuse_views(engine: sa.Engine, person: Person) -> None:

@@ -15,6 +15,7 @@ from include.drift.detect_drift import detect_drift
 from include.drift.findings import read_day
 from include.drift.weeks import AskedWeek, Week
 from include.erasure import forget as forgetting
+from include.erasure import tables
 from include.erasure.forget import OLDER, Erasure, forget
 from include.erasure.objects import without
 from include.erasure.older_versions import older_versions
@@ -365,3 +366,22 @@ def test_of_older_versions_a_folder_is_skipped_and_a_torn_one_is_nobodys(
     (torn,) = older_versions(versioned_store, "runs/")
     assert forgetting._erase_version(torn, person_of(str(ONE), ID_KEY)) == 0
     assert not list(older_versions(versioned_store, "runs/"))
+
+
+def test_a_nights_table_that_goes_meanwhile_is_in_nobodys_way(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = tables._places
+    gone: list[str] = []
+
+    def places(engine: sa.Engine, names: Any) -> list[tuple[str, str]]:
+        found = [*listed(engine, names)]
+        if not gone:
+            gone.append("churn_scores_20260505")
+            with engine.begin() as connection:
+                connection.execute(sa.text(f"DROP TABLE {gone[0]}"))
+        return found
+
+    monkeypatch.setattr(tables, "_places", places)
+    found = tables.erase_rows(bank.places.engine, bank.person)
+    assert gone[0] not in found and found["churners"] == 1
