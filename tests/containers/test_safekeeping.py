@@ -1,11 +1,14 @@
 """Backup, wipe, restore: the same champion answers the same, and every log is there."""
 
+import re
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from include.champion import versions
-from infra.compose import backup, restore
+from infra.compose import backup, forget, restore
 from infra.compose.command import ComposeError
 from tests.containers.stack import RunningStack, ask, eventually, records, today
 
@@ -27,6 +30,31 @@ def test_a_stack_that_holds_data_is_not_restored_over(stack: RunningStack, kept:
     with pytest.raises(ComposeError, match="the stack is not empty"):
         restore.restore(stack.compose, kept)
     assert versions.read_pointer(stack.store()) == before
+
+
+def test_a_customer_is_forgotten_and_the_backup_that_still_has_one_is_named(
+    stack: RunningStack, kept: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = stack.store()
+    key = next(each.key for each in store.list("scores/") if each.key.endswith(".parquet"))
+    number = pq.read_table(pa.BufferReader(store.read(key).data))["customer"][0].as_py()
+    with stack.api() as client:
+        answer = ask(client, {**records(1)[0], "customer_id": str(number)})
+    assert answer is not None
+    eventually(
+        lambda: answer["request_id"] in stack.logged_requests(today()),
+        "the log has it",
+        seconds=LOGGED_SECONDS,
+    )
+    forget.forget(stack.compose, str(number), asked_by="case 17", backups=kept.parent)
+    told = capsys.readouterr().out
+    for place in ("churners", "churn_scores", "prediction log", "nightly scores"):
+        assert re.search(rf"{place} +\d+ erased", told), told
+    assert "looked everywhere again: 0 left" in told and f"{kept} of" in told
+    (note,) = store.list("erasures/")
+    assert str(number).encode() not in store.read(note.key).data
+    after = pq.read_table(pa.BufferReader(store.read(key).data))["customer"].to_pylist()
+    assert after and number not in after
 
 
 def test_backup_wipe_restore(stack: RunningStack, tmp_path: Path) -> None:
