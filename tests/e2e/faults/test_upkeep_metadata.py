@@ -1,8 +1,10 @@
 """Airflow's own database away, spoilt or silent when it is cleaned: said, and nothing lost."""
 
 import os
+import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +22,7 @@ from tests.include.upkeep.conftest import upkeep_run
 
 pytestmark = pytest.mark.slow  # Airflow's command line starts
 
+SLOW_SECONDS = 7.0  # Airflow reads after some 4, and waits 5 for a lock
 NOISE = b"this was a database once" * 200
 
 
@@ -120,3 +123,20 @@ def test_a_metadata_server_that_hangs_leaves_nothing_behind_when_the_tasks_time_
     assert done.returncode == 1 and "the task's time is over" in done.stderr
     assert not [*running_in(tmp_path / "airflow")]
     assert not [*LocalStore(tmp_path / "store").list("")]
+
+
+def test_a_metadata_database_that_answers_slowly_is_cleaned_all_the_same(
+    local_store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path / 'airflow.db'}"
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "airflow"))
+    command = [sys.executable, "-m", "airflow", "db", "migrate"]
+    environment = {**os.environ, "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url}
+    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+    writer = sqlite3.connect(tmp_path / "airflow.db", check_same_thread=False)
+    writer.execute("BEGIN EXCLUSIVE")  # nobody reads until it ends
+    release = threading.Timer(SLOW_SECONDS, writer.rollback)
+    release.start()
+    freed = clean_metadata(upkeep_run(local_store, tmp_path, airflow_database_url=url))
+    assert not release.is_alive() and freed.objects == 0
+    writer.close()
