@@ -13,6 +13,8 @@ from include.features import SplitRule
 from include.settings import MINUTES_MAX, TRIALS_MAX, WORKERS_MAX
 from include.target import Target
 
+AGE = "Age"  # by what customers are grouped: numbers are put into bands
+
 
 class _Rules(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -167,14 +169,8 @@ class EarlyWarningRules(_Rules):
     )
 
 
-GENDER, AGE = "Gender", "Age"  # what customers are grouped by
-
-
 class FairnessRules(_Rules):
-    """Which differences between groups of customers a person must look at, and by which columns.
-
-    With defaults, because the params.yaml of an earlier release has no such section.
-    """
+    """Which differences between groups a person must look at; an older params.yaml has none."""
 
     gap_max: float = Field(
         default=0.15, ge=0, le=1, description="between groups' shares of leavers who are selected"
@@ -188,7 +184,7 @@ class FairnessRules(_Rules):
     @property
     def columns(self) -> dict[str, str]:
         """Where to find what customers are grouped by."""
-        return {GENDER: self.gender, AGE: self.age}
+        return {"Gender": self.gender, AGE: self.age}
 
 
 class GateRules(_Rules):
