@@ -7,7 +7,7 @@ run and the dashboard for today's record, all by `with_changes`.
 Sums over twelve months hide the newest month; the difference to last month's sum shows it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from itertools import product
 from typing import TYPE_CHECKING, Any, Literal
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 CHANGING = ("Total_Trans_Ct", "Total_Trans_Amt", "Total_Revolving_Bal")
 MONTHS = (1, 3, 6)
+MONTHS_EARLIER = "months_earlier"
 DAYS_APART = 15  # a snapshot stands for the day so many months earlier when it is no further away
 
 
@@ -96,14 +97,15 @@ def with_changes(
     if not contract.defaults:
         return customers
     keys = customers[contract.key.name].to_numpy(np.int64)
+    days = {m: earlier_day(as_of, m, snapshots) for m in asked_months(contract)}
+    known = {m: day for m, day in days.items() if day is not None}
+    lags = _read_lags(engine, contract, known, keys, rules) if known and len(keys) else {}
     added = {}
-    for months in asked_months(contract):
-        day = earlier_day(as_of, months, snapshots)
-        before = _values(engine, contract, day, keys, rules) if day and len(keys) else {}
+    for months, day in days.items():
         scale = (as_of - _months_before(as_of, months)).days / (as_of - day).days if day else 1.0
         for name in CHANGING:
             now = pd.to_numeric(customers[name], errors="coerce").to_numpy(np.float64)
-            change = scale * (now - before.get(name, np.nan))
+            change = scale * (now - lags.get((name, months), np.nan))
             added[change_name(name, months)] = np.where(np.isfinite(change), change, unknown)
     return customers.assign(**{name: added[name] for name in contract.defaults})
 
@@ -113,26 +115,40 @@ def _months_before(day: date, months: int) -> date:
     return found
 
 
-def _values(
+def lags_view(key: str, days: Mapping[int, date], rules: HistoryRules) -> sa.Subquery:
+    """What customers had so many months earlier, in the snapshots that stand for those days.
+
+    A view of one statement: its days are parameters, which a stored view cannot have, and reading
+    it takes no right to make one.
+    """
+    table = snapshots_table()
+    columns = [table.c[name] for name in (key, *CHANGING)]
+    each = [
+        sa.select(sa.literal(months).label(MONTHS_EARLIER), *columns)
+        .where(table.c[AS_OF] == day)
+        .where(table.c[LOADED_AT] <= in_time(day, rules))
+        for months, day in days.items()
+    ]
+    return sa.union_all(*each).subquery("lags")
+
+
+def _read_lags(
     engine: sa.Engine,
     contract: Contract,
-    day: date,
+    days: Mapping[int, date],
     keys: "NDArray[np.int64]",
     rules: HistoryRules,
-) -> "dict[str, NDArray[np.float64]]":
-    """What these customers had in one snapshot; NaN for who is not in it."""
-    table, name = snapshots_table(), contract.key.name
-    key = table.c[name]
-    query = (
-        sa.select()
-        .select_from(table)
-        .where(table.c[AS_OF] == day, key >= int(keys.min()), key <= int(keys.max()))
-        .where(table.c[LOADED_AT] <= in_time(day, rules))
-    )
-    types: dict[str, Any] = {each: table.c[each].type for each in (name, *CHANGING)}
+) -> "dict[tuple[str, int], NDArray[np.float64]]":
+    """Each value so many months earlier, of these customers; NaN for who is not in the snapshot."""
+    name = contract.key.name
+    view = lags_view(name, days, rules)
+    query = sa.select(view).where(view.c[name].between(int(keys.min()), int(keys.max())))
+    types: dict[str, Any] = {each.name: each.type for each in view.c}
     with reading(engine, SNAPSHOTS) as connection:
-        found = read_rows(connection, query, types).set_index(name)
-    same = found.reindex(keys)
-    return {
-        each: pd.to_numeric(same[each], errors="coerce").to_numpy(np.float64) for each in CHANGING
-    }
+        found = read_rows(connection, query, types).set_index([MONTHS_EARLIER, name])
+    lags = {}
+    for months in days:
+        same = found.reindex(pd.MultiIndex.from_product([[months], keys]))
+        for each in CHANGING:
+            lags[each, months] = pd.to_numeric(same[each], errors="coerce").to_numpy(np.float64)
+    return lags
