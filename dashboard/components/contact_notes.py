@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from dashboard import people
 from dashboard.data.customer import CustomerNumber
 from dashboard.data.sources import Sources
+from dashboard.labels import counted
 from include.customers import contacts
 from include.customers.contacts import Mark
 from include.errors import ChurnError
@@ -164,7 +165,7 @@ def register(app: Dash, sources: Sources) -> None:
         return (
             now.isoformat(),
             True,
-            [_notice(f"{len(marks)} customers marked: {what.replace('_', ' ')}.")],
+            [_notice(f"{counted(len(marks), 'customer')} marked: {what.replace('_', ' ')}.")],
         )
 
 
