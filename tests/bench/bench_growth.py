@@ -23,7 +23,6 @@ from typing import Any
 
 from include.champion import versions
 from include.champion.registry import EXPERIMENT, Registry
-from include.contract import load_contract
 from include.customers.database import open_engine
 from include.params import Params, load_params
 from include.scoring.plan_ranges import Portion, plan_ranges
@@ -44,6 +43,7 @@ from include.training.transform_data import transform_data
 from include.training.validate_data import validate_data
 from tests.bench.customers import load_made_up
 from tests.bench.memory import peak_mib
+from tests.include.banks import training_run
 from tests.include.nights import REVENUE
 
 QUALITY = ("roc_auc", "f1", "brier")
@@ -83,15 +83,12 @@ class Bank:
 
     def training(self, name: str) -> TrainingRun:
         """A training run, with its own connections."""
-        return TrainingRun(
-            dag_run_id=name,
+        return training_run(
+            name,
+            self.params,
             store=LocalStore(self.home / "store"),
             engine=open_engine(self.customers),
             registry=Registry(self.tracking),
-            contract=load_contract(),
-            params=self.params,
-            trigger={"trigger_reason": "bench"},
-            git_commit="unknown",
         )
 
     def night(self) -> ScoringRun:
