@@ -91,6 +91,11 @@ def risk_heading(target: Target) -> str:
     return within if target.is_early_warning else "Risk of leaving"
 
 
+def counted(count: int, noun: str) -> str:
+    """So many of them, the noun in the number that goes with it: `1 customer`, `2 customers`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def money(value: float) -> str:
     """Whole dollars, the sign before them."""
     return f"{'−' if value < -0.5 else ''}${abs(value):,.0f}"

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,7 @@ class Bank:
 
     home: Path
     params: Params
+    tonight: datetime | None = None  # whose records are today's; the present when None
 
     @property
     def customers(self) -> str:
@@ -92,6 +93,7 @@ class Bank:
 
     def night(self) -> ScoringRun:
         """A night, with its own connections."""
+        now = self.tonight or datetime.now(UTC)
         return ScoringRun(
             dag_run_id="night",
             store=LocalStore(self.home / "store"),
@@ -99,8 +101,9 @@ class Bank:
             rules=self.params.scoring,
             rejected_share_max=self.params.validation.rejected_share_max,
             revenue=REVENUE,
-            day=date(2026, 11, 22),
-            now=datetime.now(UTC),
+            day=now.date(),
+            now=now,
+            history=self.params.history,
         )
 
 
