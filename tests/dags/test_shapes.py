@@ -66,6 +66,7 @@ print(json.dumps([told(schedule) for schedule in {schedules!r}]))
 # The outlets are read when the task has ended.
 EVENTS = """
 import json
+from datetime import UTC, datetime
 from airflow.dag_processing.dagbag import DagBag
 from airflow.models.asset import AssetEvent
 from airflow.utils.session import create_session
@@ -75,14 +76,15 @@ from include.tasks import rollback as tasks
 tasks._places = lambda: (None, None)
 rollback.check_version = lambda *_: "it is whole"
 dag = DagBag().dags["churn_rollback"]
-states = []
+states, started = [], datetime.now(UTC)
 for moved in (True, False):
     done = rollback.RolledBack("3", "2", moved=moved, message="")
     rollback.move_champion = lambda *_, now: done
     states.append(str(dag.test(run_conf={"version": "3", "reason": "a test"}).state))
 with create_session() as session:
     own = session.query(AssetEvent).filter_by(source_dag_id=dag.dag_id)  # others' are there, too
-    events = [[e.source_task_id, e.asset.name, e.extra] for e in own]
+    new = own.filter(AssetEvent.timestamp >= started)
+    events = [[e.source_task_id, e.asset.name, e.extra] for e in new]
 print(json.dumps({"states": states, "events": events}))
 """
 
