@@ -162,11 +162,8 @@ def register(app: Dash, sources: Sources) -> None:
             contacts.mark(sources.engine, marks, now=now)
         except ChurnError as error:
             return no_update, no_update, [_notice(str(error), color="orange")]
-        return (
-            now.isoformat(),
-            True,
-            [_notice(f"{counted(len(marks), 'customer')} marked: {what.replace('_', ' ')}.")],
-        )
+        done = _notice(f"{counted(len(marks), 'customer')} marked: {what.replace('_', ' ')}.")
+        return now.isoformat(), True, [done]
 
 
 def _notice(message: str, *, color: str = "brand") -> dict[str, Any]:
