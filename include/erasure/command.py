@@ -27,7 +27,8 @@ def run(settings: Settings, customer: str, *, asked_by: str, log_only: bool = Fa
     )
     try:
         column_types(engine, published_contract())  # or a database would be made where none is
-        person = person_of(customer, _id_key(settings), log_only=log_only)
+        former = [each.get_secret_value().encode() for each in settings.former_id_keys]
+        person = person_of(customer, _id_key(settings), *former, log_only=log_only)
         done = forget(places, person, asked_by=asked_by, now=datetime.now(UTC))
     finally:
         engine.dispose()
@@ -62,9 +63,13 @@ def _left(done: Forgotten, places: Places) -> list[str]:
     lines = [
         "What this cannot reach:",
         "  the bank's own system: a row that it loads again comes back, so erase it there, too",
-        "  answers that were logged under an earlier CHURN_ID_KEY: say it again with that one",
         "  copies of database, store and disks: docs/personal-data.md says which there may be",
     ]
+    if done.unmarked:
+        lines.append(
+            f"  answers of {done.unmarked}, if CHURN_ID_KEY was changed since: a release that did "
+            "not say under which key has logged them; give earlier keys in CHURN_FORMER_ID_KEYS"
+        )
     if not places.spool_dir.exists():
         lines.append(
             "  answers that the API has not shipped yet, if its spool is elsewhere: none is in "

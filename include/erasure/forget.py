@@ -19,6 +19,7 @@ from include.erasure import files, tables
 from include.erasure.objects import PLACES, Unreadable, without
 from include.erasure.older_versions import OlderVersion, older_versions
 from include.erasure.person import Person
+from include.erasure.unsearched import Unsearched
 from include.errors import ConfigurationError, DataError, ObjectChanged, ObjectNotFound
 from include.handover import RUNS_PREFIX
 from include.store import ObjectInfo, Store
@@ -28,7 +29,6 @@ OLDER = "older versions of objects"
 UPLOADS = "uploaded files"
 PASSES = 5
 THREADS = 8  # a store answers after a while, and Arrow decodes without Python's lock
-NAMED = 5
 TRIES = 10  # of an object that others write meanwhile
 RECENT = timedelta(hours=1)
 LOOK_SECONDS = 0.5
@@ -61,6 +61,7 @@ class Forgotten:
     key: str
     recent_runs: tuple[str, ...]
     notes: int  # on others, with the customer's number in them
+    unmarked: str | None  # days of the log that do not say under which key they were written
 
 
 def forget(places: Places, person: Person, *, asked_by: str, now: datetime) -> Forgotten:
@@ -74,9 +75,9 @@ def forget(places: Places, person: Person, *, asked_by: str, now: datetime) -> F
     recent = _recent_runs(places.store, now)
     rows = Counter[str]()
     for _ in range(PASSES):
-        unreadable: list[str] = []
+        unsearched = Unsearched()
         _wait_for_spool(places, person)
-        found = _pass(places, person, unreadable)
+        found = _pass(places, person, unsearched)
         rows.update(found)
         if not any(found.values()):
             break
@@ -90,29 +91,25 @@ def forget(places: Places, person: Person, *, asked_by: str, now: datetime) -> F
     key = f"{PREFIX}/{now.astimezone(UTC):%Y-%m-%dT%H-%M-%S.%fZ}.json"
     places.store.create(key, erasure.to_bytes())
     tables.compact(places.engine)
-    if unreadable:
-        raise DataError(
-            f"nobody knows whom {', '.join(unreadable[:NAMED])} hold, of objects that cannot be "
-            f"read {len(unreadable)}: look at them, delete them, and forget the customer again; "
-            "everywhere else nothing is left"
-        )
-    return Forgotten(erasure, key, recent, tables.notes_with(places.engine, person))
+    unsearched.refuse(person)
+    notes = tables.notes_with(places.engine, person)
+    return Forgotten(erasure, key, recent, notes, unsearched.unmarked())
 
 
-def _pass(places: Places, person: Person, unreadable: list[str]) -> Counter[str]:
+def _pass(places: Places, person: Person, unsearched: Unsearched) -> Counter[str]:
     """Erase what is found now: the tables first, from which the objects are made."""
     found = Counter(tables.erase_rows(places.engine, person))
     found[UPLOADS] = files.erase_uploads(places.var_dir, person)
 
     def erase_object(info: ObjectInfo) -> int:
         try:
-            return _erase_object(places.store, info.key, person)
+            return _erase_object(places.store, info.key, person, unsearched)
         except Unreadable:
-            unreadable.append(info.key)
+            unsearched.unreadable.add(info.key)
             return 0
 
     def erase_version(older: OlderVersion) -> int:
-        return _erase_version(older, person)
+        return _erase_version(older, person, unsearched)
 
     with ThreadPoolExecutor(THREADS, thread_name_prefix="erasure") as pool:
         for prefix, name in PLACES.items():
@@ -122,10 +119,12 @@ def _pass(places: Places, person: Person, unreadable: list[str]) -> Counter[str]
     return found
 
 
-def _erase_version(older: OlderVersion, person: Person) -> int:
+def _erase_version(older: OlderVersion, person: Person, unsearched: Unsearched) -> int:
     """Nothing needs a version that was replaced: one that cannot be read goes, too, uncounted."""
     try:
-        if without(person, older.key, older.read()) is None:
+        data = older.read()
+        if without(person, older.key, data) is None:
+            unsearched.look_at_key(person, older.key, data)
             return 0
     except Unreadable:
         older.delete()
@@ -136,13 +135,14 @@ def _erase_version(older: OlderVersion, person: Person) -> int:
     return 1
 
 
-def _erase_object(store: Store, key: str, person: Person) -> int:
+def _erase_object(store: Store, key: str, person: Person, unsearched: Unsearched) -> int:
     """Put the object without the customer in its place, whoever writes it meanwhile."""
     for _ in range(TRIES):
         try:
             read = store.read(key)
             left = without(person, key, read.data)
             if left is None:
+                unsearched.look_at_key(person, key, read.data)
                 return 0
             store.replace(key, left.data, etag=read.etag)
         except ObjectNotFound:  # it expired

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,33 @@ from include.erasure.forget import OLDER, Erasure, forget
 from include.erasure.objects import without
 from include.erasure.older_versions import older_versions
 from include.erasure.person import person_of
+from include.erasure.unsearched import Unsearched
 from include.errors import ConfigurationError, DataError
-from include.predictions.log import customer_key, read_predictions, write_table
+from include.predictions.log import (
+    KEY_MARK,
+    customer_key,
+    key_mark,
+    read_predictions,
+    write_table,
+)
 from include.scoring.summary import read_summary
 from include.store import LocalStore, S3Store
 from tests.include.bank_days import DAY, ID_KEY, NOW, drift_run
 from tests.include.drift.conftest import collect
-from tests.include.erasure.bank import CONTRACT, KEY, ONE, OTHERS, PEOPLE, Bank, logged
+from tests.include.erasure.bank import (
+    CONTRACT,
+    KEY,
+    ONE,
+    OTHERS,
+    PEOPLE,
+    Bank,
+    log_under_another_key,
+    logged,
+)
 from tests.include.erasure.conftest import copied
 from tests.leaks import files_below, numbers_in
 
+EARLIER = b"before"  # a key of the log that was changed
 WRITTEN = 13  # objects that have the customer
 TABLES = {
     "churners": KEY,
@@ -41,17 +59,19 @@ TABLES = {
 }
 
 
-def forgotten(bank: Bank) -> Erasure:
-    return forget(bank.places, bank.person, asked_by="case 17", now=NOW).erasure
+def forgotten(bank: Bank, minute: int = 30) -> Erasure:
+    return forget(
+        bank.places, bank.person, asked_by="case 17", now=NOW.replace(minute=minute)
+    ).erasure
 
 
 def named_in(data: bytes, bank: Bank) -> bool:
     """By number, by what stands for it in the log, or by a hash of that."""
-    if ONE in numbers_in(data) or bank.person.log_key.encode() in data:
+    if ONE in numbers_in(data) or any(key.encode() in data for key in bank.person.log_keys):
         return True
     if data[-4:] != b"PAR1":
         return False
-    names = {ONE, bank.person.log_key, *map(int, bank.person.log_hashes)}
+    names = {ONE, *bank.person.log_keys, *map(int, bank.person.log_hashes)}
     table = pq.read_table(pa.BufferReader(data))
     return any(names & set(column.to_pylist()) for column in table.columns)
 
@@ -204,13 +224,48 @@ def test_what_a_run_writes_meanwhile_is_found_by_the_next_pass(
     assert traces(laptop) == {}
 
 
-def test_answers_that_wait_for_the_store_are_waited_for(laptop: Bank) -> None:
+@pytest.mark.parametrize("id_key", [ID_KEY, EARLIER])
+def test_answers_that_wait_for_the_store_are_waited_for(laptop: Bank, id_key: bytes) -> None:
+    """Also such as nobody can tell to be somebody else's."""
     spool = laptop.places.spool_dir
     spool.mkdir()
-    (spool / "a.1.sealed").write_text(f'[1,["{laptop.person.log_key}"]]\n')
+    head = f'{{"columns":[],"{KEY_MARK}":"{key_mark(id_key)}"}}'
+    (spool / "a.1.sealed").write_text(f'{head}\n[1,["{customer_key(ONE, id_key)}"]]\n')
     with pytest.raises(DataError, match="start the API, which ships them"):
         forgotten(laptop)
     assert traces(laptop), "nothing is erased before: it would come back"
+
+
+def test_answers_under_a_key_that_was_changed_are_named_and_then_erased(laptop: Bank) -> None:
+    log_under_another_key(laptop, EARLIER)
+    both = replace(laptop, person=person_of(str(ONE), ID_KEY, EARLIER))
+    assert len(traces(both)) == len(traces(laptop)) + 3
+    told = rf"answers of 2026-05-02 to 2026-05-03 .*{key_mark(EARLIER)},.* CHURN_FORMER_ID_KEYS"
+    with pytest.raises(DataError, match=told):
+        forgotten(laptop)
+    assert not traces(laptop) and len(traces(both)) == 3, "what was in reach is erased"
+    with pytest.raises(DataError, match="logged under another key"):
+        forgotten(replace(laptop, person=person_of(str(ONE), ID_KEY, b"a wrong one")), 31)
+    rows = forgotten(both, 32).rows
+    assert rows == {"prediction log": 2, "outcomes that are not known yet": 1}
+    assert traces(both) == {}
+
+
+def test_answers_whose_key_nobody_noted_are_told(laptop: Bank) -> None:
+    """As releases before 0.6 logged; nobody can tell whether the key was another one then."""
+    key = f"predictions/date={DAY}/first.parquet"
+    table = pq.read_table(pa.BufferReader(laptop.store.read(key).data))
+    write_table(laptop.store, table.replace_schema_metadata(None), name="first")
+    forgotten(laptop)
+    done = forget(laptop.places, laptop.person, asked_by="case 17", now=NOW.replace(minute=31))
+    assert done.unmarked == f"{DAY} to {DAY}"
+
+
+def test_an_erased_answers_object_still_says_its_key(laptop: Bank) -> None:
+    forgotten(laptop)
+    data = laptop.store.read(f"predictions/date={DAY}/first.parquet").data
+    metadata = pq.read_schema(pa.BufferReader(data)).metadata
+    assert metadata[KEY_MARK.encode()] == key_mark(ID_KEY).encode()
 
 
 def test_what_cannot_be_read_is_named_after_all_else_is_erased_and_noted(laptop: Bank) -> None:
@@ -364,7 +419,7 @@ def test_of_older_versions_a_folder_is_skipped_and_a_torn_one_is_nobodys(
         client.put_object(**name, Key=whole, Body=data)
         client.delete_object(**name, Key=whole)
     (torn,) = older_versions(versioned_store, "runs/")
-    assert forgetting._erase_version(torn, person_of(str(ONE), ID_KEY)) == 0
+    assert forgetting._erase_version(torn, person_of(str(ONE), ID_KEY), Unsearched()) == 0
     assert not list(older_versions(versioned_store, "runs/"))
 
 
