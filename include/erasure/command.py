@@ -48,13 +48,12 @@ def _id_key(settings: Settings) -> bytes:
 
 
 def _told(done: Forgotten) -> list[str]:
-    rows = done.erasure.rows
-    if not rows:
+    if not done.rows:
         return [
             "nothing of that customer was found: an earlier call erased all, or a digit is wrong",
             f"noted without a name in {done.key}",
         ]
-    erased = [f"  {name:34} {count:>9,} erased" for name, count in sorted(rows.items())]
+    erased = [f"  {name:34} {count:>9,} erased" for name, count in sorted(done.rows.items())]
     return [*erased, "looked everywhere again: 0 left", f"noted without a name in {done.key}"]
 
 

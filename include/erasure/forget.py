@@ -1,21 +1,20 @@
 """Forgetting one customer: erase, look again until nothing is found, and note that it was done.
 
 Each pass erases what it finds, so that a pass that finds nothing is the proof, and one that is
-killed is completed by the next. The note names nobody.
+killed is completed by the next.
 """
 
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import sqlalchemy as sa
-from pydantic import AwareDatetime, Field
 
-from include.documents import Document
 from include.erasure import files, tables
+from include.erasure.note import Note
 from include.erasure.objects import PLACES, Unreadable, without
 from include.erasure.older_versions import OlderVersion, older_versions
 from include.erasure.person import Person
@@ -24,7 +23,6 @@ from include.errors import ConfigurationError, DataError, ObjectChanged, ObjectN
 from include.handover import RUNS_PREFIX
 from include.store import ObjectInfo, Store
 
-PREFIX = "erasures"
 OLDER = "older versions of objects"
 UPLOADS = "uploaded files"
 PASSES = 5
@@ -32,14 +30,6 @@ THREADS = 8  # a store answers after a while, and Arrow decodes without Python's
 TRIES = 10  # of an object that others write meanwhile
 RECENT = timedelta(hours=1)
 LOOK_SECONDS = 0.5
-
-
-class Erasure(Document):
-    """`erasures/<moment>.json`: that somebody was forgotten, not who; never rewritten."""
-
-    erased_at: AwareDatetime
-    asked_by: str
-    rows: dict[str, int] = Field(description="what was erased, by place; objects of OLDER")
 
 
 @dataclass(frozen=True)
@@ -55,10 +45,10 @@ class Places:
 
 @dataclass(frozen=True)
 class Forgotten:
-    """What was done: the note and its key, and what may bring the customer back."""
+    """What was done, and what may bring the customer back."""
 
-    erasure: Erasure
-    key: str
+    rows: dict[str, int]  # erased, by place; objects of OLDER
+    key: str  # of the note
     recent_runs: tuple[str, ...]
     notes: int  # on others, with the customer's number in them
     unmarked: str | None  # days of the log that do not say under which key they were written
@@ -73,27 +63,29 @@ def forget(places: Places, person: Person, *, asked_by: str, now: datetime) -> F
         raise ConfigurationError("who asked is kept, and must not hold the customer's number")
     tables.refuse_views(places.engine, person)
     recent = _recent_runs(places.store, now)
-    rows = Counter[str]()
+    note = Note(places.store, asked_by, now)
+    note.add(Counter())  # whatever comes, it is known that this was asked for
+    unsearched = _erase(places, person, note)
+    tables.compact(places.engine)
+    unsearched.refuse(person)
+    note.finish()
+    others = tables.notes_with(places.engine, person)
+    return Forgotten(dict(+note.rows), note.key, recent, others, unsearched.unmarked())
+
+
+def _erase(places: Places, person: Person, note: Note) -> Unsearched:
+    """Erase until nothing is found; what the last pass could not look into."""
     for _ in range(PASSES):
         unsearched = Unsearched()
         _wait_for_spool(places, person)
         found = _pass(places, person, unsearched)
-        rows.update(found)
         if not any(found.values()):
-            break
-    else:
-        raise DataError(
-            f"the customer was there again after {PASSES} erasures, in {_named(found)}: a run or a "
-            "load is under way; let it end, and forget the customer again"
-        )
-    # Before what may be in the way: the next call finds nothing of it any more.
-    erasure = Erasure(erased_at=now, asked_by=asked_by, rows={k: n for k, n in rows.items() if n})
-    key = f"{PREFIX}/{now.astimezone(UTC):%Y-%m-%dT%H-%M-%S.%fZ}.json"
-    places.store.create(key, erasure.to_bytes())
-    tables.compact(places.engine)
-    unsearched.refuse(person)
-    notes = tables.notes_with(places.engine, person)
-    return Forgotten(erasure, key, recent, notes, unsearched.unmarked())
+            return unsearched
+        note.add(found)
+    raise DataError(
+        f"the customer was there again after {PASSES} erasures, in {_named(found)}: a run or a "
+        "load is under way; let it end, and forget the customer again"
+    )
 
 
 def _pass(places: Places, person: Person, unsearched: Unsearched) -> Counter[str]:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ import pytest
 import sqlalchemy as sa
 
 from dashboard.data import uploads
+from include.documents import parse_document
 from include.drift.detect_drift import detect_drift
 from include.drift.findings import read_day
 from include.drift.weeks import AskedWeek, Week
 from include.erasure import forget as forgetting
 from include.erasure import tables
-from include.erasure.forget import OLDER, Erasure, forget
+from include.erasure.forget import OLDER, Forgotten, forget
+from include.erasure.note import Erasure
 from include.erasure.objects import without
 from include.erasure.older_versions import older_versions
 from include.erasure.person import person_of
@@ -59,10 +62,14 @@ TABLES = {
 }
 
 
-def forgotten(bank: Bank, minute: int = 30) -> Erasure:
-    return forget(
-        bank.places, bank.person, asked_by="case 17", now=NOW.replace(minute=minute)
-    ).erasure
+def forgotten(bank: Bank, minute: int = 30) -> Forgotten:
+    return forget(bank.places, bank.person, asked_by="case 17", now=NOW.replace(minute=minute))
+
+
+def notes(bank: Bank) -> dict[str, dict[str, int]]:
+    """What was noted, by key."""
+    found = {each.key: bank.store.read(each.key).data for each in bank.store.list("erasures/")}
+    return {key: parse_document(Erasure, data, key).rows for key, data in found.items()}
 
 
 def named_in(data: bytes, bank: Bank) -> bool:
@@ -165,7 +172,7 @@ def test_a_note_names_nobody_and_is_left_each_time(laptop: Bank) -> None:
     assert not named_in(note, laptop)
     assert first.notes == 1, "what was written on somebody else is told"
     again = forget(laptop.places, laptop.person, asked_by="case 17", now=NOW.replace(minute=31))
-    assert again.erasure.rows == {}
+    assert again.rows == {}
     assert [info.key for info in laptop.store.list("erasures/")] == [first.key, again.key]
 
 
@@ -273,8 +280,29 @@ def test_what_cannot_be_read_is_named_after_all_else_is_erased_and_noted(laptop:
     with pytest.raises(DataError, match=r"nobody knows whom runs/torn/ingest_data/customers"):
         forgotten(laptop)
     assert traces(laptop) == {}
-    (note,) = laptop.store.list("erasures/")
-    assert b'"prediction log": 2' in laptop.store.read(note.key).data
+    ((key, rows),) = notes(laptop).items()
+    assert key.endswith("Z-unfinished.json") and rows["prediction log"] == 2
+    laptop.store.delete("runs/torn/ingest_data/customers.parquet")
+    later = NOW.replace(minute=31)
+    assert forget(laptop.places, laptop.person, asked_by="case 17", now=later).rows == {}
+    assert notes(laptop) == {"erasures/2026-05-05T00-31-00.000000Z.json": rows}
+
+
+def test_who_comes_back_leaves_a_note_of_what_is_not_finished(
+    laptop: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It names nobody, and is replaced by what the same case has finished, no other."""
+    monkeypatch.setattr(forgetting, "_pass", lambda *_: Counter({"prediction log": 1}))
+    for case, minute in (("case 16", 10), ("case 17", 20)):
+        with pytest.raises(DataError, match="there again after 5 erasures, in prediction log: a"):
+            forget(laptop.places, laptop.person, asked_by=case, now=NOW.replace(minute=minute))
+    monkeypatch.undo()
+    assert [*notes(laptop).values()] == [{"prediction log": 5}] * 2
+    assert not any(named_in(laptop.store.read(key).data, laptop) for key in notes(laptop))
+    rows = forgotten(laptop).rows
+    (other, unfinished), (_, finished) = notes(laptop).items()
+    assert other == "erasures/2026-05-05T00-10-00.000000Z-unfinished.json" and len(unfinished) == 1
+    assert finished == rows | {"prediction log": rows["prediction log"] + 5}
 
 
 def test_a_file_that_others_read_is_compacted_when_it_is_said_again(
@@ -290,11 +318,10 @@ def test_a_file_that_others_read_is_compacted_when_it_is_said_again(
     with monkeypatch.context() as patched, pytest.raises(DataError, match="forget the customer ag"):
         patched.setattr(sa.Connection, "exec_driver_sql", locked)
         forgotten(laptop)
-    (note,) = laptop.store.list("erasures/")
-    assert b'"prediction log": 2' in laptop.store.read(note.key).data
+    assert [key[-15:] for key in notes(laptop)] == ["unfinished.json"]
     later = NOW.replace(minute=31)
     again = forget(laptop.places, laptop.person, asked_by="case 17", now=later)
-    assert again.erasure.rows == {} and traces(laptop) == {}
+    assert again.rows == {} and traces(laptop) == {}
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -319,7 +346,7 @@ def test_an_id_that_the_log_alone_knows(laptop: Bank, given: str) -> None:
     write_table(laptop.store, table.set_column(place, "customer_key", pa.array([key])), name="crm")
     person = person_of(given, ID_KEY, log_only=True)
     done = forget(laptop.places, person, asked_by="case 17", now=NOW)
-    assert done.erasure.rows == {"prediction log": 1}
+    assert done.rows == {"prediction log": 1}
     assert ONE in laptop.keys_of("churners", KEY)
 
 
@@ -327,7 +354,7 @@ def test_a_number_of_the_log_alone_is_in_no_table(laptop: Bank) -> None:
     """Where callers of the API count customers otherwise than the bank's tables."""
     person = person_of(str(ONE), ID_KEY, log_only=True)
     done = forget(laptop.places, person, asked_by="case 17", now=NOW)
-    assert done.erasure.rows["prediction log"] == 2 and "churners" not in done.erasure.rows
+    assert done.rows["prediction log"] == 2 and "churners" not in done.rows
     rejected = laptop.store.read("runs/manual__2026/validate_data/rejected.parquet").data
     assert ONE in numbers_in(rejected)
 
@@ -396,16 +423,17 @@ for stack in stacks:
 
 
 def test_who_is_killed_is_completed_by_the_next(full_laptop: Path, tmp_path: Path) -> None:
-    """At the first object; among the objects; before the note; before the file is compacted."""
+    """At the first object; among the objects; before the file is compacted; before the note."""
     moments = (1, 5, WRITTEN + 1, WRITTEN + 2)
     banks = {each: copied(full_laptop, tmp_path / f"killed-{each}") for each in moments}
     stacks = [f"{bank.places.var_dir}@{after}" for after, bank in banks.items()]
     subprocess.run([sys.executable, "-c", KILLED, str(ONE), *stacks], check=True)
     for after, each in banks.items():
-        noted = len(list(each.store.list("erasures/")))
-        assert noted == (after == WRITTEN + 2), after
+        ((key, rows),) = notes(each).items()
+        assert key.endswith("Z-unfinished.json") and bool(rows) == (after > WRITTEN), after
         forgotten(each)
-        assert traces(each) == {} and len(list(each.store.list("erasures/"))) == noted + 1, after
+        assert traces(each) == {}
+        assert [*notes(each)] == ["erasures/2026-05-05T00-30-00.000000Z.json"], after
         each.places.engine.dispose()
 
 
