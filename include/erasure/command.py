@@ -24,6 +24,7 @@ def run(settings: Settings, customer: str, *, asked_by: str, log_only: bool = Fa
         var_dir=settings.var_dir,
         spool_dir=settings.resolved_spool_dir,
         spool_seconds=settings.log_flush_seconds + SPOOL_SECONDS,
+        airflow_database_url=settings.airflow_database_url.get_secret_value(),
     )
     try:
         column_types(engine, published_contract())  # or a database would be made where none is
@@ -80,11 +81,10 @@ def _left(done: Forgotten, places: Places) -> list[str]:
             "  files that were uploaded to the dashboard, if they are elsewhere: there are none in "
             f"{places.var_dir / UPLOADS}; they go after a day"
         )
-    if done.recent_runs:
+    if done.under_way:
         lines.append(
-            "  runs that wrote in the last hour, or lost the customer then, may be under way, and "
-            "write what they read before: say it again when they have ended "
-            f"({', '.join(done.recent_runs)})"
+            "  runs that may be under way, and write what they read before: say it again when "
+            f"they have ended ({', '.join(sorted(done.under_way))})"
         )
     if done.notes:
         lines.append(f"  notes on other customers that name the number: {done.notes}; edit them")

@@ -7,20 +7,19 @@ killed is completed by the next.
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 import sqlalchemy as sa
 
-from include.erasure import files, tables
+from include.erasure import files, runs, tables
 from include.erasure.note import Note
 from include.erasure.objects import PLACES, Unreadable, without
 from include.erasure.older_versions import OlderVersion, older_versions
 from include.erasure.person import Person
 from include.erasure.unsearched import Unsearched
 from include.errors import ConfigurationError, DataError, ObjectChanged, ObjectNotFound
-from include.handover import RUNS_PREFIX
 from include.store import ObjectInfo, Store
 
 OLDER = "older versions of objects"
@@ -28,7 +27,6 @@ UPLOADS = "uploaded files"
 PASSES = 5
 THREADS = 8  # a store answers after a while, and Arrow decodes without Python's lock
 TRIES = 10  # of an object that others write meanwhile
-RECENT = timedelta(hours=1)
 LOOK_SECONDS = 0.5
 
 
@@ -41,6 +39,7 @@ class Places:
     var_dir: Path
     spool_dir: Path
     spool_seconds: float  # how long answers may wait for the store while it takes them
+    airflow_database_url: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class Forgotten:
 
     rows: dict[str, int]  # erased, by place; objects of OLDER
     key: str  # of the note
-    recent_runs: tuple[str, ...]
+    under_way: frozenset[str]  # runs that may write what they read before
     notes: int  # on others, with the customer's number in them
     unmarked: str | None  # days of the log that do not say under which key they were written
 
@@ -62,25 +61,26 @@ def forget(places: Places, person: Person, *, asked_by: str, now: datetime) -> F
     if person.is_in(asked_by):
         raise ConfigurationError("who asked is kept, and must not hold the customer's number")
     tables.refuse_views(places.engine, person)
-    recent = _recent_runs(places.store, now)
     note = Note(places.store, asked_by, now)
     note.add(Counter())  # whatever comes, it is known that this was asked for
-    unsearched = _erase(places, person, note)
+    unsearched, under_way = _erase(places, person, note)
     tables.compact(places.engine)
     unsearched.refuse(person)
     note.finish()
     others = tables.notes_with(places.engine, person)
-    return Forgotten(dict(+note.rows), note.key, recent, others, unsearched.unmarked())
+    return Forgotten(dict(+note.rows), note.key, under_way, others, unsearched.unmarked())
 
 
-def _erase(places: Places, person: Person, note: Note) -> Unsearched:
-    """Erase until nothing is found; what the last pass could not look into."""
+def _erase(places: Places, person: Person, note: Note) -> tuple[Unsearched, frozenset[str]]:
+    """Erase until nothing is found; what the last pass could not look into, and ran beside it."""
+    recent = runs.recent(places.store, note.begun_at)  # before this writes to them
     for _ in range(PASSES):
+        running = runs.running(places.airflow_database_url)
         unsearched = Unsearched()
         _wait_for_spool(places, person)
         found = _pass(places, person, unsearched)
         if not any(found.values()):
-            return unsearched
+            return unsearched, recent if running is None else running
         note.add(found)
     raise DataError(
         f"the customer was there again after {PASSES} erasures, in {_named(found)}: a run or a "
@@ -155,13 +155,6 @@ def _wait_for_spool(places: Places, person: Person) -> None:
                 "API, which ships them, and forget the customer again"
             )
         time.sleep(LOOK_SECONDS)
-
-
-def _recent_runs(store: Store, now: datetime) -> tuple[str, ...]:
-    """Runs that may be under way, and may write what they have read before."""
-    since = (now - RECENT).timestamp()
-    keys = (info.key for info in store.list(f"{RUNS_PREFIX}/") if info.modified >= since)
-    return tuple(dict.fromkeys(key.split("/")[1] for key in keys))
 
 
 def _named(found: Counter[str]) -> str:

@@ -31,7 +31,7 @@ def test_a_customer_is_forgotten_and_then_nobody_is_found(
         assert line in told
     assert "noted without a name in erasures/" in told and "the bank's own system" in told
     assert "notes on other customers that name the number: 1" in told
-    assert "if its spool is elsewhere" in told and "runs that wrote in the last hour" in told
+    assert "if its spool is elsewhere" in told and "runs that may be under way" in told
     assert str(ONE) not in told, "what is printed may be kept"
     assert main([str(ONE), *ASKED]) == 0
     assert "an earlier call erased all, or a digit is wrong" in capsys.readouterr().out

@@ -1,12 +1,15 @@
 """One customer is forgotten everywhere, and nobody else is; whatever is in the way."""
 
+import os
 import subprocess
 import sys
 from collections import Counter
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -174,6 +177,42 @@ def test_a_note_names_nobody_and_is_left_each_time(laptop: Bank) -> None:
     again = forget(laptop.places, laptop.person, asked_by="case 17", now=NOW.replace(minute=31))
     assert again.rows == {}
     assert [info.key for info in laptop.store.list("erasures/")] == [first.key, again.key]
+
+
+def test_runs_that_may_write_what_they_read_are_those_with_a_task_under_way(
+    laptop: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the last pass began: one that ended before has written what is erased now."""
+    url = f"sqlite:///{laptop.places.var_dir / 'airflow.db'}"
+    airflow, usual = sa.create_engine(url), forgetting._pass
+    tasks = [("ended", "success"), ("waits", "scheduled"), ("short", "running"), ("at", "running")]
+    pd.DataFrame(tasks, columns=["run_id", "state"]).assign(dag_id="churn_training").to_sql(
+        "task_instance", airflow
+    )
+
+    def one_pass(*arguments: Any) -> Any:
+        with airflow.begin() as connection:
+            connection.execute(sa.text("DELETE FROM task_instance WHERE run_id = 'short'"))
+        return usual(*arguments)
+
+    monkeypatch.setattr(forgetting, "_pass", one_pass)
+    known = replace(laptop, places=replace(laptop.places, airflow_database_url=url))
+    assert forgotten(known).under_way == {"churn_training at"}
+    airflow.dispose()
+
+
+def test_without_airflows_database_runs_that_wrote_lately_are_named(laptop: Bank) -> None:
+    """No run that lost the customer by this call alone."""
+    now = datetime.now(UTC)
+    for path in (laptop.places.var_dir / "store" / "runs").rglob("*.*"):
+        long_ago = 0 if "manual__2026" in path.parts else now.timestamp()
+        os.utime(path, (long_ago, long_ago))
+    url = "sqlite:////nowhere/airflow.db"
+    unreachable = replace(laptop.places, airflow_database_url=url)
+    done = forget(unreachable, laptop.person, asked_by="case 17", now=now)
+    assert len(done.under_way) == 2 and {"drift"} < done.under_way
+    assert "manual__2026" not in done.under_way
+    assert done.rows["what runs handed over"] == 9
 
 
 def test_who_asks_is_not_the_customer(laptop: Bank) -> None:
