@@ -24,7 +24,7 @@ class Unsearched:
 
     def look_at_key(self, person: Person, key: str, data: bytes) -> None:
         """Remember an object of the log that names customers by none of the given keys."""
-        if not key.startswith(f"{LOG_PREFIX}/"):
+        if not (key.startswith(f"{LOG_PREFIX}/") and key.endswith(".parquet")):
             return
         file = pq.ParquetFile(pa.BufferReader(data))
         mark = (file.metadata.metadata or {}).get(KEY_MARK.encode(), UNMARKED.encode()).decode()
@@ -44,8 +44,8 @@ class Unsearched:
                 f"that cannot be read {len(self.unreadable)}: look at them and delete them"
             )
         told += [
-            f"answers of {self._days(mark)} are logged under another key than the given (its mark "
-            f"is {mark}, of the given {', '.join(sorted(person.key_marks))}): give it, too, in "
+            f"answers of {self._days(mark)} are logged under another key (its mark is {mark}; of "
+            f"those given: {', '.join(sorted(person.key_marks))}): give it, too, in "
             "CHURN_FORMER_ID_KEYS"
             for mark in sorted({mark for mark, _ in self._under} - {UNMARKED})
         ]

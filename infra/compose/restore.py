@@ -86,7 +86,10 @@ def restore(compose: Compose, folder: Path, *, replace: bool = False) -> None:
     """
     manifest = check(folder)
     if manifest["id_key_sha256"] != key_mark(compose.setting("CHURN_ID_KEY")):
-        say("  note: CHURN_ID_KEY is not the backup's; new log entries get other customer keys")
+        say(
+            "  note: CHURN_ID_KEY is not the backup's; new log entries get other customer keys. "
+            "Keep the backup's in CHURN_FORMER_ID_KEYS, or nobody's older ones can be erased"
+        )
     keepers = [each for each in compose.services() if each in KEEPERS]
     compose.run("up", "-d", *keepers)
     wait_until_ready(compose, began=time.monotonic(), seconds=HEALTHY_SECONDS, only=keepers)
