@@ -22,7 +22,7 @@ from include.errors import ConfigurationError
 
 Secrets: TypeAlias = Annotated[tuple[SecretStr, ...], NoDecode]
 PROJECT = Path(__file__).resolve().parent.parent
-MEBIBYTE = 2**20
+MEBIBYTE, DAY = 2**20, 24 * 3600
 # Of a search. Here and not in params.py, because Airflow parses DAG files without NumPy.
 TRIALS_MAX, WORKERS_MAX, MINUTES_MAX = 10_000, 64, 7 * 24 * 60
 TASK_HOURS_MAX = 7 * 24
@@ -146,10 +146,10 @@ class Settings(BaseSettings):
         description="where requests are counted: memory:// in each worker, redis://host for all",
     )
     champion_poll_seconds: float = Field(
-        default=5, gt=0, description="how often a worker looks at the champion pointer"
+        default=5, gt=0, le=DAY, description="how often a worker looks at the champion pointer"
     )
     log_flush_seconds: float = Field(
-        default=10, gt=0, description="age at which the prediction spool goes to the store"
+        default=10, gt=0, le=DAY, description="age at which the prediction spool goes to the store"
     )
     log_flush_rows: int = Field(
         default=5000, ge=1, description="size at which the prediction spool goes to the store"
@@ -271,7 +271,7 @@ class Settings(BaseSettings):
         return checked_schedule(value)
 
     @field_validator(
-        *("var_dir", "spool_dir", "champion_dir", "drain_file"),
+        *("var_dir", "spool_dir", "champion_dir", "drain_file", "params_file", "api_workers"),
         *("tracking_uri", "id_key", "dashboard_secret", "oidc_client_secret"),
         *("oidc_role_claim", "oidc_viewer", "oidc_operator", "oidc_admin"),
         mode="before",

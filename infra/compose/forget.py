@@ -18,7 +18,10 @@ from include.erasure.asked import add_arguments
 from infra.compose.backup import MANIFEST, key_mark
 from infra.compose.command import PROJECT, Compose, ComposeError, say
 
-JOB = tuple("run --rm -T --no-deps airflow-scheduler python -m include.erasure -".split())
+FORMER = "CHURN_FORMER_ID_KEYS"  # of one job's environment, and of no service's
+JOB = tuple(
+    f"run --rm -T --no-deps -e {FORMER} airflow-scheduler python -m include.erasure -".split()
+)
 
 
 def main() -> int:
@@ -29,7 +32,8 @@ def main() -> int:
     parser.add_argument("--backups", type=Path, default=PROJECT / "backups")
     options = parser.parse_args()
     try:
-        forget(Compose(), **vars(options))
+        former = Compose().setting(FORMER)  # the .env file's, which reaches no job by itself
+        forget(Compose(settings={FORMER: former}), **vars(options))
     except (ComposeError, OSError) as error:
         sys.stderr.write(f"make forget-in-containers: {error}\n")
         return 1
@@ -52,7 +56,7 @@ def forget(
         told = compose.run(*JOB, *how, "--asked-by", asked_by, source=source)
     say(told.decode().rstrip())
     say("Backups:")
-    keys = [compose.setting("CHURN_ID_KEY"), *compose.setting("CHURN_FORMER_ID_KEYS").split(",")]
+    keys = [compose.setting("CHURN_ID_KEY"), *compose.setting(FORMER).split(",")]
     for line in backups_left(backups, {key_mark(key.strip()) for key in keys}):
         say(f"  {line}")
 

@@ -89,7 +89,8 @@ def _train(settings: Settings, arguments: argparse.Namespace) -> int:
     after = champion(settings)
     logger.info("%.1f s from trigger to success", run.seconds or 0.0)
     if after is None or (before and after.version == before.version):
-        logger.info("the champion stays: gate.json of the run says why")
+        store = open_store(settings.resolved_store_uri)
+        logger.info("the champion stays; %s", training_run.gate_told(store, run.run_id))
     if after:
         logger.info("champion version %s: %s", after.version, figures(after))
     return 0

@@ -44,6 +44,7 @@ def test_the_number_goes_in_by_standard_input(
     forget(stack, "708082083", asked_by="case 17", backups=backups)
     assert stack.given == b"708082083\n" and "708082083" not in " ".join(stack.words)
     assert stack.words[-4:] == ("include.erasure", "-", "--asked-by", "case 17")
+    assert "j, i" not in stack.words, "former keys go by the environment"
     forget(stack, "CIF-1", asked_by="case 17", backups=backups, log_only=True)
     assert stack.given == b"CIF-1\n" and "--log-only" in stack.words
     told = capsys.readouterr().out
@@ -51,6 +52,23 @@ def test_the_number_goes_in_by_standard_input(
     assert f"{backups / 'older'} of" in told and "another" not in told
     assert f"{backups / 'ours'} of 2026-11-01T00:00:00Z holds the customer" in told
     assert f"{backups / 'torn'} of an unknown time" in told and "708082083" not in told
+
+
+def test_former_keys_of_the_env_file_reach_the_job_by_its_environment(
+    monkeypatch: pytest.MonkeyPatch, backups: Path
+) -> None:
+    made: list[Any] = []
+
+    def compose(settings: dict[str, str] | None = None) -> Any:
+        made.append(settings)
+        return Containers()
+
+    monkeypatch.setattr(forgetting, "Compose", compose)
+    words = ["forget", "1", "--asked-by", "case 17", "--backups", str(backups)]
+    monkeypatch.setattr("sys.argv", words)
+    assert forgetting.main() == 0
+    assert made == [None, {"CHURN_FORMER_ID_KEYS": "j, i"}]
+    assert "-e CHURN_FORMER_ID_KEYS airflow" in " ".join(forgetting.JOB)
 
 
 def test_without_backups_it_says_where_it_looked(tmp_path: Path) -> None:
