@@ -98,9 +98,6 @@ bench-dashboard: setup ## the first page with a million customers, in a real bro
 bench-model: setup ## how good the models are, over 20 splits (CSV=path to real customers)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m research.render experiment $(if $(CSV),--csv "$(CSV)") --splits 20 $(ARGS)
 
-bench-tuning: setup ## what a search costs, and whether what it finds is better (CSV=path to real customers)
-	@OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m tests.bench.bench_tuning "$(CSV)" $(ARGS)
-
 bench-drift: setup ## what a day of drift detection costs: 10 million predictions (ARGS="--rows 1000000")
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.bench_drift $(ARGS)
 

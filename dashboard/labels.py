@@ -57,7 +57,10 @@ def change_of(name: str) -> tuple[str, str]:
 
 
 def short_label(name: str) -> str:
-    """The same for a list of several."""
+    """The same for a list of several, without a comma."""
+    of, months = change_of(name)
+    if of:
+        return f"{months}-month change in {short_label(of).lower()}"
     return SHORT.get(name) or feature_label(name)
 
 
@@ -89,6 +92,11 @@ def risk_heading(target: Target) -> str:
     """The same at the head of a column."""
     within = f"Leaves within {target.horizon_days} days"
     return within if target.is_early_warning else "Risk of leaving"
+
+
+def counted(count: int, noun: str) -> str:
+    """So many of them, the noun in the number that goes with it: `1 customer`, `2 customers`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def money(value: float) -> str:

@@ -8,7 +8,7 @@ from dash.development.base_component import Component
 
 from dashboard.components.tables import create_table
 from dashboard.data.sources import Sources
-from dashboard.labels import percent
+from dashboard.labels import counted, percent
 from include.customers.campaign_effect import Effect, Group, common_effect
 from include.customers.campaigns import LATEST, CampaignOutcome, campaign_outcomes
 
@@ -45,7 +45,7 @@ def campaigns_text(found: Sequence[CampaignOutcome], *, outcome_days: float) -> 
         return _why_none(found, outcome_days)
     total = sum((each.listed.customers + each.control.customers) for each in compared)
     within = (
-        f"{len(compared):,} closed {'campaign' if len(compared) == 1 else 'campaigns'} with "
+        f"{counted(len(compared), 'closed campaign')} with "
         f"{total:,} customers, each list compared with its own control group after "
         f"{outcome_days:g} days"
     )

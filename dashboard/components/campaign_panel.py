@@ -19,7 +19,7 @@ from dashboard.data.campaign import StartedCampaign
 from dashboard.data.list_view import ListView
 from dashboard.data.rules import CallRules
 from dashboard.data.sources import Sources
-from dashboard.labels import money
+from dashboard.labels import counted, money
 from include.customers.campaigns import BegunCampaign, last_campaign
 from include.errors import ChurnError
 from include.target import STATE, Target
@@ -145,9 +145,9 @@ def create_promise(found: CampaignSum, rules: CallRules, target: Target = STATE)
         )
     within = f" within {target.horizon_days} days" if target.is_early_warning else ""
     told = (
-        f"Call {found.calls:,} customers for {money(found.spent)} ({_limit(found, rules)}). About "
-        f"{found.leavers:,.0f} of them would leave{within}; the calls should bring "
-        f"{money(found.value)} more than they cost."
+        f"Call {counted(found.calls, 'customer')} for {money(found.spent)} "
+        f"({_limit(found, rules)}). About {found.leavers:,.0f} of them would leave{within}; the "
+        f"calls should bring {money(found.value)} more than they cost."
     )
     figures = [
         ("Calls", f"{found.calls:,}"),
@@ -168,11 +168,14 @@ def _limit(found: CampaignSum, rules: CallRules) -> str:
 
 def create_started(started: StartedCampaign, rules: CallRules) -> Component:
     """That a campaign began, and where its list is, reckoned by the rules that chose it."""
-    sizes = f"{started.listed:,} customers to call, {started.control:,} drawn at random and kept "
-    told = f"Campaign started: {sizes}as the control group. "
+    sizes = (
+        f"{counted(started.listed, 'customer')} to call, {started.control:,} drawn at random and "
+        "kept as the control group"
+    )
+    told = f"Campaign started: {sizes}. "
     if started.began_before:
         told = (
-            f"This page has started its campaign already: {sizes}as the control group. Load the "
+            f"This page has started its campaign already: {sizes}. Load the "
             "page again to start another one by the same rules. "
         )
     if not started.listed + started.control + started.taken:
@@ -190,14 +193,15 @@ def create_started(started: StartedCampaign, rules: CallRules) -> Component:
             "meantime. "
         )
     link = _create_list_link(started.name, rules)
-    return dmc.Alert([told, link], color="brand", variant="light", mt="xs")
+    left = ". The figures above are now those of the next list, of who is left."
+    return dmc.Alert([told, link, left], color="brand", variant="light", mt="xs")
 
 
 def create_last(last: BegunCampaign, rules: CallRules) -> Component:
     """Which campaign began last: whoever is not sure whether theirs did sees it here."""
     told = (
-        f"Last campaign: {last.started_at:%d %b %Y %H:%M} UTC, {last.listed:,} customers to call, "
-        f"{last.control:,} in the control group. "
+        f"Last campaign: {last.started_at:%d %b %Y %H:%M} UTC, "
+        f"{counted(last.listed, 'customer')} to call, {last.control:,} in the control group. "
     )
     return dmc.Text([told, _create_list_link(last.name, rules)], size="sm", c="dimmed")
 

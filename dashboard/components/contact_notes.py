@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from dashboard import people
 from dashboard.data.customer import CustomerNumber
 from dashboard.data.sources import Sources
+from dashboard.labels import counted
 from include.customers import contacts
 from include.customers.contacts import Mark
 from include.errors import ChurnError
@@ -161,11 +162,8 @@ def register(app: Dash, sources: Sources) -> None:
             contacts.mark(sources.engine, marks, now=now)
         except ChurnError as error:
             return no_update, no_update, [_notice(str(error), color="orange")]
-        return (
-            now.isoformat(),
-            True,
-            [_notice(f"{len(marks)} customers marked: {what.replace('_', ' ')}.")],
-        )
+        done = _notice(f"{counted(len(marks), 'customer')} marked: {what.replace('_', ' ')}.")
+        return now.isoformat(), True, [done]
 
 
 def _notice(message: str, *, color: str = "brand") -> dict[str, Any]:

@@ -16,7 +16,7 @@ from dashboard.components.tables import create_scroll, create_table
 from dashboard.data import uploads
 from dashboard.data.sources import Sources
 from dashboard.data.uploads import Upload, UploadGone
-from dashboard.labels import WITHOUT_HISTORY, percent
+from dashboard.labels import WITHOUT_HISTORY, counted, percent
 from include.customers.csv_file import SCORED_BYTES_MAX, SCORED_ROWS_MAX
 from include.errors import ChurnError
 
@@ -75,7 +75,8 @@ def create_preview(name: str, upload: Upload, token: str | None) -> Component:
         else None
     )
     count = len(upload.records)
-    told = f"{count:,} rows, the first {min(count, PREVIEW_ROWS)}:" if count else "no whole row"
+    first = f", the first {PREVIEW_ROWS}" if count > PREVIEW_ROWS else ""
+    told = f"{counted(count, 'row')}{first}:" if count else "no whole row"
     parts = [
         dmc.Text(f"{name}: {told}", fw=600, style={"overflowWrap": "anywhere"}),
         ignored,
@@ -83,7 +84,7 @@ def create_preview(name: str, upload: Upload, token: str | None) -> Component:
     ]
     if token is None:
         return dmc.Stack([*parts, create_faults(upload)], gap="sm")
-    button = dmc.Button(f"Score {count:,} customers", id="score-file", w="fit-content")
+    button = dmc.Button(f"Score {counted(count, 'customer')}", id="score-file", w="fit-content")
     return dmc.Stack([*parts, button], gap="sm")
 
 
@@ -94,12 +95,11 @@ def create_faults(upload: Upload) -> Component:
         (f"{fault.row:,}", fault.column or "the whole row", fault.expected, fault.found)
         for fault in faults[:FAULTS_SHOWN]
     ]
-    rows = len({fault.row for fault in faults})
-    within = "1 row" if rows == 1 else f"{rows:,} rows"
+    within = counted(len({fault.row for fault in faults}), "row")
     within = within if len(faults) == count else f"more than {within}"
     more = f" The first {FAULTS_SHOWN} are shown." if count > FAULTS_SHOWN else ""
     told = (
-        f"{'1 value' if count == 1 else f'{count:,} values'} in {within} "
+        f"{counted(count, 'value')} in {within} "
         f"{'is' if count == 1 else 'are'} not right, so nothing was scored. Correct the file and "
         f"upload it again.{more}"
     )
@@ -126,10 +126,10 @@ def create_progress(state: dict[str, Any]) -> Component:
     )
     if done < total:
         return dmc.Stack([dmc.Text(f"{done:,} of {total:,} rows scored …", size="sm"), bar])
-    told = (
-        f"{total:,} rows scored: {state['leaving']:,} count as leaving "
-        f"({percent(state['leaving'] / total, decimals=1)})."
-    )
+    share = percent(state["leaving"] / total, decimals=1)
+    told = f"{counted(total, 'row')} scored: {state['leaving']:,} count as leaving ({share})."
+    if state.get("warns_early"):  # its threshold is hardly ever reached
+        told = f"{counted(total, 'row')} scored: call in the order of risk, the highest first."
     link = dmc.Anchor(
         "Download the result (CSV)",
         href=f"/score/result/{state['token']}.csv",
@@ -219,6 +219,7 @@ def next_state(sources: Sources, token: str) -> dict[str, Any]:
         found = asdict(uploads.score_next(var_dir, token, sources.api))
         if found["done"] == found["total"]:
             found |= uploads.summarise(var_dir, token)
+            found["warns_early"] = sources.targets.shown(found["version"]).is_early_warning
     except ChurnError as error:
         told = error_text(error)
         if not isinstance(error, UploadGone):

@@ -24,7 +24,7 @@ def create_fairness(
         return dmc.Text("This version is from before fairness was measured.", c="dimmed")
     limits = rules.get("fairness", {})
     parts: list[Any] = [_create_sentence(each, limits) for each in found]
-    parts.append(dmc.Text(_rule_text(target, rules), size="sm", c="dimmed", mt="xs"))
+    parts.append(dmc.Text(_rule_text(target, rules), size="sm", c="dimmed"))
     rows = [_row(group) for each in found for group in each.groups if group.rows]
     if rows:
         names = ("Group", "Customers", "Left", "Selected", "Of its leavers selected", "Compared")
@@ -35,7 +35,8 @@ def create_fairness(
 
 def _create_sentence(found: Fairness, limits: Mapping[str, Any]) -> Component:
     told, verdict = sentence(fairness_text(found)), _verdict(found, limits)
-    return dmc.Text([html.B(f"{found.by}: {verdict}. ") if verdict else "", told], size="sm")
+    label = html.B(f"{found.by}: {verdict}. ") if verdict else ""
+    return dmc.Text([label, told], size="sm", mb="xs")
 
 
 def _verdict(found: Fairness, limits: Mapping[str, Any]) -> str:

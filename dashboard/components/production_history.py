@@ -13,6 +13,7 @@ from dash.development.base_component import Component
 from dashboard.charts import Chart, Figure
 from dashboard.components.chart_card import create_chart
 from dashboard.components.tables import create_table
+from dashboard.labels import counted
 from dashboard.theme import BLUE, FIGURE_LAYOUT, GREY, ORANGE
 from include.champion.history import UNKNOWN, History, Move, Term
 from include.champion.versions import version_order
@@ -68,7 +69,12 @@ def production_chart(
     bars = [_bars([t for t in terms if _kind(t.move) == kind], kind, now) for kind in kinds]
     layout = {
         **FIGURE_LAYOUT,
-        "xaxis": {"type": "date", "title": {"text": "Time (UTC)"}, "automargin": True},
+        "xaxis": {
+            "type": "date",
+            "title": {"text": "Time (UTC)"},
+            "nticks": 5,  # more would stand aslant on a phone
+            "automargin": True,
+        },
         "yaxis": {
             "type": "category",
             "categoryorder": "array",
@@ -97,7 +103,7 @@ def history_text(history: History, *, serving: str) -> str:
         else f"Version {serving} serves, by a pointer that somebody set back behind the latest move"
     ]
     count, back = len(history.moves), sum(move.is_back for move in history.moves)
-    moves = f"{count} {'move' if count == 1 else 'moves'}"
+    moves = counted(count, "move")
     if history.earlier:
         told.append(f"the latest {moves} are shown, {history.earlier:,} more are recorded")
     elif count > 1:
@@ -173,7 +179,8 @@ def _bars(terms: Sequence[Term], kind: str, now: datetime) -> Figure:
         "y": y,
         "name": kind,
         "line": {"color": COLOURS[kind], "width": 9},
-        "marker": {"color": COLOURS[kind], "size": sizes, "opacity": 1},
+        # Plotly outlines markers of several sizes: in the legend that is a lone ring.
+        "marker": {"color": COLOURS[kind], "size": sizes, "opacity": 1, "line": {"width": 0}},
         "text": texts,
         "hoverinfo": "text",
     }

@@ -17,7 +17,7 @@ from dashboard.components.fairness import create_fairness
 from dashboard.components.production_history import MOVES_SHOWN, create_production_history
 from dashboard.components.shell import create_heading, create_section
 from dashboard.components.states import create_empty, create_or_explain
-from dashboard.components.tables import create_figures, create_head
+from dashboard.components.tables import create_figures, create_head, create_table
 from dashboard.data.champions import (
     Champion,
     early_warning_of,
@@ -75,7 +75,7 @@ def create_page(sources: Sources, query: Mapping[str, str]) -> Component:
             ),
             create_section("Versions", _create_history(sources, champion, manifests)),
             create_section("Model card", _create_card(sources, champion)),
-            _create_test_score(),
+            create_section("ML Test Score", _create_test_score()),
         ]
     )
 
@@ -230,12 +230,21 @@ def _create_history(
 
 
 def _create_test_score() -> Component:
-    """How well the system around any version is tested, in a line."""
+    """How well the system around any version is tested: in a line and, shut, test by test."""
+    found = read_ml_test_score()
+    rows = [
+        (f"{name.capitalize()} {place}", test.asks, test.met.replace("`", ""), f"{test.points:g}")
+        for name, tests in found.sections.items()
+        for place, test in enumerate(tests, 1)
+    ]
     told = (
-        f"{score_text(read_ml_test_score())}, by the project's own marks; docs/ml-test-score.md of "
-        "the project says what each of the 28 tests asks and how it is met."
+        f"{score_text(found)}, by the project's own marks: how well the system around any version "
+        "is tested, by the rubric of Breck et al. (2017)."
     )
-    return dmc.Text(told, size="sm", c="dimmed", mt="md")
+    names = ("Test", "Asks", "How it is met", "Points of 1")
+    table = create_table(names, rows, "ML Test Score, test by test")
+    summary = html.Summary(f"All {len(rows)} tests: what each asks, and how it is met")
+    return dmc.Paper([dmc.Text(told, size="sm", mb="xs"), html.Details([summary, table])])
 
 
 def _create_card(sources: Sources, champion: Champion) -> Component:

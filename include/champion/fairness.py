@@ -1,7 +1,7 @@
 """How a version treats groups of customers: part of `evaluation.json` and of `gate.json`."""
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from pydantic import Field
 
@@ -48,11 +48,25 @@ def fairness_text(found: Fairness) -> str:
     if found.gap is None or found.ratio is None:
         return f"by {found.by.lower()} not judged: {found.why_not}"
     left_out = [group.name for group in found.groups if group.rows and not group.judged]
+    most, least = extremes(found, "found_share")
+    largest, smallest = extremes(found, "selected_share")
     return (
         f"by {found.by.lower()} the share of leavers who are selected differs by "
-        f"{_told(found.gap, found.gap_interval)}; the least share of customers selected is "
-        f"{_told(found.ratio, found.ratio_interval)} of the largest{_without(left_out)}"
+        f"{_told(found.gap, found.gap_interval)}, from {least.found_share or 0:.1%} of "
+        f"{least.name} to {most.found_share or 0:.1%} of {most.name}; the least share of "
+        f"customers selected, {smallest.selected_share or 0:.1%} of {smallest.name}, is "
+        f"{_told(found.ratio, found.ratio_interval)} of the largest, "
+        f"{largest.selected_share or 0:.1%} of {largest.name}{_without(left_out)}"
     )
+
+
+def extremes(
+    found: Fairness, share: Literal["found_share", "selected_share"]
+) -> tuple[ServedGroup, ServedGroup]:
+    """Of the groups that are compared the one with the largest share, and that with the least."""
+    judged = [group for group in found.groups if group.judged]
+    ranked = sorted(judged, key=lambda group: getattr(group, share) or 0)
+    return ranked[-1], ranked[0]
 
 
 def _told(value: float, interval: Interval | None) -> str:

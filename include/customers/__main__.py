@@ -80,11 +80,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--rows", type=int, default=10_000, help="how many customers")
     add("--seed", type=int, default=1, help="the same seed gives the same customers")
     add("--out", help="the CSV file to write instead of loading; '-' is stdout")
-    add("--first-key", type=int, help="the first CLIENTNUM; the others count up")
-    add("--attrited-share", type=float, help="share of attrited customers, from 0 to 1")
-    add("--shift-sd", type=float, default=0.0, help="move --columns by so many std. deviations")
-    add("--columns", default="", help="numeric columns to move, separated by commas")
-    add("--changed-rule", action="store_true", help="labels follow a changed rule")
     return parser
 
 
@@ -103,17 +98,10 @@ def _check(csv: Path, *, scoring: bool) -> int:
 
 
 def _sample(parser: argparse.ArgumentParser, options: argparse.Namespace) -> pd.DataFrame:
-    from include.customers.sample import FIRST_KEY, Drift, sample_customers
+    from include.customers.sample import sample_customers
 
-    columns = tuple(name.strip() for name in options.columns.split(",") if name.strip())
     try:
-        return sample_customers(
-            options.rows,
-            seed=options.seed,
-            first_key=FIRST_KEY if options.first_key is None else options.first_key,
-            attrited_share=options.attrited_share,
-            drift=Drift(options.shift_sd, columns, options.changed_rule),
-        )
+        return sample_customers(options.rows, seed=options.seed)
     except ConfigurationError as error:
         parser.error(str(error))
 

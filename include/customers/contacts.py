@@ -14,10 +14,9 @@ from functools import cache
 from typing import Any, Literal, TypeAlias, TypeVar, get_args
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import mysql, sqlite
 
 from include.customers.database import LOCKED_SECONDS, database_errors, reading
-from include.customers.table import stored_moment
+from include.customers.table import IN_MYSQL, MOMENT, NUMBER, stored_moment
 from include.errors import DatabaseUnavailable, DataError
 
 T = TypeVar("T")
@@ -84,12 +83,10 @@ class Mark:
 @cache
 def contacts_table() -> sa.Table:
     """The table and the index that finds a customer's state."""
-    moment = sa.DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
-    key = sa.BigInteger().with_variant(sqlite.INTEGER(), "sqlite")
     return sa.Table(
         TABLE,
         sa.MetaData(),
-        sa.Column("id", key, primary_key=True, autoincrement=True),
+        sa.Column("id", NUMBER, primary_key=True, autoincrement=True),
         sa.Column("customer", sa.BigInteger(), nullable=False),
         sa.Column("kind", sa.String(16), nullable=False),
         sa.Column("result", sa.String(16)),
@@ -97,15 +94,14 @@ def contacts_table() -> sa.Table:
         sa.Column("campaign", sa.String(64), nullable=False),
         sa.Column("probability", sa.Double()),
         sa.Column("model_version", sa.String(32), nullable=False),
-        sa.Column("marked_at", moment, nullable=False),
-        sa.Column("hidden_until", moment, nullable=False),
+        sa.Column("marked_at", MOMENT, nullable=False),
+        sa.Column("hidden_until", MOMENT, nullable=False),
         sa.Column("is_current", sa.SmallInteger(), nullable=False),
         # With a default, because a release from before it writes rows that do not name it.
         sa.Column("author", sa.String(AUTHOR_CHARACTERS), nullable=False, server_default=""),
         sa.Index("churn_contacts_state", "customer", "is_current", "hidden_until"),
         sa.Index("churn_contacts_campaign", "campaign", "kind"),
-        mysql_engine="InnoDB",
-        mysql_charset="utf8mb4",
+        **IN_MYSQL,
     )
 
 

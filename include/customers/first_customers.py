@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from include.customers.database import database_errors, open_engine, shown_url
-from include.customers.table import TABLE, count_rows, published_contract
+from include.customers.table import IN_MYSQL, TABLE, count_rows, published_contract
 from include.errors import DataError
 
 if TYPE_CHECKING:
@@ -142,6 +142,5 @@ def _source_table() -> sa.Table:
         sa.Column("name", sa.String(255), primary_key=True),
         sa.Column("sha256", sa.String(64), nullable=False),
         sa.Column("loaded_at", sa.DateTime, nullable=False),
-        mysql_engine="InnoDB",
-        mysql_charset="utf8mb4",
+        **IN_MYSQL,
     )

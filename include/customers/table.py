@@ -16,6 +16,11 @@ TABLE = "churners"
 CATEGORY_CHARACTERS = 64
 INT32_MAX = 2**31 - 1
 
+IN_MYSQL: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4"}
+MOMENT = sa.DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
+# SQLite keeps rows in the order of an INTEGER key, not of a BIGINT.
+NUMBER = sa.BigInteger().with_variant(sqlite.INTEGER(), "sqlite")
+
 published_contract = cache(load_contract)
 
 
@@ -36,9 +41,7 @@ def churners_table() -> sa.Table:
     ]
     # Answers "labelled after X", and how many labels there are, without touching the rows.
     index = sa.Index("churners_labelled", contract.labelled_at.name, contract.target.name)
-    return sa.Table(
-        TABLE, sa.MetaData(), *columns, index, mysql_engine="InnoDB", mysql_charset="utf8mb4"
-    )
+    return sa.Table(TABLE, sa.MetaData(), *columns, index, **IN_MYSQL)
 
 
 def count_rows(connection: sa.Connection) -> int:
@@ -47,10 +50,10 @@ def count_rows(connection: sa.Connection) -> int:
 
 
 def _type(column: Column) -> "TypeEngine[Any]":
-    if column.role == "key":  # SQLite keeps rows in the order of an INTEGER key, not of a BIGINT
-        return sa.BigInteger().with_variant(sqlite.INTEGER(), "sqlite")
+    if column.role == "key":
+        return NUMBER
     if column.type == "timestamp":
-        return sa.DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
+        return MOMENT
     if column.type == "category":
         return sa.String(CATEGORY_CHARACTERS)
     if column.type == "float":

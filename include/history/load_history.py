@@ -23,12 +23,10 @@ from include.history.files import (
     snapshot_contract,
 )
 from include.history.loading import (
-    compare_with_exits,
     compare_with_snapshot,
     create_history_tables,
-    exit_rows,
     insert_rows,
-    replace_exits,
+    put_exits,
     snapshot_rows,
 )
 from include.history.tables import (
@@ -183,12 +181,10 @@ class ExitTaker:
         if VOLUNTARY in frame:
             wish = frame[VOLUNTARY].astype(object)
             rows[VOLUNTARY] = wish.where(wish.isna(), wish.isin(YES))
-        for batch in row_batches(exit_rows(rows)):
-            compared = compare_with_exits(self.connection, batch)
-            self.new += insert_rows(self.connection, exits_table(), compared.new)
-            replace_exits(self.connection, compared.other)
-            self.corrected += len(compared.other)
-            self.same += compared.same
+        new, corrected, same = put_exits(self.connection, rows)
+        self.new += new
+        self.corrected += corrected
+        self.same += same
         return []
 
 

@@ -74,13 +74,9 @@ def write_exits(engine: sa.Engine, frame: pd.DataFrame) -> int:
 
     `left_on` holds days, `known_at` moments with their time zone; `voluntary` may be absent.
     """
-    written = 0
     with database_errors(engine, f"write the table {EXITS}"), engine.begin() as connection:
-        for batch in row_batches(exit_rows(frame)):
-            compared = compare_with_exits(connection, batch)
-            written += insert_rows(connection, exits_table(), compared.new) + len(compared.other)
-            replace_exits(connection, compared.other)
-    return written
+        new, corrected, _ = put_exits(connection, frame)
+    return new + corrected
 
 
 def snapshot_rows(frame: pd.DataFrame, as_of: date) -> pd.DataFrame:
@@ -89,8 +85,19 @@ def snapshot_rows(frame: pd.DataFrame, as_of: date) -> pd.DataFrame:
     return rows[[column.name for column in snapshots_table().columns]]
 
 
-def exit_rows(frame: pd.DataFrame) -> pd.DataFrame:
-    """Exits in the table's columns, as both databases keep them."""
+def put_exits(connection: sa.Connection, frame: pd.DataFrame) -> tuple[int, int, int]:
+    """The same in a transaction; how many were new, other, and as they were."""
+    new = corrected = same = 0
+    for batch in row_batches(_exit_rows(frame)):
+        compared = _compare_with_exits(connection, batch)
+        new += insert_rows(connection, exits_table(), compared.new)
+        _replace_exits(connection, compared.other)
+        corrected += len(compared.other)
+        same += compared.same
+    return new, corrected, same
+
+
+def _exit_rows(frame: pd.DataFrame) -> pd.DataFrame:
     key, days = published_contract().key.name, pd.to_datetime(frame[LEFT_ON])
     known = [stored_moment(moment) for moment in pd.to_datetime(frame[KNOWN_AT], utc=True)]
     wish = frame.get(VOLUNTARY, pd.Series(None, frame.index, dtype=object)).astype(object)
@@ -119,8 +126,7 @@ def compare_with_snapshot(connection: sa.Connection, batch: list[Row], as_of: da
     return _compare(batch, [row[1:-1] for row in batch], stored)
 
 
-def compare_with_exits(connection: sa.Connection, batch: list[Row]) -> Compared:
-    """A batch of `exit_rows` beside what the table has."""
+def _compare_with_exits(connection: sa.Connection, batch: list[Row]) -> Compared:
     table, key = exits_table(), exits_table().c[published_contract().key.name]
     found = connection.execute(
         sa.select(table).where(key.in_(_numbers([row[0] for row in batch])))
@@ -141,8 +147,7 @@ def insert_rows(connection: sa.Connection, table: sa.Table, rows: list[Row]) -> 
     return len(rows)
 
 
-def replace_exits(connection: sa.Connection, rows: list[Row]) -> None:
-    """Write exits in the place of those of the same customers."""
+def _replace_exits(connection: sa.Connection, rows: list[Row]) -> None:
     latest = {row[0]: row for row in rows}
     if not latest:
         return

@@ -4,9 +4,8 @@ from datetime import date, datetime, time, timedelta
 from functools import cache
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import mysql, sqlite
 
-from include.customers.table import churners_table, published_contract
+from include.customers.table import IN_MYSQL, MOMENT, NUMBER, churners_table, published_contract
 from include.params import HistoryRules
 
 SNAPSHOTS = "churner_snapshots"
@@ -32,11 +31,10 @@ def snapshots_table() -> sa.Table:
         SNAPSHOTS,
         sa.MetaData(),
         sa.Column(AS_OF, sa.Date, primary_key=True),
-        sa.Column(contract.key.name, _number(), primary_key=True, autoincrement=False),
+        sa.Column(contract.key.name, NUMBER, primary_key=True, autoincrement=False),
         *features,
-        sa.Column(LOADED_AT, _moment(), nullable=False),
-        mysql_engine="InnoDB",
-        mysql_charset="utf8mb4",
+        sa.Column(LOADED_AT, MOMENT, nullable=False),
+        **IN_MYSQL,
         sqlite_with_rowid=False,
     )
 
@@ -47,23 +45,14 @@ def exits_table() -> sa.Table:
     return sa.Table(
         EXITS,
         sa.MetaData(),
-        sa.Column(published_contract().key.name, _number(), primary_key=True, autoincrement=False),
+        sa.Column(published_contract().key.name, NUMBER, primary_key=True, autoincrement=False),
         sa.Column(LEFT_ON, sa.Date, nullable=False),
-        sa.Column(KNOWN_AT, _moment(), nullable=False),
+        sa.Column(KNOWN_AT, MOMENT, nullable=False),
         sa.Column(VOLUNTARY, sa.Boolean, nullable=True),
-        mysql_engine="InnoDB",
-        mysql_charset="utf8mb4",
+        **IN_MYSQL,
     )
 
 
 def in_time(day: date, rules: HistoryRules) -> datetime:
     """Until when a row of that day must have been loaded; days are counted from the day's end."""
     return datetime.combine(day, time()) + timedelta(days=1 + rules.loaded_days_max)
-
-
-def _number() -> "sa.types.TypeEngine[int]":
-    return sa.BigInteger().with_variant(sqlite.INTEGER(), "sqlite")
-
-
-def _moment() -> sa.DateTime:
-    return sa.DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")

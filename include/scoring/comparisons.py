@@ -8,10 +8,10 @@ from datetime import datetime
 from functools import cache
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import mysql
 
 from include.customers.contacts import utc
 from include.customers.database import database_errors
+from include.customers.table import IN_MYSQL, MOMENT
 from include.scoring.earlier import EarlierNight
 from include.scoring.table import score_table
 
@@ -21,16 +21,14 @@ TABLE = "churn_comparisons"
 @cache
 def comparisons_table() -> sa.Table:
     """The table's definition: a row for each of a night's comparisons."""
-    moment = sa.DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
     return sa.Table(
         TABLE,
         sa.MetaData(),
-        sa.Column("scored_at", moment, primary_key=True),
+        sa.Column("scored_at", MOMENT, primary_key=True),
         sa.Column("span", sa.String(8), primary_key=True, comment="night or week"),
         sa.Column("date", sa.Date(), nullable=False, comment="under which the earlier scores are"),
         sa.Column("model_version", sa.String(32), nullable=False, comment="of the earlier scores"),
-        mysql_engine="InnoDB",
-        mysql_charset="utf8mb4",
+        **IN_MYSQL,
     )
 
 

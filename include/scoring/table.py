@@ -13,9 +13,9 @@ from functools import cache
 import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
-from sqlalchemy.dialects import mysql, sqlite
 
 from include.customers.database import database_errors
+from include.customers.table import IN_MYSQL, MOMENT, NUMBER
 from include.customers.table import TABLE as CUSTOMERS
 from include.errors import DataError
 
@@ -52,17 +52,15 @@ def score_table(name: str = TABLE) -> sa.Table:
     What the list shows of a customer's record is NULL where it breaks the contract in a column that
     the champion does not need.
     """
-    key = sa.BigInteger().with_variant(sqlite.INTEGER(), "sqlite")
-    moment = sa.DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
     return sa.Table(
         name,
         sa.MetaData(),
-        sa.Column("customer", key, primary_key=True, autoincrement=False),
+        sa.Column("customer", NUMBER, primary_key=True, autoincrement=False),
         sa.Column("probability", sa.Double(), nullable=False),
         sa.Column("band", sa.String(16), nullable=False),
         sa.Column("reasons", sa.Text(), nullable=False, comment="JSON: the largest contributions"),
         sa.Column("model_version", sa.String(32), nullable=False),
-        sa.Column("scored_at", moment, nullable=False, comment="UTC; the same for a whole run"),
+        sa.Column("scored_at", MOMENT, nullable=False, comment="UTC; the same for a whole run"),
         sa.Column("has_left", sa.SmallInteger(), nullable=False),
         sa.Column("revenue", sa.Double(), comment="in a year, estimated"),
         sa.Column("at_risk", sa.Double(), comment="probability × revenue"),
@@ -81,8 +79,7 @@ def score_table(name: str = TABLE) -> sa.Table:
             sa.Index(f"{name}_{index}", *columns)
             for index, columns in (INDEXES | FLAG_INDEX).items()
         ),
-        mysql_engine="InnoDB",
-        mysql_charset="utf8mb4",
+        **IN_MYSQL,
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from statsmodels.stats.proportion import confint_proportions_2indep
 
-from include.champion.fairness import Fairness, Interval, ServedGroup
+from include.champion.fairness import Fairness, Interval, ServedGroup, extremes
 from include.params import GateRules
 from include.training.evaluation import is_judged
 
@@ -37,14 +37,14 @@ def concerns(found: Sequence[Fairness], rules: GateRules) -> list[str]:
     told = []
     for each in found:
         if each.gap_interval and each.gap_interval[0] > rules.fairness.gap_max:
-            high, low = _extremes(each, "found_share")
+            high, low = extremes(each, "found_share")
             told.append(
                 f"{high.found_share:.1%} of the leavers of {high.name} are selected and "
                 f"{low.found_share:.1%} of {low.name}: the gap is {each.gap:.3f}, interval "
                 f"{_both(each.gap_interval)}, at most {rules.fairness.gap_max} is expected"
             )
         if each.ratio_interval and each.ratio_interval[1] < rules.fairness.ratio_min:
-            high, low = _extremes(each, "selected_share")
+            high, low = extremes(each, "selected_share")
             told.append(
                 f"{low.selected_share:.1%} of {low.name} are selected and "
                 f"{high.selected_share:.1%} of {high.name}: the ratio is {each.ratio:.3f}, "
@@ -136,11 +136,6 @@ def _intervals(
             alpha=(1 - confidence) / pairs,
         )
         yield float(low), float(high)
-
-
-def _extremes(found: Fairness, share: str) -> tuple[ServedGroup, ServedGroup]:
-    judged = sorted((g for g in found.groups if g.judged), key=lambda g: getattr(g, share) or 0)
-    return judged[-1], judged[0]
 
 
 def _both(interval: Interval) -> str:

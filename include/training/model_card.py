@@ -1,6 +1,6 @@
 """The model card: what a version is, how good it is, and what it must not be used for."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from include.champion.early_warning import EarlyWarning
@@ -101,7 +101,7 @@ def _purpose(ingested: Ingested) -> str:
 
 def _rows(ingested: Ingested) -> str:
     if ingested.months is None:
-        return f"- Customers as of {ingested.snapshot_at}"
+        return f"- Customers as of {ingested.snapshot_at[:16].replace('T', ' ')} UTC"
     return "- Rows, each a customer in a month"
 
 
@@ -146,21 +146,21 @@ def _fairness(found: Sequence[Fairness], kind: Target) -> str:
     where = "on the list" if kind.is_early_warning else "at or above the threshold"
     lines = [f"- {fairness_text(each)[0].upper()}{fairness_text(each)[1:]}\n" for each in found]
     return (
-        f"Selected is who is {where}. Intervals hold for all pairs of groups at once; "
+        f"Size counts customers. Selected is who is {where}; found is the share of leavers who "
+        "are. Intervals hold for all pairs of groups at once; "
         f"`gate.fairness` in `params.yaml` has the limits:\n\n{''.join(lines)}"
     )
 
 
 def _slice_table(slices: Sequence[Mapping[str, Any]]) -> str:
     """The figures by slice, and whom of it the operating point selects."""
-    names = {"roc_auc": "ROC-AUC", "brier": "Brier score"}
-    names |= {"selected_share": "selected", "found_share": "of its leavers"}
-    head = [f"| slice | customers | left | {' | '.join(names.values())} |"]
-    head += ["|---" * (3 + len(names)) + "|"]
-    return "\n".join([*head, *(_slice_line(row, names) for row in slices)]) + "\n"
+    # Seven columns of short words: a phone has room for them.
+    head = ["| slice | size | left | ROC-AUC | Brier | selected | found |", "|---" * 7 + "|"]
+    return "\n".join([*head, *map(_slice_line, slices)]) + "\n"
 
 
-def _slice_line(row: Mapping[str, Any], names: Iterable[str]) -> str:
+def _slice_line(row: Mapping[str, Any]) -> str:
     left = f"{row['attrited_share']:.1%}" if row["rows"] else "–"
-    figures = [f"{row[k]:.4f}" if k in row else "–" for k in names]
-    return f"| {row['slice']} | {row['rows']:,} | {left} | {' | '.join(figures)} |"
+    figures = [f"{row[k]:.4f}" if k in row else "–" for k in ("roc_auc", "brier")]
+    shares = [f"{row[k]:.1%}" if k in row else "–" for k in ("selected_share", "found_share")]
+    return f"| {row['slice']} | {row['rows']:,} | {left} | {' | '.join([*figures, *shares])} |"

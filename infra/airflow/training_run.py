@@ -4,6 +4,10 @@ import logging
 import re
 from pathlib import Path
 
+from include.champion.gate_decision import GATE_FILE, Decision
+from include.documents import parse_document
+from include.errors import ChurnError
+from include.store import Store
 from infra.airflow.client import AirflowClient, RunState
 from infra.airflow.dag_runs import RunFailed, Tick, follow, nothing, wait_for_dag
 
@@ -25,6 +29,19 @@ def train(client: AirflowClient, *, reason: str, logs: Path, tick: Tick = nothin
         run_id = client.trigger(DAG_ID, {"trigger_reason": reason})
         logger.info("training run %s", run_id)
     return follow(client, DAG_ID, run_id, logs=logs, tick=tick, seconds=RUN_SECONDS)
+
+
+def gate_told(store: Store, run_id: str) -> str:
+    """What the gate decided in a run, why, and where its figures are."""
+    from include.handover import Run  # pandas: only who asks waits for it
+
+    key = Run(run_id, store).key("evaluate_model", GATE_FILE)
+    try:
+        found = parse_document(Decision, store.read(key).data, key, any_release=True)
+    except ChurnError as error:
+        return f"what the gate decided cannot be read: {error}"
+    verdict = f"{found.outcome.replace('_', ' ')}: {'; '.join(found.reasons)}"
+    return f"the gate on candidate {found.challenger}, {verdict}. All figures: {store.uri}/{key}"
 
 
 def approve(client: AirflowClient, candidate: str | None, *, why: str, logs: Path) -> RunState:

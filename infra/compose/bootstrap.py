@@ -90,7 +90,8 @@ def train_if_needed(settings: Settings, client: AirflowClient, *, has_new_custom
     manifest = read_production_manifest(store)
     if manifest is None:
         raise RunFailed(
-            f"{run.run_id} ended well and promoted nothing: read its gate.json in the store"
+            f"{run.run_id} ended well and promoted nothing; "
+            f"{training_run.gate_told(store, run.run_id)}"
         )
     logger.info("champion %s in %s s", manifest.version, f"{run.seconds or 0:.1f}")
 

@@ -33,6 +33,7 @@ from include.store import open_store
 from include.tasks import connections
 from infra.airflow.dag_runs import RunFailed, follow
 from infra.airflow.training_run import DAG_ID as TRAINING_DAG
+from infra.airflow.training_run import gate_told
 from infra.local import airflow, demo_traffic, status
 from infra.local.demo_traffic import Answers, Api
 from infra.local.running import exit_code, run_dag, running_stack
@@ -185,8 +186,8 @@ class Demo:
         new = self._champion()
         if new.version == old.version or new.trigger.get("trigger_reason") != "drift":
             raise RunFailed(
-                f"the challenger must win, and the champion still is {new.version}: gate.json of "
-                f"{run_id_of(self.day, old.version)} under runs/ in the store says why not"
+                f"the challenger must win, and the champion still is {new.version}; "
+                f"{gate_told(self.store, run_id_of(self.day, old.version))}"
             )
         low, high = new.gate["gain_interval"]
         logger.info(

@@ -30,6 +30,7 @@ from include.errors import ChampionError, DataError
 from include.history.days import months_kept
 from include.params import load_params
 from include.settings import Settings
+from include.store import open_store
 from infra.airflow import training_run
 from infra.airflow.client import AirflowError
 from infra.airflow.dag_files import wait_for_dags
@@ -297,8 +298,13 @@ class StartUp:
                 logs=self.places.airflow_logs,
                 tick=self.stack.tick,
             )
-        if run.is_finished:
-            self._say(f"trained    in {run.seconds:.1f} s from trigger to success")
+        if not run.is_finished:
+            return
+        self._say(f"trained    in {run.seconds:.1f} s from trigger to success")
+        after = self._champion()
+        if after is None or (before and after.version == before.version):
+            store = open_store(self.settings.resolved_store_uri)
+            logger.info("nothing was promoted; %s", training_run.gate_told(store, run.run_id))
 
     def _champion(self) -> Manifest | None:
         """The champion, if any; one that cannot be read is no end: a rollback needs the stack."""
@@ -347,8 +353,8 @@ class StartUp:
             logger.info("%s", WITH_A_PAST)
         if manifest and known and known.loaded_at and manifest.snapshot_at < known.loaded_at:
             logger.info(
-                "\nVersion %s is from before these customers were loaded: gate.json of a run since "
-                "then says why it stays, and `make train` trains on them once more",
+                "\nVersion %s is from before these customers were loaded: the dashboard's page "
+                "Model says why it stays, and `make train` trains on them once more",
                 manifest.version,
             )
 

@@ -97,9 +97,8 @@ def _news(
         return [failure, "the stack stays up, so that you can look and mend it"]
     if manifest is None:
         return [
-            "there is no champion: the training run promoted none, or waits for the answer that it "
-            f"asks for above. gate.json under runs/ in the store ({settings.resolved_store_uri}) "
-            "says why"
+            "there is no champion: the training run promoted none, for the reasons above, or waits "
+            "for the answer that it asks for there"
         ]
     return [
         f"champion  version {manifest.version}: {figures(manifest)}",

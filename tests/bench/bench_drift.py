@@ -183,13 +183,8 @@ def reference_frame(store: LocalStore) -> pd.DataFrame:
     return frame.loc[frame["split"] == "training", COLUMNS]
 
 
-def write_day(
-    home: Path, rows: int, objects: int, *, anonymous: bool = False, customers: int = 0
-) -> None:
-    """A champion and a day's log: records drawn again and again from a few thousand.
-
-    Each row is of another customer, or of one of so many.
-    """
+def write_day(home: Path, rows: int, objects: int, *, anonymous: bool = False) -> None:
+    """A champion and a day's log: records drawn again and again, each row of another customer."""
     store = LocalStore(home)
     publish(store, people=people(REFERENCE_ROWS, seed=1))
     asked = people(REFERENCE_ROWS, seed=2)
@@ -200,13 +195,8 @@ def write_day(
     random = np.random.default_rng(rows)
     folder = home / prediction_log.log_prefix(DAY)
     folder.mkdir(parents=True)
-    keys = hexadecimal(random, customers, 32)
     for place in range(objects):
         table = log_table(pool, schema, rows // objects, random)
-        if customers:
-            drawn = keys.take(pa.array(random.integers(0, customers, table.num_rows)))
-            at = table.schema.get_field_index("customer_key")
-            table = table.set_column(at, table.schema.field(at), drawn)
         if anonymous:
             table = without_customers(table, random)
         (folder / f"{place:06}.parquet").write_bytes(encoded(table))

@@ -16,14 +16,13 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from include.champion import versions
 from include.champion.registry import EXPERIMENT, Registry
-from include.contract import load_contract
 from include.customers.database import open_engine
 from include.params import Params, load_params
 from include.scoring.plan_ranges import Portion, plan_ranges
@@ -44,6 +43,7 @@ from include.training.transform_data import transform_data
 from include.training.validate_data import validate_data
 from tests.bench.customers import load_made_up
 from tests.bench.memory import peak_mib
+from tests.include.banks import training_run
 from tests.include.nights import REVENUE
 
 QUALITY = ("roc_auc", "f1", "brier")
@@ -69,6 +69,7 @@ class Bank:
 
     home: Path
     params: Params
+    tonight: datetime | None = None  # whose records are today's; the present when None
 
     @property
     def customers(self) -> str:
@@ -82,19 +83,17 @@ class Bank:
 
     def training(self, name: str) -> TrainingRun:
         """A training run, with its own connections."""
-        return TrainingRun(
-            dag_run_id=name,
+        return training_run(
+            name,
+            self.params,
             store=LocalStore(self.home / "store"),
             engine=open_engine(self.customers),
             registry=Registry(self.tracking),
-            contract=load_contract(),
-            params=self.params,
-            trigger={"trigger_reason": "bench"},
-            git_commit="unknown",
         )
 
     def night(self) -> ScoringRun:
         """A night, with its own connections."""
+        now = self.tonight or datetime.now(UTC)
         return ScoringRun(
             dag_run_id="night",
             store=LocalStore(self.home / "store"),
@@ -102,8 +101,9 @@ class Bank:
             rules=self.params.scoring,
             rejected_share_max=self.params.validation.rejected_share_max,
             revenue=REVENUE,
-            day=date(2026, 11, 22),
-            now=datetime.now(UTC),
+            day=now.date(),
+            now=now,
+            history=self.params.history,
         )
 
 

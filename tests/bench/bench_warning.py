@@ -144,7 +144,9 @@ def main() -> None:
         write(line)
     if arguments.large:
         with tempfile.TemporaryDirectory(dir=arguments.directory) as home:
-            cost(Bank(Path(home), params), History(arguments.large, arguments.months, 1))
+            history = History(arguments.large, arguments.months, 1)
+            tonight = datetime.combine(history.last + timedelta(days=1), time(3), UTC)
+            cost(Bank(Path(home), params, tonight), history)
 
 
 def figures(home: Path, history: History, params: Params) -> dict[str, LeadTimes]:

@@ -44,14 +44,9 @@ from include.params import Params, load_params
 from include.predictions import log as prediction_log
 from include.settings import Settings
 from include.store import LocalStore
-from include.training.evaluate_model import evaluate_model
-from include.training.ingest_data import ingest_data
-from include.training.promote_model import promote_model
-from include.training.run import TrainingRun
-from include.training.train_model import train_model
-from include.training.transform_data import transform_data
-from include.training.validate_data import validate_data
 from tests.bench.loader import write
+from tests.include.banks import training_run
+from tests.include.conftest import evaluate, lineage_of, promote_judged
 
 CONTRACT = load_contract()
 KEY, TARGET, LABELLED_AT = CONTRACT.key.name, CONTRACT.target, CONTRACT.labelled_at.name
@@ -170,27 +165,15 @@ class Bank:
 
     def train(self, name: str, trigger: dict[str, Any]) -> str:
         """A training run to its end; what came of it, in a sentence."""
-        run = TrainingRun(
-            dag_run_id=name,
-            store=self.store,
-            engine=self.engine,
-            registry=self.registry,
-            contract=CONTRACT,
-            params=self.params,
-            trigger=trigger,
-            git_commit="unknown",
-        )
+        parts = {"store": self.store, "engine": self.engine, "registry": self.registry}
+        run = training_run(name, self.params, trigger=trigger, **parts)
         with self.time():
-            ingested = ingest_data(run)
-            validated = validate_data(run, ingested)
-            transformed = transform_data(run, validated)
-            trained = train_model(run, ingested, transformed)
-            lineage = (ingested, validated, transformed, trained)
+            lineage = lineage_of(run)
             try:
-                promoted = promote_model(run, *lineage, evaluate_model(run, *lineage), None)
+                promoted = promote_judged(run, lineage, evaluate(run, lineage))
             except NeedsPerson as error:
                 return str(error)
-        return f"{ingested.rows:,} customers: {promoted.message}"
+        return f"{lineage.ingested.rows:,} customers: {promoted.message}"
 
     def champion(self) -> tuple[Manifest, Scorer]:
         """The version in production, ready to answer."""

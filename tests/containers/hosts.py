@@ -24,6 +24,7 @@ from infra.compose.command import Compose
 from infra.compose.environment import write_environment
 from infra.deploy.host import remember
 from infra.deploy.questions import RECORD
+from tests.caddy import bodies_snippet
 from tests.containers.stack import eventually
 from tests.ports import free_ports
 from tests.webapp.champions import make_version, publish
@@ -220,6 +221,7 @@ def _described(registry: str, folder: Path, tag: str) -> Host:
         "CHURN_STORE_URI": "file:///store",
         "CHURN_DOMAIN": "localhost",
         "CHURN_TLS_EMAIL": "nobody@localhost",
+        "CHURN_CADDY_BODIES": bodies_snippet(docker("run", "--rm", "caddy:2", "caddy", "version")),
         "AWS_DEFAULT_REGION": "us-east-1",
         "CHURN_API_WORKERS": "1",
         **dict(

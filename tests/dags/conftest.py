@@ -6,40 +6,20 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from include.customers import loading
-from include.customers.database import open_engine
 from include.store import S3Store
 from infra.local.airflow import PRELOAD
 from tests.conftest import AWS_DUMMY
+from tests.include.banks import bank_of
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 AnswersOf = Callable[..., Any]
-
-SHAPE = """
-import json
-from airflow.dag_processing.dagbag import DagBag
-bag = DagBag()
-dag = bag.dags[{dag!r}]
-print(json.dumps({{
-    "errors": bag.import_errors,
-    "tasks": [t.task_id for t in dag.topological_sort()],
-    "mapped": [t.task_id for t in dag.tasks if t.is_mapped],
-    "downstream": {{t.task_id: sorted(t.downstream_task_ids) for t in dag.tasks}},
-    "operators": {{t.task_id: t.task_type for t in dag.tasks}},
-    "params": {{name: dag.params.get_param(name).description for name in dag.params}},
-    "runs": [dag.max_active_runs, dag.is_paused_upon_creation, dag.catchup],
-    "schedule": getattr(getattr(dag.timetable, "timetable", dag.timetable), "expression", None),
-    "doc": dag.doc_md,
-    {more}
-}}))
-"""
 
 RUN = """
 import json
@@ -53,11 +33,6 @@ run = dag.test(run_conf={conf!r})
 states = sorted([t.task_id, t.map_index, str(t.state)] for t in run.get_task_instances())
 print(json.dumps({{"state": str(run.state), "tasks": states}}))
 """
-
-
-def shape_of(dag: str, *, more: str = "") -> str:
-    """A script that prints what a DAG is, and more entries of the same dictionary."""
-    return SHAPE.format(dag=dag, more=more)
 
 
 def run_of(dag: str, **conf: str | int) -> str:
@@ -170,7 +145,4 @@ def world(mariadb_url: str, s3_endpoint: str, s3_store: S3Store) -> dict[str, st
 
 def load(url: str, frame: pd.DataFrame, *, now: datetime | None = None) -> None:
     """Put customers into a database."""
-    engine = open_engine(url)
-    loading.create_table(engine)
-    loading.load_customers(engine, frame, now=now or datetime.now(UTC))
-    engine.dispose()
+    bank_of(url, frame, now=now).dispose()

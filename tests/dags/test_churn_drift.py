@@ -1,4 +1,4 @@
-"""The drift DAG: its shape, and real days run by Airflow, up to the training run that it queues."""
+"""The drift DAG: real days run by Airflow, up to the training run that it queues."""
 
 import re
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from include.drift import performance
 from include.drift.findings import DriftDay, read_day
 from include.settings import Settings
 from include.store import LocalStore
-from tests.dags.conftest import AnswersOf, Forks, load, shape_of
+from tests.dags.conftest import Forks, load
 from tests.include.bank_days import BUSY_SHIFT, DAY, SNAPSHOT, log, people, publish
 
 pytestmark = pytest.mark.slow
@@ -39,11 +39,6 @@ RUNS: list[dict[str, Any]] = [
     {"date": str(QUIET)},
     {"date": "yesterday"},
 ]
-
-TRIGGER = """
-    "trigger": (lambda t: [t.trigger_dag_id, t.wait_for_completion, t.reset_dag_run,
-        t.skip_when_already_exists, t.deferrable])(dag.get_task("trigger_training")),
-"""
 
 RUN = """
 import json
@@ -120,23 +115,6 @@ def week(airflow: Forks, tmp_path_factory: pytest.TempPathFactory) -> Week:
     return Week(store, found["days"], found["started"], found["links"])
 
 
-def test_the_dag_is_the_one_of_the_design(answers_of: AnswersOf) -> None:
-    found = answers_of(shape_of("churn_drift", more=TRIGGER))
-    assert found["errors"] == {}
-    assert {*found["operators"]} == {*CHAIN, "measure_outcomes"}
-    for task, following in zip(CHAIN, CHAIN[1:], strict=False):
-        assert following in found["downstream"][task]
-    assert found["downstream"]["measure_outcomes"] == []
-    assert found["mapped"] == ["collect_predictions"]
-    assert found["operators"]["trigger_training"] == "TriggerDagRunOperator"
-    assert found["runs"] == [1, False, False]
-    assert found["schedule"] == "30 0 * * *"
-    assert {*found["params"]} == {"date", "cooldown_days"} and all(found["params"].values())
-    # It neither waits, nor resets, nor fails where the run exists.
-    assert found["trigger"] == ["churn_training", False, False, True, False]
-
-
-@pytest.mark.slow
 def test_a_drifted_day_queues_a_training_run_with_the_reason(week: Week) -> None:
     assert week.days[3]["tasks"] == dict.fromkeys([*CHAIN, "measure_outcomes"], "success")
     assert (week.days[3]["parts"], week.days[0]["parts"]) == (2, 1)
@@ -148,7 +126,6 @@ def test_a_drifted_day_queues_a_training_run_with_the_reason(week: Week) -> None
     assert week.store.read(f"monitoring/date={DAY}/report.html").data
 
 
-@pytest.mark.slow
 def test_the_same_day_again_starts_nothing_new(week: Week) -> None:
     assert week.days[4]["state"] == "success"
     assert week.days[4]["tasks"]["trigger_training"] == "skipped"
@@ -156,7 +133,6 @@ def test_the_same_day_again_starts_nothing_new(week: Week) -> None:
     assert [*week.started] == [RUN_ID]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("place", "day", "status", "reason"),
     [
@@ -175,7 +151,6 @@ def test_days_that_start_nothing_are_green_and_say_why(
     assert (week.drift(day).status, week.drift(day).retraining.reason) == (status, reason)
 
 
-@pytest.mark.slow
 def test_the_metrics_tell_of_success_features_and_guards(week: Week) -> None:
     names = "churn_drift_features", "churn_drift_last_success_timestamp_seconds"
     for day in week.days[:-1]:
@@ -187,24 +162,20 @@ def test_the_metrics_tell_of_success_features_and_guards(week: Week) -> None:
     assert guards[3] == guards[6] == []
 
 
-@pytest.mark.slow
 def test_without_a_date_it_is_the_day_before(week: Week) -> None:
     assert week.days[0]["state"] == "success"
     yesterday = datetime.now(UTC).date() - timedelta(1)
     assert week.drift(yesterday).status == "no_predictions"
 
 
-@pytest.mark.slow
 def test_a_date_that_is_none_is_refused(week: Week) -> None:
     assert "yesterday" in week.days[7]["state"] and not week.days[7]["tasks"]
 
 
-@pytest.mark.slow
 def test_the_report_is_linked_from_airflows_own_pages(week: Week) -> None:
     assert any(f"http://127.0.0.1:8050/drift?report={DAY}" in link for link in week.links)
 
 
-@pytest.mark.slow
 def test_outcomes_are_measured_beside(week: Week) -> None:
     assert performance.read_performance(week.store)
     assert all(["churn_performance_lost", 0] in day["metrics"] for day in week.days[:-1])

@@ -1,4 +1,4 @@
-"""The scoring DAG: its shape, and real nights of it by Airflow on MariaDB and S3."""
+"""The scoring DAG: real nights of it by Airflow on MariaDB and S3."""
 
 from datetime import date
 
@@ -11,13 +11,11 @@ from include.params import load_params
 from include.scoring.summary import read_summary
 from include.settings import Settings
 from include.store import S3Store
-from tests.dags.conftest import AnswersOf, load, run_of, shape_of
+from tests.dags.conftest import AnswersOf, load, run_of
 from tests.include.conftest import changed
 from tests.include.nights import fitted_on, put_champion
 
 pytestmark = pytest.mark.slow
-
-TASKS = ["plan_ranges", "score_range", "summarise_scores"]
 
 DAG = "churn_scoring"
 
@@ -38,20 +36,6 @@ def promote(store: S3Store) -> None:
     put_champion(store, fitted, contract, params, version="1")
 
 
-def test_the_dag_is_the_one_of_the_design(answers_of: AnswersOf) -> None:
-    found = answers_of(shape_of(DAG))
-    assert found["errors"] == {} and found["tasks"] == TASKS
-    assert found["mapped"] == ["score_range"] and [*found["params"]] == ["date"]
-    assert found["runs"] == [1, False, False]
-    assert found["schedule"] == "0 3 * * *" and "exactly once" in found["doc"].replace("\n", " ")
-
-
-@pytest.mark.parametrize(("setting", "shown"), [("", None), ("@weekly", "0 0 * * 0")])
-def test_the_schedule_is_a_setting(answers_of: AnswersOf, setting: str, shown: str | None) -> None:
-    assert answers_of(shape_of(DAG), CHURN_SCORING_SCHEDULE=setting)["schedule"] == shown
-
-
-@pytest.mark.slow
 def test_airflow_scores_everybody_in_mapped_ranges(
     answers_of: AnswersOf,
     world: dict[str, str],
@@ -77,8 +61,3 @@ def test_without_a_champion_the_run_is_green_and_says_so(
     found = answers_of(run_of(DAG), **world)
     assert found["state"] == "success" and {t[2] for t in found["tasks"]} == {"skipped"}
     assert "there is no champion yet" in "".join(capfd.readouterr())
-
-
-def test_a_date_that_is_none_is_refused(answers_of: AnswersOf, world: dict[str, str]) -> None:
-    with pytest.raises(AssertionError, match="'yesterday' is not a 'date'"):
-        answers_of(run_of(DAG, date="yesterday"), **world)

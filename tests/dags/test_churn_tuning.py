@@ -1,4 +1,4 @@
-"""The tuning DAG: its shape, and a real search of it by Airflow on MariaDB and S3."""
+"""The tuning DAG: a real search of it by Airflow on MariaDB and S3."""
 
 from pathlib import Path
 
@@ -9,11 +9,9 @@ from include.customers.sample import sample_customers
 from include.settings import Settings
 from include.store import S3Store
 from include.training.tuned_set import BEST_KEY, TunedSet
-from tests.dags.conftest import AnswersOf, load, run_of, shape_of
+from tests.dags.conftest import AnswersOf, load, run_of
 
 pytestmark = pytest.mark.slow
-
-DAG = "churn_tuning"
 
 
 @pytest.fixture
@@ -28,17 +26,6 @@ def small_trees(tmp_path: Path) -> str:
     return str(path)
 
 
-def test_the_dag_is_the_one_of_the_design(answers_of: AnswersOf) -> None:
-    found = answers_of(shape_of(DAG))
-    tasks = ["prepare_study", "tune_hyperparameters", "publish_best"]
-    assert found["errors"] == {} and found["tasks"] == tasks
-    assert found["mapped"] == ["tune_hyperparameters"]
-    assert set(found["params"]) == {"trials", "minutes", "workers"}
-    assert (found["runs"], found["schedule"]) == ([1, False, False], None)
-    assert "tuning/best.json" in found["doc"]
-
-
-@pytest.mark.slow
 def test_airflow_searches_with_several_workers_and_keeps_the_best(
     answers_of: AnswersOf,
     world: dict[str, str],
@@ -50,7 +37,7 @@ def test_airflow_searches_with_several_workers_and_keeps_the_best(
 ) -> None:
     load(mariadb_url, sample_customers(1000, seed=4))
     found = answers_of(
-        run_of(DAG, trials=5, workers=2),
+        run_of("churn_tuning", trials=5, workers=2),
         **world,
         MLFLOW_TRACKING_URI=mlflow_server,
         CHURN_PARAMS_FILE=small_trees,

@@ -1,4 +1,4 @@
-"""The upkeep DAG: its form, and a real run by Airflow over what a long time has left."""
+"""The upkeep DAG: a real run by Airflow over what a long time has left."""
 
 import csv
 import gzip
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from include.store import LocalStore
-from tests.dags.conftest import AnswersOf, Forks, run_of, shape_of
+from tests.dags.conftest import AnswersOf, Forks, run_of
 from tests.include.upkeep.long_time import DAGS, fill_logs, fill_metadata, fill_store
 
 pytestmark = pytest.mark.slow
@@ -20,12 +20,6 @@ pytestmark = pytest.mark.slow
 KEPT_DAYS, OLD_DAYS = 189, 11
 OF_RUNS = ("dag_run", "task_instance", "xcom", "rendered_task_instance_fields", "log")
 LEFT_BEHIND = "_airflow_deleted__log__20260101000000"
-LIMITS = """
-    "limits": [t.execution_timeout is not None for t in dag.tasks],
-    "limit": dag.dagrun_timeout is not None,
-    "files": [t.task_id for t in dag.tasks if not __import__("importlib.util").util.find_spec(
-        "include.upkeep." + t.task_id)],
-"""
 
 
 @pytest.fixture
@@ -66,18 +60,6 @@ def archives(database: Path) -> list[tuple[str]]:
 def rows(store: LocalStore, key: str) -> list[dict[str, str]]:
     text = gzip.decompress(store.read(key).data).decode()
     return list(csv.DictReader(io.StringIO(text)))
-
-
-def test_each_thing_that_grows_has_a_task_that_waits_for_none(answers_of: AnswersOf) -> None:
-    found = answers_of(shape_of("churn_upkeep", more=LIMITS))
-    assert found["errors"] == {} and found["schedule"] == "0 5 * * 0"
-    assert set(found["tasks"]) == {
-        *("delete_runs", "delete_predictions", "delete_scores", "delete_reports", "delete_logs"),
-        *("clean_metadata", "clean_mlflow"),
-    }
-    assert not any(found["downstream"].values())
-    assert all(found["limits"]) and found["limit"] and found["files"] == []
-    assert found["runs"] == [1, False, False] and list(found["params"]) == ["dry_run"]
 
 
 def test_airflow_deletes_what_is_old_its_own_records_included(

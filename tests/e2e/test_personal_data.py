@@ -32,7 +32,6 @@ from include.contract import load_contract
 from include.customers import contacts, loading
 from include.customers.__main__ import main as customers_command
 from include.customers.contacts import Mark
-from include.customers.database import open_engine
 from include.customers.first_customers import ROWS_ONLY, refuse_mixing, source_of
 from include.customers.sample import sample_customers
 from include.drift.collect_predictions import collect_predictions
@@ -54,12 +53,12 @@ from include.store import LocalStore
 from include.tasks.scoring import summarise_scores as summarise_task
 from include.training.evaluate_model import Lineage
 from include.training.ingest_data import ingest_data
-from include.training.run import TrainingRun
 from include.training.train_model import train_model
 from include.training.transform_data import transform_data
 from include.training.validate_data import validate_data
 from tests.conftest import PROJECT, running, running_mlflow
 from tests.include.bank_days import drift_run
+from tests.include.banks import bank_of, training_run
 from tests.include.conftest import changed, evaluate, promote_judged, sql
 from tests.include.nights import night_of
 from tests.leaks import NUMBERS, files_below, leaks, numbers_in, renumbered
@@ -127,9 +126,8 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
     """The day, with everything below one directory."""
     var = tmp_path_factory.mktemp("stack")
     people = renumbered(sample_customers(1000, seed=4))
-    engine = open_engine(f"sqlite:///{var / 'churn.db'}")
-    loading.create_table(engine)
-    loading.load_customers(engine, people, now=datetime.now(UTC) - timedelta(days=40))
+    before = datetime.now(UTC) - timedelta(days=40)
+    engine = bank_of(f"sqlite:///{var / 'churn.db'}", people, now=before)
     port = free_ports(1)[0]
     environment = {
         **{"CHURN_ID_KEY": ID_KEY, "CHURN_ACCESS_LOG": "true", "CHURN_LOG_LEVEL": "DEBUG"},
@@ -186,16 +184,8 @@ def _mend(day: Day) -> None:
 def _train(day: Day, mlflow: str) -> None:
     """A run that fails by its faulty rows, and one that sets few aside and is promoted."""
     params = changed(load_params(Settings().params_file), {"n_estimators": 20, "max_depth": 3})
-    run = TrainingRun(
-        dag_run_id="manual__day",
-        store=day.store,
-        engine=day.engine,
-        registry=Registry(mlflow),
-        contract=CONTRACT,
-        params=params,
-        trigger={"trigger_reason": "manual", "drift_date": None},
-        git_commit="abc",
-    )
+    parts = {"store": day.store, "engine": day.engine, "registry": Registry(mlflow)}
+    run = training_run("manual__day", params, **parts)
     _spoil(day, 200)
     failed = replace(run, dag_run_id="manual__failed")
     day.fails(lambda: validate_data(failed, ingest_data(failed)))

@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,6 @@ from sqlalchemy import Engine, text
 
 from include.champion.registry import PRODUCTION, Registry
 from include.contract import Contract, load_contract
-from include.customers import loading
-from include.customers.database import open_engine
 from include.customers.sample import sample_customers
 from include.params import Params, load_params
 from include.settings import Settings
@@ -28,6 +25,7 @@ from include.training.run import TrainingRun
 from include.training.train_model import train_model
 from include.training.transform_data import transform_data
 from include.training.validate_data import validate_data
+from tests.include.banks import bank_of, training_run
 
 ROWS = 3000
 WEAK = {"n_estimators": 3, "max_depth": 1}
@@ -74,9 +72,7 @@ def params() -> Params:
 @pytest.fixture
 def engine(sqlite_url: str, people: pd.DataFrame) -> Iterator[Engine]:
     """A customer database that holds them."""
-    engine = open_engine(sqlite_url)
-    loading.create_table(engine)
-    loading.load_customers(engine, people, now=datetime.now(UTC))
+    engine = bank_of(sqlite_url, people)
     yield engine
     engine.dispose()
 
@@ -94,24 +90,14 @@ def make_run(
     local_store: Store,
     engine: Engine,
     registry: Registry,
-    contract: Contract,
     params: Params,
     tmp_path: Path,
 ) -> MakeRun:
     """Makes a run by its name; keywords replace its parts."""
 
     def make(name: str, **parts: Any) -> TrainingRun:
-        facts: dict[str, Any] = {
-            "dag_run_id": f"{name}__{tmp_path.name}",
-            "store": local_store,
-            "engine": engine,
-            "registry": registry,
-            "contract": contract,
-            "params": params,
-            "trigger": {"trigger_reason": "manual", "drift_date": None},
-            "git_commit": "abc",
-        }
-        return TrainingRun(**{**facts, **parts})
+        usual = {"store": local_store, "engine": engine, "registry": registry, "params": params}
+        return training_run(f"{name}__{tmp_path.name}", **{**usual, **parts})
 
     return make
 
@@ -121,26 +107,20 @@ def first_runs(
     tmp_path_factory: pytest.TempPathFactory,
     mlflow_server: str,
     people: pd.DataFrame,
-    contract: Contract,
 ) -> Iterator[Callable[..., Judged]]:
     """Makes a judged first run on the sample customers, once for each kind of trees."""
     home = tmp_path_factory.mktemp("first runs")
-    engine = open_engine(f"sqlite:///{home / 'churn.db'}")
-    loading.create_table(engine)
-    loading.load_customers(engine, people, now=datetime.now(UTC))
+    engine = bank_of(f"sqlite:///{home / 'churn.db'}", people)
     base = load_params(Settings().params_file)
 
     @cache
     def judged(name: str) -> Judged:
-        run = TrainingRun(
-            dag_run_id=f"{name}__{home.name}",
+        run = training_run(
+            f"{name}__{home.name}",
+            changed(base, {"weak": WEAK, "strong": STRONG}[name]),
             store=LocalStore(home / name),
             engine=engine,
             registry=Registry(mlflow_server),
-            contract=contract,
-            params=changed(base, {"weak": WEAK, "strong": STRONG}[name]),
-            trigger={"trigger_reason": "manual", "drift_date": None},
-            git_commit="abc",
         )
         lineage = lineage_of(run)
         return Judged(run, lineage, evaluate(run, lineage))

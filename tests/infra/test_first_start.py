@@ -137,7 +137,7 @@ def test_a_first_training_that_asks_a_person_ends_the_start_and_one_without_a_ch
     monkeypatch.setattr(bootstrap.training_run, "train", lambda client, **_: next(ends))
     with airflow_answering({}) as client:
         bootstrap.train_if_needed(load_settings(), client, has_new_customers=True)
-        with pytest.raises(RunFailed, match="ended well and promoted nothing"):
+        with pytest.raises(RunFailed, match="promoted nothing; what the gate decided cannot"):
             bootstrap.train_if_needed(load_settings(), client, has_new_customers=True)
 
 

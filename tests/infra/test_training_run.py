@@ -1,11 +1,14 @@
 """Starting the training DAG, against an Airflow that answers from a script."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from include.champion.gate_decision import Decision
+from include.store import LocalStore
 from infra.airflow import dag_runs, training_run
 from infra.airflow.client import AirflowClient, AirflowError
 from infra.airflow.dag_runs import RunFailed
@@ -154,3 +157,24 @@ def test_where_nothing_waits_a_version_must_be_named(runs: list[Any], tmp_path: 
 def test_a_dag_that_cannot_run_is_explained(script: dict[str, list[Any]], message: str) -> None:
     with airflow_answering(script) as client, pytest.raises(RunFailed, match=message):
         dag_runs.wait_for_dag(client, "churn_training", seconds=0.1)
+
+
+def test_who_asks_why_nothing_was_promoted_hears_the_gates_reasons(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    assert training_run.gate_told(store, RUN).startswith("what the gate decided cannot be read: ")
+    decision = Decision(
+        outcome="rejected",
+        reasons=("the gain is +0.0000", "the interval does not exclude zero"),
+        decided_at=datetime(2026, 1, 2, tzinfo=UTC),
+        challenger="7",
+        champion="3",
+        holdout_rows=900,
+        holdout_attrited_share=0.2,
+        rules={},
+    )
+    key = f"runs/{RUN}/evaluate_model/gate.json"
+    store.write(key, decision.to_bytes())
+    assert training_run.gate_told(store, RUN) == (
+        "the gate on candidate 7, rejected: the gain is +0.0000; the interval does not exclude "
+        f"zero. All figures: {store.uri}/{key}"
+    )

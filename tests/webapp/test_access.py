@@ -66,41 +66,11 @@ def test_probes_need_no_key_and_everything_else_does(
     assert locked.delete(path).status_code == (405 if status == 200 else status)
 
 
-@pytest.mark.parametrize(
-    "address", ["127.0.0.1", "localhost", "LocalHost", "::1", "[::1]", "127.0.0.5"]
-)
-def test_loopback_needs_no_keys(address: str) -> None:
-    refuse_open_door(Settings(), address)
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        *("0.0.0.0", "::", "10.0.0.1", "", "example.org", "localhost.example.com"),
-        *("127.example.com", "127.", "::1.example.com", "[::1", "unix:/tmp/api.sock"),
-    ],
-)
-def test_any_other_address_does(address: str) -> None:
+def test_only_loopback_needs_no_keys() -> None:
+    refuse_open_door(Settings(), "127.0.0.1")
     with pytest.raises(ConfigurationError, match="CHURN_API_KEYS is empty"):
-        refuse_open_door(Settings(), address)
-    refuse_open_door(Settings(api_keys=("k",)), address)
-
-
-OWN = ["localhost", "LOCALHOST:8000", "localhost.", "app.localhost", "127.0.0.1:9", "127.9.9.9"]
-OWN += ["[::1]", "[::1]:8000", "[0:0:0:0:0:0:0:1]", "churn.example.org", "Churn.Example.org.:443"]
-FOREIGN = ["evil.example", "evil.example:8000", "localhost.evil.example", "127.0.0.1.evil.example"]
-FOREIGN += [
-    "xlocalhost",
-    "10.0.0.1",
-    "0.0.0.0",
-    "[::]",
-    "[::2]",
-    "::1",
-    "localhost:80:80",
-    "[::1]x",
-]
-FOREIGN += ["localhost@evil.example", "localhost,evil.example", "evil.example, localhost", "a b"]
-FOREIGN += ["localhost..", "localhost:x", "localhost/", "http://localhost", ".", "\xb9\xb27.0.0.1"]
+        refuse_open_door(Settings(), "0.0.0.0")
+    refuse_open_door(Settings(api_keys=("k",)), "0.0.0.0")
 
 
 @pytest.fixture
@@ -111,14 +81,14 @@ def open_to_all(settings: Settings, version_1: Version) -> FlaskClient:
 def test_without_keys_it_answers_to_its_own_names(
     open_to_all: FlaskClient, record: dict[str, Any]
 ) -> None:
-    for host in OWN:
+    for host in ("localhost", "127.0.0.1:9", "Churn.Example.org.:443"):
         answer = open_to_all.post("/predict", json=record, headers={"Host": host})
         assert answer.status_code == 200, host
 
 
 @pytest.mark.parametrize("path", ["/predict", "/health", "/metrics", "/nowhere"])
 def test_and_to_no_other(open_to_all: FlaskClient, path: str) -> None:
-    for host in FOREIGN:
+    for host in ("evil.example", "localhost@evil.example", "a b", "\xb9\xb27.0.0.1"):
         answer = open_to_all.open(path, environ_overrides={"HTTP_HOST": host})
         assert answer.status_code == 421 and answer.content_type == "application/problem+json"
         detail = answer.get_json(force=True)["detail"]

@@ -1,7 +1,7 @@
 """Each case that the API's own description allows or forbids, asked of a real server with a key.
 
 schemathesis writes them: limits and what lies beyond, wrong types, media and methods, no key and a
-wrong one. tests/webapp/routes/test_documentation.py adds random ones, without a server.
+wrong one. Random bytes are in test_http.py.
 """
 
 import subprocess

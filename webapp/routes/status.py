@@ -7,7 +7,7 @@ from include.build import present_build
 from webapp.answers import Health, Index, Ready
 from webapp.json_body import JSON
 from webapp.prediction_service import PredictionService
-from webapp.problems import Draining, NoChampion
+from webapp.problems import Draining
 
 EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 NAME = "churn"
@@ -48,10 +48,7 @@ def create_blueprint(service: PredictionService) -> Blueprint:
         """That there is a champion to answer with, and that new requests may come."""
         if drains():
             raise Draining
-        champion = service.holder.champion
-        if champion is None:
-            raise NoChampion
-        return _json(Ready(status="ready", model_version=champion.version))
+        return _json(Ready(status="ready", model_version=service.champion().version))
 
     @routes.get("/model")
     def model() -> Response:

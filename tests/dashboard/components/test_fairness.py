@@ -13,12 +13,15 @@ RULES = {"confidence": 0.9, "fairness": FairnessRules().model_dump()}
 WOMEN = ServedGroup(
     name="Gender F", rows=800, leavers=99, judged=True, selected_share=0.125, found_share=0.9
 )
+MEN = ServedGroup(
+    name="Gender M", rows=700, leavers=80, judged=True, selected_share=0.11, found_share=0.94
+)
 FEW = ServedGroup(
     name="Gender X", rows=9, leavers=0, judged=False, selected_share=0.0, found_share=None
 )
 FOUND = Fairness(
     by="Gender",
-    groups=(WOMEN, WOMEN.model_copy(update={"name": "Gender M"}), FEW),
+    groups=(WOMEN, MEN, FEW),
     gap=0.04,
     gap_interval=(0.0, 0.12),
     ratio=0.88,
@@ -29,12 +32,18 @@ FOUND = Fairness(
 @pytest.mark.parametrize(
     ("found", "target", "rules", "expected"),
     [
-        ([FOUND], STATE, RULES, "selected differs by 0.04 (0.00 to 0.12)"),
         (
             [FOUND],
             STATE,
             RULES,
-            "is 0.88 (0.70 to 1.00) of the largest; too few to judge: Gender X",
+            "differs by 0.04 (0.00 to 0.12), from 90.0% of Gender F to 94.0% of Gender M;",
+        ),
+        (
+            [FOUND],
+            STATE,
+            RULES,
+            "11.0% of Gender M, is 0.88 (0.70 to 1.00) of the largest, 12.5% of Gender F; too few "
+            "to judge: Gender X.",
         ),
         ([FOUND], STATE, RULES, "In brackets, 90 % intervals; a person is asked where"),
         ([FOUND], STATE, RULES, "above 0.15 for the difference, or below 0.6 for the ratio"),

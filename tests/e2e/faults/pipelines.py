@@ -16,7 +16,6 @@ import sqlalchemy as sa
 from include.champion import history, promotion, versions
 from include.champion.gate_decision import Decision
 from include.champion.registry import Registry
-from include.contract import load_contract
 from include.customers import loading
 from include.customers.database import open_engine
 from include.customers.sample import sample_customers
@@ -53,6 +52,7 @@ from include.upkeep.delete_predictions import delete_predictions
 from include.upkeep.delete_runs import delete_runs
 from tests.conftest import s3_client_of
 from tests.include.bank_days import BUSY_SHIFT, drift_run, existing, log
+from tests.include.banks import training_run
 from tests.include.conftest import STRONG, WEAK, changed, clear_production, evaluate, lineage_of
 from tests.include.conftest import promote_judged as promote_of
 from tests.include.nights import night_of
@@ -128,16 +128,8 @@ class World:
         return self._training("first", changed(load_params(Settings().params_file), WEAK))
 
     def _training(self, name: str, params: Any) -> TrainingRun:
-        return TrainingRun(
-            dag_run_id=f"{name}__{self.places.name}",
-            store=self.store,
-            engine=self.engine,
-            registry=self.registry,
-            contract=load_contract(),
-            params=params,
-            trigger={"trigger_reason": "manual"},
-            git_commit="abc",
-        )
+        parts = {"store": self.store, "engine": self.engine, "registry": self.registry}
+        return training_run(f"{name}__{self.places.name}", params, **parts)
 
     @property
     def lineage(self) -> dict[str, Any]:

@@ -10,10 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import httpx
+import orjson
 import pytest
 
 from include.settings import PROJECT
 from include.store import LocalStore
+from tests.caddy import environment
 from tests.conftest import running as running_process
 from tests.e2e.faults.attack import KINDS
 from tests.webapp.champions import Version, publish, records
@@ -24,6 +26,7 @@ pytestmark = pytest.mark.slow
 REQUESTS = 200
 PAUSE_SECONDS = 0.005
 RATIO_MAX = 10
+HELD_BACK = 65536  # of a body, by the Caddyfile
 ROUNDS_MAX = 3  # a neighbour on the machine spoils one round; who starves, starves in each
 QUIET_FLOOR_SECONDS = 0.02  # a quiet p99 of 3 ms on an idle machine is no measure of two cores
 
@@ -87,15 +90,9 @@ def caddy(locked: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     }.items():
         text = text.replace(name, address)
     (home / "Caddyfile").write_text(text)
-    environment = {
-        "HOME": str(home),
-        "CHURN_CADDY_SCHEME": "http://",
-        "CHURN_DOMAIN": f"localhost:{port}",
-        "CHURN_TLS_EMAIL": "nobody@localhost",
-    }
     command = [path, "run", "--config", str(home / "Caddyfile"), "--adapter", "caddyfile"]
-    door = Door(port, f"api.localhost:{port}")
-    with running_process(command, home / "log", env=environment, ready=lambda: answers(door)):
+    door, variables = Door(port, f"api.localhost:{port}"), environment(path, home, port)
+    with running_process(command, home / "log", env=variables, ready=lambda: answers(door)):
         yield door
 
 
@@ -131,6 +128,21 @@ def test_clients_without_a_key_keep_nobody_with_one_waiting(
             ratios.append(p99(door.seconds()) / quiet)
     assert ratios[-1] <= RATIO_MAX, ratios
     assert locked.workers() == workers, "a worker ended"
+
+
+@pytest.mark.parametrize("in_chunks", [False, True])
+def test_a_batch_larger_than_what_caddy_holds_back_is_answered(
+    caddy: Door, in_chunks: bool
+) -> None:
+    body = orjson.dumps({"records": records(1) * 1000})
+    assert len(body) > 4 * HELD_BACK
+    answer = httpx.post(
+        f"http://127.0.0.1:{caddy.port}/predict_batch",
+        content=iter([body[:1000], body[1000:]]) if in_chunks else body,
+        headers={"Host": caddy.host, "X-API-Key": "k", "Content-Type": "application/json"},
+    )
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["num_samples"] == 1000
 
 
 @pytest.mark.parametrize(

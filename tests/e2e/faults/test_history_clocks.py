@@ -11,8 +11,6 @@ import sqlalchemy as sa
 from include.champion import promotion, versions
 from include.champion.history import HistoryReader
 from include.champion.promotion import Production
-from include.customers import loading
-from include.customers.database import open_engine
 from include.customers.sample import sample_customers
 from include.drift.collect_predictions import collect_predictions
 from include.drift.detect_drift import detect_drift
@@ -24,6 +22,7 @@ from include.store import LocalStore
 from include.tasks.adapter import day_of
 from tests.include.bank_days import CONTRACT, DAY, drift_run, existing, log, manifest_of, publish
 from tests.include.bank_days import people as customers
+from tests.include.banks import bank_of
 
 ROWS = 200
 HOUR = timedelta(hours=1)
@@ -32,9 +31,7 @@ MARCH = datetime(2026, 3, 31, 23, 30, tzinfo=UTC)  # half an hour before the mon
 
 @pytest.fixture
 def bank(database_url: str) -> Iterator[sa.Engine]:
-    engine = open_engine(database_url)
-    loading.create_table(engine)
-    loading.load_customers(engine, sample_customers(ROWS, seed=1), now=MARCH - 99 * HOUR)
+    engine = bank_of(database_url, sample_customers(ROWS, seed=1), now=MARCH - 99 * HOUR)
     yield engine
     engine.dispose()
 

@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from include.customers import loading
-from include.customers.database import open_engine
 from include.drift.collect_predictions import Collected, collect_predictions
 from include.drift.detect_drift import Detected, detect_drift
 from include.drift.findings import DriftDay, read_day
@@ -20,6 +18,7 @@ from include.drift.run import DriftRun
 from include.params import PerformanceRules
 from include.store import LocalStore
 from tests.include.bank_days import SNAPSHOT, drift_run, people
+from tests.include.banks import bank_of
 from tests.include.handing_on import handed_on
 
 MakeRun = Callable[..., DriftRun]
@@ -46,10 +45,9 @@ def detect(run: DriftRun) -> tuple[DriftDay, Detected]:
 @pytest.fixture(scope="session")
 def new_labels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """A customer database with 600 labels that are newer than the champion; nobody writes to it."""
-    engine = open_engine(f"sqlite:///{tmp_path_factory.mktemp('labels') / 'churn.db'}")
-    loading.create_table(engine)
+    url = f"sqlite:///{tmp_path_factory.mktemp('labels') / 'churn.db'}"
     labelled_at = SNAPSHOT + timedelta(days=1, microseconds=1)
-    loading.load_customers(engine, people(600, seed=2), now=labelled_at)
+    engine = bank_of(url, people(600, seed=2), now=labelled_at)
     yield engine
     engine.dispose()
 
@@ -63,8 +61,7 @@ def make_run(local_store: LocalStore, new_labels: Engine) -> MakeRun:
 @pytest.fixture
 def bank(sqlite_url: str) -> Iterator[Engine]:
     """A customer table that is empty."""
-    engine = open_engine(sqlite_url)
-    loading.create_table(engine)
+    engine = bank_of(sqlite_url)
     yield engine
     engine.dispose()
 

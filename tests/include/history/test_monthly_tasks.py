@@ -9,14 +9,13 @@ import pytest
 import sqlalchemy as sa
 
 from include.contract import load_contract
-from include.customers import loading
-from include.customers.database import open_engine
 from include.customers.sample import sample_customers
 from include.errors import DataError
 from include.history.record_exits import record_exits
 from include.history.run import HistoryRun
 from include.history.snapshot_customers import Snapshot, snapshot_customers
 from include.history.tables import exits_table, snapshots_table
+from tests.include.banks import bank_of
 
 MARCH, APRIL, JULY = (datetime(2026, month, 3, 2, 30, tzinfo=UTC) for month in (3, 4, 7))
 ROWS = 200
@@ -24,11 +23,8 @@ ROWS = 200
 
 @pytest.fixture
 def engine(database_url: str) -> Iterator[sa.Engine]:
-    engine = open_engine(database_url)
-    loading.create_table(engine)
-    loading.load_customers(
-        engine, sample_customers(ROWS, seed=1), now=datetime(2026, 1, 1, tzinfo=UTC)
-    )
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    engine = bank_of(database_url, sample_customers(ROWS, seed=1), now=now)
     yield engine
     engine.dispose()
 

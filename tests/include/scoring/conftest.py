@@ -1,20 +1,18 @@
 """A champion that is made once, a bank of a thousand customers, and nights over it."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 import pandas as pd
 import pytest
 from sqlalchemy import Engine
 
 from include.contract import Contract
-from include.customers import loading
-from include.customers.database import open_engine
 from include.params import load_params
 from include.scoring.run import ScoringRun
 from include.settings import Settings
 from include.store import LocalStore
 from tests.include.bank_days import promote
+from tests.include.banks import bank_of
 from tests.include.conftest import changed
 from tests.include.nights import PEOPLE, RANGES, Version, fitted_on, night_of, version_of
 
@@ -56,8 +54,6 @@ def sqlite_night(local_store: LocalStore, sqlite_bank: Engine, champion: Version
 
 def bank_at(url: str, people: pd.DataFrame) -> Iterator[Engine]:
     """The database while a test runs."""
-    engine = open_engine(url)
-    loading.create_table(engine)
-    loading.load_customers(engine, people.head(PEOPLE), now=datetime.now(UTC))
+    engine = bank_of(url, people.head(PEOPLE))
     yield engine
     engine.dispose()

@@ -41,14 +41,14 @@ def test_a_horizon_counts_rows_and_shows_whom_its_list_selects() -> None:
     told = card(HORIZON)
     assert "7 rows of customers who were listed" in told and "reach into the 104 days" in told
     assert "all 900 rows" in told and "among the rows above" in told
-    assert "recall" not in told and "| Gender F | 9 | 10.0% | – | – | – | 0.2500 |\n" in told
-    assert "Selected is who is on the list." in told
+    assert "recall" not in told and "| Gender F | 9 | 10.0% | – | – | – | 25.0% |\n" in told
+    assert "Selected is who is on the list; found is" in told
 
 
 def test_a_state_counts_customers_and_shows_whom_its_threshold_selects() -> None:
     told = card(STATE)
     assert "7 customers who were listed" in told and "their label is from within" in told
-    assert "all 900 customers" in told and "Selected is who is at or above the threshold." in told
+    assert "all 900 customers" in told and "who is at or above the threshold; found is" in told
     assert "- By gender not judged: nobody is selected\n" in told
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,6 @@ import pytest
 from include.champion.registry import Registry
 from include.champion.tracking import PARAMS_TAG
 from include.contract import load_contract
-from include.customers import loading
-from include.customers.database import open_engine
 from include.customers.sample import sample_customers
 from include.params import Bounds, Params, load_params
 from include.settings import Settings
@@ -20,6 +17,7 @@ from include.store import LocalStore
 from include.tuning.prepare_study import Share, prepare_study
 from include.tuning.run import EXPERIMENT, TuningRun
 from include.tuning.tune_hyperparameters import tune_hyperparameters
+from tests.include.banks import bank_of
 from tests.include.conftest import changed
 
 CUSTOMERS = 1200
@@ -38,11 +36,9 @@ def small_search(**rules: Any) -> Params:
 
 def search_in(home: Path, tracking_uri: str, name: str, **rules: Any) -> TuningRun:
     """A tuning run whose customers, store and study lie in a directory."""
-    engine = open_engine(f"sqlite:///{home / 'churn.db'}")
-    if not (home / "churn.db").exists():
-        loading.create_table(engine)
-        people = sample_customers(CUSTOMERS, seed=3)
-        loading.load_customers(engine, people, now=datetime.now(UTC))
+    known = (home / "churn.db").exists()
+    people = None if known else sample_customers(CUSTOMERS, seed=3)
+    engine = bank_of(f"sqlite:///{home / 'churn.db'}", people)
     params = small_search(**rules)
     assert params.tuning is not None
     return TuningRun(

@@ -1,6 +1,5 @@
 """Each role may do what the code does, on the resources that the stacks made, and nothing else."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,6 @@ from dashboard.data import champions, drift_days
 from include.champion import versions
 from include.champion.history import HISTORY_PREFIX, HistoryReader, record_move
 from include.champion.registry import Registry
-from include.contract import load_contract
-from include.customers import loading
-from include.customers.database import open_engine
 from include.customers.sample import sample_customers
 from include.drift.findings import PREFIX, REPORT_PAGE
 from include.drift.weeks import WEEKS_PREFIX, Week
@@ -23,7 +19,6 @@ from include.params import load_params
 from include.scoring.run import clear_day, part_key
 from include.settings import PROJECT, Settings
 from include.store import S3Store
-from include.training.run import TrainingRun
 from include.training.tuned_set import BEST_KEY
 from include.upkeep.delete_predictions import delete_predictions
 from include.upkeep.delete_reports import delete_reports
@@ -31,6 +26,7 @@ from include.upkeep.delete_runs import delete_runs
 from include.upkeep.delete_scores import delete_scores
 from infra.compose import objects, store_init
 from tests.include import bank_days
+from tests.include.banks import bank_of, training_run
 from tests.include.conftest import (
     STRONG,
     changed,
@@ -140,19 +136,9 @@ def test_airflow_trains_and_promotes_by_its_role(
     store, registry = account.store_of("AirflowRole"), Registry(mlflow_server)
     empty(account)
     clear_production(registry)
-    engine = open_engine(sqlite_url)
-    loading.create_table(engine)
-    loading.load_customers(engine, sample_customers(1500, seed=4), now=datetime.now(UTC))
-    run = TrainingRun(
-        dag_run_id="by its role",
-        store=store,
-        engine=engine,
-        registry=registry,
-        contract=load_contract(),
-        params=changed(load_params(Settings().params_file), STRONG),
-        trigger={"trigger_reason": "manual", "drift_date": None},
-        git_commit="abc",
-    )
+    engine = bank_of(sqlite_url, sample_customers(1500, seed=4))
+    params = changed(load_params(Settings().params_file), STRONG)
+    run = training_run("by its role", params, store=store, engine=engine, registry=registry)
     lineage = lineage_of(run)
     assert promote_judged(run, lineage, evaluate(run, lineage)).version == "1"
     assert len(champions.read_gates(account.store_of("DashboardRole"))) == 1

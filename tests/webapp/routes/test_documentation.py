@@ -1,22 +1,16 @@
 """The OpenAPI document follows the contract and the champion; the page needs nobody else."""
 
 import re
-from typing import Any
 
-import pytest
-import schemathesis
 from flask.testing import FlaskClient
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
 from openapi_spec_validator import validate
-from schemathesis import GenerationMode
 
 from include.contract import load_contract
 from include.settings import Settings
 from include.store import LocalStore
 from include.target import Target
 from tests.include.records import EIGHT_COLUMNS
-from tests.webapp.champions import Version, make_version, publish
+from tests.webapp.champions import make_version, publish
 from tests.webapp.conftest import client_of
 
 
@@ -76,35 +70,3 @@ def test_the_page_needs_no_other_host(client: FlaskClient) -> None:
     assert [client.get(file, buffered=True).status_code for file in files] == [200, 200, 200]
     nonce = re.search(r"script-src 'self' 'nonce-([^']+)'", page.headers["Content-Security-Policy"])
     assert nonce and f'nonce="{nonce[1]}"' in page.text
-
-
-@pytest.fixture(scope="module")
-def described(tmp_path_factory: pytest.TempPathFactory, version_1: Version) -> Any:
-    home = Settings(var_dir=tmp_path_factory.mktemp("schemathesis"))
-    publish(LocalStore(home.var_dir / "store"), version_1)
-    app = client_of(home).application
-    return schemathesis.openapi.from_wsgi("/openapi.json", app)
-
-
-POSITIVE, NEGATIVE = GenerationMode.POSITIVE, GenerationMode.NEGATIVE
-POSTS = ("/predict", "/predict_batch", "/explain")
-GETS = ("/", "/health", "/ready", "/model", "/metrics")  # nothing can be sent wrongly to them
-OPERATIONS = [("POST", path, mode) for path in POSTS for mode in (POSITIVE, NEGATIVE)]
-OPERATIONS += [("GET", path, POSITIVE) for path in GETS]
-
-
-@pytest.mark.parametrize(("method", "path", "mode"), OPERATIONS)
-def test_the_service_does_what_the_document_says(
-    described: Any, method: str, path: str, mode: GenerationMode
-) -> None:
-    # Not by schemathesis' own pytest plugin, which pytest 9 broke.
-    cases = described[path][method].as_strategy(generation_mode=mode)
-
-    @hypothesis_settings(
-        max_examples=30, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
-    )
-    @given(case=cases)
-    def holds(case: schemathesis.Case) -> None:
-        case.call_and_validate()
-
-    holds()
