@@ -1,0 +1,36 @@
+"""Runs that may write what they have read of the customer before."""
+
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from include.handover import RUNS_PREFIX
+from include.store import Store
+
+RECENT = timedelta(hours=1)
+
+
+def running(airflow_database_url: str) -> frozenset[str] | None:
+    """Those of which Airflow runs a task now; None where its database is not known or reached.
+
+    A task that waits has read nothing yet, and will find the customer gone.
+    """
+    if not airflow_database_url:
+        return None
+    tasks = sa.table("task_instance", *map(sa.column, ("dag_id", "run_id", "state")))
+    query = sa.select(tasks.c.dag_id, tasks.c.run_id).where(tasks.c.state == "running")
+    engine = sa.create_engine(airflow_database_url)
+    try:
+        with engine.connect() as connection:
+            return frozenset(f"{dag} {run}" for dag, run in connection.execute(query))
+    except sa.exc.SQLAlchemyError:
+        return None
+    finally:
+        engine.dispose()
+
+
+def recent(store: Store, now: datetime) -> frozenset[str]:
+    """Those that wrote within the hour, ended ones too: for who cannot ask Airflow."""
+    since = (now - RECENT).timestamp()
+    keys = (info.key for info in store.list(f"{RUNS_PREFIX}/") if info.modified >= since)
+    return frozenset(key.split("/")[1] for key in keys)
