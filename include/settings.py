@@ -1,24 +1,20 @@
 """Settings from the environment, and nothing else reads the environment."""
 
+import os
 import secrets
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from pydantic import (
-    AliasChoices,
-    Field,
-    SecretStr,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
+from pydantic_core.core_schema import ValidationInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from include.addresses import bare_host
 from include.errors import ConfigurationError
+from include.misspelt import refuse_misspelt
 
 Secrets: TypeAlias = Annotated[tuple[SecretStr, ...], NoDecode]
 PROJECT = Path(__file__).resolve().parent.parent
@@ -346,7 +342,8 @@ def checked_schedule(value: str) -> str:
 
 
 def load_settings() -> Settings:
-    """Read the environment; ConfigurationError names each variable at fault."""
+    """Read the environment; ConfigurationError names each variable at fault, misspelt ones too."""
+    refuse_misspelt(os.environ, [_variable((name,)) for name in Settings.model_fields])
     try:
         return Settings()
     except ValidationError as error:

@@ -233,7 +233,7 @@ def _create_test_score() -> Component:
     """How well the system around any version is tested: in a line and, shut, test by test."""
     found = read_ml_test_score()
     rows = [
-        (f"{name.capitalize()} {place}", test.asks, test.met, f"{test.points:g}")
+        (f"{name.capitalize()} {place}", test.asks, test.met.replace("`", ""), f"{test.points:g}")
         for name, tests in found.sections.items()
         for place, test in enumerate(tests, 1)
     ]

@@ -225,7 +225,7 @@ def _forget(settings: Settings, arguments: argparse.Namespace) -> int:
     places = layout(settings)
     if directory.is_held(places):
         running_stack(settings)  # likewise
-    url = SecretStr(airflow.database_url(places) if places.airflow_home.exists() else "")
+    url = SecretStr(airflow.metadata_url(places) if places.airflow_home.exists() else "")
     told = command.run(
         settings.model_copy(update={"airflow_database_url": url}),
         arguments.customer,

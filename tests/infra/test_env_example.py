@@ -63,6 +63,8 @@ def test_every_line_may_be_taken_as_it_stands(monkeypatch: pytest.MonkeyPatch) -
     unset = load_settings()
     for name in OFFERED.keys() & fields().keys():
         monkeypatch.setenv(name, OFFERED[name])
+    for name in (OFFERED.keys() | ASKED_BY_COMPOSE | MADE_BY_MAKE_ENV) - fields().keys():
+        monkeypatch.setenv(name, "of something else")
     taken = load_settings()
     assert taken.api_workers is None and taken.params_file == unset.params_file
     assert taken.resolved_store_uri == unset.resolved_store_uri
