@@ -81,10 +81,15 @@ def _left(done: Forgotten, places: Places) -> list[str]:
             "  files that were uploaded to the dashboard, if they are elsewhere: there are none in "
             f"{places.var_dir / UPLOADS}; they go after a day"
         )
-    if done.under_way:
+    if done.under_way is None:
         lines.append(
-            "  runs that may be under way, and write what they read before: say it again when "
-            f"they have ended ({', '.join(sorted(done.under_way))})"
+            "  runs that are under way, and write what they read before: nobody here can ask "
+            "Airflow for them (CHURN_AIRFLOW_DATABASE_URL); say it again when none is"
+        )
+    elif done.under_way:
+        lines.append(
+            "  runs that are under way, and write what they read before: say it again when they "
+            f"have ended ({', '.join(sorted(done.under_way))})"
         )
     if done.notes:
         lines.append(f"  notes on other customers that name the number: {done.notes}; edit them")

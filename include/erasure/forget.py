@@ -48,7 +48,7 @@ class Forgotten:
 
     rows: dict[str, int]  # erased, by place; objects of OLDER
     key: str  # of the note
-    under_way: frozenset[str]  # runs that may write what they read before
+    under_way: frozenset[str] | None  # runs that may write what they read; None: nobody knows
     notes: int  # on others, with the customer's number in them
     unmarked: str | None  # days of the log that do not say under which key they were written
 
@@ -71,16 +71,15 @@ def forget(places: Places, person: Person, *, asked_by: str, now: datetime) -> F
     return Forgotten(dict(+note.rows), note.key, under_way, others, unsearched.unmarked())
 
 
-def _erase(places: Places, person: Person, note: Note) -> tuple[Unsearched, frozenset[str]]:
+def _erase(places: Places, person: Person, note: Note) -> tuple[Unsearched, frozenset[str] | None]:
     """Erase until nothing is found; what the last pass could not look into, and ran beside it."""
-    recent = runs.recent(places.store, note.begun_at)  # before this writes to them
     for _ in range(PASSES):
-        running = runs.running(places.airflow_database_url)
+        under_way = runs.running(places.airflow_database_url)
         unsearched = Unsearched()
         _wait_for_spool(places, person)
         found = _pass(places, person, unsearched)
         if not any(found.values()):
-            return unsearched, recent if running is None else running
+            return unsearched, under_way
         note.add(found)
     raise DataError(
         f"the customer was there again after {PASSES} erasures, in {_named(found)}: a run or a "

@@ -1,13 +1,6 @@
 """Runs that may write what they have read of the customer before."""
 
-from datetime import datetime, timedelta
-
 import sqlalchemy as sa
-
-from include.handover import RUNS_PREFIX
-from include.store import Store
-
-RECENT = timedelta(hours=1)
 
 
 def running(airflow_database_url: str) -> frozenset[str] | None:
@@ -27,10 +20,3 @@ def running(airflow_database_url: str) -> frozenset[str] | None:
         return None
     finally:
         engine.dispose()
-
-
-def recent(store: Store, now: datetime) -> frozenset[str]:
-    """Those that wrote within the hour, ended ones too: for who cannot ask Airflow."""
-    since = (now - RECENT).timestamp()
-    keys = (info.key for info in store.list(f"{RUNS_PREFIX}/") if info.modified >= since)
-    return frozenset(key.split("/")[1] for key in keys)

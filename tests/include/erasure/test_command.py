@@ -31,7 +31,7 @@ def test_a_customer_is_forgotten_and_then_nobody_is_found(
         assert line in told
     assert "noted without a name in erasures/" in told and "the bank's own system" in told
     assert "notes on other customers that name the number: 1" in told
-    assert "if its spool is elsewhere" in told and "runs that may be under way" in told
+    assert "if its spool is elsewhere" in told and "nobody here can ask Airflow" in told
     assert str(ONE) not in told, "what is printed may be kept"
     assert main([str(ONE), *ASKED]) == 0
     assert "an earlier call erased all, or a digit is wrong" in capsys.readouterr().out
@@ -74,6 +74,14 @@ def test_keys_from_before_come_by_the_environment(
     assert main([str(ONE), *ASKED]) == 0
     told = capsys.readouterr().out
     assert "prediction log                             2 erased" in told and "k-former" not in told
+
+
+def test_a_run_that_is_under_way_is_named(
+    stack: Bank, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("include.erasure.runs.running", lambda _: frozenset({"churn_drift at"}))
+    assert main([str(ONE), *ASKED]) == 0
+    assert "say it again when they have ended (churn_drift at)" in capsys.readouterr().out
 
 
 def test_a_log_that_says_no_key_is_told(
