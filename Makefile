@@ -11,6 +11,13 @@ export PYTHONDONTWRITEBYTECODE :=
 # Compose in whichever form this machine has it; asked only where a target needs it.
 COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
+# What people write reaches a command as it stands: make would read a $5 in it, and the shell a quote.
+export GIVEN_REASON := $(value REASON)
+export GIVEN_ASKED_BY := $(value ASKED_BY)
+export GIVEN_CUSTOMER := $(value CUSTOMER)
+export GIVEN_API_ID := $(value API_ID)
+WHOM = $(words $(if $(GIVEN_CUSTOMER),customer) $(if $(GIVEN_API_ID),id))
+
 .DEFAULT_GOAL := help
 .PHONY: $(shell sed -n 's/^\([a-z-]*\):.*/\1/p' $(MAKEFILE_LIST))
 
@@ -30,7 +37,7 @@ load-history: setup ## load months of customers and their exits (SNAPSHOTS=path 
 	@exec $(BIN)/python -m include.history load $(if $(SNAPSHOTS),--snapshots "$(SNAPSHOTS)") $(if $(EXITS),--exits "$(EXITS)")
 
 train: setup ## train once more on the stack that is up (REASON="why")
-	@exec $(BIN)/python -m infra.local.commands train $(if $(REASON),--reason "$(REASON)")
+	@exec $(BIN)/python -m infra.local.commands train $(if $(GIVEN_REASON),--reason="$$GIVEN_REASON")
 
 tune: setup ## search hyperparameters on the stack that is up (ARGS="--trials 20 --minutes 10 --write")
 	@exec $(BIN)/python -m infra.local.commands tune $(ARGS)
@@ -42,19 +49,19 @@ score: setup ## score every customer now, on the stack that is up, and print the
 	@exec $(BIN)/python -m infra.local.commands score $(ARGS)
 
 rollback: setup ## put an earlier version back into production (VERSION=2 REASON="why")
-	@test -n "$(VERSION)" -a -n "$(REASON)" || { echo 'make rollback: say which and why: make rollback VERSION=2 REASON="why"' >&2; exit 2; }
-	@exec $(BIN)/python -m infra.local.commands rollback "$(VERSION)" --reason "$(REASON)"
+	@test -n "$(VERSION)" -a -n "$(if $(GIVEN_REASON),given)" || { echo 'make rollback: say which and why: make rollback VERSION=2 REASON="why"' >&2; exit 2; }
+	@exec $(BIN)/python -m infra.local.commands rollback "$(VERSION)" --reason="$$GIVEN_REASON"
 
 promote: setup ## approve the promotion that waits for a person, or put a version into production (REASON="why", CANDIDATE=7 or VERSION=2; without: show what waits)
-	@test -n "$(REASON)" || { echo 'make promote: say why: make promote REASON="why"' >&2; exit 2; }
-	@exec $(BIN)/python -m infra.local.commands promote $(if $(VERSION),"$(VERSION)") $(if $(CANDIDATE),--candidate "$(CANDIDATE)") --reason "$(REASON)"
+	@test -n "$$GIVEN_REASON" || { echo 'make promote: say why: make promote REASON="why"' >&2; exit 2; }
+	@exec $(BIN)/python -m infra.local.commands promote $(if $(VERSION),"$(VERSION)") $(if $(CANDIDATE),--candidate "$(CANDIDATE)") --reason="$$GIVEN_REASON"
 
 history: setup ## which version was put into production when, by whom, and why (ARGS="--last 100")
 	@exec $(BIN)/python -m infra.local.commands history $(ARGS)
 
 forget: setup ## erase one customer from database, store and logs, and prove it (CUSTOMER=number, '-' reads it; or API_ID=id, of the log alone; ASKED_BY="who")
-	@test -n "$(CUSTOMER)$(API_ID)" -a -z "$(and $(CUSTOMER),$(API_ID))" || { echo 'make forget: say whom: make forget CUSTOMER=708082083 ASKED_BY="data protection, case 17"' >&2; exit 2; }
-	@exec $(BIN)/python -m infra.local.commands forget $(if $(ASKED_BY),--asked-by "$(ASKED_BY)") $(if $(API_ID),--log-only) -- "$(or $(API_ID),$(CUSTOMER))"
+	@test $(WHOM) = 1 || { echo 'make forget: say whom: make forget CUSTOMER=708082083 ASKED_BY="data protection, case 17"' >&2; exit 2; }
+	@exec $(BIN)/python -m infra.local.commands forget $(if $(GIVEN_ASKED_BY),--asked-by="$$GIVEN_ASKED_BY") $(if $(GIVEN_API_ID),--log-only) -- "$$GIVEN_API_ID$$GIVEN_CUSTOMER"
 
 airflow: setup ## Airflow's own command line for this stack (ARGS="dags list")
 	@exec $(BIN)/python -m infra.local.commands airflow $(ARGS)
@@ -176,8 +183,8 @@ restore: ## fill empty containers from a backup (FROM=backups/… ARGS=--replace
 	@exec python3 -m infra.compose.restore "$(FROM)" $(ARGS)
 
 forget-in-containers: ## make forget for the containers, and which backups still hold the customer (CUSTOMER=number, ASKED_BY="who")
-	@test -n "$(CUSTOMER)$(API_ID)" -a -z "$(and $(CUSTOMER),$(API_ID))" -a -n "$(ASKED_BY)" || { echo 'make forget-in-containers: say whom, and who asks: CUSTOMER=708082083 ASKED_BY="data protection, case 17"' >&2; exit 2; }
-	@exec python3 -m infra.compose.forget --asked-by "$(ASKED_BY)" $(if $(API_ID),--log-only) -- "$(or $(API_ID),$(CUSTOMER))"
+	@test $(WHOM) = 1 -a -n "$(if $(GIVEN_ASKED_BY),given)" || { echo 'make forget-in-containers: say whom, and who asks: CUSTOMER=708082083 ASKED_BY="data protection, case 17"' >&2; exit 2; }
+	@exec python3 -m infra.compose.forget --asked-by="$$GIVEN_ASKED_BY" $(if $(GIVEN_API_ID),--log-only) -- "$$GIVEN_API_ID$$GIVEN_CUSTOMER"
 
 test-containers: setup ## build, start and break the containers, for real (ARGS="-k first_start" is the short form)
 	@CHURN_TEST_CONTAINERS=1 $(BIN)/python -m pytest tests/containers $(ARGS)

@@ -25,6 +25,7 @@ from airflow.providers.standard.operators.python import PythonOperator, ShortCir
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, Param
 
+from include.settings import KEPT_DAYS_MAX
 from include.tasks.assets import CHAMPION, DRIFT, PREDICTIONS
 from include.tasks.drift import (
     TRAINING_DAG,
@@ -62,6 +63,7 @@ with DAG(
             None,
             type=["null", "number"],
             minimum=0,
+            maximum=KEPT_DAYS_MAX,
             description="Days between two runs that drift starts; else as in params.yaml",
         ),
     },

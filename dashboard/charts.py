@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ SHARE_AXIS = {
     "automargin": True,
 }
 
+WEEK = timedelta(days=7)
 RANKINGS = (BLUE, GREY, ORANGE)  # the model, the naive rule, the version before
 
 
@@ -200,12 +201,15 @@ def _track_lines(track: Track, exact: float | None) -> list[Figure]:
     """A version's lines, those left out that have no value."""
     realised = _points(track.weeks, track.realised, "Realised")
     estimated = _points(track.weeks, track.estimated, "Estimate", intervals=False)
-    estimated |= {"mode": "lines", "line": {"color": ORANGE, "width": 2, "dash": "dash"}}
+    estimated |= {"line": {"color": ORANGE, "width": 2, "dash": "dash"}}
+    estimated |= {"marker": {"color": ORANGE, "size": 5}}
     lines = [realised, estimated]
     level = track.promised if exact is None else exact
     if level is not None:
         flat = _chance("Promised" if exact is None else "Exact", ends=(level, level))
-        lines.append({**flat, "x": [track.weeks[0].isoformat(), track.weeks[-1].isoformat()]})
+        # To the end of the last week: from one week to itself there would be no line.
+        ends = track.weeks[0], track.weeks[-1] + WEEK
+        lines.append({**flat, "x": [end.isoformat() for end in ends]})
     return [each for each in lines if any(value is not None for value in each["y"])]
 
 

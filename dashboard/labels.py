@@ -57,7 +57,10 @@ def change_of(name: str) -> tuple[str, str]:
 
 
 def short_label(name: str) -> str:
-    """The same for a list of several."""
+    """The same for a list of several, without a comma."""
+    of, months = change_of(name)
+    if of:
+        return f"{months}-month change in {short_label(of).lower()}"
     return SHORT.get(name) or feature_label(name)
 
 

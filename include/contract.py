@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from include.errors import ConfigurationError
 from include.values import describe, moments
+from include.yaml_file import read_yaml
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -368,8 +368,8 @@ class Contract(_Frozen):
 def load_contract(path: Path = SCHEMA_FILE) -> Contract:
     """Read the contract from schema.yaml; ConfigurationError says what is wrong with it."""
     try:
-        return Contract.model_validate(yaml.safe_load(path.read_text("utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
+        return Contract.model_validate(read_yaml(path))
+    except ValidationError as error:
         raise ConfigurationError(f"cannot use the data contract {path}: {error}") from error
 
 

@@ -5,19 +5,22 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from include.errors import ConfigurationError
 from include.features import SplitRule
-from include.settings import MINUTES_MAX, TRIALS_MAX, WORKERS_MAX
+from include.settings import KEPT_DAYS_MAX, MINUTES_MAX, TRIALS_MAX, WORKERS_MAX
 from include.target import Target
+from include.yaml_file import read_yaml
 
 AGE = "Age"  # by what customers are grouped: numbers are put into bands
+Days: TypeAlias = Annotated[float, Field(ge=0, le=KEPT_DAYS_MAX)]
 
 
 class _Rules(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False
+    )
 
 
 class BoostingParams(_Rules):
@@ -228,7 +231,7 @@ class PerformanceRules(_Rules):
     With defaults, because the params.yaml of an earlier release has no such section.
     """
 
-    label_days: float = Field(default=14, ge=0, description="after outcome_days, for late labels")
+    label_days: Days = Field(default=14, description="after outcome_days, for late labels")
     ripe_min: int = Field(default=500, ge=1, description="fewer ripe customers decide nothing")
     leavers_min: int = Field(
         default=50, ge=2, description="nor do fewer of them who left, or who stayed"
@@ -251,9 +254,9 @@ class DriftRules(_Rules):
     newly_left_min: int = Field(
         default=100, ge=0, description="nor do, of a horizon, fewer leavers in newly closed months"
     )
-    cooldown_days: float = Field(ge=0, description="between two runs that drift started")
-    outcome_days: float = Field(ge=0, description="until a customer who stayed is an outcome")
-    outcome_weeks: int = Field(ge=1, description="weeks of known outcomes that are shown")
+    cooldown_days: Days = Field(description="between two runs that drift started")
+    outcome_days: Days = Field(description="until a customer who stayed is an outcome")
+    outcome_weeks: int = Field(ge=1, le=5200, description="weeks of known outcomes that are shown")
     performance: PerformanceRules = PerformanceRules()
     reference_rows_max: int = Field(
         default=1_000_000, ge=1000, description="a sample of more customers is what drift tests use"
@@ -321,8 +324,8 @@ class HistoryRules(_Rules):
     leavers_min: int = Field(
         default=200, ge=20, description="in the windows of the months that teach"
     )
-    loaded_days_max: float = Field(
-        default=10, ge=0, description="a snapshot loaded later may know what came after it"
+    loaded_days_max: Days = Field(
+        default=10, description="a snapshot loaded later may know what came after it"
     )
     list_share: float = Field(
         default=0.1, gt=0, lt=1, description="of the customers, who can be called: the list"
@@ -388,12 +391,10 @@ class Params(_Rules):
 def load_params(path: Path) -> Params:
     """Read params.yaml; ConfigurationError names every value at fault."""
     try:
-        return Params.model_validate(yaml.safe_load(path.read_text("utf-8")))
+        return Params.model_validate(read_yaml(path))
     except ValidationError as error:
         faults = "; ".join(
             f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}, found {fault['input']!r}"
             for fault in error.errors()
         )
         raise ConfigurationError(f"cannot use {path}: {faults}") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigurationError(f"cannot read {path}: {error}") from error

@@ -1,27 +1,24 @@
 """Settings from the environment, and nothing else reads the environment."""
 
+import os
 import secrets
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from pydantic import (
-    AliasChoices,
-    Field,
-    SecretStr,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
+from pydantic_core.core_schema import ValidationInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from include.addresses import bare_host
 from include.errors import ConfigurationError
+from include.misspelt import refuse_misspelt
 
+Secrets: TypeAlias = Annotated[tuple[SecretStr, ...], NoDecode]
 PROJECT = Path(__file__).resolve().parent.parent
-MEBIBYTE = 2**20
+MEBIBYTE, DAY = 2**20, 24 * 3600
 # Of a search. Here and not in params.py, because Airflow parses DAG files without NumPy.
 TRIALS_MAX, WORKERS_MAX, MINUTES_MAX = 10_000, 64, 7 * 24 * 60
 TASK_HOURS_MAX = 7 * 24
@@ -129,16 +126,15 @@ class Settings(BaseSettings):
     api_workers: int | None = Field(
         default=None, ge=1, description="gunicorn workers; one for each core when empty"
     )
-    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
-        default=(), description="comma-separated API keys; list two while rotating"
-    )
+    api_keys: Secrets = Field(default=(), description="comma-separated; list two while rotating")
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="comma-separated names, beside loopback's own, by which services that ask for "
         "no key or password may be called",
     )
-    id_key: SecretStr | None = Field(
-        default=None, description="keys the HMAC that stands for a customer's id in logs"
+    id_key: SecretStr | None = Field(default=None, description="keys the HMAC of ids in logs")
+    former_id_keys: Secrets = Field(
+        default=(), description="comma-separated ones of before: a customer is forgotten there, too"
     )
     rate_limit: str = Field(default="", description="requests per API key, such as 600/minute")
     rate_limit_storage: SecretStr = Field(
@@ -146,10 +142,10 @@ class Settings(BaseSettings):
         description="where requests are counted: memory:// in each worker, redis://host for all",
     )
     champion_poll_seconds: float = Field(
-        default=5, gt=0, description="how often a worker looks at the champion pointer"
+        default=5, gt=0, le=DAY, description="how often a worker looks at the champion pointer"
     )
     log_flush_seconds: float = Field(
-        default=10, gt=0, description="age at which the prediction spool goes to the store"
+        default=10, gt=0, le=DAY, description="age at which the prediction spool goes to the store"
     )
     log_flush_rows: int = Field(
         default=5000, ge=1, description="size at which the prediction spool goes to the store"
@@ -238,7 +234,7 @@ class Settings(BaseSettings):
         default="", description="commit of this code, where no git checkout is there to ask"
     )
 
-    @field_validator("api_keys", "allowed_hosts", "approvers", mode="before")
+    @field_validator("api_keys", "former_id_keys", "allowed_hosts", "approvers", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -271,7 +267,7 @@ class Settings(BaseSettings):
         return checked_schedule(value)
 
     @field_validator(
-        *("var_dir", "spool_dir", "champion_dir", "drain_file"),
+        *("var_dir", "spool_dir", "champion_dir", "drain_file", "params_file", "api_workers"),
         *("tracking_uri", "id_key", "dashboard_secret", "oidc_client_secret"),
         *("oidc_role_claim", "oidc_viewer", "oidc_operator", "oidc_admin"),
         mode="before",
@@ -346,7 +342,8 @@ def checked_schedule(value: str) -> str:
 
 
 def load_settings() -> Settings:
-    """Read the environment; ConfigurationError names each variable at fault."""
+    """Read the environment; ConfigurationError names each variable at fault, misspelt ones too."""
+    refuse_misspelt(os.environ, [_variable((name,)) for name in Settings.model_fields])
     try:
         return Settings()
     except ValidationError as error:

@@ -19,6 +19,7 @@ import hypothesis
 import pytest
 
 from include.store import LocalStore, S3Store, Store, s3_config
+from tests.alone import stand_alone
 from tests.ports import free_ports
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -37,6 +38,11 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
 )
 hypothesis.settings.load_profile("churn")
+
+
+def pytest_configure() -> None:
+    """Before any test begins."""
+    stand_alone()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

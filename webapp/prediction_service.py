@@ -10,7 +10,7 @@ from time import perf_counter
 
 import orjson
 
-from include.predictions.log import customer_key
+from include.predictions.log import customer_key, key_mark
 from include.settings import Settings
 from webapp.answers import Answer, Label
 from webapp.champion.holder import ChampionHolder
@@ -38,15 +38,16 @@ class PredictionService:
             poll_seconds=settings.champion_poll_seconds,
             record=self.metrics.reloaded,
         )
+        self._id_key = settings.customer_id_key()
         self.spool = Spool(
             settings.resolved_spool_dir,
+            key_mark=key_mark(self._id_key),
             max_bytes=settings.spool_max_bytes,
             seal_rows=settings.log_flush_rows,
             seal_seconds=settings.log_flush_seconds,
             lost=self.metrics.lost,
         )
         self.shipper = ShipperProcess(settings.resolved_spool_dir)
-        self._id_key = settings.customer_id_key()
 
     def start(self) -> None:
         """Start watching the pointer and keeping the spool, here and in a server's forks of it."""

@@ -193,7 +193,8 @@ def create_started(started: StartedCampaign, rules: CallRules) -> Component:
             "meantime. "
         )
     link = _create_list_link(started.name, rules)
-    return dmc.Alert([told, link], color="brand", variant="light", mt="xs")
+    left = ". The figures above are now those of the next list, of who is left."
+    return dmc.Alert([told, link, left], color="brand", variant="light", mt="xs")
 
 
 def create_last(last: BegunCampaign, rules: CallRules) -> Component:

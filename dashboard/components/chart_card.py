@@ -22,7 +22,11 @@ def create_chart(chart: Chart, *, height: int = HEIGHT, in_row: bool = False) ->
         responsive=True,
     )
     image = html.Div(
-        graph, role="img", className="chart", **{"aria-label": f"{chart.title}. {chart.sentence}"}
+        graph,
+        role="img",
+        className="chart",
+        style={"minHeight": f"{height}px"},  # also before Plotly has come, or all below would jump
+        **{"aria-label": f"{chart.title}. {chart.sentence}"},
     )
     room = {"base": 0, "sm": 62} if in_row else 0
     return dmc.Paper(

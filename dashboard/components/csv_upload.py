@@ -126,10 +126,10 @@ def create_progress(state: dict[str, Any]) -> Component:
     )
     if done < total:
         return dmc.Stack([dmc.Text(f"{done:,} of {total:,} rows scored …", size="sm"), bar])
-    told = (
-        f"{counted(total, 'row')} scored: {state['leaving']:,} count as leaving "
-        f"({percent(state['leaving'] / total, decimals=1)})."
-    )
+    share = percent(state["leaving"] / total, decimals=1)
+    told = f"{counted(total, 'row')} scored: {state['leaving']:,} count as leaving ({share})."
+    if state.get("warns_early"):  # its threshold is hardly ever reached
+        told = f"{counted(total, 'row')} scored: call in the order of risk, the highest first."
     link = dmc.Anchor(
         "Download the result (CSV)",
         href=f"/score/result/{state['token']}.csv",
@@ -219,6 +219,7 @@ def next_state(sources: Sources, token: str) -> dict[str, Any]:
         found = asdict(uploads.score_next(var_dir, token, sources.api))
         if found["done"] == found["total"]:
             found |= uploads.summarise(var_dir, token)
+            found["warns_early"] = sources.targets.shown(found["version"]).is_early_warning
     except ChurnError as error:
         told = error_text(error)
         if not isinstance(error, UploadGone):

@@ -10,6 +10,7 @@ from dash.development.base_component import Component
 from dashboard.components.states import sentence
 from dashboard.components.tables import create_table
 from dashboard.data.performance import judged, judged_on, undecided, weeks_of
+from dashboard.labels import counted
 from include.drift.performance import Estimate, Figure, Performance, Realised, Version, VersionWeek
 
 NONE = "–"
@@ -119,7 +120,7 @@ def create_weeks(found: Performance) -> Component:
         *("Recall", "Brier score", "Slope"),
     )
     rows = [_week_row(each) for each in reversed(found.weeks)]
-    shut = html.Summary(f"All {len(rows):,} weeks in figures")
+    shut = html.Summary(f"{counted(len(rows), 'week')} in figures")
     return html.Details([shut, create_table(names, rows, "Weeks")])
 
 

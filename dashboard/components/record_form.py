@@ -110,7 +110,9 @@ def record_of(values: Mapping[str, Any], contract: Contract) -> dict[str, Any]:
 def create_answer(answer: Mapping[str, Any], why: Any, target: Target = STATE) -> Component:
     """The probability, what it means, and why."""
     probability, version = answer["probabilities"][0], answer["model_version"]
-    told = "counts as leaving" if answer["predictions"][0] else "counts as staying"
+    label = "leaving" if answer["predictions"][0] else "staying"
+    # Few who will leave are likelier to leave than to stay: there the label would only mislead.
+    counts = "" if target.is_early_warning else f": counts as {label}"
     past = dmc.Text(WITHOUT_HISTORY, size="sm", c="dimmed") if answer.get("defaulted") else None
     return html.Div(
         [
@@ -120,7 +122,7 @@ def create_answer(answer: Mapping[str, Any], why: Any, target: Target = STATE) -
                 id="one-probability",
                 **{"data-probability": repr(probability)},
             ),
-            dmc.Text(f"{risk_words(target)}: {told} (model {version})", span=True, size="sm"),
+            dmc.Text(f"{risk_words(target)}{counts} (model {version})", span=True, size="sm"),
             past,
             dmc.Title("Why", order=2, size="h4", mt="md", mb=8),
             why,

@@ -177,11 +177,12 @@ def read_result(var_dir: Path, token: str) -> bytes:
     return spreadsheet([*header, *RESULT_COLUMNS], rows)
 
 
-def summarise(var_dir: Path, token: str) -> dict[str, int | bool]:
-    """How many of the scored rows count as leaving, and whether columns were left out."""
+def summarise(var_dir: Path, token: str) -> dict[str, Any]:
+    """How many of the scored rows count as leaving, by which version, and without which past."""
     scores = _people_and_scores(var_dir, token)[1]
     return {
         "leaving": sum(score["label"] for score in scores),
+        "version": scores[-1]["version"],
         "defaulted": any(score.get("defaulted") for score in scores),
     }
 

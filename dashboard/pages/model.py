@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import dash_mantine_components as dmc
 from dash import Dash, dcc, html
@@ -59,6 +58,7 @@ def create_page(sources: Sources, query: Mapping[str, str]) -> Component:
                     "Nothing was promoted so far. Start churn_training in Airflow: the first model "
                     "that passes the gate appears here.",
                 ),
+                *_create_decisions(sources),
             ]
         )
     rules = CallRules.from_values(dict(query))
@@ -217,23 +217,26 @@ def _create_history(
     sources: Sources, champion: Champion, manifests: Sequence[Manifest]
 ) -> Component:
     url = sources.settings.mlflow_public_url or sources.settings.tracking_uri
-    parts: list[Any] = [
-        versions.create_versions(manifests, champion=champion.manifest.version, mlflow_url=url)
-    ]
+    table = versions.create_versions(manifests, champion=champion.manifest.version, mlflow_url=url)
+    return dmc.Paper([table, *_create_decisions(sources)])
+
+
+def _create_decisions(sources: Sources) -> list[Component]:
+    """Which candidates came, also before any was good enough; nothing where none did."""
     gates = read_gates(sources.store)
-    if gates:
-        title = dmc.Title("Latest decisions of the gate", order=3, size="h5", mt="lg", mb="xs")
-        note = "Candidates are counted by themselves; an accepted one becomes the next version."
-        told = dmc.Text(note, size="sm", c="dimmed", mb="xs")
-        parts += [title, told, versions.create_decisions(gates)]
-    return dmc.Paper(parts)
+    if not gates:
+        return []
+    title = dmc.Title("Latest decisions of the gate", order=3, size="h5", mt="lg", mb="xs")
+    note = "Candidates are counted by themselves; an accepted one becomes the next version."
+    told = dmc.Text(note, size="sm", c="dimmed", mb="xs")
+    return [title, told, versions.create_decisions(gates)]
 
 
 def _create_test_score() -> Component:
     """How well the system around any version is tested: in a line and, shut, test by test."""
     found = read_ml_test_score()
     rows = [
-        (f"{name.capitalize()} {place}", test.asks, test.met, f"{test.points:g}")
+        (f"{name.capitalize()} {place}", test.asks, test.met.replace("`", ""), f"{test.points:g}")
         for name, tests in found.sections.items()
         for place, test in enumerate(tests, 1)
     ]

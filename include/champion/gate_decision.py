@@ -32,6 +32,9 @@ class Decision(Document):
     decided_at: AwareDatetime
     challenger: str = Field(description="the candidate's version in the registry")
     champion: str | None = Field(description="the version in production, if any")
+    champion_age_days: float | None = Field(
+        default=None, description="by how much its customers are older: what that costs is `gain`"
+    )
     target: Target = STATE
     holdout_rows: int
     holdout_attrited_share: float

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from include.customers.database import database_errors, open_engine
+from include.customers.database import database_errors, open_engine, shown_url
 from include.customers.table import IN_MYSQL, TABLE, count_rows, published_contract
 from include.errors import DataError
 
@@ -80,6 +80,23 @@ def known_customers(engine: sa.Engine) -> tuple[int, Source | None]:
         rows = count_rows(connection) if tables.has_table(TABLE) else 0
         known = rows > 0 and tables.has_table(SOURCE_TABLE)
         return rows, _read_source(connection) if known else None
+
+
+def refuse_to_fill(database_url: str) -> None:
+    """DataError where a table stands empty that this project never filled: before a bank's load."""
+    engine = open_engine(database_url)
+    try:
+        with database_errors(engine, f"look for the table {TABLE}"):
+            tables = sa.inspect(engine)
+            anothers = tables.has_table(TABLE) and not tables.has_table(SOURCE_TABLE)
+    finally:
+        engine.dispose()
+    if anothers:
+        raise DataError(
+            f"the table {TABLE} in {shown_url(engine)} is empty, and this stack did not make it: "
+            "made-up customers would lie beside those that come. Load yours and start again; where "
+            "made-up ones are wanted, drop the table"
+        )
 
 
 def refuse_mixing(engine: sa.Engine, customers: "pd.DataFrame", source: Source) -> None:

@@ -7,6 +7,7 @@ hands on lies under keys that depend on the part alone, so that it replaces its 
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import accumulate, pairwise
 
 from include.champion import versions
@@ -42,7 +43,7 @@ def plan_parts(run: DriftRun) -> list[Part]:
 
     The pointer is read here for the whole run: it may have moved before the run ends.
     """
-    champion, trained_on = _champion(run.store)
+    champion, trained_on = _champion(run.store, run.now)
     objects = list(day_objects(run.store, run.day))
     spans = cut(objects, part_bytes=run.rules.part_mebibytes * MEBIBYTE)
     mebibytes = sum(each.size for each in objects) / MEBIBYTE
@@ -65,13 +66,31 @@ def cut(objects: Sequence[ObjectInfo], *, part_bytes: float) -> list[KeySpan]:
     return [KeySpan(after, upto) for after, upto in pairwise([None, *inner, None])]
 
 
-def _champion(store: Store) -> tuple[PinnedChampion | None, tuple[str, ...]]:
+def _champion(store: Store, now: datetime) -> tuple[PinnedChampion | None, tuple[str, ...]]:
     """The champion and its features; none before the first."""
     found = versions.read_pointer(store)
     if found is None:
         return None, ()
     pointer, manifest = found[0], versions.read_manifest(store, found[0])
-    pinned = PinnedChampion(
-        pointer.version, pointer.promoted_at, manifest.snapshot_at, manifest.target
-    )
+    promoted_at = _promoted_at(store, pointer, now)
+    snapshot_at = min(manifest.snapshot_at, promoted_at)  # by a clock that was ahead, too
+    pinned = PinnedChampion(pointer.version, promoted_at, snapshot_at, manifest.target)
     return pinned, manifest.record_columns
+
+
+def _promoted_at(store: Store, pointer: versions.Pointer, now: datetime) -> datetime:
+    """When the pointer was moved; where that is still to come, when the store took it.
+
+    Until a moment that a clock ahead has written, every day would be older than the champion.
+    """
+    if pointer.promoted_at <= now:
+        return pointer.promoted_at
+    key = versions.POINTER_KEY
+    stored = next(each.modified for each in store.list(key) if each.key == key)
+    taken = min(datetime.fromtimestamp(stored, UTC), now)
+    logger.warning(
+        "%s says that version %s was promoted at %s, which is still to come: the clock of the host "
+        "that promoted it was ahead, set it right; it counts as promoted at %s",
+        *(key, pointer.version, pointer.promoted_at, taken),
+    )
+    return taken

@@ -24,10 +24,12 @@ def run(settings: Settings, customer: str, *, asked_by: str, log_only: bool = Fa
         var_dir=settings.var_dir,
         spool_dir=settings.resolved_spool_dir,
         spool_seconds=settings.log_flush_seconds + SPOOL_SECONDS,
+        airflow_database_url=settings.airflow_database_url.get_secret_value(),
     )
     try:
         column_types(engine, published_contract())  # or a database would be made where none is
-        person = person_of(customer, _id_key(settings), log_only=log_only)
+        former = [each.get_secret_value().encode() for each in settings.former_id_keys]
+        person = person_of(customer, _id_key(settings), *former, log_only=log_only)
         done = forget(places, person, asked_by=asked_by, now=datetime.now(UTC))
     finally:
         engine.dispose()
@@ -47,13 +49,12 @@ def _id_key(settings: Settings) -> bytes:
 
 
 def _told(done: Forgotten) -> list[str]:
-    rows = done.erasure.rows
-    if not rows:
+    if not done.rows:
         return [
             "nothing of that customer was found: an earlier call erased all, or a digit is wrong",
             f"noted without a name in {done.key}",
         ]
-    erased = [f"  {name:34} {count:>9,} erased" for name, count in sorted(rows.items())]
+    erased = [f"  {name:34} {count:>9,} erased" for name, count in sorted(done.rows.items())]
     return [*erased, "looked everywhere again: 0 left", f"noted without a name in {done.key}"]
 
 
@@ -62,9 +63,13 @@ def _left(done: Forgotten, places: Places) -> list[str]:
     lines = [
         "What this cannot reach:",
         "  the bank's own system: a row that it loads again comes back, so erase it there, too",
-        "  answers that were logged under an earlier CHURN_ID_KEY: say it again with that one",
         "  copies of database, store and disks: docs/personal-data.md says which there may be",
     ]
+    if done.unmarked:
+        lines.append(
+            f"  answers of {done.unmarked}, if CHURN_ID_KEY was changed since: a release that did "
+            "not say under which key has logged them; give earlier keys in CHURN_FORMER_ID_KEYS"
+        )
     if not places.spool_dir.exists():
         lines.append(
             "  answers that the API has not shipped yet, if its spool is elsewhere: none is in "
@@ -76,11 +81,15 @@ def _left(done: Forgotten, places: Places) -> list[str]:
             "  files that were uploaded to the dashboard, if they are elsewhere: there are none in "
             f"{places.var_dir / UPLOADS}; they go after a day"
         )
-    if done.recent_runs:
+    if done.under_way is None:
         lines.append(
-            "  runs that wrote in the last hour, or lost the customer then, may be under way, and "
-            "write what they read before: say it again when they have ended "
-            f"({', '.join(done.recent_runs)})"
+            "  runs that are under way, and write what they read before: nobody here can ask "
+            "Airflow for them (CHURN_AIRFLOW_DATABASE_URL); say it again when none is"
+        )
+    elif done.under_way:
+        lines.append(
+            "  runs that are under way, and write what they read before: say it again when they "
+            f"have ended ({', '.join(sorted(done.under_way))})"
         )
     if done.notes:
         lines.append(f"  notes on other customers that name the number: {done.notes}; edit them")

@@ -1,12 +1,15 @@
 """One customer in files of the web tier on this machine: uploads, and answers not shipped yet."""
 
 import json
+import re
 from pathlib import Path
 
 from include.contract import CUSTOMER_ID, CUSTOMER_ID_CHARACTERS
 from include.erasure.person import Person
+from include.predictions.log import KEY_MARK
 
 UPLOADS = "uploads"  # the dashboard's, below CHURN_VAR_DIR
+MARK = re.compile(rf'"{KEY_MARK}":"(\w+)"'.encode())  # in a segment's first line
 
 
 def erase_uploads(var_dir: Path, person: Person) -> int:
@@ -33,13 +36,14 @@ def _is_own(sent: str, person: Person) -> bool:
 
 
 def unshipped(spool_dir: Path, person: Person) -> bool:
-    """Whether answers about the customer still wait for the store."""
-    key = person.log_key.encode()
+    """Whether answers still wait for the store that are, or may be, about the customer."""
+    own = [each.encode() for each in person.log_keys]
     for path in spool_dir.iterdir() if spool_dir.exists() else ():
         try:
             data = path.read_bytes() if path.is_file() else b""
         except FileNotFoundError:  # shipped
             continue
-        if key in data:
+        mark = MARK.search(data.partition(b"\n")[0])
+        if any(key in data for key in own) or (mark and mark[1].decode() not in person.key_marks):
             return True
     return False

@@ -1,45 +1,33 @@
 """Forgetting one customer: erase, look again until nothing is found, and note that it was done.
 
 Each pass erases what it finds, so that a pass that finds nothing is the proof, and one that is
-killed is completed by the next. The note names nobody.
+killed is completed by the next.
 """
 
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 import sqlalchemy as sa
-from pydantic import AwareDatetime, Field
 
-from include.documents import Document
-from include.erasure import files, tables
+from include.erasure import files, runs, tables
+from include.erasure.note import Note
 from include.erasure.objects import PLACES, Unreadable, without
 from include.erasure.older_versions import OlderVersion, older_versions
 from include.erasure.person import Person
+from include.erasure.unsearched import Unsearched
 from include.errors import ConfigurationError, DataError, ObjectChanged, ObjectNotFound
-from include.handover import RUNS_PREFIX
 from include.store import ObjectInfo, Store
 
-PREFIX = "erasures"
 OLDER = "older versions of objects"
 UPLOADS = "uploaded files"
 PASSES = 5
 THREADS = 8  # a store answers after a while, and Arrow decodes without Python's lock
-NAMED = 5
 TRIES = 10  # of an object that others write meanwhile
-RECENT = timedelta(hours=1)
 LOOK_SECONDS = 0.5
-
-
-class Erasure(Document):
-    """`erasures/<moment>.json`: that somebody was forgotten, not who; never rewritten."""
-
-    erased_at: AwareDatetime
-    asked_by: str
-    rows: dict[str, int] = Field(description="what was erased, by place; objects of OLDER")
 
 
 @dataclass(frozen=True)
@@ -51,16 +39,18 @@ class Places:
     var_dir: Path
     spool_dir: Path
     spool_seconds: float  # how long answers may wait for the store while it takes them
+    airflow_database_url: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
 class Forgotten:
-    """What was done: the note and its key, and what may bring the customer back."""
+    """What was done, and what may bring the customer back."""
 
-    erasure: Erasure
-    key: str
-    recent_runs: tuple[str, ...]
+    rows: dict[str, int]  # erased, by place; objects of OLDER
+    key: str  # of the note
+    under_way: frozenset[str] | None  # runs that may write what they read; None: nobody knows
     notes: int  # on others, with the customer's number in them
+    unmarked: str | None  # days of the log that do not say under which key they were written
 
 
 def forget(places: Places, person: Person, *, asked_by: str, now: datetime) -> Forgotten:
@@ -71,48 +61,46 @@ def forget(places: Places, person: Person, *, asked_by: str, now: datetime) -> F
     if person.is_in(asked_by):
         raise ConfigurationError("who asked is kept, and must not hold the customer's number")
     tables.refuse_views(places.engine, person)
-    recent = _recent_runs(places.store, now)
-    rows = Counter[str]()
-    for _ in range(PASSES):
-        unreadable: list[str] = []
-        _wait_for_spool(places, person)
-        found = _pass(places, person, unreadable)
-        rows.update(found)
-        if not any(found.values()):
-            break
-    else:
-        raise DataError(
-            f"the customer was there again after {PASSES} erasures, in {_named(found)}: a run or a "
-            "load is under way; let it end, and forget the customer again"
-        )
-    # Before what may be in the way: the next call finds nothing of it any more.
-    erasure = Erasure(erased_at=now, asked_by=asked_by, rows={k: n for k, n in rows.items() if n})
-    key = f"{PREFIX}/{now.astimezone(UTC):%Y-%m-%dT%H-%M-%S.%fZ}.json"
-    places.store.create(key, erasure.to_bytes())
+    note = Note(places.store, asked_by, now)
+    note.add(Counter())  # whatever comes, it is known that this was asked for
+    unsearched, under_way = _erase(places, person, note)
     tables.compact(places.engine)
-    if unreadable:
-        raise DataError(
-            f"nobody knows whom {', '.join(unreadable[:NAMED])} hold, of objects that cannot be "
-            f"read {len(unreadable)}: look at them, delete them, and forget the customer again; "
-            "everywhere else nothing is left"
-        )
-    return Forgotten(erasure, key, recent, tables.notes_with(places.engine, person))
+    unsearched.refuse(person)
+    note.finish()
+    others = tables.notes_with(places.engine, person)
+    return Forgotten(dict(+note.rows), note.key, under_way, others, unsearched.unmarked())
 
 
-def _pass(places: Places, person: Person, unreadable: list[str]) -> Counter[str]:
+def _erase(places: Places, person: Person, note: Note) -> tuple[Unsearched, frozenset[str] | None]:
+    """Erase until nothing is found; what the last pass could not look into, and ran beside it."""
+    for _ in range(PASSES):
+        under_way = runs.running(places.airflow_database_url)
+        unsearched = Unsearched()
+        _wait_for_spool(places, person)
+        found = _pass(places, person, unsearched)
+        if not any(found.values()):
+            return unsearched, under_way
+        note.add(found)
+    raise DataError(
+        f"the customer was there again after {PASSES} erasures, in {_named(found)}: a run or a "
+        "load is under way; let it end, and forget the customer again"
+    )
+
+
+def _pass(places: Places, person: Person, unsearched: Unsearched) -> Counter[str]:
     """Erase what is found now: the tables first, from which the objects are made."""
     found = Counter(tables.erase_rows(places.engine, person))
     found[UPLOADS] = files.erase_uploads(places.var_dir, person)
 
     def erase_object(info: ObjectInfo) -> int:
         try:
-            return _erase_object(places.store, info.key, person)
+            return _erase_object(places.store, info.key, person, unsearched)
         except Unreadable:
-            unreadable.append(info.key)
+            unsearched.unreadable.add(info.key)
             return 0
 
     def erase_version(older: OlderVersion) -> int:
-        return _erase_version(older, person)
+        return _erase_version(older, person, unsearched)
 
     with ThreadPoolExecutor(THREADS, thread_name_prefix="erasure") as pool:
         for prefix, name in PLACES.items():
@@ -122,10 +110,12 @@ def _pass(places: Places, person: Person, unreadable: list[str]) -> Counter[str]
     return found
 
 
-def _erase_version(older: OlderVersion, person: Person) -> int:
+def _erase_version(older: OlderVersion, person: Person, unsearched: Unsearched) -> int:
     """Nothing needs a version that was replaced: one that cannot be read goes, too, uncounted."""
     try:
-        if without(person, older.key, older.read()) is None:
+        data = older.read()
+        if without(person, older.key, data) is None:
+            unsearched.look_at_key(person, older.key, data)
             return 0
     except Unreadable:
         older.delete()
@@ -136,13 +126,14 @@ def _erase_version(older: OlderVersion, person: Person) -> int:
     return 1
 
 
-def _erase_object(store: Store, key: str, person: Person) -> int:
+def _erase_object(store: Store, key: str, person: Person, unsearched: Unsearched) -> int:
     """Put the object without the customer in its place, whoever writes it meanwhile."""
     for _ in range(TRIES):
         try:
             read = store.read(key)
             left = without(person, key, read.data)
             if left is None:
+                unsearched.look_at_key(person, key, read.data)
                 return 0
             store.replace(key, left.data, etag=read.etag)
         except ObjectNotFound:  # it expired
@@ -163,13 +154,6 @@ def _wait_for_spool(places: Places, person: Person) -> None:
                 "API, which ships them, and forget the customer again"
             )
         time.sleep(LOOK_SECONDS)
-
-
-def _recent_runs(store: Store, now: datetime) -> tuple[str, ...]:
-    """Runs that may be under way, and may write what they have read before."""
-    since = (now - RECENT).timestamp()
-    keys = (info.key for info in store.list(f"{RUNS_PREFIX}/") if info.modified >= since)
-    return tuple(dict.fromkeys(key.split("/")[1] for key in keys))
 
 
 def _named(found: Counter[str]) -> str:

@@ -92,7 +92,7 @@ def _without_rows(person: Person, key: str, file: pq.ParquetFile) -> Without | N
 def _rule(person: Person, key: str, schema: pa.Schema) -> tuple[list[str], Mask]:
     """The columns that tell whose a row is, and how."""
     if key.startswith(LOG_PREFIX):
-        return _one(schema, CUSTOMER_KEY, [person.log_key])
+        return _one(schema, CUSTOMER_KEY, person.log_keys)
     if key.startswith(WEEKS_PREFIX):
         return _one(schema, "customer", person.log_hashes)
     of_version = OF_VERSION.search(key)

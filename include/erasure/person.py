@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from include.contract import CUSTOMER_ID_CHARACTERS
 from include.errors import ConfigurationError
-from include.predictions.log import customer_key, hashes
+from include.predictions.log import customer_key, hashes, key_mark
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,8 +23,9 @@ class Person:
 
     text: str  # as it was given, which is how callers may have sent it
     number: int | None  # None where it is no number, and so in no table
-    log_key: str
+    log_keys: tuple[str, ...]  # one for each key that was given
     log_hashes: "NDArray[np.uint64]"
+    key_marks: frozenset[str]
     texts: frozenset[str]  # as tables of texts have it; a column with gaps was one of floats
 
     def is_in(self, text: str) -> bool:
@@ -34,9 +35,10 @@ class Person:
         )
 
 
-def person_of(given: str, id_key: bytes, *, log_only: bool = False) -> Person:
+def person_of(given: str, *id_keys: bytes, log_only: bool = False) -> Person:
     """The customer of a number, or `log_only` of an id that callers of the API sent, to the letter.
 
+    `id_keys` are those of the prediction log, the present one and earlier ones.
     ConfigurationError for zeros before a number: that may be somebody else's id.
     """
     text = given if log_only else given.strip()
@@ -55,7 +57,8 @@ def person_of(given: str, id_key: bytes, *, log_only: bool = False) -> Person:
             )
     if number is not None and abs(number) > LARGEST_KEY:
         number = None
-    key = customer_key(text, id_key)
+    keys = tuple(customer_key(text, each) for each in id_keys)
     own = () if log_only else (text,) if number is None else (text, f"{text}.0")
-    hashed = hashes(pa.array([key]), np.zeros(1, np.uint64))
-    return Person(text, number, key, hashed, frozenset(own))
+    hashed = hashes(pa.array(keys), np.zeros(len(keys), np.uint64))
+    marks = frozenset(map(key_mark, id_keys))
+    return Person(text, number, keys, hashed, marks, frozenset(own))

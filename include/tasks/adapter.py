@@ -57,13 +57,21 @@ def day_of(context: Context, *, before: timedelta = timedelta()) -> date:
 
     A logical date that somebody gave, or a backfill, says when that was. A schedule's own logical
     date may be the beginning of its interval; a run by hand has none unless one is given.
+    ConfigurationError for a day that has not come when the run is due.
     """
-    given = context["params"].get("date")
-    if not given:
-        run = context["dag_run"]
-        due = run.run_after if run.run_type in SCHEDULES else run.logical_date or run.run_after
-        found: date = due.astimezone(UTC).date()
-        return found - before
+    run, given = context["dag_run"], context["params"].get("date")
+    due = run.run_after if run.run_type in SCHEDULES else run.logical_date or run.run_after
+    found = _given_day(given) if given else due.astimezone(UTC).date() - before
+    today = run.run_after.astimezone(UTC).date()
+    if found > today:  # whose findings would stand as the latest until it comes
+        raise ConfigurationError(
+            f"expected a day up to {today} (UTC), on which this run was due, found {found}, which "
+            "has not come yet: name an earlier one as the parameter date"
+        )
+    return found
+
+
+def _given_day(given: str) -> date:
     try:
         return date.fromisoformat(given)
     except ValueError as error:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -186,7 +186,10 @@ def _decide(
         theirs = _answers_of(rival, run, lineage, holdout)
         judges = ~np.isnan(theirs)
         manifest = rival.manifest
-        champion = gate.Contestant(manifest.version, theirs[judges], manifest.threshold)
+        age = datetime.fromisoformat(lineage.ingested.snapshot_at) - manifest.snapshot_at
+        champion = gate.Contestant(
+            manifest.version, theirs[judges], manifest.threshold, age / timedelta(days=1)
+        )
     answers = holdout[ANSWER].to_numpy()[judges]
     target = lineage.ingested.target
     return gate.decide(
@@ -359,7 +362,8 @@ def _log(
     files: Mapping[str, bytes],
 ) -> None:
     judged = {f"champion_{k}": v for k, v in (decision.champion_metrics or {}).items()}
-    gain = {} if decision.gain is None else {"gain": decision.gain}
+    compared = {"gain": decision.gain, "champion_age_days": decision.champion_age_days}
+    gain = {name: value for name, value in compared.items() if value is not None}
     early = early_metrics(report.early_warning) if report.early_warning else {}
     fair = fairness_metrics(report.fairness)
     run.registry.log(run_id, metrics={**report.metrics, **judged, **gain, **early, **fair})

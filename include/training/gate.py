@@ -48,6 +48,7 @@ class Contestant:
     version: str
     probabilities: "NDArray[np.float64]"
     threshold: float
+    age_days: float | None = None  # of a champion: since the customers that it learned from
 
 
 @dataclass(frozen=True)
@@ -195,6 +196,7 @@ def _facts(
         "decided_at": now,
         "challenger": challenger.version,
         "champion": champion.version if champion else None,
+        "champion_age_days": champion.age_days if champion else None,
         "holdout_rows": len(labels),
         "holdout_attrited_share": float(labels.mean()) if len(labels) else 0.0,
         "rules": rules.model_dump(mode="json"),

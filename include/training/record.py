@@ -125,6 +125,8 @@ def _figures(decision: Decision, report: Evaluation) -> Iterator[str]:
     if decision.gain is not None and decision.gain_interval is not None:
         low, high = decision.gain_interval
         yield f"- gain in ROC-AUC {decision.gain:+.4f}, interval {low:+.4f} to {high:+.4f}"
+    if decision.champion_age_days is not None:
+        yield f"- version {decision.champion} learned {decision.champion_age_days:.1f} days earlier"
     if early:
         yield from early_figures(early, decision.champion)
     yield f"- share of leavers on the hold-out {decision.holdout_attrited_share:.1%}"

@@ -128,8 +128,15 @@ class AirflowClient:
         """
         path = _question(dag_id, run_id, task_id)
         body = {"chosen_options": [option], "params_input": {"why": why}}
-        conflict = httpx.codes.CONFLICT
-        if self._request("PATCH", path, allowed=(conflict,), json=body).status_code != conflict:
+        conflict, forbidden = httpx.codes.CONFLICT, httpx.codes.FORBIDDEN
+        answer = self._request("PATCH", path, allowed=(conflict, forbidden), json=body)
+        if answer.status_code == forbidden:
+            page = self.question_page(dag_id, run_id, task_id)
+            raise AirflowError(
+                "expected the stack's own user to be among those who may answer (CHURN_APPROVERS), "
+                f"found: {answer.text[:200]}. Sign in as one of them, and answer here: {page}"
+            )
+        if answer.status_code != conflict:
             return
         chosen = self.question(dag_id, run_id, task_id)["chosen_options"] or []
         if chosen != [option]:

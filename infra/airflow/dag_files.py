@@ -37,7 +37,7 @@ def wait_for_dags(
 
 def _was_read(client: AirflowClient, dag_id: str, since: datetime) -> bool:
     read_at = (client.dag(dag_id) or {}).get("last_parsed_time")
-    return bool(read_at) and datetime.fromisoformat(read_at) >= since
+    return read_at is not None and datetime.fromisoformat(read_at) >= since
 
 
 def _told(client: AirflowClient, missing: list[str]) -> str:

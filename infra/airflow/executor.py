@@ -13,12 +13,13 @@ import signal
 from collections.abc import Sequence
 from functools import partial
 from multiprocessing import Process
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow.executors.base_executor import BaseExecutor, get_execution_api_server_url
 
 if TYPE_CHECKING:
-    from airflow.executors.workloads.types import ExecutorWorkload, WorkloadKey
+    from airflow.executors.workloads import ExecutorWorkload
+    from airflow.executors.workloads.types import WorkloadKey
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
 
@@ -36,10 +37,15 @@ class LocalExecutor(BaseExecutor):
         self._processes: dict[WorkloadKey, tuple[Process, ExecutorWorkload]] = {}
 
     def _process_workloads(self, workload_items: Sequence["ExecutorWorkload"]) -> None:
+        waiting: tuple[dict[Any, Any], ...] = (
+            self.queued_tasks,
+            self.queued_callbacks,
+            self.queued_connection_tests,
+        )
         for workload in workload_items:
             key = workload.key
-            for waiting in (self.queued_tasks, self.queued_callbacks, self.queued_connection_tests):
-                waiting.pop(key, None)
+            for each in waiting:
+                each.pop(key, None)
             if workload.running_state is not None:
                 self.change_state(key, workload.running_state)
             server = get_execution_api_server_url(self.conf)

@@ -19,7 +19,7 @@ from infra.airflow.login import USER
 settings = load_settings()
 
 
-class SecurityManager(FabAirflowSecurityManagerOverride):  # type: ignore[misc]
+class SecurityManager(FabAirflowSecurityManagerOverride):
     """FAB's own, with the roles that include/roles.py reads from the claims."""
 
     def get_oauth_user_info(self, provider: str, resp: Mapping[str, Any]) -> dict[str, Any]:

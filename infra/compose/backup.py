@@ -67,9 +67,9 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def key_mark(compose: Compose) -> str:
+def key_mark(id_key: str) -> str:
     """What tells whether CHURN_ID_KEY is the one under which the logs were written."""
-    return hashlib.sha256(compose.setting("CHURN_ID_KEY").encode()).hexdigest()
+    return hashlib.sha256(id_key.encode()).hexdigest()
 
 
 def _write(compose: Compose, folder: Path) -> None:
@@ -87,7 +87,7 @@ def _write(compose: Compose, folder: Path) -> None:
         "made_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "champion": champion,
         "objects": objects,
-        "id_key_sha256": key_mark(compose),
+        "id_key_sha256": key_mark(compose.setting("CHURN_ID_KEY")),
         "files": {
             path.name: {"sha256": sha256_of(path), "size": path.stat().st_size}
             for path in sorted(folder.iterdir())

@@ -25,7 +25,8 @@ CHURN_DASHBOARD_PASSWORD=
 CHURN_AIRFLOW_PASSWORD=
 CHURN_GRAFANA_PASSWORD=
 
-# Keys the HMAC that stands for a customer's id in logs. Keep it for as long as the logs.
+# Keys the HMAC that stands for a customer's id in logs. Keep it for as long as the logs: where you
+# change it, the one before goes to CHURN_FORMER_ID_KEYS.
 CHURN_ID_KEY=
 
 # What the services say to each other.

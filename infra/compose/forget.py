@@ -11,13 +11,17 @@ import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 
 from include.erasure.asked import add_arguments
 from infra.compose.backup import MANIFEST, key_mark
 from infra.compose.command import PROJECT, Compose, ComposeError, say
 
-JOB = tuple("run --rm -T --no-deps airflow-scheduler python -m include.erasure -".split())
+FORMER = "CHURN_FORMER_ID_KEYS"  # of one job's environment, and of no service's
+JOB = tuple(
+    f"run --rm -T --no-deps -e {FORMER} airflow-scheduler python -m include.erasure -".split()
+)
 
 
 def main() -> int:
@@ -28,7 +32,8 @@ def main() -> int:
     parser.add_argument("--backups", type=Path, default=PROJECT / "backups")
     options = parser.parse_args()
     try:
-        forget(Compose(), **vars(options))
+        former = Compose().setting(FORMER)  # the .env file's, which reaches no job by itself
+        forget(Compose(settings={FORMER: former}), **vars(options))
     except (ComposeError, OSError) as error:
         sys.stderr.write(f"make forget-in-containers: {error}\n")
         return 1
@@ -51,17 +56,18 @@ def forget(
         told = compose.run(*JOB, *how, "--asked-by", asked_by, source=source)
     say(told.decode().rstrip())
     say("Backups:")
-    for line in backups_left(backups, key_mark(compose)):
+    keys = [compose.setting("CHURN_ID_KEY"), *compose.setting(FORMER).split(",")]
+    for line in backups_left(backups, {key_mark(key.strip()) for key in keys}):
         say(f"  {line}")
 
 
-def backups_left(directory: Path, mark: str) -> list[str]:
-    """The backups of the stack with this key, and until when they hold who was in it."""
-    found = []
+def backups_left(directory: Path, marks: Collection[str]) -> list[str]:
+    """The backups of the stack with these keys, and until when they hold who was in it."""
+    found, others = [], 0
     for path in sorted(directory.glob(f"*/{MANIFEST}")):
         try:
             manifest = json.loads(path.read_text())
-            mine, made_at = manifest.get("id_key_sha256") == mark, manifest["made_at"]
+            mine, made_at = manifest.get("id_key_sha256") in marks, manifest["made_at"]
         except (ValueError, KeyError, AttributeError):
             mine, made_at = True, "an unknown time, for its manifest is damaged,"
         if mine:
@@ -69,4 +75,10 @@ def backups_left(directory: Path, mark: str) -> list[str]:
                 f"{path.parent} of {made_at} holds the customer, if there was one by then, until "
                 "you delete it; after a restore, forget the customer again"
             )
-    return found or [f"none of this stack is in {directory}: look where else you keep some"]
+        others += not mine
+    if others:
+        found.append(
+            f"{others} in {directory} are of other stacks, or of this one under a CHURN_ID_KEY "
+            "that CHURN_FORMER_ID_KEYS does not have"
+        )
+    return found or [f"none is in {directory}: look where else you keep some"]

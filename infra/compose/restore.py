@@ -85,8 +85,11 @@ def restore(compose: Compose, folder: Path, *, replace: bool = False) -> None:
     Nothing is deleted before it is known that each part can be read and written to its end.
     """
     manifest = check(folder)
-    if manifest["id_key_sha256"] != key_mark(compose):
-        say("  note: CHURN_ID_KEY is not the backup's; new log entries get other customer keys")
+    if manifest["id_key_sha256"] != key_mark(compose.setting("CHURN_ID_KEY")):
+        say(
+            "  note: CHURN_ID_KEY is not the backup's; new log entries get other customer keys. "
+            "Keep the backup's in CHURN_FORMER_ID_KEYS, or nobody's older ones can be erased"
+        )
     keepers = [each for each in compose.services() if each in KEEPERS]
     compose.run("up", "-d", *keepers)
     wait_until_ready(compose, began=time.monotonic(), seconds=HEALTHY_SECONDS, only=keepers)

@@ -38,7 +38,7 @@ def airflow_environment(
     configured = {f"AIRFLOW__{name}": value for name, value in options.items()}
     files = {"AIRFLOW_HOME": str(places.airflow_home), "AIRFLOW_CONFIG": str(CONFIG)}
     upkeep = {
-        "CHURN_AIRFLOW_DATABASE_URL": _database_url(places),
+        "CHURN_AIRFLOW_DATABASE_URL": metadata_url(places),
         "CHURN_MLFLOW_DATABASE_URL": places.mlflow_database_url,
     }
     return {**connections, **environment, **configured, **files, **upkeep}
@@ -122,7 +122,8 @@ def _database(places: Layout) -> Path:
     return places.airflow_home / "airflow.db"
 
 
-def _database_url(places: Layout) -> str:
+def metadata_url(places: Layout) -> str:
+    """Where Airflow keeps its runs."""
     return f"sqlite:///{_database(places)}?timeout={LOCKED_SECONDS}"
 
 
@@ -138,7 +139,7 @@ def _options(places: Layout) -> dict[str, str]:
         "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(places.passwords),
         "CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(map(":".join, ROLES.items())),
         "CORE__EXECUTION_API_SERVER_URL": f"{places.airflow.url}/execution/",
-        "DATABASE__SQL_ALCHEMY_CONN": _database_url(places),
+        "DATABASE__SQL_ALCHEMY_CONN": metadata_url(places),
         "LOGGING__BASE_LOG_FOLDER": str(places.airflow_logs),
         "API__HOST": HOST,
         "API__PORT": str(places.airflow.number),

@@ -12,6 +12,8 @@ from contextlib import closing
 from datetime import UTC, date, datetime
 from functools import partial
 
+from pydantic import SecretStr
+
 from include.champion.history import UNKNOWN, HistoryReader
 from include.champion.versions import POINTER_KEY, read_manifest, read_pointer, way_back
 from include.erasure.asked import add_arguments
@@ -220,10 +222,12 @@ def _history(settings: Settings, arguments: argparse.Namespace) -> int:
 def _forget(settings: Settings, arguments: argparse.Namespace) -> int:
     from include.erasure import command  # pandas: likewise
 
-    if directory.is_held(layout(settings)):
+    places = layout(settings)
+    if directory.is_held(places):
         running_stack(settings)  # likewise
+    url = SecretStr(airflow.metadata_url(places) if places.airflow_home.exists() else "")
     told = command.run(
-        settings,
+        settings.model_copy(update={"airflow_database_url": url}),
         arguments.customer,
         asked_by=arguments.asked_by or _user(),
         log_only=arguments.log_only,

@@ -22,7 +22,9 @@ from numpy.typing import NDArray
 from include.champion.versions import Manifest, version_order
 from include.contract import load_contract
 from include.customers import loading
-from include.customers.database import open_engine
+from include.customers.database import open_engine, shown_url
+from include.customers.first_customers import MADE_UP, known_customers
+from include.customers.table import TABLE
 from include.drift.findings import DriftDay, read_day
 from include.drift.guards import run_id_of
 from include.predictions import log as prediction_log
@@ -45,6 +47,10 @@ POLL_SECONDS = 0.5
 COMPANY = (
     ". Drift is of a whole day: if others asked this API about customers today, run the "
     "demonstration again tomorrow (UTC). What is only a test can say so (X-Churn-Source: test)"
+)
+ELSEWHERE = (
+    "Show it beside: CHURN_VAR_DIR=/tmp/demo with ports of its own, without CHURN_DATABASE_URL and "
+    "CHURN_STORE_URI, for `make run` and `make demo`"
 )
 SEND_SECONDS = 60  # what asking about all customers may take; those of one step belong to one day
 
@@ -81,6 +87,7 @@ class Demo:
     def run(self) -> None:
         """Every step, in order."""
         old = self._champion()
+        self._refuse(old)
         batch = demo_traffic.batches_so_far(self.engine, self.contract)
         ordinary = demo_traffic.ordinary_customers(
             self.engine, self.contract, rows=ORDINARY_CUSTOMERS, seed=batch
@@ -101,6 +108,27 @@ class Demo:
             after = self.api.ask(newcomers, source=demo_traffic.WHAT_IF)
         self._compare(old, new, newcomers, before, after)
         self._nothing_failed(answered_by, old, new)
+
+    def _refuse(self, old: Manifest) -> None:
+        """Say what cannot be shown, or must not, before anybody is asked or written."""
+        rows, known = known_customers(self.engine)
+        if known is None:
+            raise RunFailed(
+                f"expected customers that this stack made up, found {rows:,} in the table {TABLE} "
+                f"of {shown_url(self.engine)} that it did not load: the demonstration would put "
+                f"made-up ones beside them. {ELSEWHERE}"
+            )
+        if old.target.is_early_warning:
+            raise RunFailed(
+                f"expected a champion that says who has left, found version {old.version}, which "
+                f"warns early: it learns nothing new before months have closed. {ELSEWHERE}"
+            )
+        if known != MADE_UP:
+            logger.warning(
+                "The customers are %s: the demonstration puts made-up ones beside them, and its "
+                "model learns from both. Keep nothing of it.\n",
+                known,
+            )
 
     def _quiet(self, old: Manifest, ordinary: pd.DataFrame) -> None:
         logger.info(

@@ -97,7 +97,7 @@ def _belongs(process: psutil.Process, sessions: Container[int]) -> bool:
 
 def _started(pid: int) -> float | None:
     try:
-        return psutil.Process(pid).create_time() - psutil.boot_time()
+        return float(psutil.Process(pid).create_time() - psutil.boot_time())
     except psutil.Error:
         return None
 

@@ -23,9 +23,10 @@ from include.customers.first_customers import (
     Source,
     loading_arguments,
     look_at_customers,
+    refuse_to_fill,
 )
 from include.customers.table import TABLE
-from include.errors import ChampionError
+from include.errors import ChampionError, DataError
 from include.history.days import months_kept
 from include.params import load_params
 from include.settings import Settings
@@ -227,7 +228,7 @@ class StartUp:
         try:
             self._start()
             self._train_if_needed()
-        except StackError as error:
+        except (StackError, DataError) as error:
             if not self.stack.restarting:
                 raise
             self.failure = str(error)
@@ -253,6 +254,8 @@ class StartUp:
     def _start_loading(self) -> Service | None:
         if self._customers()[0]:
             return None
+        if self.settings.database_url:
+            refuse_to_fill(self.settings.database_url)
         job = self._customers_service(*loading_arguments(None))
         self.stack.start(job)
         self.has_new_customers = True

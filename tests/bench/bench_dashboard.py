@@ -62,7 +62,7 @@ def main() -> None:
     rows = parser.parse_args().rows
     home = Path(tempfile.mkdtemp(prefix="churn-bench-"))
     try:
-        measure(Settings(var_dir=home), rows)
+        measure(Settings(var_dir=home, store_uri=(home / "store").as_uri()), rows)
     finally:
         shutil.rmtree(home, ignore_errors=True)
 

@@ -56,7 +56,9 @@ def environment_in(home: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CHURN_")}
     names = [f"CHURN_{name}_PORT" for name in ("API", "AIRFLOW", "MLFLOW", "DASHBOARD")]
     ports = dict(zip(names, map(str, free_ports(len(names))), strict=True))
-    return {**kept, **ports, "CHURN_VAR_DIR": str(home / "var"), "CHURN_API_WORKERS": "1"}
+    alone = {"PYTHON_DOTENV_DISABLED": "true"}  # `.env` may name a bank's database
+    own = {"CHURN_VAR_DIR": str(home / "var"), "CHURN_API_WORKERS": "1"}
+    return {**kept, **alone, **ports, **own}
 
 
 def start(environment: Mapping[str, str], *words: str, seconds: float = START_SECONDS) -> Started:

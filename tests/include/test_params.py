@@ -1,4 +1,5 @@
 import copy
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,8 @@ def test_the_hash_names_the_values_and_not_the_file(write: Callable[..., Path]) 
         ("gate.confidence", 95, "gate.confidence: .*less than 1, found 95"),
         ("campaigns.outcome_days", 0, "campaigns.outcome_days: .*greater than 0, found 0"),
         ("campaigns.listed_customers", "out", "listed_customers: Input should be 'left_out' or"),
+        ("drift.cooldown_days", math.inf, "drift.cooldown_days: .*finite number, found inf"),
+        ("history.loaded_days_max", 9_999_999, "loaded_days_max: .*less than or equal to 36500"),
         ("history.months_max", 4, "history.months_max is 4: expected at least .* 6, and 5"),
         ("promote", "auto", "promote: Extra inputs are not permitted"),
         ("model", None, "model: Field required"),
@@ -156,6 +159,13 @@ def test_a_file_of_an_earlier_release_leaves_listed_customers_out(
     write: Callable[..., Path],
 ) -> None:
     assert load_params(write("campaigns", None)).campaigns == load_params(FILE).campaigns
+
+
+def test_a_value_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("promotion: manual\n" + FILE.read_text())
+    with pytest.raises(ConfigurationError, match=r"(?s)params.yaml: .*found promotion again.*line"):
+        load_params(path)
 
 
 def test_every_value_at_fault_is_named(write: Callable[..., Path]) -> None:

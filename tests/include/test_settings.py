@@ -95,6 +95,24 @@ def test_every_setting_at_fault_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
         load_settings()
 
 
+@pytest.mark.parametrize(
+    ("misspelt", "meant"),
+    [
+        ("CHURN_API_KEY", "CHURN_API_KEYS"),
+        ("CHURN_KEEP_PREDICTION_DAYS", "CHURN_KEEP_PREDICTIONS_DAYS"),
+        ("CHURN_STORE_URL", "CHURN_STORE_URI"),
+    ],
+)
+def test_a_name_that_is_almost_a_settings_is_refused(
+    misspelt: str, meant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHURN_OF_OUR_OWN", "left alone")
+    load_settings()
+    monkeypatch.setenv(misspelt, "hidden")
+    with pytest.raises(ConfigurationError, match=f"^{misspelt} is no setting, expected {meant}: "):
+        load_settings()
+
+
 def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHURN_API_KEYS", "hush-1,hush-2")
     monkeypatch.setenv("CHURN_ID_KEY", "hush-3")

@@ -5,8 +5,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from include.customers.first_customers import MADE_UP, Source
+from include.target import STATE, Target
 from infra.airflow.dag_runs import RunFailed
+from infra.local import demo
 from infra.local.demo import SEND_SECONDS, Demo, seconds_to_wait
 from tests.include.bank_days import DAY, people
 
@@ -40,3 +44,21 @@ def test_a_step_that_fails_says_who_else_may_have_asked(
     monkeypatch.setattr(Demo, "_send", lambda self, old, ordinary: None)
     with pytest.raises(RunFailed, match=f"{said}, found: .* run the demonstration again tomorrow"):
         step(shown, SimpleNamespace(version="1"))
+
+
+@pytest.mark.parametrize(
+    ("known", "target", "said"),
+    [
+        (None, STATE, "7 in the table churners of sqlite://.* did not load"),
+        (MADE_UP, Target(kind="horizon", horizon_days=90), "version 1, which warns early"),
+    ],
+)
+def test_it_does_nothing_to_customers_of_others_nor_where_nothing_can_be_shown(
+    known: Source | None, target: Target, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown, champion = Demo.__new__(Demo), SimpleNamespace(version="1", target=target)
+    shown.engine = sa.create_engine("sqlite://")
+    monkeypatch.setattr(Demo, "_champion", lambda self: champion)
+    monkeypatch.setattr(demo, "known_customers", lambda engine: (7, known))
+    with pytest.raises(RunFailed, match=f"{said}.*Show it beside: CHURN_VAR_DIR"):
+        shown.run()  # which has nothing else that it could ask or write

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from cfnlint.decode.cfn_yaml import loads
 
-from include.settings import PROJECT, Settings
+from include.settings import PROJECT, Settings, load_settings
 from infra.aws.stacks import STACKS, setting, template
 from infra.compose.environment import environment_text
 
@@ -57,6 +57,17 @@ def test_every_parameter_of_the_templates_is_offered() -> None:
 def test_nothing_is_offered_that_nobody_reads() -> None:
     known = fields().keys() | ASKED_BY_COMPOSE | parameters().keys()
     assert OFFERED.keys() - known == {"COMPOSE_FILE", "CHURN_STACK"}
+
+
+def test_every_line_may_be_taken_as_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    unset = load_settings()
+    for name in OFFERED.keys() & fields().keys():
+        monkeypatch.setenv(name, OFFERED[name])
+    for name in (OFFERED.keys() | ASKED_BY_COMPOSE | MADE_BY_MAKE_ENV) - fields().keys():
+        monkeypatch.setenv(name, "of something else")
+    taken = load_settings()
+    assert taken.api_workers is None and taken.params_file == unset.params_file
+    assert taken.resolved_store_uri == unset.resolved_store_uri
 
 
 @pytest.mark.parametrize("name", sorted(OFFERED.keys() & fields().keys()))

@@ -16,7 +16,7 @@ class Containers:
 
     def setting(self, name: str) -> str:
         """The key of this stack."""
-        return {"CHURN_ID_KEY": "k"}[name]
+        return {"CHURN_ID_KEY": "k", "CHURN_FORMER_ID_KEYS": "j, i"}[name]
 
     def run(self, *words: str, source: IO[bytes]) -> bytes:
         """What the job in its container was given."""
@@ -26,9 +26,8 @@ class Containers:
 
 @pytest.fixture
 def backups(tmp_path: Path) -> Path:
-    """One of this stack, one of another, one that is damaged."""
-    stack: Any = Containers()
-    marks = {"ours": key_mark(stack), "another": "0" * 64}
+    """Two of this stack, of which one under a former key; one of another; one that is damaged."""
+    marks = {"ours": key_mark("k"), "older": key_mark("i"), "another": "0" * 64}
     for name, mark in marks.items():
         (tmp_path / name).mkdir()
         manifest = {"made_at": "2026-11-01T00:00:00Z", "id_key_sha256": mark}
@@ -45,17 +44,36 @@ def test_the_number_goes_in_by_standard_input(
     forget(stack, "708082083", asked_by="case 17", backups=backups)
     assert stack.given == b"708082083\n" and "708082083" not in " ".join(stack.words)
     assert stack.words[-4:] == ("include.erasure", "-", "--asked-by", "case 17")
+    assert "j, i" not in stack.words, "former keys go by the environment"
     forget(stack, "CIF-1", asked_by="case 17", backups=backups, log_only=True)
     assert stack.given == b"CIF-1\n" and "--log-only" in stack.words
     told = capsys.readouterr().out
-    assert "0 left" in told and "Backups:\n" in told and "another" not in told
+    assert "0 left" in told and "Backups:\n" in told and "1 in" in told
+    assert f"{backups / 'older'} of" in told and "another" not in told
     assert f"{backups / 'ours'} of 2026-11-01T00:00:00Z holds the customer" in told
     assert f"{backups / 'torn'} of an unknown time" in told and "708082083" not in told
 
 
+def test_former_keys_of_the_env_file_reach_the_job_by_its_environment(
+    monkeypatch: pytest.MonkeyPatch, backups: Path
+) -> None:
+    made: list[Any] = []
+
+    def compose(settings: dict[str, str] | None = None) -> Any:
+        made.append(settings)
+        return Containers()
+
+    monkeypatch.setattr(forgetting, "Compose", compose)
+    words = ["forget", "1", "--asked-by", "case 17", "--backups", str(backups)]
+    monkeypatch.setattr("sys.argv", words)
+    assert forgetting.main() == 0
+    assert made == [None, {"CHURN_FORMER_ID_KEYS": "j, i"}]
+    assert "-e CHURN_FORMER_ID_KEYS airflow" in " ".join(forgetting.JOB)
+
+
 def test_without_backups_it_says_where_it_looked(tmp_path: Path) -> None:
-    assert backups_left(tmp_path, "0") == [
-        f"none of this stack is in {tmp_path}: look where else you keep some"
+    assert backups_left(tmp_path, {"0"}) == [
+        f"none is in {tmp_path}: look where else you keep some"
     ]
 
 

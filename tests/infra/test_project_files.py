@@ -38,6 +38,26 @@ def test_make_alone_lists_every_target() -> None:
     assert "-m research" in done.stdout, done
 
 
+@pytest.mark.parametrize(
+    ("asked", "handed_on"),
+    [
+        (["train", 'REASON=loses $50k, "they" say `id`'], '--reason=loses $50k, "they" say `id`'),
+        (["rollback", "VERSION=2", "REASON=-x $(shell id)"], "--reason=-x $(shell id)"),
+        (["forget", 'API_ID=a$b"c', "ASKED_BY=O'Neil"], "--asked-by=O'Neil|--log-only|--|a$b\"c"),
+        (["forget", "CUSTOMER=-"], "forget|--|-"),
+    ],
+)
+def test_what_people_write_reaches_a_command_as_it_stands(
+    asked: list[str], handed_on: str, tmp_path: Path
+) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nIFS='|'; printf '%s' \"$*\"\n")
+    python.chmod(0o700)
+    command = ["make", "-s", "-o", "setup", f"BIN={tmp_path}", *asked]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert done.stdout.endswith(f"|{handed_on}"), done
+
+
 @pytest.mark.parametrize("script", [*CALLED, PROJECT / "infra/local/setup.sh"], ids=str)
 def test_scripts_parse_and_can_be_called(script: Path) -> None:
     subprocess.run(["bash", "-n", script], check=True)

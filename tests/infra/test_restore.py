@@ -181,7 +181,7 @@ def make_backup(tmp_path: Path, stack: Stack) -> Callable[[bytes], Path]:
             "format": FORMAT,
             "champion": "3",
             "objects": 1,
-            "id_key_sha256": key_mark(compose),
+            "id_key_sha256": key_mark(compose.setting("CHURN_ID_KEY")),
             "files": {path.name: {"sha256": sha256_of(path)} for path in tmp_path.iterdir()},
         }
         (tmp_path / "manifest.json").write_text(json.dumps(manifest))

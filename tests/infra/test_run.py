@@ -5,10 +5,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from include.customers.__main__ import main as customers
-from include.customers.first_customers import MADE_UP, look_at_customers, source_of
+from include.customers.first_customers import (
+    MADE_UP,
+    look_at_customers,
+    refuse_to_fill,
+    source_of,
+)
 from include.customers.sample import sample_customers
+from include.errors import DataError
 from include.history.days import months_kept
 from include.settings import Settings
 from include.store import open_store
@@ -172,6 +179,20 @@ def test_a_training_that_asks_a_person_is_left_to_wait(
     start.has_new_customers = True
     start._train_if_needed()
     assert start.failure is None
+
+
+def test_a_table_that_a_bank_has_emptied_is_not_filled(begin: Begin, settings: Settings) -> None:
+    url = settings.resolved_database_url
+    start, engine = begin(None, database_url=url), sa.create_engine(url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE churners (CLIENTNUM integer)")
+    with pytest.raises(DataError, match="churners in sqlite.* is empty, and this stack did not"):
+        start._start_loading()
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE churners")
+    engine.dispose()
+    assert customers(["sample", "--rows", "50"]) == 0
+    refuse_to_fill(url)  # what it filled once it may fill again
 
 
 def test_what_serves_goes_on_when_what_trains_cannot_start(

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,8 @@ from infra.local import airflow, commands, demo, status
 from infra.local.directory import alone, prepare
 from infra.local.running import exit_code, running_stack
 from infra.local.services import Layout, layout
+from tests.alone import stand_alone
+from tests.e2e.stack import environment_in
 from tests.pages import Pages, serving
 
 PORTS = ("api_port", "airflow_port", "mlflow_port", "dashboard_port")
@@ -174,3 +177,16 @@ def test_what_is_deleted_and_what_stays_is_said(
     assert f"deleted in {places.var}: airflow, churn.db" in caplog.text
     assert "stays, because it lies elsewhere: s3://bucket/prefix" in caplog.text
     assert not places.airflow_home.exists()
+
+
+def test_no_test_reaches_what_a_shell_or_a_file_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHURN_STORE_URI", "s3://bank")
+    monkeypatch.setenv("CHURN_TEST_CONTAINERS", "1")
+    stand_alone()
+    assert "CHURN_STORE_URI" not in os.environ and os.environ["CHURN_TEST_CONTAINERS"] == "1"
+    (tmp_path / ".env").write_text("CHURN_DATABASE_URL=mysql+pymysql://bank/customers\n")
+    asks = f"import dotenv, sys; sys.exit(dotenv.load_dotenv({str(tmp_path / '.env')!r}))"
+    for environment in (dict(os.environ), environment_in(tmp_path)):
+        assert subprocess.run([sys.executable, "-c", asks], env=environment).returncode == 0

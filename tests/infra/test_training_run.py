@@ -10,7 +10,7 @@ import pytest
 from include.champion.gate_decision import Decision
 from include.store import LocalStore
 from infra.airflow import dag_runs, training_run
-from infra.airflow.client import AirflowClient
+from infra.airflow.client import AirflowClient, AirflowError
 from infra.airflow.dag_runs import RunFailed
 from tests.infra.scripted_airflow import (
     DAG,
@@ -117,6 +117,20 @@ def test_what_was_not_named_is_shown_and_not_approved(
         training_run.approve(client, named, why="looked at", logs=tmp_path)
     assert {each.method for each in asked} == {"GET"}
     assert shown(caplog) == [SHOWN]
+
+
+def test_who_may_not_answer_is_told_who_may_and_where(tmp_path: Path) -> None:
+    script = {
+        f"GET {DAG}/dagRuns": [{"dag_runs": [WAITS]}],
+        f"GET {DAG}/dagRuns/{RUN}/taskInstances": [
+            tasks_are(task_is("approve_promotion", "awaiting_input"))
+        ],
+        f"GET {DETAILS}": [QUESTION],
+        f"PATCH {DETAILS}": [403],
+    }
+    told = r"may answer \(CHURN_APPROVERS\).* answer here: http://.*required_actions"
+    with airflow_answering(script) as client, pytest.raises(AirflowError, match=told):
+        training_run.approve(client, "7", why="looked at", logs=tmp_path)
 
 
 @pytest.mark.parametrize("runs", [[], [WAITS]], ids=["none", "one that trains"])

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from include.errors import ChurnError
-from include.predictions.log import Columns, log_schema, write_table
+from include.predictions.log import KEY_MARK, Columns, log_schema, write_table
 from include.settings import load_settings
 from include.store import Store
 from webapp import logs
@@ -134,17 +134,20 @@ def read_segment(path: Path) -> Segment:
     """Read a segment; its last line may be torn, which means that its answer never left."""
     *lines, _ = path.read_bytes().split(b"\n")
     columns: Columns = ()
+    mark = None
     answers: list[_Answer] = []
     damaged = 0
     for place, line in enumerate(lines):
         try:
             if place == 0:
-                columns = tuple((name, kind) for name, kind in orjson.loads(line)["columns"])
+                head = orjson.loads(line)
+                columns = tuple((name, kind) for name, kind in head["columns"])
+                mark = head.get(KEY_MARK)  # which a worker of an older release does not write
             else:
                 answers.append(_answer(line))
         except (ValueError, KeyError, TypeError):
             damaged += 1
-    return Segment(_table(columns, answers), damaged)
+    return Segment(_table(log_schema(columns, mark), answers), damaged)
 
 
 def _answer(line: bytes) -> _Answer:
@@ -157,7 +160,7 @@ def _answer(line: bytes) -> _Answer:
     return _Answer(rows, shared, own, records)
 
 
-def _table(columns: Columns, answers: list[_Answer]) -> "pa.Table":
+def _table(schema: "pa.Schema", answers: list[_Answer]) -> "pa.Table":
     """Column by column: what a batch's rows share is converted once, not for each of them."""
     import pyarrow as pa
 
@@ -177,7 +180,6 @@ def _table(columns: Columns, answers: list[_Answer]) -> "pa.Table":
         except pa.ArrowInvalid:  # an integer from 2**53 on, which Arrow takes for no float
             return pa.array([each if each is None else float(each) for each in values], field.type)
 
-    schema = log_schema(columns)
     return pa.Table.from_arrays([column(field) for field in schema], schema=schema)
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import orjson
 
-from include.predictions.log import Columns
+from include.predictions.log import KEY_MARK, Columns
 from webapp.prediction_log.segments import OPEN, rows_in, sealed_path, segments
 
 logger = logging.getLogger(__name__)
@@ -48,12 +48,14 @@ class Spool:
         self,
         directory: Path,
         *,
+        key_mark: str,
         max_bytes: int,
         seal_rows: int,
         seal_seconds: float,
         lost: Callable[[int], None],
     ) -> None:
         self.directory = directory
+        self._key_mark = key_mark
         self._max_bytes = max_bytes
         self._seal_rows = seal_rows
         self._seal_seconds = seal_seconds
@@ -82,7 +84,7 @@ class Spool:
         if segment is None or segment.columns is not columns:
             self._retire()
             self.directory.mkdir(parents=True, exist_ok=True)
-            segment = self._segment = _begin(self.directory, columns)
+            segment = self._segment = _begin(self.directory, columns, self._key_mark)
         if os.write(segment.handle, line) != len(line):
             # A disk that fills up takes part of a line. The next line must not follow it.
             os.ftruncate(segment.handle, segment.size)
@@ -142,14 +144,14 @@ class Spool:
             logger.error("%s: %s", trouble, error)
 
 
-def _begin(directory: Path, columns: Columns) -> _OpenSegment:
-    """A fresh segment; its first line says which columns its records have."""
+def _begin(directory: Path, columns: Columns, key_mark: str) -> _OpenSegment:
+    """A fresh segment; its first line says which columns its records have, and whose key."""
     hidden = directory / f".{uuid.uuid4()}"
     handle = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_EXCL, 0o600)
     try:
         # Locked before it has a name that the shipper looks for, or it would pass for an orphan.
         fcntl.flock(handle, fcntl.LOCK_EX)
-        head = orjson.dumps({"columns": columns}) + b"\n"
+        head = orjson.dumps({"columns": columns, KEY_MARK: key_mark}) + b"\n"
         if os.write(handle, head) != len(head):
             raise OSError("the disk took only part of a line")
         path = hidden.with_name(hidden.name[1:] + OPEN)

@@ -123,7 +123,11 @@ def test_parts_are_scored_one_after_the_other(kept: str, tmp_path: Path) -> None
     found = [uploads.score_next(tmp_path, kept, Answering()) for _ in range(3)]
     assert [(each.done, each.total) for each in found] == [(3, 8), (6, 8), (8, 8)]
     assert_everybody_has_their_own(tmp_path, kept)
-    assert uploads.summarise(tmp_path, kept) == {"leaving": 8, "defaulted": False}
+    summary = uploads.summarise(tmp_path, kept)
+    assert (summary["leaving"], summary["defaulted"]) == (8, False)
+    state = asdict(found[-1]) | summary
+    assert "8 rows scored: 8 count as leaving" in str(create_progress(state))
+    assert "count as" not in str(create_progress(state | {"warns_early": True}))
 
 
 def test_one_part_answered_without_past_months_is_enough_to_say_so(

@@ -113,7 +113,8 @@ def test_signs_and_dates_do_not_count_where_nobody_has_one(client: FlaskClient, 
 )
 def test_answers_of_the_api_are_told_in_the_same_words(target: object, told: str) -> None:
     answer = {"probabilities": [0.2], "predictions": [0], "model_version": "1"}
-    assert told in str(record_form.create_answer(answer, None, target))
+    shown = str(record_form.create_answer(answer, None, target))
+    assert told in shown and ("counts as staying" in shown) is (target is STATE)
     assert told in str(what_if.create_what_if({}, load_contract(), {}, target))
 
 

@@ -11,6 +11,8 @@ from dashboard.components.campaign_outcomes import campaigns_text, create_campai
 from dashboard.data.ml_test_score import read_ml_test_score, score_text
 from dashboard.data.sources import Sources, open_sources
 from dashboard.pages import model
+from include.champion.gate_decision import Decision
+from include.champion.versions import POINTER_KEY
 from include.contract import load_contract
 from include.customers import contacts
 from include.customers.campaign_effect import Group
@@ -51,6 +53,26 @@ def test_the_page_says_which_kind_of_model_serves_and_how_early_it_sees_leavers(
     assert "It says who leaves within 90 days" in told and "How early it sees who leaves" in told
     assert "Seen 61–104 days ahead" in told and "Version 1, before" in told
     assert "Confusion matrix" in told and "it is predicted who leaves within 90 days" in told
+
+
+def test_without_a_champion_the_page_says_why_a_first_candidate_was_refused(
+    sources: Sources,
+) -> None:
+    sources.store.delete(POINTER_KEY)
+    decision = Decision(
+        outcome="rejected",
+        reasons=("worse than the naive rule",),
+        decided_at=LONG_AGO,
+        challenger="1",
+        champion=None,
+        holdout_rows=900,
+        holdout_attrited_share=0.2,
+        rules={},
+    )
+    assert "Latest decisions" not in str(model.create_page(sources, {}))
+    sources.store.write("runs/manual__1/evaluate_model/gate.json", decision.to_bytes())
+    told = str(model.create_page(sources, {}))
+    assert "No champion yet" in told and "worse than the naive rule" in told
 
 
 def label(engine: sa.Engine, keys: list[int], flag: str, at: datetime) -> None:

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from dashboard import charts
 from dashboard.components.performance_tables import create_versions, create_weeks
 from dashboard.data.performance import judged_on
 from dashboard.data.sources import Sources, open_sources
 from dashboard.pages import performance
 from dashboard.pages.performance import verdict_text
 from include.contract import load_contract
-from include.drift.performance import KEY, Performance, Version
+from include.drift.performance import KEY, Figure, Performance, Version
 from include.settings import Settings
 from tests.include.bank_days import manifest_of, promote
 from tests.include.champion.early_warning_example import TARGET
@@ -128,6 +129,14 @@ def test_before_anything_is_ripe_the_page_shows_the_estimate(sources: Sources) -
     told = shown(sources, only(SECOND))
     assert "No week is ripe yet." in told and "'Estimate'" in told
     assert "'Realised'" not in told
+
+
+def test_a_first_week_alone_is_drawn_as_a_point_and_a_line() -> None:
+    week, found = date(2026, 11, 23), Figure(value=0.96, low=0.95, high=0.97)
+    track = charts.Track("1", [week], [None], [found], promised=0.99)
+    estimate, promised = charts.over_time("ROC-AUC", "", [track], exact=None).figure["data"]
+    assert estimate["mode"] == "lines+markers" and estimate["x"] == ["2026-11-23"]
+    assert promised["x"] == ["2026-11-23", "2026-11-30"] and promised["y"] == [0.99, 0.99]
 
 
 def test_tables_say_when_a_week_ripens_and_which_version_serves() -> None:

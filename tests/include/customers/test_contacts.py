@@ -53,7 +53,8 @@ def test_an_older_table_takes_authors_whoever_comes_first(first: str, engine: sa
 
 def test_an_older_release_still_writes(engine: sa.Engine) -> None:
     row = {c.name: 0 for c in contacts.contacts_table().columns if c.name not in {"id", "author"}}
-    row |= {"customer": 1, "marked_at": contacts.utc(NOW), "hidden_until": contacts.utc(NOW)}
+    moment = str(contacts.utc(NOW))
+    row |= {"customer": 1, "marked_at": moment, "hidden_until": moment}
     names = ", ".join(row)
     values = ", ".join(f":{name}" for name in row)
     with engine.begin() as connection:

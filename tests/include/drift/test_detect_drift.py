@@ -1,8 +1,9 @@
 """A day's counts become a verdict: what has drifted, what is said of it, what starts a training."""
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,17 @@ from include.params import DayRule
 from include.predictions import log as prediction_log
 from include.store import LocalStore, S3Store
 from tests.include import bank_days
-from tests.include.bank_days import BUSY_SHIFT, CONTRACT, DAY, NOW, existing, log, people, publish
+from tests.include.bank_days import (
+    BUSY_SHIFT,
+    CONTRACT,
+    DAY,
+    NOW,
+    existing,
+    log,
+    people,
+    promote,
+    publish,
+)
 from tests.include.drift.conftest import MakeRun, collect, detect
 
 TRAINED = people(10_000, seed=1)
@@ -276,6 +287,27 @@ def test_a_day_older_than_the_champion_never_starts_a_training_and_its_own_does(
     publish(local_store, "2", people=TRAINED, at=datetime(2026, 5, day, 11, tzinfo=UTC))
     log(local_store, people(2500, drift=BUSY_SHIFT), version="2")
     assert detect(make_run(now=NOW + timedelta(7)))[1].reason == reason
+
+
+@pytest.mark.parametrize(("days", "reason"), [(-3, "drift"), (1, "older_than_champion")])
+def test_a_champion_whose_moment_is_to_come_is_as_old_as_its_pointer_in_the_store(
+    make_run: MakeRun,
+    local_store: LocalStore,
+    caplog: pytest.LogCaptureFixture,
+    days: int,
+    reason: str,
+) -> None:
+    """A clock that was a year ahead said when it was promoted, and when its training read."""
+    ahead = NOW + timedelta(365)
+    manifest = versions.read_version(local_store, "1")[0]
+    files = {name: local_store.read(f"champion/versions/1/{name}").data for name in manifest.files}
+    second = manifest.model_copy(update={"version": "2", "snapshot_at": ahead})
+    promote(local_store, second, files, at=ahead)
+    moment = datetime.combine(DAY + timedelta(days), time(), UTC).timestamp()
+    os.utime(local_store.root / versions.POINTER_KEY, (moment, moment))
+    log(local_store, people(2500, drift=BUSY_SHIFT), version="2")
+    assert detect(make_run(now=NOW + timedelta(7)))[1].reason == reason
+    assert "the clock of the host that promoted it was ahead" in caplog.text
 
 
 def test_a_rule_may_name_a_feature_that_only_an_earlier_version_lacks(

@@ -23,7 +23,13 @@ from include.erasure.forget import Places
 from include.erasure.person import Person, person_of
 from include.handover import Run
 from include.history.loading import create_history_tables, write_exits, write_snapshot
-from include.predictions.log import customer_key, feature_columns, log_schema, write_table
+from include.predictions.log import (
+    customer_key,
+    feature_columns,
+    key_mark,
+    log_schema,
+    write_table,
+)
 from include.scoring import table as score_table
 from include.scoring.plan_ranges import plan_ranges
 from include.scoring.run import part_key
@@ -93,10 +99,12 @@ def fill(database_url: str, store: Store, var: Path) -> Bank:
     return bank
 
 
-def logged(people: pd.DataFrame, name: str = "late") -> pa.Table:
+def logged(
+    people: pd.DataFrame, name: str = "late", *, at: datetime = NOON, id_key: bytes = ID_KEY
+) -> pa.Table:
     """One answer about each."""
     facts: dict[str, Any] = {
-        **{"row": 0, "request_id": "r", "predicted_at": NOON, "model_version": "1"},
+        **{"row": 0, "request_id": "r", "predicted_at": at, "model_version": "1"},
         **{"source": "customer", "probability": 0.25, "prediction": 0, "latency_seconds": 0.001},
     }
     rows = [
@@ -104,11 +112,23 @@ def logged(people: pd.DataFrame, name: str = "late") -> pa.Table:
             **{name: record[name] for name in CONTRACT.feature_names},
             **facts,
             "prediction_id": f"{name} {place}",
-            "customer_key": customer_key(record[KEY], ID_KEY),
+            "customer_key": customer_key(record[KEY], id_key),
         }
         for place, record in enumerate(people.to_dict("records"))
     ]
-    return pa.Table.from_pylist(rows, log_schema(feature_columns(CONTRACT)))
+    schema = log_schema(feature_columns(CONTRACT), key_mark(id_key))
+    return pa.Table.from_pylist(rows, schema)
+
+
+def log_under_another_key(bank: Bank, id_key: bytes) -> None:
+    """Two days before DAY, and a week of outcomes that begins with the second."""
+    for days in (2, 1):
+        table = logged(PEOPLE, f"{days} before", at=NOON - timedelta(days=days), id_key=id_key)
+        write_table(bank.store, table, name=f"{days}-before")
+    day = DAY - timedelta(days=1)
+    week = AskedWeek.read(bank.store, Week.of(day))
+    assert week.look(bank.store, day)
+    week.write(bank.store)
 
 
 def _fill_database(engine: sa.Engine) -> None:

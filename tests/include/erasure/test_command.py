@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from include.erasure.__main__ import main
+from include.erasure.unsearched import Unsearched
 from tests.include.bank_days import ID_KEY
-from tests.include.erasure.bank import ONE, Bank
+from tests.include.erasure.bank import ONE, Bank, log_under_another_key
 
 ASKED = ["--asked-by", "case 17"]
 
@@ -30,7 +31,7 @@ def test_a_customer_is_forgotten_and_then_nobody_is_found(
         assert line in told
     assert "noted without a name in erasures/" in told and "the bank's own system" in told
     assert "notes on other customers that name the number: 1" in told
-    assert "if its spool is elsewhere" in told and "runs that wrote in the last hour" in told
+    assert "if its spool is elsewhere" in told and "nobody here can ask Airflow" in told
     assert str(ONE) not in told, "what is printed may be kept"
     assert main([str(ONE), *ASKED]) == 0
     assert "an earlier call erased all, or a digit is wrong" in capsys.readouterr().out
@@ -61,7 +62,34 @@ def test_what_it_did_not_see_is_told(stack: Bank, capsys: pytest.CaptureFixture[
     assert main(["--log-only", "CIF-0815", *ASKED]) == 0
     told = capsys.readouterr().out
     assert "files that were uploaded to the dashboard, if they are elsewhere" in told
-    assert "logged under an earlier CHURN_ID_KEY" in told
+
+
+def test_keys_from_before_come_by_the_environment(
+    stack: Bank, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log_under_another_key(stack, b"k-former")
+    assert main([str(ONE), *ASKED]) == 1
+    assert "give it, too, in CHURN_FORMER_ID_KEYS; then forget" in capsys.readouterr().err
+    monkeypatch.setenv("CHURN_FORMER_ID_KEYS", "another, k-former")
+    assert main([str(ONE), *ASKED]) == 0
+    told = capsys.readouterr().out
+    assert "prediction log                             2 erased" in told and "k-former" not in told
+
+
+def test_a_run_that_is_under_way_is_named(
+    stack: Bank, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("include.erasure.runs.running", lambda _: frozenset({"churn_drift at"}))
+    assert main([str(ONE), *ASKED]) == 0
+    assert "say it again when they have ended (churn_drift at)" in capsys.readouterr().out
+
+
+def test_a_log_that_says_no_key_is_told(
+    stack: Bank, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Unsearched, "unmarked", lambda _: "2026-05-02 to 2026-05-03")
+    assert main([str(ONE), *ASKED]) == 0
+    assert "answers of 2026-05-02 to 2026-05-03, if CHURN_ID_KEY was" in capsys.readouterr().out
 
 
 def test_where_there_is_no_database_none_is_made(

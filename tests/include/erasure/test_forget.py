@@ -2,34 +2,56 @@
 
 import subprocess
 import sys
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 
 from dashboard.data import uploads
+from include.documents import parse_document
 from include.drift.detect_drift import detect_drift
 from include.drift.findings import read_day
 from include.drift.weeks import AskedWeek, Week
 from include.erasure import forget as forgetting
 from include.erasure import tables
-from include.erasure.forget import OLDER, Erasure, forget
+from include.erasure.forget import OLDER, Forgotten, forget
+from include.erasure.note import Erasure
 from include.erasure.objects import without
 from include.erasure.older_versions import older_versions
 from include.erasure.person import person_of
+from include.erasure.unsearched import Unsearched
 from include.errors import ConfigurationError, DataError
-from include.predictions.log import customer_key, read_predictions, write_table
+from include.predictions.log import (
+    KEY_MARK,
+    customer_key,
+    key_mark,
+    read_predictions,
+    write_table,
+)
 from include.scoring.summary import read_summary
 from include.store import LocalStore, S3Store
 from tests.include.bank_days import DAY, ID_KEY, NOW, drift_run
 from tests.include.drift.conftest import collect
-from tests.include.erasure.bank import CONTRACT, KEY, ONE, OTHERS, PEOPLE, Bank, logged
+from tests.include.erasure.bank import (
+    CONTRACT,
+    KEY,
+    ONE,
+    OTHERS,
+    PEOPLE,
+    Bank,
+    log_under_another_key,
+    logged,
+)
 from tests.include.erasure.conftest import copied
 from tests.leaks import files_below, numbers_in
 
+EARLIER = b"before"  # a key of the log that was changed
 WRITTEN = 13  # objects that have the customer
 TABLES = {
     "churners": KEY,
@@ -41,17 +63,23 @@ TABLES = {
 }
 
 
-def forgotten(bank: Bank) -> Erasure:
-    return forget(bank.places, bank.person, asked_by="case 17", now=NOW).erasure
+def forgotten(bank: Bank, minute: int = 30) -> Forgotten:
+    return forget(bank.places, bank.person, asked_by="case 17", now=NOW.replace(minute=minute))
+
+
+def notes(bank: Bank) -> dict[str, dict[str, int]]:
+    """What was noted, by key."""
+    found = {each.key: bank.store.read(each.key).data for each in bank.store.list("erasures/")}
+    return {key: parse_document(Erasure, data, key).rows for key, data in found.items()}
 
 
 def named_in(data: bytes, bank: Bank) -> bool:
     """By number, by what stands for it in the log, or by a hash of that."""
-    if ONE in numbers_in(data) or bank.person.log_key.encode() in data:
+    if ONE in numbers_in(data) or any(key.encode() in data for key in bank.person.log_keys):
         return True
     if data[-4:] != b"PAR1":
         return False
-    names = {ONE, bank.person.log_key, *map(int, bank.person.log_hashes)}
+    names = {ONE, *bank.person.log_keys, *map(int, bank.person.log_hashes)}
     table = pq.read_table(pa.BufferReader(data))
     return any(names & set(column.to_pylist()) for column in table.columns)
 
@@ -145,8 +173,37 @@ def test_a_note_names_nobody_and_is_left_each_time(laptop: Bank) -> None:
     assert not named_in(note, laptop)
     assert first.notes == 1, "what was written on somebody else is told"
     again = forget(laptop.places, laptop.person, asked_by="case 17", now=NOW.replace(minute=31))
-    assert again.erasure.rows == {}
+    assert again.rows == {}
     assert [info.key for info in laptop.store.list("erasures/")] == [first.key, again.key]
+
+
+def test_runs_that_may_write_what_they_read_are_those_with_a_task_under_way(
+    laptop: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the last pass began: one that ended before has written what is erased now."""
+    url = f"sqlite:///{laptop.places.var_dir / 'airflow.db'}"
+    airflow, usual = sa.create_engine(url), forgetting._pass
+    tasks = [("ended", "success"), ("waits", "scheduled"), ("short", "running"), ("at", "running")]
+    pd.DataFrame(tasks, columns=["run_id", "state"]).assign(dag_id="churn_training").to_sql(
+        "task_instance", airflow
+    )
+
+    def one_pass(*arguments: Any) -> Any:
+        with airflow.begin() as connection:
+            connection.execute(sa.text("DELETE FROM task_instance WHERE run_id = 'short'"))
+        return usual(*arguments)
+
+    monkeypatch.setattr(forgetting, "_pass", one_pass)
+    known = replace(laptop, places=replace(laptop.places, airflow_database_url=url))
+    assert forgotten(known).under_way == {"churn_training at"}
+    airflow.dispose()
+
+
+@pytest.mark.parametrize("url", ["", "sqlite:////nowhere/airflow.db"])
+def test_without_airflows_database_nobody_knows_of_runs(laptop: Bank, url: str) -> None:
+    places = replace(laptop.places, airflow_database_url=url)
+    done = forget(places, laptop.person, asked_by="case 17", now=NOW)
+    assert done.under_way is None and traces(laptop) == {}
 
 
 def test_who_asks_is_not_the_customer(laptop: Bank) -> None:
@@ -204,13 +261,49 @@ def test_what_a_run_writes_meanwhile_is_found_by_the_next_pass(
     assert traces(laptop) == {}
 
 
-def test_answers_that_wait_for_the_store_are_waited_for(laptop: Bank) -> None:
+@pytest.mark.parametrize("id_key", [ID_KEY, EARLIER])
+def test_answers_that_wait_for_the_store_are_waited_for(laptop: Bank, id_key: bytes) -> None:
+    """Also such as nobody can tell to be somebody else's."""
     spool = laptop.places.spool_dir
     spool.mkdir()
-    (spool / "a.1.sealed").write_text(f'[1,["{laptop.person.log_key}"]]\n')
+    head = f'{{"columns":[],"{KEY_MARK}":"{key_mark(id_key)}"}}'
+    (spool / "a.1.sealed").write_text(f'{head}\n[1,["{customer_key(ONE, id_key)}"]]\n')
     with pytest.raises(DataError, match="start the API, which ships them"):
         forgotten(laptop)
     assert traces(laptop), "nothing is erased before: it would come back"
+
+
+def test_answers_under_a_key_that_was_changed_are_named_and_then_erased(laptop: Bank) -> None:
+    log_under_another_key(laptop, EARLIER)
+    both = replace(laptop, person=person_of(str(ONE), ID_KEY, EARLIER))
+    assert len(traces(both)) == len(traces(laptop)) + 3
+    told = rf"answers of 2026-05-02 to 2026-05-03 .*{key_mark(EARLIER)};.* CHURN_FORMER_ID_KEYS"
+    with pytest.raises(DataError, match=told):
+        forgotten(laptop)
+    assert not traces(laptop) and len(traces(both)) == 3, "what was in reach is erased"
+    with pytest.raises(DataError, match="logged under another key"):
+        forgotten(replace(laptop, person=person_of(str(ONE), ID_KEY, b"a wrong one")), 31)
+    rows = forgotten(both, 32).rows
+    assert rows == {"prediction log": 2, "outcomes that are not known yet": 1}
+    assert traces(both) == {}
+
+
+def test_answers_whose_key_nobody_noted_are_told(laptop: Bank) -> None:
+    """As releases before 0.6 logged; nobody can tell whether the key was another one then."""
+    key = f"predictions/date={DAY}/first.parquet"
+    table = pq.read_table(pa.BufferReader(laptop.store.read(key).data))
+    write_table(laptop.store, table.replace_schema_metadata(None), name="first")
+    laptop.store.write("predictions/read-me.txt", b"no log")
+    forgotten(laptop)
+    done = forget(laptop.places, laptop.person, asked_by="case 17", now=NOW.replace(minute=31))
+    assert done.unmarked == f"{DAY} to {DAY}"
+
+
+def test_an_erased_answers_object_still_says_its_key(laptop: Bank) -> None:
+    forgotten(laptop)
+    data = laptop.store.read(f"predictions/date={DAY}/first.parquet").data
+    metadata = pq.read_schema(pa.BufferReader(data)).metadata
+    assert metadata[KEY_MARK.encode()] == key_mark(ID_KEY).encode()
 
 
 def test_what_cannot_be_read_is_named_after_all_else_is_erased_and_noted(laptop: Bank) -> None:
@@ -218,8 +311,29 @@ def test_what_cannot_be_read_is_named_after_all_else_is_erased_and_noted(laptop:
     with pytest.raises(DataError, match=r"nobody knows whom runs/torn/ingest_data/customers"):
         forgotten(laptop)
     assert traces(laptop) == {}
-    (note,) = laptop.store.list("erasures/")
-    assert b'"prediction log": 2' in laptop.store.read(note.key).data
+    ((key, rows),) = notes(laptop).items()
+    assert key.endswith("Z-unfinished.json") and rows["prediction log"] == 2
+    laptop.store.delete("runs/torn/ingest_data/customers.parquet")
+    later = NOW.replace(minute=31)
+    assert forget(laptop.places, laptop.person, asked_by="case 17", now=later).rows == {}
+    assert notes(laptop) == {"erasures/2026-05-05T00-31-00.000000Z.json": rows}
+
+
+def test_who_comes_back_leaves_a_note_of_what_is_not_finished(
+    laptop: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It names nobody, and is replaced by what the same case has finished, no other."""
+    monkeypatch.setattr(forgetting, "_pass", lambda *_: Counter({"prediction log": 1}))
+    for case, minute in (("case 16", 10), ("case 17", 20)):
+        with pytest.raises(DataError, match="there again after 5 erasures, in prediction log: a"):
+            forget(laptop.places, laptop.person, asked_by=case, now=NOW.replace(minute=minute))
+    monkeypatch.undo()
+    assert [*notes(laptop).values()] == [{"prediction log": 5}] * 2
+    assert not any(named_in(laptop.store.read(key).data, laptop) for key in notes(laptop))
+    rows = forgotten(laptop).rows
+    (other, unfinished), (_, finished) = notes(laptop).items()
+    assert other == "erasures/2026-05-05T00-10-00.000000Z-unfinished.json" and len(unfinished) == 1
+    assert finished == rows | {"prediction log": rows["prediction log"] + 5}
 
 
 def test_a_file_that_others_read_is_compacted_when_it_is_said_again(
@@ -235,11 +349,10 @@ def test_a_file_that_others_read_is_compacted_when_it_is_said_again(
     with monkeypatch.context() as patched, pytest.raises(DataError, match="forget the customer ag"):
         patched.setattr(sa.Connection, "exec_driver_sql", locked)
         forgotten(laptop)
-    (note,) = laptop.store.list("erasures/")
-    assert b'"prediction log": 2' in laptop.store.read(note.key).data
+    assert [key[-15:] for key in notes(laptop)] == ["unfinished.json"]
     later = NOW.replace(minute=31)
     again = forget(laptop.places, laptop.person, asked_by="case 17", now=later)
-    assert again.erasure.rows == {} and traces(laptop) == {}
+    assert again.rows == {} and traces(laptop) == {}
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -264,7 +377,7 @@ def test_an_id_that_the_log_alone_knows(laptop: Bank, given: str) -> None:
     write_table(laptop.store, table.set_column(place, "customer_key", pa.array([key])), name="crm")
     person = person_of(given, ID_KEY, log_only=True)
     done = forget(laptop.places, person, asked_by="case 17", now=NOW)
-    assert done.erasure.rows == {"prediction log": 1}
+    assert done.rows == {"prediction log": 1}
     assert ONE in laptop.keys_of("churners", KEY)
 
 
@@ -272,7 +385,7 @@ def test_a_number_of_the_log_alone_is_in_no_table(laptop: Bank) -> None:
     """Where callers of the API count customers otherwise than the bank's tables."""
     person = person_of(str(ONE), ID_KEY, log_only=True)
     done = forget(laptop.places, person, asked_by="case 17", now=NOW)
-    assert done.erasure.rows["prediction log"] == 2 and "churners" not in done.erasure.rows
+    assert done.rows["prediction log"] == 2 and "churners" not in done.rows
     rejected = laptop.store.read("runs/manual__2026/validate_data/rejected.parquet").data
     assert ONE in numbers_in(rejected)
 
@@ -341,16 +454,17 @@ for stack in stacks:
 
 
 def test_who_is_killed_is_completed_by_the_next(full_laptop: Path, tmp_path: Path) -> None:
-    """At the first object; among the objects; before the note; before the file is compacted."""
+    """At the first object; among the objects; before the file is compacted; before the note."""
     moments = (1, 5, WRITTEN + 1, WRITTEN + 2)
     banks = {each: copied(full_laptop, tmp_path / f"killed-{each}") for each in moments}
     stacks = [f"{bank.places.var_dir}@{after}" for after, bank in banks.items()]
     subprocess.run([sys.executable, "-c", KILLED, str(ONE), *stacks], check=True)
     for after, each in banks.items():
-        noted = len(list(each.store.list("erasures/")))
-        assert noted == (after == WRITTEN + 2), after
+        ((key, rows),) = notes(each).items()
+        assert key.endswith("Z-unfinished.json") and bool(rows) == (after > WRITTEN), after
         forgotten(each)
-        assert traces(each) == {} and len(list(each.store.list("erasures/"))) == noted + 1, after
+        assert traces(each) == {}
+        assert [*notes(each)] == ["erasures/2026-05-05T00-30-00.000000Z.json"], after
         each.places.engine.dispose()
 
 
@@ -364,7 +478,7 @@ def test_of_older_versions_a_folder_is_skipped_and_a_torn_one_is_nobodys(
         client.put_object(**name, Key=whole, Body=data)
         client.delete_object(**name, Key=whole)
     (torn,) = older_versions(versioned_store, "runs/")
-    assert forgetting._erase_version(torn, person_of(str(ONE), ID_KEY)) == 0
+    assert forgetting._erase_version(torn, person_of(str(ONE), ID_KEY), Unsearched()) == 0
     assert not list(older_versions(versioned_store, "runs/"))
 
 

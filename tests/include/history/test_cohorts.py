@@ -197,7 +197,9 @@ def test_leavers_are_those_of_the_window_who_wished_to(
 
 
 def test_a_database_without_history_has_none(sqlite_url: str) -> None:
-    assert not cohorts.is_there(open_engine(sqlite_url))
+    engine = open_engine(sqlite_url)
+    assert not cohorts.is_there(engine)
+    engine.dispose()
 
 
 def test_a_table_that_is_gone_is_named(local_history: Engine, contract: Contract) -> None:

@@ -16,6 +16,7 @@ from include.predictions.log import (
     customer_key,
     feature_columns,
     hashes,
+    key_mark,
     log_prefix,
     log_schema,
     read_predictions,
@@ -60,6 +61,11 @@ def test_rows_come_back_as_they_went(store: Store) -> None:
     rows = [logged(place) for place in range(3)]
     write(store, rows)
     assert read(store).to_pylist() == rows
+
+
+def test_a_key_is_told_from_another_and_not_given_away() -> None:
+    marks = {key_mark(f"key {place}".encode()) for place in range(1000)}
+    assert len(marks) == 1000 and {len(mark) for mark in marks} == {8}
 
 
 def test_the_schema_is_the_logs_columns_then_the_contracts() -> None:

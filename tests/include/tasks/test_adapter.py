@@ -71,3 +71,13 @@ def test_a_logical_date_given_by_hand_says_when_the_run_was_due(
 def test_a_day_that_is_none_is_named() -> None:
     with pytest.raises(ConfigurationError, match="such as 2026-11-30, found 'yesterday'"):
         day_of(context("yesterday"))
+
+
+@pytest.mark.parametrize(
+    ("given", "run"),
+    [("2026-12-02", {}), (None, {"logical_date": datetime(2031, 2, 28, 0, 30, tzinfo=UTC)})],
+)
+def test_a_day_that_has_not_come_is_refused(given: str | None, run: dict[str, Any]) -> None:
+    assert day_of(context("2026-12-01")) == date(2026, 12, 1)
+    with pytest.raises(ConfigurationError, match=r"up to 2026-12-01 \(UTC\).*has not come yet"):
+        day_of(context(given, **run), before=timedelta(days=1))

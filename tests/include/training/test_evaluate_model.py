@@ -1,6 +1,7 @@
 """Judging on a real MLflow server: what is decided, on whose rows, and what is written."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -13,7 +14,8 @@ from include.customers import contacts
 from include.customers.contacts import Mark
 from include.errors import NeedsPerson
 from include.params import FairnessRules, Params
-from include.training.evaluate_model import DRAFT_FILE, TASK
+from include.training.evaluate_model import DRAFT_FILE, TASK, Lineage
+from include.training.run import TrainingRun
 from tests.include.conftest import (
     Judged,
     MakeRun,
@@ -131,6 +133,29 @@ def test_a_poisoned_table_asks_for_a_person(
     with pytest.raises(NeedsPerson, match=expected):
         promote(make_run("poisoned"))
     assert_whole(champion.run.store, registry, "1")
+
+
+def test_what_the_champions_age_costs_is_told_at_each_training(
+    make_run: MakeRun, champion: Judged, engine: Engine, registry: Registry
+) -> None:
+    same, _ = against_the_champion(make_run("same"))
+    assert same["gain_interval"] == [0, 0] and same["champion_age_days"] > 0
+    sql(engine, "UPDATE churners SET Total_Trans_Ct = 150 - Total_Trans_Ct WHERE Gender = 'F'")
+    other, lineage = against_the_champion(make_run("other"))
+    assert other["gain_interval"][0] > 0.01
+    logged = registry._client.get_run(lineage.ingested.mlflow_run_id).data.metrics
+    assert logged["gain"] == other["gain"]
+    assert logged["champion_age_days"] == other["champion_age_days"] > same["champion_age_days"]
+    told = registry._client.get_model_version(CANDIDATES, lineage.trained.candidate).description
+    assert f"- gain in ROC-AUC {other['gain']:+.4f}" in told
+    assert "- version 1 learned 0.0 days earlier" in told
+
+
+def against_the_champion(run: TrainingRun) -> tuple[dict[str, Any], Lineage]:
+    """What the gate wrote of a training."""
+    lineage = lineage_of(run)
+    decision: dict[str, Any] = run.read_json(evaluate(run, lineage).gate)
+    return decision, lineage
 
 
 @pytest.mark.usefixtures("weak_champion")

@@ -7,6 +7,8 @@ from datetime import date
 from pathlib import Path
 
 import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from include.errors import StoreUnavailable
@@ -44,7 +46,8 @@ def lost() -> Lost:
 
 
 def spool_in(directory: Path, lost: Lost, *, max_bytes: int = 2**20, rows: int = 100) -> Spool:
-    return Spool(directory, max_bytes=max_bytes, seal_rows=rows, seal_seconds=60, lost=lost)
+    sizes = {"max_bytes": max_bytes, "seal_rows": rows, "seal_seconds": 60}
+    return Spool(directory, key_mark="3fa9c1d2", lost=lost, **sizes)
 
 
 @pytest.fixture
@@ -94,7 +97,9 @@ def test_a_full_segment_is_sealed_at_the_next_tick(spool: Spool) -> None:
 
 
 def test_an_old_segment_is_sealed(tmp_path: Path, lost: Lost) -> None:
-    spool = Spool(tmp_path, max_bytes=2**20, seal_rows=100, seal_seconds=0.0, lost=lost)
+    spool = Spool(
+        tmp_path, key_mark="", max_bytes=2**20, seal_rows=100, seal_seconds=0.0, lost=lost
+    )
     spool.append(line(1, rows=3), rows=3, columns=COLUMNS)
     spool.tick()
     assert names(spool) == [".sealed"] and spool.pending_rows() == 3
@@ -200,6 +205,26 @@ def test_each_segment_becomes_the_object_of_its_own_id_and_is_removed(
     assert shipper.ship() == 250 == shipped(local_store)
     assert objects(local_store) == [f"predictions/date={DAY}/{each}.parquet" for each in ids]
     assert len(ids) == 3 and list(spool.directory.iterdir()) == []
+
+
+def test_an_object_says_which_key_names_its_customers(
+    spool: Spool, shipper: Shipper, local_store: LocalStore
+) -> None:
+    """That of the worker which answered, whatever key the shipper has meanwhile."""
+    append(spool, 1)
+    seal(spool)
+    shipper.ship()
+    (key,) = objects(local_store)
+    metadata = pq.read_schema(pa.BufferReader(local_store.read(key).data)).metadata
+    assert metadata == {b"customer_key_mark": b"3fa9c1d2"}
+
+
+def test_a_segment_of_an_older_worker_says_none(spool: Spool, shipper: Shipper) -> None:
+    append(spool, 1)
+    seal(spool)
+    (path,) = spool.directory.iterdir()
+    path.write_bytes(path.read_bytes().replace(b',"customer_key_mark":"3fa9c1d2"', b""))
+    assert read_segment(path).rows.schema.metadata is None and shipper.ship() == 1
 
 
 def test_the_segments_of_a_dead_worker_are_adopted(
