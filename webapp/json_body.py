@@ -93,7 +93,8 @@ def _parse_thoroughly(body: bytes) -> Any:
     try:
         document = json.loads(body, object_pairs_hook=members)
     except (ValueError, RecursionError) as error:
-        raise NotJson(f"the body is not JSON: {str(error)[:200]}") from error
+        told = str(error)[:200].partition("; use sys.")[0]  # Python's advice is not for callers
+        raise NotJson(f"the body is not JSON: {told}") from error
     if repeating:
         raise _repeated(document, repeating)
     return document

@@ -169,3 +169,8 @@ def test_nesting_that_not_every_reader_takes_is_refused_or_read() -> None:
 @pytest.mark.parametrize("text", [b"NaN", b"[-Infinity]", b"1e999", b"-1e999", b"9" * 400])
 def test_numbers_beyond_json_pass_so_that_their_fields_can_be_named(text: bytes) -> None:
     parse(text)
+
+
+def test_an_integer_of_thousands_of_digits_is_refused_without_advice_for_our_code() -> None:
+    with pytest.raises(NotJson, match="has 5000 digits$"):
+        parse(b"[NaN, " + b"9" * 5000 + b"]")
