@@ -2,17 +2,6 @@
 
 import pandas as pd
 
-# Of the public example that this project set out to surpass.
-EIGHT_COLUMNS = (
-    "Total_Relationship_Count",
-    "Credit_Limit",
-    "Total_Revolving_Bal",
-    "Total_Amt_Chng_Q4_Q1",
-    "Total_Trans_Amt",
-    "Total_Trans_Ct",
-    "Total_Ct_Chng_Q4_Q1",
-    "Avg_Utilization_Ratio",
-)
 CUSTOMER = {
     "CLIENTNUM": 1,
     "Attrition_Flag": "Existing Customer",

@@ -12,7 +12,7 @@ from include.errors import ConfigurationError
 from include.features import engineered_for
 from include.params import load_params
 from include.settings import Settings
-from tests.include.records import EIGHT_COLUMNS
+from research.customers import EIGHT_COLUMNS
 
 FILE = Settings().params_file
 

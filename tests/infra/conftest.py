@@ -1,11 +1,9 @@
 """A stack's places in a directory of the test's own, and processes that behave or do not."""
 
 import os
-import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
-from itertools import count
 from pathlib import Path
 
 import pytest
@@ -66,25 +64,3 @@ def quick_polling(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixt
         monkeypatch.setattr(module, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(dag_files, "REST_SECONDS", 0.1)
     caplog.set_level("INFO", logger="infra.airflow")
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 4 MiB, which root alone can make."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m,nr_inodes=100", "tmpfs", str(disk)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("only root may mount a small disk")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
-
-
-def fill(disk: Path) -> None:
-    """Leave room for no byte and no name."""
-    with pytest.raises(OSError), (disk / "full").open("wb", buffering=0) as file:
-        while True:
-            file.write(bytes(2**16))
-    with pytest.raises(OSError):
-        for number in count():
-            (disk / str(number)).touch()

@@ -11,7 +11,7 @@ from infra.local import directory
 from infra.local.directory import alone, prepare, settled
 from infra.local.services import Layout, layout
 from infra.local.stack import StackError
-from tests.infra.conftest import fill
+from tests.full_disk import fill
 
 
 def mode(path: Path) -> int:
@@ -39,6 +39,7 @@ def test_what_cannot_be_a_stacks_directory_is_named(name: str, reason: str, tmp_
     assert (tmp_path / "file").read_text() == "somebody's"
 
 
+@pytest.mark.parametrize("small_disk", ["size=4m,nr_inodes=100"], indirect=True)
 def test_a_full_disk_is_named(small_disk: Path) -> None:
     places = stack_in(small_disk / "var")
     prepare(places)

@@ -13,7 +13,8 @@ from include.settings import Settings
 from infra.local import processes, stack
 from infra.local.services import Layout, layout
 from infra.local.stack import Interrupted, Stack, StackError
-from tests.infra.conftest import MakeService, fill
+from tests.full_disk import fill
+from tests.infra.conftest import MakeService
 
 SLEEPER = "import time\ntime.sleep(100)"
 FALLING = "print('out of cheese')\nraise SystemExit(3)"
@@ -72,6 +73,7 @@ def test_a_service_that_keeps_falling_is_left_and_tried_again_while_the_others_g
         tick_until(running, lambda: caplog.text.count("restarting it") == 4)
 
 
+@pytest.mark.parametrize("small_disk", ["size=4m,nr_inodes=100"], indirect=True)
 def test_on_a_full_disk_services_go_on_and_come_back_without_a_log(
     small_disk: Path,
     settings: Settings,

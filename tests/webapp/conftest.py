@@ -215,18 +215,6 @@ def server_store(server: Server) -> LocalStore:
     return LocalStore(server.var_dir / "store")
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
-    """A file system with the options, such as its size, that the test gives."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", request.param, "none", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(mount, check=False).returncode:
-        pytest.skip("only root can mount a small file system")
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
-
-
 def body(document: Any) -> bytes:
     """JSON as a client sends it."""
     return json.dumps(document).encode()

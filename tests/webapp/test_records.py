@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from include.contract import Contract, load_contract
 from include.history.changes import extended
-from tests.include.records import EIGHT_COLUMNS
+from research.customers import EIGHT_COLUMNS
 from tests.webapp.champions import records
 from webapp.problems import FAULTS_LISTED, Unprocessable
 from webapp.records import RecordReader

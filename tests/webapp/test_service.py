@@ -39,17 +39,6 @@ def test_a_gentle_stop_answers_what_has_begun_and_ships_everything(
     assert load.refused == [] and load.acknowledged == set(logged_ids(server_store))
 
 
-def test_it_starts_without_a_champion_and_becomes_ready_by_itself(
-    server: Server, server_store: LocalStore, version_1: Version
-) -> None:
-    server.environment["CHURN_API_WORKERS"] = "1"
-    server.start(ready=False)
-    assert server.http.get("/ready").status_code == 503
-    assert server.metric("model_loaded") == 0
-    publish(server_store, version_1)
-    server.until(lambda: server.http.get("/ready").status_code == 200)
-
-
 def test_it_serves_where_loopback_is_ipv6(tmp_path: Path, version_1: Version) -> None:
     environment = {"CHURN_API_HOST": "::1", "CHURN_API_WORKERS": "1"}
     server = Server(loopback_port(), tmp_path, environment, host="::1")

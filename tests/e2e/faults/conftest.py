@@ -16,7 +16,6 @@ from tests.webapp.conftest import (
     running,
     server,
     server_store,
-    small_disk,
     version_1,
     version_2,
 )
@@ -34,7 +33,6 @@ __all__ = [
     "running",
     "server",
     "server_store",
-    "small_disk",
     "version_1",
     "version_2",
     "weak_champion",

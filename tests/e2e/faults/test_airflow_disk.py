@@ -5,8 +5,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.faults.test_training_disk import filled
 from tests.e2e.stack import ended, environment_in, finish, start
+from tests.full_disk import fill_bytes
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -21,7 +21,7 @@ def test_a_full_disk_under_airflow_stops_training_alone_and_is_over_with_new_roo
     started = start(environment)
     try:
         champion = (started.var / "store" / "champion" / "current.json").read_bytes()
-        filler = filled(small_disk)
+        filler = fill_bytes(small_disk)
         refused = ended("commands", environment, "train")
         assert refused.returncode == 1 and "Airflow" in refused.stdout, refused.stdout
         health = httpx.get(f"http://127.0.0.1:{environment['CHURN_API_PORT']}/ready")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from include.store import LocalStore
+from tests.full_disk import fill, fill_bytes
 from tests.webapp.champions import Version, publish, records
 from tests.webapp.conftest import GUNICORN, PROJECT, Server
 from tests.webapp.load import Load, logged_ids, logged_rows
@@ -16,19 +17,6 @@ from tests.webapp.load import Load, logged_ids, logged_rows
 pytestmark = pytest.mark.slow
 
 NO_ROOM = "answers are given but not logged"
-
-
-def fill(folder: Path) -> list[Path]:
-    """Take all room for data, then all room for files."""
-    found = [folder / "data"]
-    with pytest.raises(OSError, match="No space"), found[0].open("wb", buffering=0) as file:
-        while file.write(bytes(4096)):
-            pass
-    with pytest.raises(OSError, match="No space"):
-        for number in range(10_000):
-            found.append(folder / f"file-{number}")
-            found[-1].touch()
-    return found[:-1]
 
 
 def answered(server: Server, version: str) -> bool:
@@ -121,10 +109,7 @@ def test_no_answer_is_lost_while_the_disk_under_the_store_is_full(
     server.environment["CHURN_STORE_URI"] = store.uri
     publish(store, version_1)
     server.start()
-    room = small_disk / "data"
-    with pytest.raises(OSError, match="No space"), room.open("wb", buffering=0) as file:
-        while file.write(bytes(4096)):
-            pass
+    room = fill_bytes(small_disk)
     with Load(server, records(4), clients=2) as load:
         load.wait_for(100, seconds=3)
     assert load.refused == [] and load.cut_off == 0
@@ -145,10 +130,8 @@ def test_the_api_answers_and_ships_where_its_log_takes_no_more(
     publish(server_store, version_1)
     server.start(ready=False)
     server.until(lambda: server.http.get("/ready").status_code == 200)
-    room, size = small_disk / "data", log.stat().st_size
-    with pytest.raises(OSError, match="No space"), room.open("wb", buffering=0) as file:
-        while file.write(bytes(4096)):
-            pass
+    size = log.stat().st_size
+    fill_bytes(small_disk)
     with Load(server, records(4), clients=2) as load:
         load.wait_for(200)
     assert log.stat().st_size < size + 4096, "the disk had room"

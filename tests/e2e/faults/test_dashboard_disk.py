@@ -1,6 +1,5 @@
 """The dashboard on a disk that takes nothing more: people read on, and writes are refused."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 from include.settings import Settings
 from tests.dashboard import bank
 from tests.dashboard.conftest import Dashboard
+from tests.full_disk import fill
 from tests.webapp.conftest import loopback_port
 
 pytestmark = pytest.mark.slow
@@ -37,7 +37,7 @@ NOTE: dict[str, Any] = {
 
 @pytest.fixture
 def full(small_disk: Path) -> Iterator[tuple[Dashboard, Path]]:
-    """A dashboard with all that it has on one disk, and the file that takes the rest of it."""
+    """A dashboard with all that it has on one disk, and that disk."""
     settings = Settings(var_dir=small_disk / "var")
     bank.open_bank(settings, rows=ROWS)
     found = Dashboard(
@@ -46,7 +46,7 @@ def full(small_disk: Path) -> Iterator[tuple[Dashboard, Path]]:
         {"CHURN_DASHBOARD_PASSWORD": "sesame", "CHURN_DASHBOARD_WORKERS": "1"},
         api_url="http://127.0.0.1:9",
     )
-    yield found.start(), small_disk / "filler"
+    yield found.start(), small_disk
     found.stop()
 
 
@@ -63,33 +63,17 @@ def first_page(browser: httpx.Client) -> str:
 def test_who_is_inside_reads_on_and_whoever_writes_is_told_that_the_disk_is_full(
     full: tuple[Dashboard, Path],
 ) -> None:
-    server, filler = full
+    server, disk = full
     with httpx.Client(base_url=server.url) as inside, httpx.Client(base_url=server.url) as late:
         assert sign_in(inside).status_code == 302
-        fill(filler)
+        taken = fill(disk)
         told = sign_in(late)
         assert told.status_code == 503 and "the disk is full" in told.text
         assert "Whom to call today" in first_page(inside)
         refused = inside.post("/_dash-update-component", json=NOTE)
         assert refused.status_code == 200 and "full" in refused.text, refused.text
-        empty(filler)
+        for each in taken:
+            each.unlink()
         assert sign_in(late).status_code == 302
         assert "called" in late.post("/_dash-update-component", json=NOTE).text
         assert "Whom to call today" in first_page(late)
-
-
-def fill(filler: Path) -> None:
-    """Take all data, then all names."""
-    with pytest.raises(OSError, match="No space"), filler.open("wb", buffering=0) as file:
-        while file.write(bytes(1024)):
-            pass
-    filler.with_suffix(".names").mkdir()
-    with pytest.raises(OSError, match="No space"):
-        for number in range(1000):
-            os.mknod(filler.with_suffix(".names") / str(number))
-
-
-def empty(filler: Path) -> None:
-    filler.unlink()
-    for each in filler.with_suffix(".names").iterdir():
-        each.unlink()

@@ -9,6 +9,7 @@ import pytest
 from include.errors import ChurnError, DatabaseUnavailable, StoreUnavailable
 from include.tasks.errors import reported
 from tests.e2e.faults.pipelines import Places, World, founded, made_anew, seen
+from tests.full_disk import fill_bytes
 
 pytestmark = pytest.mark.slow  # training runs
 
@@ -43,15 +44,6 @@ def moved(bank: World, disk: Path, home: Path, *, part: str) -> World:
     )
 
 
-def filled(disk: Path) -> Path:
-    """What leaves no room for a byte more."""
-    filler = disk / "filler"
-    with pytest.raises(OSError), filler.open("wb", buffering=0) as file:
-        while True:
-            file.write(bytes(2**12))
-    return filler
-
-
 @pytest.mark.parametrize("small_disk", ["size=24m"], indirect=True)
 @pytest.mark.parametrize(
     ("part", "task"),
@@ -72,7 +64,7 @@ def test_a_task_on_a_full_disk_says_so_changes_nothing_and_ends_well_when_there_
     world = moved(bank, small_disk, tmp_path, part=part)
     made_anew(world, task)
     before = seen(world)
-    filler = filled(small_disk)
+    filler = fill_bytes(small_disk)
     kind: type[ChurnError] = StoreUnavailable if part == "store" else DatabaseUnavailable
     with pytest.raises(kind, match=NO_ROOM[part]), reported():
         world.run(task)

@@ -16,8 +16,8 @@ from include.params import load_params
 from include.settings import Settings
 from include.training import onnx_export
 from include.training.fit import Fitted
+from research.customers import EIGHT_COLUMNS
 from tests.include.nights import fitted_on
-from tests.include.records import EIGHT_COLUMNS
 
 CONTRACT = load_contract()
 Matrix = np.ndarray[tuple[int, int], np.dtype[np.float64]]

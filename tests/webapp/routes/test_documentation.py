@@ -9,7 +9,7 @@ from include.contract import load_contract
 from include.settings import Settings
 from include.store import LocalStore
 from include.target import Target
-from tests.include.records import EIGHT_COLUMNS
+from research.customers import EIGHT_COLUMNS
 from tests.webapp.champions import make_version, publish
 from tests.webapp.conftest import client_of
 

@@ -15,7 +15,7 @@ from include.champion.versions import TREES_FILE
 from include.predictions.log import customer_key
 from include.settings import Settings
 from include.store import LocalStore
-from tests.include.records import EIGHT_COLUMNS
+from research.customers import EIGHT_COLUMNS
 from tests.webapp.champions import (
     Version,
     expected,
