@@ -98,7 +98,8 @@ def test_a_week_from_before_the_champions_present_term_starts_nothing(
     versions.move_pointer(
         local_store, pointer, etag=etag, previous="2", reason="rollback", now=promoted_at
     )
-    found = detect(make_run(rules=RETRAIN, day=date(2026, 6, 20)))[1]
+    later = {"day": date(2026, 6, 20), "now": datetime(2026, 6, 21, tzinfo=UTC)}
+    found = detect(make_run(rules=RETRAIN, **later))[1]
     assert found.reason == reason
     if not found.triggered:
         told = "performance, and no training: the week that was lost began on 2026-05-18, the "
