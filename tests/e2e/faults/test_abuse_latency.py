@@ -27,8 +27,8 @@ REQUESTS = 200
 PAUSE_SECONDS = 0.005
 RATIO_MAX = 10
 HELD_BACK = 65536  # of a body, by the Caddyfile
-ROUNDS_MAX = 3  # a neighbour on the machine spoils one round; who starves, starves in each
-QUIET_FLOOR_SECONDS = 0.02  # a quiet p99 of 3 ms on an idle machine is no measure of two cores
+ROUNDS_MAX = 5  # a neighbour on the machine spoils one round; who starves, starves in each
+QUIET_FLOOR_SECONDS = 0.005  # what the 99th of a hundred quiet requests takes on an idle machine
 
 
 @dataclass(frozen=True)
