@@ -31,7 +31,7 @@ from dashboard.data.performance import (
     weeks_of,
 )
 from dashboard.data.sources import Sources
-from dashboard.labels import percent
+from dashboard.labels import counted, percent
 from include.drift.performance import (
     Performance,
     Version,
@@ -175,8 +175,8 @@ def _create_empty(found: Performance | None, days: float) -> Component:
     if found.rows_without_customer:
         return create_empty(
             "No answer belongs to a known customer",
-            f"{found.rows_without_customer:,} answers came without a customer_id, so that no "
-            "outcome can be joined to them. Whoever asks the API must send it with each record.",
+            f"{counted(found.rows_without_customer, 'answer')} came without a customer_id, so that "
+            "no outcome can be joined. Whoever asks the API must send it with each record.",
         )
     return create_empty(
         "Nobody was asked about",
@@ -267,8 +267,8 @@ def _create_notes(found: Performance) -> Component:
     notes += _left_out_notes(found)
     if found.rows_without_customer:
         notes.append(
-            f"{found.rows_without_customer:,} answers of the last week came without a customer_id; "
-            "no outcome can be joined to them."
+            f"{counted(found.rows_without_customer, 'answer')} of the last week came without a "
+            "customer_id; no outcome can be joined."
         )
     if found.unreadable_objects:
         notes.append(f"Objects of the log that cannot be read: {len(found.unreadable_objects):,}.")
