@@ -79,7 +79,8 @@ def mlflow_serve(model: Path, workers: int) -> AbstractContextManager[Running]:
     port = loopback_port()
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(model), "-p", str(port)]
     command += ["--env-manager", "local", "--workers", str(workers)]
-    return _started(command, port, "/ping", {})
+    own = str(Path(sys.executable).parent)  # where MLflow's shell finds uvicorn
+    return _started(command, port, "/ping", {"PATH": os.pathsep.join([own, os.environ["PATH"]])})
 
 
 def peer(
