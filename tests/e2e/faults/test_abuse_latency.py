@@ -27,7 +27,7 @@ REQUESTS = 200
 PAUSE_SECONDS = 0.005
 RATIO_MAX = 10
 HELD_BACK = 65536  # of a body, by the Caddyfile
-ROUNDS_MAX = 5  # a neighbour on the machine spoils one round; who starves, starves in each
+ROUNDS_MAX = 3  # a neighbour on the machine spoils one round; who starves, starves in each
 # A quiet p99 counts from what an idle machine has behind Caddy, as in production. The bare port is
 # no promise of ours, and two cores that others use, too, are no measure of it.
 QUIET_FLOOR_SECONDS, BARE_FLOOR_SECONDS = 0.005, 0.02

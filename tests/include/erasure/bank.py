@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from dashboard.data import uploads
@@ -16,10 +17,13 @@ from include.customers.contacts import Mark
 from include.customers.database import open_engine
 from include.customers.ranges import KeyRange
 from include.customers.sample import sample_customers
+from include.documents import parse_document
 from include.drift.collect_predictions import collect_predictions
 from include.drift.plan_parts import plan_parts
 from include.drift.weeks import AskedWeek, Week
-from include.erasure.forget import Places
+from include.erasure.forget import Forgotten, Places, forget
+from include.erasure.note import Erasure
+from include.erasure.older_versions import older_versions
 from include.erasure.person import Person, person_of
 from include.handover import Run
 from include.history.loading import create_history_tables, write_exits, write_snapshot
@@ -37,7 +41,7 @@ from include.scoring.summary import ScoreSummary
 from include.store import Store
 from tests.include.bank_days import CONTRACT, DAY, ID_KEY, NOW, drift_run, publish
 from tests.include.nights import night_of
-from tests.leaks import renumbered
+from tests.leaks import files_below, numbers_in, renumbered
 
 PEOPLE = renumbered(sample_customers(60, seed=9))
 KEY = CONTRACT.key.name
@@ -192,3 +196,47 @@ def _parquet(frame: pd.DataFrame) -> bytes:
     from include.handover import frame_bytes
 
     return frame_bytes(frame)
+
+
+TABLES = {
+    "churners": KEY,
+    "churner_snapshots": KEY,
+    "churner_exits": KEY,
+    "churn_scores": "customer",
+    "churn_scores_20260505": "customer",
+    "churn_contacts": "customer",
+}
+
+
+def forgotten(bank: Bank, minute: int = 30) -> Forgotten:
+    """The customer forgotten, at that minute of the day's hour."""
+    return forget(bank.places, bank.person, asked_by="case 17", now=NOW.replace(minute=minute))
+
+
+def notes(bank: Bank) -> dict[str, dict[str, int]]:
+    """What was noted, by key."""
+    found = {each.key: bank.store.read(each.key).data for each in bank.store.list("erasures/")}
+    return {key: parse_document(Erasure, data, key).rows for key, data in found.items()}
+
+
+def named_in(data: bytes, bank: Bank) -> bool:
+    """By number, by what stands for it in the log, or by a hash of that."""
+    if ONE in numbers_in(data) or any(key.encode() in data for key in bank.person.log_keys):
+        return True
+    if data[-4:] != b"PAR1":
+        return False
+    names = {ONE, *bank.person.log_keys, *map(int, bank.person.log_hashes)}
+    table = pq.read_table(pa.BufferReader(data))
+    return any(names & set(column.to_pylist()) for column in table.columns)
+
+
+def traces(bank: Bank) -> dict[str, int]:
+    """What is left of the customer."""
+    found = {key: 1 for key, data in bank.objects() if named_in(data, bank)}
+    found |= {
+        each.version_id: 1 for each in older_versions(bank.store, "") if named_in(each.read(), bank)
+    }
+    found |= {t: n for t, c in TABLES.items() if (n := bank.keys_of(t, c).count(ONE))}
+    return found | {
+        n: 1 for n, d in files_below(bank.places.var_dir / "uploads") if named_in(d, bank)
+    }

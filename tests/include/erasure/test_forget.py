@@ -1,7 +1,5 @@
 """One customer is forgotten everywhere, and nobody else is; whatever is in the way."""
 
-import subprocess
-import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -14,15 +12,12 @@ import pytest
 import sqlalchemy as sa
 
 from dashboard.data import uploads
-from include.documents import parse_document
 from include.drift.detect_drift import detect_drift
 from include.drift.findings import read_day
 from include.drift.weeks import AskedWeek, Week
 from include.erasure import forget as forgetting
 from include.erasure import tables
-from include.erasure.forget import OLDER, Forgotten, forget
-from include.erasure.note import Erasure
-from include.erasure.objects import without
+from include.erasure.forget import OLDER, forget
 from include.erasure.older_versions import older_versions
 from include.erasure.person import person_of
 from include.erasure.unsearched import Unsearched
@@ -44,56 +39,18 @@ from tests.include.erasure.bank import (
     ONE,
     OTHERS,
     PEOPLE,
+    TABLES,
     Bank,
+    forgotten,
     log_under_another_key,
     logged,
+    named_in,
+    notes,
+    traces,
 )
-from tests.include.erasure.conftest import copied
-from tests.leaks import files_below, numbers_in
+from tests.leaks import numbers_in
 
 EARLIER = b"before"  # a key of the log that was changed
-WRITTEN = 13  # objects that have the customer
-TABLES = {
-    "churners": KEY,
-    "churner_snapshots": KEY,
-    "churner_exits": KEY,
-    "churn_scores": "customer",
-    "churn_scores_20260505": "customer",
-    "churn_contacts": "customer",
-}
-
-
-def forgotten(bank: Bank, minute: int = 30) -> Forgotten:
-    return forget(bank.places, bank.person, asked_by="case 17", now=NOW.replace(minute=minute))
-
-
-def notes(bank: Bank) -> dict[str, dict[str, int]]:
-    """What was noted, by key."""
-    found = {each.key: bank.store.read(each.key).data for each in bank.store.list("erasures/")}
-    return {key: parse_document(Erasure, data, key).rows for key, data in found.items()}
-
-
-def named_in(data: bytes, bank: Bank) -> bool:
-    """By number, by what stands for it in the log, or by a hash of that."""
-    if ONE in numbers_in(data) or any(key.encode() in data for key in bank.person.log_keys):
-        return True
-    if data[-4:] != b"PAR1":
-        return False
-    names = {ONE, *bank.person.log_keys, *map(int, bank.person.log_hashes)}
-    table = pq.read_table(pa.BufferReader(data))
-    return any(names & set(column.to_pylist()) for column in table.columns)
-
-
-def traces(bank: Bank) -> dict[str, int]:
-    """What is left of the customer."""
-    found = {key: 1 for key, data in bank.objects() if named_in(data, bank)}
-    found |= {
-        each.version_id: 1 for each in older_versions(bank.store, "") if named_in(each.read(), bank)
-    }
-    found |= {t: n for t, c in TABLES.items() if (n := bank.keys_of(t, c).count(ONE))}
-    return found | {
-        n: 1 for n, d in files_below(bank.places.var_dir / "uploads") if named_in(d, bank)
-    }
 
 
 def test_nothing_is_left_of_the_customer_and_everything_of_the_others(bank: Bank) -> None:
@@ -368,104 +325,12 @@ def test_a_view_is_erased_by_the_bank_first(laptop: Bank, name: str) -> None:
     assert traces(laptop) == {}
 
 
-@pytest.mark.parametrize("given", ["CIF-0815", " CIF-1 ", f"000{ONE}"])
-def test_an_id_that_the_log_alone_knows(laptop: Bank, given: str) -> None:
-    """To the letter; also one that begins with zeros, and is not the customer of that number."""
-    table = logged(PEOPLE.head(1))
-    key = customer_key(given, ID_KEY)
-    place = table.column_names.index("customer_key")
-    write_table(laptop.store, table.set_column(place, "customer_key", pa.array([key])), name="crm")
-    person = person_of(given, ID_KEY, log_only=True)
-    done = forget(laptop.places, person, asked_by="case 17", now=NOW)
-    assert done.rows == {"prediction log": 1}
-    assert ONE in laptop.keys_of("churners", KEY)
-
-
-def test_a_number_of_the_log_alone_is_in_no_table(laptop: Bank) -> None:
-    """Where callers of the API count customers otherwise than the bank's tables."""
-    person = person_of(str(ONE), ID_KEY, log_only=True)
-    done = forget(laptop.places, person, asked_by="case 17", now=NOW)
-    assert done.rows["prediction log"] == 2 and "churners" not in done.rows
-    rejected = laptop.store.read("runs/manual__2026/validate_data/rejected.parquet").data
-    assert ONE in numbers_in(rejected)
-
-
-@pytest.mark.parametrize("given", [f"000{ONE}", "-0"])
-def test_zeros_before_a_number_are_asked_about(given: str) -> None:
-    with pytest.raises(ConfigurationError, match="say API_ID="):
-        person_of(given, ID_KEY)
-
-
 def test_an_uploaded_number_may_begin_with_zeros(laptop: Bank) -> None:
     people = PEOPLE.tail(45).rename(columns={KEY: "customer_id"})
     file = people.assign(customer_id="000" + people["customer_id"].astype(str))
     var = laptop.places.var_dir
     uploads.keep(var, uploads.read_upload(file.to_csv(index=False).encode(), CONTRACT))
     assert forgotten(laptop).rows["uploaded files"] == 2 and traces(laptop) == {}
-
-
-@pytest.mark.parametrize("column", [pa.array([1.0, 2.0**53]), pa.array([1, 2], pa.int8())])
-def test_a_column_that_cannot_hold_the_number_has_nobody(column: pa.Array) -> None:
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.table({KEY: column}), sink)
-    person = person_of(str(2**53 + 1), ID_KEY)
-    data = sink.getvalue().to_pybytes()
-    assert without(person, "runs/r/ingest_data/customers.parquet", data) is None
-
-
-@pytest.mark.parametrize("given", ["", "  \n", "x" * 129])
-def test_whom_to_forget_must_be_said(given: str) -> None:
-    with pytest.raises(ConfigurationError, match="name the customer"):
-        person_of(given, ID_KEY)
-
-
-KILLED = """
-import os, signal, sys
-from datetime import UTC, datetime
-from pathlib import Path
-from include.customers.database import open_engine
-from include.erasure import forget as forgetting, tables
-from include.erasure.person import person_of
-from include.store import LocalStore
-
-def killed(function, steps):
-    def call(*given, **named):
-        steps.append(0)
-        if len(steps) == int(after):
-            os.kill(os.getpid(), signal.SIGKILL)
-        return function(*given, **named)
-    return call
-
-one, *stacks = sys.argv[1:]
-for stack in stacks:
-    folder, after = stack.rsplit("@")
-    if not (child := os.fork()):
-        steps = []
-        LocalStore.replace = killed(LocalStore.replace, steps)
-        LocalStore.create = killed(LocalStore.create, steps)
-        tables.compact = killed(tables.compact, steps)
-        var = Path(folder)
-        engine = open_engine(f"sqlite:///{var / 'churn.db'}")
-        places = forgetting.Places(engine, LocalStore(var / "store"), var, var / "spool", 0)
-        forgetting.forget(places, person_of(one, b"k"), asked_by="case 17", now=datetime.now(UTC))
-        os._exit(0)
-    assert os.waitpid(child, 0)[1] == signal.SIGKILL, stack
-"""
-
-
-def test_who_is_killed_is_completed_by_the_next(full_laptop: Path, tmp_path: Path) -> None:
-    """At the first object; among the objects; before the file is compacted; before the note."""
-    moments = (1, 5, WRITTEN + 1, WRITTEN + 2)
-    banks = {each: copied(full_laptop, tmp_path / f"killed-{each}") for each in moments}
-    stacks = [f"{bank.places.var_dir}@{after}" for after, bank in banks.items()]
-    subprocess.run([sys.executable, "-c", KILLED, str(ONE), *stacks], check=True)
-    for after, each in banks.items():
-        ((key, rows),) = notes(each).items()
-        assert key.endswith("Z-unfinished.json") and bool(rows) == (after > WRITTEN), after
-        forgotten(each)
-        assert traces(each) == {}
-        assert [*notes(each)] == ["erasures/2026-05-05T00-30-00.000000Z.json"], after
-        each.places.engine.dispose()
 
 
 def test_of_older_versions_a_folder_is_skipped_and_a_torn_one_is_nobodys(
