@@ -6,6 +6,7 @@ which is opened here; the others are what earlier tasks handed on, by the names 
 """
 
 import inspect
+import logging
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, timedelta
 from importlib import import_module
@@ -14,6 +15,8 @@ from typing import Any
 from include.errors import ConfigurationError
 from include.tasks.errors import reported
 from include.tasks.limits import ended_by_force
+
+logger = logging.getLogger(__name__)
 
 Context = Mapping[str, Any]
 SCHEDULES = {"scheduled", "backfill"}  # the run types whose `run_after` is a schedule's moment
@@ -26,12 +29,35 @@ def task(room: str, name: str, open_run: Callable[[Context], Any]) -> Callable[.
         from pydantic_core import to_jsonable_python
 
         with reported(), ended_by_force(context["task"].execution_timeout):
+            refuse_unknown(context)
             function = getattr(import_module(f"include.{room}.{name}"), name)
             handed_on = read_handed_on(function, context)
             return to_jsonable_python(function(open_run(context), **handed_on))
 
     call.__name__ = name
     return call
+
+
+def refuse_unknown(context: Context) -> None:
+    """ConfigurationError where a run was given what its DAG does not know, and would not miss.
+
+    Airflow itself refuses a run of `churn_rollback` that lacks one of its parameters.
+    """
+    dag = context["dag"]
+    if unknown := sorted({*(context["dag_run"].conf or {})}.difference(dag.params)):
+        raise ConfigurationError(
+            f"expected {dag.dag_id}'s parameters ({', '.join(dag.params) or 'it has none'}), found "
+            f"{', '.join(unknown)}, which it does not know: start another run"
+        )
+
+
+def close_failed_run(context: Context, open_run: Callable[[Context], Any]) -> None:
+    """Mark the MLflow run of a failed DAG run as failed; the failure itself stands."""
+    try:
+        run = open_run(context)
+        run.registry.finish(run.registry.ensure_run(run.dag_run_id, run.tags), succeeded=False)
+    except Exception:  # a callback must not hide the error that it is called for
+        logger.exception("could not mark the MLflow run as failed")
 
 
 def read_handed_on(function: Callable[..., Any], context: Context) -> dict[str, Any]:

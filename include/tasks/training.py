@@ -1,17 +1,15 @@
 """What the operators of `churn_training` call: light to import, heavy only inside a task."""
 
-import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from include.errors import NeedsPerson
+from include.tasks import adapter
 from include.tasks.adapter import Context, task
 from include.tasks.events import tell_if_moved
 
 if TYPE_CHECKING:
     from include.training.run import TrainingRun
-
-logger = logging.getLogger(__name__)
 
 OUTCOMES = "churn_training_total"
 WHY = "why"  # the one parameter that is not the run's but an answer's
@@ -31,14 +29,10 @@ def promote_model(**context: Any) -> Any:
 
 
 def close_failed_run(context: Context) -> None:
-    """Mark the MLflow run of a failed DAG run as failed and count it; the failure itself stands."""
+    """Count it, and tell MLflow."""
     cause = getattr(context.get("exception"), "__cause__", None)
     count("needs_person" if isinstance(cause, NeedsPerson) else "failed")
-    try:
-        run = open_run(context)
-        run.registry.finish(run.registry.ensure_run(run.dag_run_id, run.tags), succeeded=False)
-    except Exception:  # a callback must not hide the error that it is called for
-        logger.exception("could not mark the MLflow run as failed")
+    adapter.close_failed_run(context, open_run)
 
 
 def open_run(context: Context) -> "TrainingRun":

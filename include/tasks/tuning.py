@@ -1,18 +1,16 @@
 """What the operators of `churn_tuning` call: light to import, heavy only inside a task."""
 
-import logging
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from include.errors import ConfigurationError
+from include.tasks import adapter
 from include.tasks.adapter import Context, task
 
 if TYPE_CHECKING:
     from include.params import TuningRules
     from include.tuning.run import TuningRun
-
-logger = logging.getLogger(__name__)
 
 BUDGET = ("trials", "minutes", "workers")
 
@@ -38,12 +36,8 @@ def publish_best(*, prepared: list[dict[str, Any]], **context: Any) -> Any:
 
 
 def close_failed_run(context: Context) -> None:
-    """Mark the MLflow run of a failed search as failed; the failure itself stands."""
-    try:
-        run = open_run(context)
-        run.registry.finish(run.registry.ensure_run(run.dag_run_id, run.tags), succeeded=False)
-    except Exception:  # a callback must not hide the error that it is called for
-        logger.exception("could not mark the MLflow run as failed")
+    """Tell MLflow."""
+    adapter.close_failed_run(context, open_run)
 
 
 def open_run(context: Context) -> "TuningRun":

@@ -176,7 +176,7 @@ def progress(study: "Study") -> str:
     done = finished(study)
     values = [mean_auc(each) for each in done if is_whole(each)]
     best = f", best ROC-AUC {max(values):.5f}" if values else ""
-    return f"{len(done)} trials{best}"
+    return f"{len(done)} trial{'' if len(done) == 1 else 's'}{best}"
 
 
 def importances(study: "Study") -> Mapping[str, float]:

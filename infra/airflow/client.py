@@ -84,12 +84,17 @@ class AirflowClient:
         return next(iter(self.unfinished_runs(dag_id)), None)
 
     def trigger(self, dag_id: str, conf: dict[str, Any]) -> str:
-        """Start a run; returns its id."""
+        """Start a run; returns its id. AirflowError where the DAG refuses a parameter."""
         # An id of ours, so that asking again after a lost answer starts no second run.
         run_id = f"manual__{datetime.now(UTC).isoformat()}"
         body = {"dag_run_id": run_id, "logical_date": None, "conf": conf}
         path = f"/api/v2/dags/{dag_id}/dagRuns"
-        self._request("POST", path, allowed=(httpx.codes.CONFLICT,), json=body)
+        conflict, refused = httpx.codes.CONFLICT, httpx.codes.BAD_REQUEST
+        answer = self._request("POST", path, allowed=(conflict, refused), json=body)
+        if answer.status_code == refused:  # then come the schema and the value once more
+            raise AirflowError(
+                f"{dag_id} was not started: {answer.json()['detail'].splitlines()[0]}"
+            )
         return run_id
 
     def run(self, dag_id: str, run_id: str) -> RunState:
@@ -199,8 +204,9 @@ def _question(dag_id: str, run_id: str, task_id: str) -> str:
 
 
 def _causes(line: dict[str, Any]) -> list[str]:
+    causes = line.get("error_detail") or ()  # the last of those that say the same began it
     return [
-        f"{cause['exc_type']}: {cause['exc_value']}" for cause in line.get("error_detail") or ()
+        *{each["exc_value"]: f"{each['exc_type']}: {each['exc_value']}" for each in causes}.values()
     ]
 
 

@@ -46,23 +46,23 @@ def main() -> int:
     score.add_argument("--date", type=date.fromisoformat, help="day to file the scores under")
     score.set_defaults(work=_score)
     tune = commands.add_parser("tune", help="search hyperparameters")
-    tune.add_argument("--trials", type=int, help="sets to try; as in params.yaml when not given")
+    tune.add_argument("--trials", type=_count, help="sets to try; as in params.yaml when not given")
     tune.add_argument("--minutes", type=float, help="after these no trial is begun; likewise")
-    tune.add_argument("--workers", type=int, help="tasks that search at once; likewise")
+    tune.add_argument("--workers", type=_count, help="tasks that search at once; likewise")
     tune.add_argument("--write", action="store_true", help="put a better set into params.yaml")
     tune.set_defaults(work=_tune)
     rollback = commands.add_parser("rollback", help="an earlier version into production again")
-    rollback.add_argument("version", help="the version to return to")
+    rollback.add_argument("version", type=_count, help="the version to return to")
     rollback.add_argument("--reason", required=True, help="why; it is kept with the move")
     rollback.set_defaults(work=_roll_back)
     promote = commands.add_parser("promote", help="approve what waits, or name a version")
     which = promote.add_mutually_exclusive_group()
-    which.add_argument("version", nargs="?", help="one that the store holds")
+    which.add_argument("version", nargs="?", type=_count, help="one that the store holds")
     which.add_argument("--candidate", help="the one that waits")
     promote.add_argument("--reason", required=True, help="why; it is kept in the pointer")
     promote.set_defaults(work=_promote)
     history = commands.add_parser("history", help="which version was put into production when")
-    history.add_argument("--last", type=int, default=MOVES_SHOWN, help="so many moves")
+    history.add_argument("--last", type=_count, default=MOVES_SHOWN, help="so many moves")
     history.set_defaults(work=_history)
     forget = commands.add_parser("forget", help="erase one customer everywhere")
     add_arguments(forget)
@@ -76,6 +76,13 @@ def main() -> int:
     clean.set_defaults(work=_clean)
     arguments = parser.parse_args()
     return exit_code(arguments.name, lambda settings: arguments.work(settings, arguments))
+
+
+def _count(text: str) -> int:
+    """A whole number from 1; argparse tells of another, and of which argument it was."""
+    if text.isdecimal() and int(text):
+        return int(text)
+    raise argparse.ArgumentTypeError(f"expected a whole number from 1, found {text!r}")
 
 
 def _train(settings: Settings, arguments: argparse.Namespace) -> int:
@@ -155,7 +162,7 @@ def _trials(settings: Settings, run_id: str) -> Tick:
 
 def _roll_back(settings: Settings, arguments: argparse.Namespace) -> int:
     store = open_store(settings.resolved_store_uri)
-    conf = {"version": arguments.version, "reason": arguments.reason, ON_BEHALF: _user()}
+    conf = {"version": str(arguments.version), "reason": arguments.reason, ON_BEHALF: _user()}
     before = _pointer_etag(store)
     run = run_dag(settings, "churn_rollback", conf)
     logger.info("%.1f s from trigger to success", run.seconds or 0.0)

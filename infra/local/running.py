@@ -35,6 +35,9 @@ def exit_code(target: str, work: Callable[[Settings], int]) -> int:
         return work(directory.settled(load_settings()))
     except (ChurnError, AirflowError, RunFailed, StackError) as error:
         logger.error("make %s: %s", target, error)
+    except KeyboardInterrupt:
+        logger.error("make %s: interrupted; a run that Airflow has begun goes on there", target)
+        return 130
     except OSError as error:
         if error.errno not in DISK_FAULTS:
             raise

@@ -203,6 +203,30 @@ def test_an_approval_from_a_terminal_says_whose_it_was(
     approve.assert_called_once_with(client, "7", why=why, logs=places.airflow_logs)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["history", "--last", "-1"], ["tune", "--trials", "0"]),
+        *([name, "v2", "--reason", "why"] for name in ("rollback", "promote")),
+    ],
+)
+def test_a_number_that_is_none_is_told_before_anything_is_asked(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["commands", *words])
+    with pytest.raises(SystemExit, match="2"):
+        commands.main()
+    assert "expected a whole number from 1, found '" in capsys.readouterr().err
+
+
+def test_who_interrupts_a_command_hears_what_goes_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(commands.directory, "settled", MagicMock(side_effect=KeyboardInterrupt))
+    assert exit_code("train", lambda _: 0) == 130
+    assert "make train: interrupted; a run that Airflow has begun goes on there" in caplog.text
+
+
 def test_forgetting_needs_no_stack_that_is_up(
     settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 
 from infra.airflow import client as airflow_client
@@ -35,7 +36,10 @@ def test_a_failure_names_task_error_and_log(
             {
                 "event": "Task failed with exception",
                 "level": "error",
-                "error_detail": [{"exc_type": "DataError", "exc_value": "the table is empty"}],
+                "error_detail": [
+                    {"exc_type": kind, "exc_value": "the table is empty"}
+                    for kind in ("AirflowFailException", "DataError")  # one raised from the other
+                ],
             },
         ]
     }
@@ -55,10 +59,22 @@ def test_a_failure_names_task_error_and_log(
     ):
         dag_runs.follow(client, DAG_ID, RUN, logs=tmp_path)
     assert "ingest_data failed in the churn_training run" in str(caught.value)
-    assert "DataError: the table is empty" in str(caught.value)
+    assert ":\n  DataError: the table is empty\n" in str(caught.value)
     path = f"dag_id=churn_training/run_id={RUN}/task_id=ingest_data"
     assert f"{tmp_path}/{path}" in str(caught.value)
     assert shown(caplog) == ["  ingest_data          0.5 s  failed"]
+
+
+def test_a_parameter_that_a_dag_refuses_is_told_in_one_line() -> None:
+    detail = "Invalid input for param minutes: 0.0 is too few\n\nFailed validating 'minimum'"
+    refuses = httpx.MockTransport(lambda _: httpx.Response(400, json={"detail": detail}))
+    with (
+        airflow_answering({}) as client,
+        httpx.Client(transport=refuses, base_url="http://a") as http,
+    ):
+        client._http = http
+        with pytest.raises(AirflowError, match="^churn_training was not started: .* too few$"):
+            client.trigger(DAG_ID, {"minutes": 0.0})
 
 
 def test_of_a_mapped_task_is_told_how_many_are_done(

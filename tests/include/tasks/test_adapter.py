@@ -1,5 +1,6 @@
 """What Airflow carries between tasks becomes what their functions take, and back."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 from types import SimpleNamespace
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from include.errors import ConfigurationError
-from include.tasks.adapter import day_of, read_handed_on
+from include.tasks.adapter import day_of, read_handed_on, refuse_unknown
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,24 @@ def context(date: str | None, **run: Any) -> dict[str, Any]:
     due = datetime(2026, 12, 1, 0, 30, tzinfo=UTC)
     facts = {"run_after": due, "run_type": "manual", "logical_date": None, **run}
     return {"params": {"date": date}, "dag_run": SimpleNamespace(**facts)}
+
+
+@pytest.mark.parametrize(
+    ("known", "conf", "fault"),
+    [
+        (["date", "cooldown_days"], {"date": "2026-01-01"}, None),
+        ([], None, None),
+        (["date", "cooldown_days"], {"dat": "2026-01-01"}, r"\(date, cooldown_days\), found dat,"),
+        ([], {"b": 1, "a": None}, r"\(it has none\), found a, b, .*start another run"),
+    ],
+)
+def test_a_run_with_a_parameter_that_no_task_would_read_is_refused(
+    known: list[str], conf: dict[str, Any] | None, fault: str | None
+) -> None:
+    dag = SimpleNamespace(dag_id="churn_drift", params=dict.fromkeys(known))
+    given = {"dag": dag, "dag_run": SimpleNamespace(conf=conf)}
+    with pytest.raises(ConfigurationError, match=fault) if fault else nullcontext():
+        refuse_unknown(given)
 
 
 def test_dicts_become_what_the_annotations_say() -> None:
