@@ -131,7 +131,7 @@ def _tune(settings: Settings, arguments: argparse.Namespace) -> int:
     for line in best.described():
         logger.info("%s", line)
     if not arguments.write or not best.is_better:
-        kept = "takes it" if best.is_better else "stays with params.yaml: chance explains the rest"
+        kept = "takes it" if best.is_better else "stays with params.yaml: no gain beyond chance"
         logger.info("the next training %s", kept)
         return 0
     try:

@@ -112,7 +112,7 @@ def tuned(**changes: Any) -> TunedSet:
     [
         (tuned(), False, "the next training takes it"),
         (tuned(), True, "params.yaml has it now"),
-        (tuned(gain_interval=(-0.001, 0.02)), True, "stays with params.yaml: chance explains"),
+        (tuned(gain_interval=(-0.001, 0.02)), True, "params.yaml: no gain beyond chance"),
     ],
 )
 def test_a_search_says_what_it_found_and_writes_only_what_is_better(
