@@ -69,8 +69,7 @@ class ModelParams(_Rules):
     @property
     def hyperparameters(self) -> dict[str, Any]:
         """Those of the configured family."""
-        chosen = self.xgboost if self.family == "xgboost" else self.random_forest
-        return chosen.model_dump()
+        return dict(getattr(self, self.family))
 
     def balancing(self, training_rows: int) -> str:
         """What so many training rows are fitted with, and why, for people."""

@@ -78,7 +78,7 @@ class Manifest(ChampionDocument):
     run_id: str = Field(description="the MLflow run")
     dag_run_id: str
     candidate_version: str = Field(description="the version in the registry's churn_model")
-    model_family: Literal["xgboost", "random_forest"]
+    model_family: str
     target: Target = STATE
     target_reason: str = Field(default="", description="why this target, for people")
     listed_customers: Literal["left_out", "used"] | None = Field(

@@ -10,20 +10,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pandas.util import hash_array
 from pydantic import BaseModel, ConfigDict
 from scipy.special import ndtr
 
-from include.contract import Contract
+from include.contract import Column, Contract
 from include.customers.table import published_contract
 from include.errors import ConfigurationError
 
 STATISTICS_FILE = Path(__file__).parent.parent / "config" / "sample.json"
 FIRST_KEY = 700_000_001  # the published customers' numbers begin at 708,082,083
 LARGEST_SHIFT_SD = 10.0
+LARGEST_VALUE = 1e6  # of a column without a limit
 
 # The published balances stop here. A segment's table holds the balance as a share of the smaller of
 # this and the credit limit, so that no balance exceeds its limit and the two masses, nothing and
@@ -33,7 +36,7 @@ LOWEST_LIMIT = 1438.3  # the only published limit that is not a whole number
 BALANCE_SHARE = "Balance_Share"
 
 DECIMALS = {"Total_Amt_Chng_Q4_Q1": 3, "Total_Ct_Chng_Q4_Q1": 3, BALANCE_SHARE: 4}  # others: 0
-FRACTIONAL = {"Credit_Limit", "Avg_Open_To_Buy", "Avg_Utilization_Ratio", *DECIMALS}
+WHOLE_DOLLARS = {"Total_Revolving_Bal", "Total_Trans_Amt"}
 DERIVED = ("Avg_Open_To_Buy", "Avg_Utilization_Ratio")
 SHIFTABLE = (
     "Customer_Age",
@@ -187,7 +190,20 @@ def sample_customers(
     limit, balance = customers["Credit_Limit"], customers["Total_Revolving_Bal"]
     customers["Avg_Open_To_Buy"] = np.round(limit - balance, 1)
     customers["Avg_Utilization_Ratio"] = np.round(balance / limit, 3)
-    return _frame(first_key, attrited, customers, contract)
+    keys = np.arange(first_key, first_key + rows, dtype=np.int64)
+    for column in contract.features:
+        if column.name not in customers:
+            customers[column.name] = any_values(column, keys)
+    return _frame(keys, attrited, customers, contract)
+
+
+def any_values(column: Column, keys: NDArray[np.int64]) -> Floats:
+    """A column that the published data has not: each customer's own value, which tells nothing."""
+    share = hash_array(keys + crc32(column.name.encode())) * 2.0**-64
+    limits = (0, len(column.categories)) if column.categories else (column.low, column.high)
+    low, high = np.clip(limits, -LARGEST_VALUE, LARGEST_VALUE)
+    values: Floats = low + share * (high - low)
+    return values if column.type == "float" else np.floor(values)
 
 
 @cache
@@ -275,10 +291,9 @@ def _relabelled(
 
 
 def _frame(
-    first_key: int, attrited: NDArray[np.bool_], customers: Customers, contract: Contract
+    keys: NDArray[np.int64], attrited: NDArray[np.bool_], customers: Customers, contract: Contract
 ) -> pd.DataFrame:
     key, target = contract.key.name, contract.target
-    keys = np.arange(first_key, first_key + len(attrited), dtype=np.int64)
     labels = attrited if target.positive == target.categories[1] else ~attrited
     columns = {key: pd.Series(keys), target.name: _names(target.categories, labels)}
     for column in contract.features:
@@ -286,9 +301,8 @@ def _frame(
         if column.categories:
             columns[column.name] = _names(column.categories, values)
         else:
-            columns[column.name] = pd.Series(
-                values if column.name in FRACTIONAL else values.astype(np.int64)
-            )
+            whole = column.type == "integer" or column.name in WHOLE_DOLLARS
+            columns[column.name] = pd.Series(values.astype(np.int64) if whole else values)
     return pd.DataFrame(columns)
 
 

@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from include.contract import Contract
-from include.customers.sample import LARGEST_BALANCE, sample_customers
+from include.customers.sample import LARGEST_BALANCE, any_values, sample_customers
 from include.customers.table import published_contract
 from include.history.leaving_rule import CONTENT, Habits, Moods
 
@@ -150,7 +150,9 @@ class Customers:
                 columns[column.name] = pd.Series(names.take(next(ordinals).astype(np.int64)))
             else:
                 kind = np.int64 if column.type == "integer" else np.float64
-                columns[column.name] = pd.Series(numbers[column.name].astype(kind))
+                values = numbers.get(column.name)
+                values = any_values(column, self.key) if values is None else values
+                columns[column.name] = pd.Series(values.astype(kind))
         return pd.DataFrame(columns)
 
 

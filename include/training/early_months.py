@@ -93,7 +93,7 @@ def read_months(
 def read_hindsight(run: TrainingRun, holdout: pd.DataFrame) -> tuple[Hindsight, ...]:
     """The hold-out's values beside the latest in the table of customers."""
     contract = run.contract.of_records
-    chosen = run.contract.chosen(run.params.model.columns)
+    chosen = run.columns
     names = [name for name in chosen if name not in run.contract.defaults]
     key, left_after = contract.key.name, _days(holdout)
     rows = compared_rows(left_after)

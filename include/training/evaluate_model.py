@@ -84,19 +84,22 @@ def judge(run: TrainingRun, lineage: Lineage, production: Production) -> Evaluat
     """Judge the candidate against `production`; write the decision and the files."""
     fitted = run.read_json(lineage.trained.fitted)
     scorer = Scorer(run.read(lineage.trained.model))
-    columns = run.contract.chosen(run.params.model.columns)
     holdout, reference = _scored(run, lineage, scorer)
     rival = read_rival(run, lineage.ingested.target, production)
     months = _months(run, lineage, holdout, scorer, rival)
     report = _report(run, lineage.ingested.target, holdout, fitted["importance"], months)
     decision = _decide(run, lineage, holdout, rival, months, report)
+    # Without the decision, which a race for the pointer can change.
+    card = model_card(
+        run, lineage.ingested, lineage.transformed, report, reference_rows=len(reference)
+    )
     files = {
         versions.MODEL_FILE: run.read(lineage.trained.model),
         versions.TREES_FILE: run.read(lineage.trained.trees),
         versions.REFERENCE_FILE: frame_bytes(reference),
-        versions.SELF_CHECK_FILE: _self_check(columns, fitted["made_up_rows"], scorer).to_bytes(),
+        versions.SELF_CHECK_FILE: _self_check(run, fitted["made_up_rows"], scorer).to_bytes(),
         versions.EVALUATION_FILE: report.to_bytes(),
-        versions.CARD_FILE: _card(run, lineage, report, len(reference)).encode(),
+        versions.CARD_FILE: card.encode(),
     }
     for name, data in files.items():
         run.write(TASK, name, data)
@@ -129,7 +132,6 @@ def _scored(
     Nobody else is scored, and the table is never in memory as a whole. The reference has no keys.
     """
     contract, sides = run.contract, lineage.transformed
-    columns = contract.chosen(run.params.model.columns)
     kept = [*contract.feature_names, contract.target.name, SPLIT]
     clock = [AS_OF, LEFT_AFTER] if lineage.ingested.target.is_early_warning else []
     rows = sides.training_rows + sides.calibration_rows + sides.holdout_rows
@@ -141,7 +143,7 @@ def _scored(
         chosen &= (part[SPLIT] != OLDER).to_numpy()
         holdout = (part[SPLIT] == "holdout").to_numpy()
         some = part[holdout | chosen]
-        answered = some.assign(**{ANSWER: scorer.score(contract.matrix(some, columns))})
+        answered = some.assign(**{ANSWER: scorer.score(contract.matrix(some, run.columns))})
         held.append(answered[answered[SPLIT] == "holdout"])
         referred.append(answered.loc[chosen[holdout | chosen], [*kept, ANSWER]])
     return pd.concat(held, ignore_index=True), pd.concat(referred, ignore_index=True)
@@ -157,10 +159,9 @@ def _months(
     """The months that judge early warning; of a state there are none."""
     if not lineage.ingested.target.is_early_warning:
         return None
-    columns = run.contract.chosen(run.params.model.columns)
 
     def rankings(frame: pd.DataFrame) -> "dict[str, NDArray[np.float64]]":
-        found = {MODEL: scorer.score(run.contract.matrix(frame, columns))}
+        found = {MODEL: scorer.score(run.contract.matrix(frame, run.columns))}
         if isinstance(rival, Rival):
             found[CHAMPION] = _answers_of(rival, run, lineage, frame)
         return found
@@ -209,7 +210,7 @@ def _decide(
 
 def _constant_columns(run: TrainingRun, holdout: pd.DataFrame) -> Iterator[str]:
     """What a person is told of columns of records that the model reads and that say nothing."""
-    for name in run.contract.chosen(run.params.model.columns):
+    for name in run.columns:
         if name not in run.contract.defaults and holdout[name].nunique() == 1:
             yield (
                 f"{name} is {holdout[name].iloc[0]} for all {len(holdout)} hold-out customers, "
@@ -273,37 +274,12 @@ def _selected(
     return (answers >= run.params.model.threshold).astype(np.float64)
 
 
-def _self_check(columns: tuple[str, ...], rows: list[list[float]], scorer: Scorer) -> SelfCheck:
+def _self_check(run: TrainingRun, rows: list[list[float]], scorer: Scorer) -> SelfCheck:
     answers = scorer.score(np.array(rows, dtype=np.float64))
     return SelfCheck(
-        columns=columns,
+        columns=run.columns,
         rows=tuple(tuple(row) for row in rows),
         probabilities=tuple(answers.tolist()),
-    )
-
-
-def _card(run: TrainingRun, lineage: Lineage, report: Evaluation, reference_rows: int) -> str:
-    """The model card; without the decision, which a race for the pointer can change."""
-    columns = run.contract.chosen(run.params.model.columns)
-    return model_card(
-        family=run.params.model.family,
-        ingested=lineage.ingested,
-        trained_rows={
-            "for training": lineage.transformed.training_rows,
-            "for calibration": lineage.transformed.calibration_rows,
-            "held out": lineage.transformed.holdout_rows,
-        },
-        attrited_share=lineage.transformed.training_attrited_share,
-        outcome_days=run.params.campaigns.outcome_days,
-        columns=columns,
-        engineered=[feature.name for feature in engineered_for(columns)],
-        balancing=run.params.model.balancing(lineage.transformed.training_rows),
-        reference_rows=reference_rows,
-        threshold=run.params.model.threshold,
-        metrics=report.metrics,
-        slices=report.slices,
-        fairness=report.fairness,
-        early_warning=report.early_warning,
     )
 
 
@@ -317,7 +293,6 @@ def _draft(
     reference_rows: int,
 ) -> Manifest:
     """The manifest with everything but its version, which only the registry can give."""
-    columns = run.contract.chosen(run.params.model.columns)
     scaler = run.read_json(lineage.transformed.scaler)
     return Manifest(
         version=DRAFT_VERSION,
@@ -330,8 +305,8 @@ def _draft(
         target=lineage.ingested.target,
         target_reason=lineage.ingested.target_reason,
         listed_customers=run.params.campaigns.listed_customers,
-        columns=columns,
-        engineered=tuple(feature.name for feature in engineered_for(columns)),
+        columns=run.columns,
+        engineered=tuple(feature.name for feature in engineered_for(run.columns)),
         threshold=run.params.model.threshold,
         calibration=Calibration(**fitted["calibration"]),
         scaler_mean=tuple(scaler["mean"]),

@@ -124,7 +124,7 @@ def _log(run: TrainingRun, ingested: Ingested, hyperparameters_from: str) -> Non
         # Tags, because a run that is cleared when there is more history may predict otherwise.
         tags={
             "hyperparameters_from": hyperparameters_from,
-            "columns": str(len(run.contract.chosen(model.columns))),
+            "columns": str(len(run.columns)),
             "target": str(ingested.target),
             "target_reason": ingested.target_reason,
         },

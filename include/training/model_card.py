@@ -3,11 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from include.champion.early_warning import EarlyWarning
 from include.champion.fairness import Fairness, fairness_text
+from include.champion.versions import Evaluation
+from include.features import engineered_for
 from include.target import Target
 from include.training.early_card import early_section, history_facts
 from include.training.ingest_data import Ingested, counted
+from include.training.run import TrainingRun
+from include.training.transform_data import Transformed
 
 METRIC_NAMES = {
     "roc_auc": "ROC-AUC",
@@ -44,42 +47,37 @@ LIMITS = """\
 
 
 def model_card(
-    *,
-    family: str,
+    run: TrainingRun,
     ingested: Ingested,
-    trained_rows: Mapping[str, int],
-    attrited_share: float,
-    outcome_days: float,
-    columns: Sequence[str],
-    engineered: Sequence[str],
-    balancing: str,
+    transformed: Transformed,
+    report: Evaluation,
+    *,
     reference_rows: int,
-    threshold: float,
-    metrics: Mapping[str, float],
-    slices: Sequence[Mapping[str, Any]],
-    fairness: Sequence[Fairness],
-    early_warning: EarlyWarning | None,
 ) -> str:
     """The card in Markdown."""
+    model, kind, made = run.params.model, ingested.target, transformed
+    rows = made.training_rows + made.calibration_rows + made.holdout_rows
     facts = "".join(f"{fact}\n" for fact in history_facts(ingested))
-    kind, early = ingested.target, early_section(early_warning) if early_warning else ""
-    used = ", ".join(f"`{name}`" for name in columns)
-    added = ", ".join(f"`{name}`" for name in engineered)
-    rows = ", ".join(f"{count:,} {side}" for side, count in trained_rows.items())
+    early = early_section(report.early_warning) if report.early_warning else ""
+    used = ", ".join(f"`{name}`" for name in run.columns)
+    added = ", ".join(f"`{feature.name}`" for feature in engineered_for(run.columns))
     return (
         "# Churn model\n\n"
-        f"{_purpose(ingested)} Family: {family}; training rows: "
-        f"{balancing}. Probabilities calibrated by Platt scaling on rows that no tree saw.\n\n"
-        f"{_rows(ingested)}: {rows}; {attrited_share:.1%} of them left\n"
+        f"{_purpose(ingested)} Family: {model.family}; training rows: "
+        f"{model.balancing(made.training_rows)}. Probabilities calibrated by Platt scaling on rows "
+        "that no tree saw.\n\n"
+        f"{_rows(ingested)}: {made.training_rows:,} for training, {made.calibration_rows:,} for "
+        f"calibration, {made.holdout_rows:,} held out; {made.training_attrited_share:.1%} of them "
+        "left\n"
         f"{facts}"
-        f"- Campaigns: {_campaigns(ingested, outcome_days)}\n"
+        f"- Campaigns: {_campaigns(ingested, run.params.campaigns.outcome_days)}\n"
         f"- Input: {used}\n- Engineered from them: {added}\n"
-        f"- Drift is measured against {_reference(reference_rows, trained_rows, kind)}\n"
-        f"- Counts a customer as leaving from P(churn) ≥ {threshold:g}"
+        f"- Drift is measured against {_reference(reference_rows, rows, kind)}\n"
+        f"- Counts a customer as leaving from P(churn) ≥ {report.threshold:g}"
         f"{', which few of who leave reach: the list is what to call by' if early else ''}\n"
         "- What the gate decided, and why: `gate` in the manifest\n\n"
-        f"## On the hold-out\n\n{_metric_table(metrics, kind)}\n{early}"
-        f"## By slice\n\n{_slice_table(slices)}\n{_fairness(fairness, kind)}\n"
+        f"## On the hold-out\n\n{_metric_table(report.metrics, kind)}\n{early}"
+        f"## By slice\n\n{_slice_table(report.slices)}\n{_fairness(report.fairness, kind)}\n"
         "## What it may not be used for\n\n"
         f"{EARLY_LIMIT if kind.is_early_warning else STATE_LIMIT}{LIMITS}"
     )
@@ -105,9 +103,9 @@ def _rows(ingested: Ingested) -> str:
     return "- Rows, each a customer in a month"
 
 
-def _reference(reference_rows: int, trained_rows: Mapping[str, int], kind: Target) -> str:
+def _reference(reference_rows: int, rows: int, kind: Target) -> str:
     """How much of the table `reference.parquet` keeps."""
-    rows, what = sum(trained_rows.values()), counted(kind)
+    what = counted(kind)
     if reference_rows == rows:
         return f"all {rows:,} {what}"
     return (

@@ -53,11 +53,10 @@ def data_sets(run: TrainingRun, lineage: "Lineage") -> list[DataSet]:
         "holdout": made.holdout_rows,
         **({OLDER: made.older_rows} if made.older_rows else {}),
     }
-    columns = run.contract.chosen(run.params.model.columns)
     return [
         data_set(
             run.contract,
-            columns,
+            run.columns,
             context=side,
             uri=f"{run.store.uri}/{made.customers}",
             digest_of=(

@@ -31,6 +31,11 @@ class TrainingRun(Run):
     mlflow_url: str = ""  # likewise
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """The model's raw input columns, in order."""
+        return self.contract.chosen(self.params.model.columns)
+
+    @property
     def tags(self) -> dict[str, str]:
         """What MLflow keeps beside the run and its candidate."""
         found = {"git_commit": self.git_commit, PARAMS_TAG: self.params.sha256()}

@@ -80,7 +80,7 @@ def read_prepared(run: TrainingRun, transformed: Transformed) -> Prepared:
     """What training needs, as `transform_data` handed it on."""
     scaler = run.read_json(transformed.scaler)
     return Prepared(
-        columns=run.contract.chosen(run.params.model.columns),
+        columns=run.columns,
         scaler=fit.restored_scaler(scaler["mean"], scaler["scale"]),
         training=StoredRows(run.read(transformed.training)),
         calibration=StoredRows(run.read(transformed.calibration)),

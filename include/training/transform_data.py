@@ -50,8 +50,7 @@ def transform_data(run: TrainingRun, validated: Validated) -> Transformed:
             "%s, which would take too long; leavers weigh as much as stayers instead",
             *(rows["training"], model.resampling_rows_max, run.params.model.resampling),
         )
-    columns = run.contract.chosen(model.columns)
-    places = fit.categorical_places(run.contract, columns)
+    places = fit.categorical_places(run.contract, run.columns)
     training = fit.balance(_scaled(run, customers, "training", scaler), model, categorical=places)
     vectors = {"mean": scaler.mean_.tolist(), "scale": scaler.scale_.tolist()}
     return Transformed(
@@ -80,7 +79,6 @@ def _split(
     The scaler's mean and variance are merged batch by batch: in one batch they are those of a fit
     of the whole, in several they may differ from it in the last digits.
     """
-    columns = run.contract.chosen(run.params.model.columns)
     scaler, rows, leavers = StandardScaler(), Counter[str](), Counter[str]()
     with run.table("transform_data", "customers.parquet") as customers:
         for batch in run.read_batches(validated.customers):
@@ -93,7 +91,7 @@ def _split(
                 leavers[str(side)] += int(run.contract.labels(part).sum())
             training = frame[frame[SPLIT] == "training"]
             if len(training):
-                scaler.partial_fit(fit.raw_features(training, run.contract, columns))
+                scaler.partial_fit(fit.raw_features(training, run.contract, run.columns))
     for side in SIDES:
         fit.need_both_classes(side, rows=rows[side], leavers=leavers[side])
     return customers.key, scaler, rows, leavers
@@ -101,11 +99,10 @@ def _split(
 
 def _scaled(run: TrainingRun, customers: str, side: str, scaler: StandardScaler) -> Iterator[Rows]:
     """One side's scaled features and labels, batch by batch."""
-    columns = run.contract.chosen(run.params.model.columns)
-    names = [*columns, run.contract.target.name, SPLIT]
+    names = [*run.columns, run.contract.target.name, SPLIT]
     for batch in run.read_batches(customers, columns=names, where=(SPLIT, side)):
         if len(batch):
-            features = scaler.transform(fit.raw_features(batch, run.contract, columns))
+            features = scaler.transform(fit.raw_features(batch, run.contract, run.columns))
             yield Rows(features, run.contract.labels(batch))
 
 

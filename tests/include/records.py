@@ -2,6 +2,8 @@
 
 import pandas as pd
 
+from include.contract import load_contract
+
 CUSTOMER = {
     "CLIENTNUM": 1,
     "Attrition_Flag": "Existing Customer",
@@ -24,6 +26,12 @@ CUSTOMER = {
     "Total_Trans_Ct": 42,
     "Total_Ct_Chng_Q4_Q1": 1.625,
     "Avg_Utilization_Ratio": 0.061,
+}
+# Of a column that a bank adds, whatever its contract allows.
+CUSTOMER |= {
+    column.name: column.categories[0] if column.categories else column.low
+    for column in load_contract().features
+    if column.name not in CUSTOMER
 }
 
 

@@ -12,10 +12,10 @@ from include.champion.contributions import ContributionTables, Leaves, TooDeep
 from include.champion.native_trees import usable_trees
 from include.champion.trees_file import read_trees
 from include.champion.versions import SELF_CHECK_FILE, TREES_FILE, SelfCheck
-from include.contract import Contract
+from include.contract import Contract, load_contract
 from include.documents import parse_document
 from include.errors import ChampionError
-from include.features import engineer
+from include.features import ENGINEERED, engineer
 from include.params import Params
 from include.training import fit
 from tests.include.conftest import changed
@@ -30,7 +30,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "too deep for tables": TOO_DEEP,
     "pruned to the root": {"n_estimators": 3, "max_depth": 3, "gamma": 1e9},
 }
-FEATURES = 21
+FEATURES = len(load_contract().feature_names) + len(ENGINEERED)
 
 
 @pytest.fixture(params=SHAPES)
@@ -105,7 +105,7 @@ def test_what_is_no_model_is_refused(data: bytes) -> None:
         read_trees(data)
 
 
-@pytest.mark.parametrize(("name", "value"), [("feature", 21), ("left", 0), ("right", 99)])
+@pytest.mark.parametrize(("name", "value"), [("feature", FEATURES), ("left", 0), ("right", 99)])
 def test_trees_that_cannot_be_cost_only_the_reasons(
     name: str, value: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
