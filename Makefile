@@ -28,7 +28,7 @@ setup: ## build .venv (PYTHON=python3.12 chooses another Python of 3.11 to 3.13)
 	@sh infra/local/setup.sh
 
 run: setup ## start everything on this machine and train a first champion (CSV=path loads your customers, HISTORY=24 makes up that many months, REPLACE=1 instead of made-up ones)
-	@exec $(BIN)/python -m infra.local.run $(if $(CSV),--csv "$(CSV)") $(if $(HISTORY),--history "$(HISTORY)") $(if $(filter-out 0,$(REPLACE)),--replace)
+	@exec $(BIN)/python -m infra.local.run $(if $(CSV),--csv "$(CSV)") $(if $(filter-out 0,$(HISTORY)),--history "$(HISTORY)") $(if $(filter-out 0,$(REPLACE)),--replace)
 
 check: setup ## say whether a CSV file can be loaded, and list its faults (CSV=path; SCORING=1: whether it can be scored)
 	@exec $(BIN)/python -m include.customers check "$(or $(CSV),$(error name the file: make check CSV=path))" $(if $(filter-out 0,$(SCORING)),--scoring)

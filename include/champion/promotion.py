@@ -115,11 +115,11 @@ def _check_known(store: Store, version: str) -> None:
     found = {info.key.removeprefix(prefix).partition("/")[0] for info in store.list(prefix)}
     if version in found:
         return
-    newest = sorted(found, key=versions.version_order)[-VERSIONS_NAMED:]
-    raise ChampionError(
-        f"version {version!r} is not in {store.uri}; the newest there are "
-        f"{', '.join(newest) or 'none'}: choose one of them"
+    newest = ", ".join(sorted(found, key=versions.version_order)[-VERSIONS_NAMED:])
+    there = (
+        f"the newest there are {newest}: choose one of them" if found else "none is: train first"
     )
+    raise ChampionError(f"version {version!r} is not in {store.uri}; {there}")
 
 
 def put_in_production(

@@ -74,8 +74,8 @@ def _sample(engine: sa.Engine, customers: int, months: int, *, seed: int) -> Non
             "made-up ones would mix with them; nothing was loaded. Name another database"
         )
     now = datetime.now(UTC)
+    record_source(engine, MADE_UP, now)  # first, so that REPLACE=1 may delete what a kill leaves
     load_made_up(engine, customers, months, seed=seed, last=now.date() - timedelta(days=1))
-    record_source(engine, MADE_UP, now)
     days, rows = snapshot_days(engine), known_customers(engine)[0]
     print(f"{shown_url(engine)}: {rows:,} customers, made up, {days[0]} to {days[-1]}")  # noqa: T201
 

@@ -32,7 +32,7 @@ def train(client: AirflowClient, *, reason: str, logs: Path, tick: Tick = nothin
 
 
 def gate_told(store: Store, run_id: str) -> str:
-    """What the gate decided in a run, why, and where its figures are."""
+    """Why a run promoted nothing: what the gate decided, or that a person decided otherwise."""
     from include.handover import Run  # pandas: only who asks waits for it
 
     key = Run(run_id, store).key("evaluate_model", GATE_FILE)
@@ -41,7 +41,13 @@ def gate_told(store: Store, run_id: str) -> str:
     except ChurnError as error:
         return f"what the gate decided cannot be read: {error}"
     verdict = f"{found.outcome.replace('_', ' ')}: {'; '.join(found.reasons)}"
-    return f"the gate on candidate {found.challenger}, {verdict}. All figures: {store.uri}/{key}"
+    told = f"the gate on candidate {found.challenger}, {verdict}. All figures: {store.uri}/{key}"
+    if found.outcome == "rejected":
+        return told
+    return (
+        f"a person rejected candidate {found.challenger}, or none answered in time: the tags "
+        f"approval_by and approval_reason of its run in MLflow say who and why. Before, {told}"
+    )
 
 
 def approve(client: AirflowClient, candidate: str | None, *, why: str, logs: Path) -> RunState:

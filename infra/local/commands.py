@@ -25,7 +25,7 @@ from include.tasks.rollback import ON_BEHALF
 from infra.airflow import training_run
 from infra.airflow.dag_runs import Tick
 from infra.local import airflow, directory
-from infra.local.running import exit_code, run_dag, running_stack
+from infra.local.running import count, exit_code, run_dag, running_stack
 from infra.local.services import base_environment, layout
 from infra.local.stack import Stack, StackError
 from infra.local.status import champion, figures
@@ -46,23 +46,23 @@ def main() -> int:
     score.add_argument("--date", type=date.fromisoformat, help="day to file the scores under")
     score.set_defaults(work=_score)
     tune = commands.add_parser("tune", help="search hyperparameters")
-    tune.add_argument("--trials", type=_count, help="sets to try; as in params.yaml when not given")
+    tune.add_argument("--trials", type=count, help="sets to try; as in params.yaml when not given")
     tune.add_argument("--minutes", type=float, help="after these no trial is begun; likewise")
-    tune.add_argument("--workers", type=_count, help="tasks that search at once; likewise")
+    tune.add_argument("--workers", type=count, help="tasks that search at once; likewise")
     tune.add_argument("--write", action="store_true", help="put a better set into params.yaml")
     tune.set_defaults(work=_tune)
     rollback = commands.add_parser("rollback", help="an earlier version into production again")
-    rollback.add_argument("version", type=_count, help="the version to return to")
+    rollback.add_argument("version", type=count, help="the version to return to")
     rollback.add_argument("--reason", required=True, help="why; it is kept with the move")
     rollback.set_defaults(work=_roll_back)
     promote = commands.add_parser("promote", help="approve what waits, or name a version")
     which = promote.add_mutually_exclusive_group()
-    which.add_argument("version", nargs="?", type=_count, help="one that the store holds")
+    which.add_argument("version", nargs="?", type=count, help="one that the store holds")
     which.add_argument("--candidate", help="the one that waits")
     promote.add_argument("--reason", required=True, help="why; it is kept in the pointer")
     promote.set_defaults(work=_promote)
     history = commands.add_parser("history", help="which version was put into production when")
-    history.add_argument("--last", type=_count, default=MOVES_SHOWN, help="so many moves")
+    history.add_argument("--last", type=count, default=MOVES_SHOWN, help="so many moves")
     history.set_defaults(work=_history)
     forget = commands.add_parser("forget", help="erase one customer everywhere")
     add_arguments(forget)
@@ -78,13 +78,6 @@ def main() -> int:
     return exit_code(arguments.name, lambda settings: arguments.work(settings, arguments))
 
 
-def _count(text: str) -> int:
-    """A whole number from 1; argparse tells of another, and of which argument it was."""
-    if text.isdecimal() and int(text):
-        return int(text)
-    raise argparse.ArgumentTypeError(f"expected a whole number from 1, found {text!r}")
-
-
 def _train(settings: Settings, arguments: argparse.Namespace) -> int:
     places = running_stack(settings)
     before = champion(settings)
@@ -97,7 +90,7 @@ def _train(settings: Settings, arguments: argparse.Namespace) -> int:
     logger.info("%.1f s from trigger to success", run.seconds or 0.0)
     if after is None or (before and after.version == before.version):
         store = open_store(settings.resolved_store_uri)
-        logger.info("the champion stays; %s", training_run.gate_told(store, run.run_id))
+        logger.info("nothing was promoted; %s", training_run.gate_told(store, run.run_id))
     if after:
         logger.info("champion version %s: %s", after.version, figures(after))
     return 0

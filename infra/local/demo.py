@@ -27,6 +27,7 @@ from include.customers.first_customers import MADE_UP, known_customers
 from include.customers.table import TABLE
 from include.drift.findings import DriftDay, read_day
 from include.drift.guards import run_id_of
+from include.params import load_params
 from include.predictions import log as prediction_log
 from include.settings import Settings
 from include.store import open_store
@@ -41,6 +42,7 @@ from infra.local.running import exit_code, run_dag, running_stack
 logger = logging.getLogger("demo")
 
 DRIFT_DAG = "churn_drift"
+ONLY_AUTO = "the demo closes the loop only where promotion is auto (params.yaml)"
 ORDINARY_CUSTOMERS = 2500
 WAIT_SECONDS = 120  # for the log, for the API
 POLL_SECONDS = 0.5
@@ -111,6 +113,8 @@ class Demo:
 
     def _refuse(self, old: Manifest) -> None:
         """Say what cannot be shown, or must not, before anybody is asked or written."""
+        if load_params(self.settings.params_file).promotion == "manual":
+            raise RunFailed(ONLY_AUTO)
         rows, known = known_customers(self.engine)
         if known is None:
             raise RunFailed(
@@ -179,7 +183,7 @@ class Demo:
         logger.info("4. The training run:")
         run = follow(self.airflow, TRAINING_DAG, decision.run_id, logs=self.places.airflow_logs)
         if not run.is_finished:
-            raise RunFailed("the demo closes the loop only where promotion is auto (params.yaml)")
+            raise RunFailed(ONLY_AUTO)
         logger.info("   ended well after %.1f s.", run.seconds or 0.0)
 
     def _promoted(self, old: Manifest) -> Manifest:

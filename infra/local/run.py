@@ -39,7 +39,7 @@ from infra.airflow.files import write_whole
 from infra.local import airflow, directory, status
 from infra.local.directory import alone, prepare
 from infra.local.ports import port_faults
-from infra.local.running import exit_code
+from infra.local.running import count, exit_code
 from infra.local.services import (
     Layout,
     Service,
@@ -67,7 +67,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m infra.local.run", description=__doc__)
     parser.add_argument("--csv", type=Path, help="load these customers instead of made-up ones")
     parser.add_argument("--replace", action="store_true", help="even if made-up ones are there")
-    parser.add_argument("--history", type=int, default=0, help="make up so many months")
+    parser.add_argument("--history", type=count, default=0, help="make up so many months")
     arguments = parser.parse_args()
     if arguments.history and arguments.csv:
         parser.error(
@@ -180,12 +180,12 @@ class StartUp:
             return
         if rows or kept:
             if not (self.replace and known == MADE_UP):
+                way = f"run HISTORY={self.months} REPLACE=1" if known == MADE_UP else "clean-data"
                 was = known or "not made up by this stack"
                 raise StackError(
                     f"the table {TABLE} holds {rows:,} customers, {was}, with {kept} months of "
-                    f"history: HISTORY={self.months} makes up others. `make run HISTORY="
-                    f"{self.months} REPLACE=1` puts them in the place of made-up ones; another "
-                    "CHURN_VAR_DIR keeps both"
+                    f"history: HISTORY={self.months} makes up others. `make {way}` deletes what "
+                    f"this stack holds; another CHURN_VAR_DIR keeps both"
                 )
             self._clear()
         logger.info("making up customers with %s months behind them …", self.months)

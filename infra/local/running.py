@@ -1,5 +1,6 @@
 """The stack that is up, as the commands see it that need one: train, score, rollback, demo."""
 
+import argparse
 import errno
 import json
 import logging
@@ -43,6 +44,13 @@ def exit_code(target: str, work: Callable[[Settings], int]) -> int:
             raise
         logger.error("make %s: %s. Make room, or name another CHURN_VAR_DIR", target, error)
     return 1
+
+
+def count(text: str) -> int:
+    """A whole number from 1; argparse tells of another, and of which argument it was."""
+    if text.isdecimal() and int(text):
+        return int(text)
+    raise argparse.ArgumentTypeError(f"expected a whole number from 1, found {text!r}")
 
 
 def running_stack(settings: Settings) -> Layout:

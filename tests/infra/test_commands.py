@@ -2,6 +2,7 @@
 
 import getpass
 from argparse import Namespace
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from include.settings import Settings
 from include.store import Store, open_store
 from include.training.tuned_set import BEST_KEY, TunedSet
 from infra.airflow.client import RunState
-from infra.local import commands, status
+from infra.local import commands, run, status
 from infra.local.run import StartUp
 from infra.local.running import exit_code
 from infra.local.services import Layout
@@ -204,18 +205,24 @@ def test_an_approval_from_a_terminal_says_whose_it_was(
 
 
 @pytest.mark.parametrize(
-    "words",
+    ("main", "words"),
     [
-        *(["history", "--last", "-1"], ["tune", "--trials", "0"]),
-        *([name, "v2", "--reason", "why"] for name in ("rollback", "promote")),
+        (run.main, ["--history", "-3"]),
+        (commands.main, ["history", "--last", "-1"]),
+        (commands.main, ["tune", "--trials", "0"]),
+        (commands.main, ["rollback", "v2", "--reason", "why"]),
+        (commands.main, ["promote", "v2", "--reason", "why"]),
     ],
 )
 def test_a_number_that_is_none_is_told_before_anything_is_asked(
-    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    main: Callable[[], int],
+    words: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("sys.argv", ["commands", *words])
+    monkeypatch.setattr("sys.argv", ["make", *words])
     with pytest.raises(SystemExit, match="2"):
-        commands.main()
+        main()
     assert "expected a whole number from 1, found '" in capsys.readouterr().err
 
 

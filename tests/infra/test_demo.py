@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from include.customers.first_customers import MADE_UP, Source
+from include.settings import Settings
 from include.target import STATE, Target
 from infra.airflow.dag_runs import RunFailed
 from infra.local import demo
@@ -57,8 +58,12 @@ def test_it_does_nothing_to_customers_of_others_nor_where_nothing_can_be_shown(
     known: Source | None, target: Target, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown, champion = Demo.__new__(Demo), SimpleNamespace(version="1", target=target)
-    shown.engine = sa.create_engine("sqlite://")
+    shown.engine, shown.settings = sa.create_engine("sqlite://"), Settings()
     monkeypatch.setattr(Demo, "_champion", lambda self: champion)
     monkeypatch.setattr(demo, "known_customers", lambda engine: (7, known))
     with pytest.raises(RunFailed, match=f"{said}.*Show it beside: CHURN_VAR_DIR"):
         shown.run()  # which has nothing else that it could ask or write
+    asks = SimpleNamespace(promotion="manual")
+    monkeypatch.setattr(demo, "load_params", lambda file: asks)
+    with pytest.raises(RunFailed, match="only where promotion is auto"):
+        shown.run()

@@ -107,8 +107,16 @@ def test_months_are_made_up_once_and_others_give_way_by_a_deliberate_word_alone(
     log, again = places.log("customers").stat().st_mtime_ns, begin(None, months=2)
     again._prepare()
     assert not again.has_new_customers and places.log("customers").stat().st_mtime_ns == log
-    with pytest.raises(StackError, match="with 2 months of history: HISTORY=3 makes up others"):
+    with pytest.raises(StackError, match="2 months of history.*`make run HISTORY=3 REPLACE=1` del"):
         begin(None, months=3)._prepare()
+
+
+def test_months_are_not_made_up_beside_a_files_customers_whatever_is_said(
+    begin: Begin, real: Path
+) -> None:
+    begin(real)._prepare()
+    with pytest.raises(StackError, match="from my customers.csv .*`make clean-data` deletes"):
+        begin(None, months=3, replace=True)._prepare()
 
 
 @pytest.mark.parametrize(

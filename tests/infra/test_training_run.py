@@ -178,3 +178,6 @@ def test_who_asks_why_nothing_was_promoted_hears_the_gates_reasons(tmp_path: Pat
         "the gate on candidate 7, rejected: the gain is +0.0000; the interval does not exclude "
         f"zero. All figures: {store.uri}/{key}"
     )
+    store.write(key, decision.model_copy(update={"outcome": "accepted"}).to_bytes())
+    told = training_run.gate_told(store, RUN)
+    assert told.startswith("a person rejected candidate 7, or none answered in time: ")

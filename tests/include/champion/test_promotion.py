@@ -30,6 +30,8 @@ def test_a_version_that_is_of_another_candidate_is_not_taken_for_this_one(
 
 
 def test_a_version_that_never_was_is_named_with_those_there_are(local_store: LocalStore) -> None:
+    with pytest.raises(ChampionError, match=r"version '7' is not in .*; none is: train first"):
+        promotion.read_whole_version(local_store, "7")
     promotion.publish(local_store, DRAFT, FILES, version="2")
     with pytest.raises(ChampionError, match=r"version '7' is not in .* newest there are 2: choose"):
         promotion.read_whole_version(local_store, "7")
