@@ -83,7 +83,7 @@ def precision_recall(curve: Mapping[str, Sequence[float]], share: float) -> Char
 
 def calibration(curve: Mapping[str, Sequence[float]], error: float | None) -> Chart:
     """Predicted against observed, by tenths."""
-    told = "On the line, ten customers at 30 % would mean three leavers."
+    told = "On the line, ten customers at 30% would mean three leavers."
     if error is not None:
         told += f" On average the answers are {100 * error:.1f} percentage points off."
     top = max(*curve["predicted"], *curve["observed"], 0.01)

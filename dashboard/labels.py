@@ -106,4 +106,4 @@ def money(value: float) -> str:
 
 def percent(share: float, *, decimals: int = 0) -> str:
     """A share as a percentage."""
-    return f"{100 * share:.{decimals}f} %"
+    return f"{100 * share:.{decimals}f}%"

@@ -21,7 +21,7 @@ from include.customers.csv_file import SCORED_BYTES_MAX, SCORED_ROWS_MAX
 from include.errors import ChurnError
 
 PREVIEW_ROWS = 5
-FAULTS_SHOWN = 500
+FAULTS_SHOWN = 100
 LIMITS = (
     f"CSV in UTF-8, one row for each customer: at most {SCORED_ROWS_MAX:,} rows and "
     f"{SCORED_BYTES_MAX // 2**20} MB"
@@ -127,7 +127,7 @@ def create_progress(state: dict[str, Any]) -> Component:
     if done < total:
         return dmc.Stack([dmc.Text(f"{done:,} of {total:,} rows scored …", size="sm"), bar])
     share = percent(state["leaving"] / total, decimals=1)
-    told = f"{counted(total, 'row')} scored: {state['leaving']:,} count as leaving ({share})."
+    told = f"{counted(total, 'row')} scored, {state['leaving']:,} of them as leaving ({share})."
     if state.get("warns_early"):  # its threshold is hardly ever reached
         told = f"{counted(total, 'row')} scored: call in the order of risk, the highest first."
     link = dmc.Anchor(

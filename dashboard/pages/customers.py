@@ -47,7 +47,8 @@ def create_page(sources: Sources, query: Mapping[str, str]) -> Component:
             risk_grid.create_grid(view, target),
             drawer,
             dmc.NotificationContainer(id="notices", position="bottom-right"),
-        ]
+        ],
+        className="customers",
     )
 
 

@@ -71,5 +71,5 @@ def test_evidently_report_is_shut_in(dashboard: Dashboard, open_page: OpenPage) 
     frame = page.frame_locator("#report-frame")
     frame.get_by_text("Evidently's page").wait_for()
     page.get_by_role("button", name="20 Nov, Age").click()
-    page.get_by_text("31 % of customers differ, drifted").first.wait_for()
+    page.get_by_text("31% of customers differ, drifted").first.wait_for()
     assert "feature=Customer_Age" in page.url
