@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from dashboard import people
 from dashboard.components.states import create_failure, error_text
-from dashboard.components.tables import create_scroll, create_table
+from dashboard.components.tables import create_head, create_scroll, create_table
 from dashboard.data import uploads
 from dashboard.data.sources import Sources
 from dashboard.data.uploads import Upload, UploadGone
@@ -110,9 +110,8 @@ def create_faults(upload: Upload) -> Component:
 
 def _create_table(records: Sequence[dict[str, Any]]) -> Component:
     names = uploads.column_names(records)
-    head = html.Thead(html.Tr([html.Th(name, scope="col") for name in names]))
     rows = [html.Tr([html.Td(str(record.get(name, ""))) for name in names]) for record in records]
-    table = html.Table([head, html.Tbody(rows)], className="plain preview")
+    table = html.Table([create_head(names), html.Tbody(rows)], className="plain preview")
     return create_scroll(table, "The first rows")
 
 
