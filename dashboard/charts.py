@@ -136,7 +136,7 @@ def importance(shares: Mapping[str, float], *, most: int = 12) -> Chart:
     }
     figure = _figure([bars], "Gain", "")
     figure["layout"]["yaxis"] = {**CLEAR_TICKS, "automargin": True, "tickfont": {"size": 12}}
-    figure["layout"]["showlegend"] = False
+    figure["layout"]["xaxis"] |= {"nticks": 3, "tickangle": 0}  # beside long names on a phone
     return Chart("What the model looks at", told, figure)
 
 

@@ -26,7 +26,7 @@ SIGN_NAMES = {
 DUE_NAMES = {
     ANY: "Any call-by date",
     "week": "Call within 7 days",
-    "passed": "Call-by date passed",
+    "passed": "Call-by passed",
 }
 STATUS_NAMES = {
     "open": "Open calls",
@@ -53,8 +53,8 @@ def create_filters(view: ListView, known_bands: Sequence[str], target: Target) -
     rose = _select("filter-rose", "Change of risk", ROSE_NAMES, view.rose, width=185)
     # Hidden they are still there, for the page's state is made of them.
     shown = None if target.is_early_warning else "none"
-    sign = _select("filter-sign", "Sign", SIGN_NAMES, view.sign, width=180, display=shown)
-    due = _select("filter-due", "Call by", DUE_NAMES, view.due, width=185, display=shown)
+    sign = _select("filter-sign", "Sign", SIGN_NAMES, view.sign, width=168, display=shown)
+    due = _select("filter-due", "Call by", DUE_NAMES, view.due, width=178, display=shown)
     which = dmc.SegmentedControl(
         id="filter-view",
         data=[
