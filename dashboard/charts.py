@@ -83,7 +83,7 @@ def precision_recall(curve: Mapping[str, Sequence[float]], share: float) -> Char
 
 def calibration(curve: Mapping[str, Sequence[float]], error: float | None) -> Chart:
     """Predicted against observed, by tenths."""
-    told = "On the line, ten customers at 30 % would mean three leavers."
+    told = "On the line, ten customers at 30% would mean three leavers."
     if error is not None:
         told += f" On average the answers are {100 * error:.1f} percentage points off."
     top = max(*curve["predicted"], *curve["observed"], 0.01)
@@ -136,7 +136,7 @@ def importance(shares: Mapping[str, float], *, most: int = 12) -> Chart:
     }
     figure = _figure([bars], "Gain", "")
     figure["layout"]["yaxis"] = {**CLEAR_TICKS, "automargin": True, "tickfont": {"size": 12}}
-    figure["layout"]["showlegend"] = False
+    figure["layout"]["xaxis"] |= {"nticks": 3, "tickangle": 0}  # beside long names on a phone
     return Chart("What the model looks at", told, figure)
 
 

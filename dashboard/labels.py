@@ -104,6 +104,6 @@ def money(value: float) -> str:
     return f"{'−' if value < -0.5 else ''}${abs(value):,.0f}"
 
 
-def percent(share: float, *, decimals: int = 0) -> str:
-    """A share as a percentage."""
-    return f"{100 * share:.{decimals}f} %"
+def percent(share: float | None, *, decimals: int = 0) -> str:
+    """A share as a percentage; a dash where there is none."""
+    return "–" if share is None else f"{100 * share:.{decimals}f}%"

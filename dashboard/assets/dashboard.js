@@ -232,7 +232,7 @@
     const element = window.React.createElement;
     const risk = props.data.risk;
     return element("div", { className: "risk-cell" },
-      element("span", { className: "risk-number" }, risk.toFixed(1) + " %"),
+      element("span", { className: "risk-number" }, risk.toFixed(1) + "%"),
       element("span", { className: "risk-room", "aria-hidden": true },
         element("span", { className: "risk-bar band-" + props.data.band, style: { width: risk + "%" } })),
       element("span", { className: "risk-band" }, props.data.band));

@@ -65,7 +65,7 @@ def _effect_text(effect: Effect) -> str:
         else "too early to say whether the calls help"
     )
     return (
-        f"Of the control groups {100 * effect.fewer:+.1f} points more left than of the lists (95 % "
+        f"Of the control groups {100 * effect.fewer:+.1f} points more left than of the lists (95% "
         f"interval {100 * effect.low:+.1f} to {100 * effect.high:+.1f}): {verdict}"
     )
 

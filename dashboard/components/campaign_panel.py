@@ -68,9 +68,9 @@ def _create_budget(rules: CallRules) -> Component:
     budget = _number("rule-budget", "Budget", rules.budget, prefix="$", step=500, high=1_000_000)
     numbers = [
         _number("rule-cost", "Cost per call", rules.cost, prefix="$", step=1, low=0.01),
-        _number("rule-success", "Success rate", 100 * rules.success, suffix=" %", low=1, high=100),
+        _number("rule-success", "Success rate", 100 * rules.success, suffix="%", low=1, high=100),
         _number("rule-years", "Years kept", rules.years, step=0.5, low=0.1, high=20),
-        _number("rule-control", "Control group", 100 * rules.control, suffix=" %", step=5, high=50),
+        _number("rule-control", "Control group", 100 * rules.control, suffix="%", step=5, high=50),
     ]
     return dmc.Stack(
         [
@@ -139,8 +139,8 @@ def create_promise(found: CampaignSum, rules: CallRules, target: Target = STATE)
     """What the list promises, first as a sentence, then as figures."""
     if found.calls == 0:
         return dmc.Text(
-            "With these rules no call pays: raise the budget, the success rate or the years, or "
-            "lower the cost of a call.",
+            "Nobody is left whom it pays to call: widen the filters, raise the budget, the success "
+            "rate or the years, or lower the cost of a call.",
             fw=500,
         )
     within = f" within {target.horizon_days} days" if target.is_early_warning else ""

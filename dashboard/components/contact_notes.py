@@ -146,7 +146,6 @@ def register(app: Dash, sources: Sources) -> None:
 
     @app.callback(
         Output("marked", "data", allow_duplicate=True),
-        Output("risk-grid", "deselectAll"),
         Output("notices", "sendNotifications"),
         Input({"type": "mark", "what": ALL}, "n_clicks"),
         State("risk-grid", "selectedRows"),
@@ -154,16 +153,16 @@ def register(app: Dash, sources: Sources) -> None:
     )
     def mark_selected(clicks: Sequence[int | None], selected: list[Selected] | None) -> Any:
         if not any(clicks) or not ctx.triggered_id or not selected:
-            return no_update, no_update, no_update
+            return no_update, no_update
         what, now = ctx.triggered_id["what"], datetime.now(UTC)
         try:
             author = people.writer().name
             marks = [mark_of(row.customer, what, author=author) for row in selected[:MARKS_MAX]]
             contacts.mark(sources.engine, marks, now=now)
         except ChurnError as error:
-            return no_update, no_update, [_notice(str(error), color="orange")]
+            return no_update, [_notice(str(error), color="orange")]
         done = _notice(f"{counted(len(marks), 'customer')} marked: {what.replace('_', ' ')}.")
-        return now.isoformat(), True, [done]
+        return now.isoformat(), [done]
 
 
 def _notice(message: str, *, color: str = "brand") -> dict[str, Any]:

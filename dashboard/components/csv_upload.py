@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from dashboard import people
 from dashboard.components.states import create_failure, error_text
-from dashboard.components.tables import create_scroll, create_table
+from dashboard.components.tables import create_head, create_scroll, create_table
 from dashboard.data import uploads
 from dashboard.data.sources import Sources
 from dashboard.data.uploads import Upload, UploadGone
@@ -21,7 +21,7 @@ from include.customers.csv_file import SCORED_BYTES_MAX, SCORED_ROWS_MAX
 from include.errors import ChurnError
 
 PREVIEW_ROWS = 5
-FAULTS_SHOWN = 500
+FAULTS_SHOWN = 100
 LIMITS = (
     f"CSV in UTF-8, one row for each customer: at most {SCORED_ROWS_MAX:,} rows and "
     f"{SCORED_BYTES_MAX // 2**20} MB"
@@ -110,9 +110,8 @@ def create_faults(upload: Upload) -> Component:
 
 def _create_table(records: Sequence[dict[str, Any]]) -> Component:
     names = uploads.column_names(records)
-    head = html.Thead(html.Tr([html.Th(name, scope="col") for name in names]))
     rows = [html.Tr([html.Td(str(record.get(name, ""))) for name in names]) for record in records]
-    table = html.Table([head, html.Tbody(rows)], className="plain preview")
+    table = html.Table([create_head(names), html.Tbody(rows)], className="plain preview")
     return create_scroll(table, "The first rows")
 
 
@@ -127,7 +126,7 @@ def create_progress(state: dict[str, Any]) -> Component:
     if done < total:
         return dmc.Stack([dmc.Text(f"{done:,} of {total:,} rows scored …", size="sm"), bar])
     share = percent(state["leaving"] / total, decimals=1)
-    told = f"{counted(total, 'row')} scored: {state['leaving']:,} count as leaving ({share})."
+    told = f"{counted(total, 'row')} scored, {state['leaving']:,} of them as leaving ({share})."
     if state.get("warns_early"):  # its threshold is hardly ever reached
         told = f"{counted(total, 'row')} scored: call in the order of risk, the highest first."
     link = dmc.Anchor(

@@ -54,9 +54,10 @@ def create_customer(sources: Sources, customer: int) -> Component:
     said = explanation or score or {}
     probability, version = said.get("probability"), said.get("model_version")
     target = sources.targets.shown(version) if version else STATE
+    by = "by today's record" if explanation else "as last scored"
     parts = [
         dcc.Store(id="now-probability", data=probability),
-        _create_summary(probability, score, target, has_left=has_left),
+        _create_summary(probability, score, f"{_risk_told(target)}, {by}", has_left=has_left),
         contact_notes.create_notes(sources, customer),
         _section("Why", fault or reason_bars.create_bars(explanation or {})),
         _section("What if", what_if.create_what_if(record, contract, typical, target)),
@@ -75,12 +76,12 @@ def _explanation(
 
 
 def _create_summary(
-    probability: float | None, score: Mapping[str, Any] | None, target: Target, *, has_left: bool
+    probability: float | None, score: Mapping[str, Any] | None, words: str, *, has_left: bool
 ) -> Component:
     told = []
     if score is not None:
         told.append(
-            f"At the scoring of {str(score['scored_at'])[:16]} UTC it was "
+            f"At the scoring of {score['scored_at']:%d %b %Y %H:%M} UTC it was "
             f"{percent(score['probability'], decimals=1)} (model {score['model_version']})"
             f"{_rises(score)}."
         )
@@ -91,7 +92,7 @@ def _create_summary(
     return html.Div(
         [
             html.Span(number, className="big-number", id="customer-probability"),
-            dmc.Text(f"{_risk_told(target)}, by today's record", span=True, size="sm"),
+            dmc.Text(words, span=True, size="sm"),
             dmc.Text(" ".join(told), size="sm", c="dimmed"),
         ]
     )

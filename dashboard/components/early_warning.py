@@ -19,7 +19,6 @@ from include.champion.early_warning import EarlyWarning, LeadTimes, LeavingMonth
 from include.champion.versions import Manifest
 from include.target import Target
 
-NONE = "–"
 MODEL, NAIVE = "Model", "Naive rule"
 ABOUT_NAIVE = "The naive rule ranks by months inactive and by how far transactions fell."
 
@@ -91,7 +90,7 @@ def _create_comparison(found: EarlyWarning, before: str | None) -> Component:
         ("Top-decile lift", everybody, *(_lift(each.top_decile_lift) for each in shown.values())),
     ]
     for span, leavers in found.leavers.items():
-        recall = (_share(each.recall.get(span)) for each in shown.values())
+        recall = (percent(each.recall.get(span)) for each in shown.values())
         rows.append((f"Seen {span} days ahead", f"{leavers:,}", *recall))
     told = (
         "Customers whom no tree saw. Seen is who was among the likeliest "
@@ -111,8 +110,8 @@ def _spans(found: EarlyWarning, before: str | None) -> charts.Chart:
     if known:
         last = known[-1]
         told = (
-            f"Of those who left {last} days later, {_share(found.model.recall[last])} were on the "
-            f"list already; by the naive rule {_share(found.baseline.recall.get(last))}."
+            f"Of those who left {last} days later, {percent(found.model.recall[last])} were on the "
+            f"list already; by the naive rule {percent(found.baseline.recall.get(last))}."
         )
     title, axis = "Leavers on the list, by days ahead", "Days from the list to leaving"
     return charts.side_by_side(title, told, list(found.leavers), bars, axis=axis)
@@ -130,7 +129,7 @@ def _by_month(months: Sequence[LeavingMonth]) -> Iterator[charts.Chart]:
         told = (
             f"Of {sum(leavers):,} leavers of {len(known)} months, {percent(model)} were on the "
             f"list {days} days before; by the naive rule {percent(naive)}. In "
-            f"{_name(last.month)} it was {_share(last.model[days])}."
+            f"{_name(last.month)} it was {percent(last.model[days])}."
         )
         shown = [
             charts.Ranking(MODEL, [month.model.get(days) for month in months]),
@@ -166,7 +165,10 @@ def _create_months(found: EarlyWarning, before: str | None) -> Component:
             (
                 _name(month.month),
                 f"{month.leavers:,}",
-                *(f"{_share(month.model.get(d))} ({_share(month.baseline.get(d))})" for d in days),
+                *(
+                    f"{percent(month.model.get(d))} ({percent(month.baseline.get(d))})"
+                    for d in days
+                ),
             )
             for month in reversed(found.months)
         ]
@@ -181,17 +183,13 @@ def _create_months(found: EarlyWarning, before: str | None) -> Component:
                 f"{month.leavers:,}",
                 f"{month.model:.3f}",
                 f"{month.baseline:.3f}",
-                NONE if month.champion is None else f"{month.champion:.3f}",
+                "–" if month.champion is None else f"{month.champion:.3f}",
             )
             for month in reversed(found.older)
         ]
         table = create_table(names, rows, "ROC-AUC in older months")
         parts.append(html.Details([html.Summary(f"All {len(rows)} older months"), table]))
     return dmc.Paper(parts)
-
-
-def _share(value: float | None) -> str:
-    return NONE if value is None else percent(value)
 
 
 def _lift(value: float) -> str:

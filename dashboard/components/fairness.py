@@ -13,8 +13,6 @@ from dashboard.labels import percent
 from include.champion.fairness import Fairness, ServedGroup, fairness_text
 from include.target import Target
 
-NONE = "–"
-
 
 def create_fairness(
     found: Sequence[Fairness], *, target: Target, rules: Mapping[str, Any]
@@ -68,11 +66,7 @@ def _row(group: ServedGroup) -> tuple[str, ...]:
         group.name,
         f"{group.rows:,}",
         f"{group.leavers:,}",
-        _share(group.selected_share),
-        _share(group.found_share),
+        percent(group.selected_share, decimals=1),
+        percent(group.found_share, decimals=1),
         "yes" if group.judged else "too few",
     )
-
-
-def _share(value: float | None) -> str:
-    return NONE if value is None else percent(value, decimals=1)

@@ -85,7 +85,7 @@ def _create_scale() -> Component:
     swatches = [html.Span(style={"background": colour, **size}) for colour in SCALE]
     return dmc.Group(
         [
-            dmc.Text("0 %", size="xs"),
+            dmc.Text("0%", size="xs"),
             html.Span(swatches, **{"aria-hidden": "true"}),
             dmc.Text(f"{percent(SCALE_TOP)} of customers differ or more", size="xs"),
             dmc.Text(f"{MARK} drifted: significant and above the floor", size="xs"),

@@ -26,7 +26,7 @@ SIGN_NAMES = {
 DUE_NAMES = {
     ANY: "Any call-by date",
     "week": "Call within 7 days",
-    "passed": "Call-by date passed",
+    "passed": "Call-by passed",
 }
 STATUS_NAMES = {
     "open": "Open calls",
@@ -49,12 +49,12 @@ def create_filters(view: ListView, known_bands: Sequence[str], target: Target) -
         multiple=True,
         value=list(view.bands),
     )
-    status = _select("filter-status", "Status", STATUS_NAMES, view.status, width=165)
-    rose = _select("filter-rose", "Change of risk", ROSE_NAMES, view.rose, width=200)
+    status = _select("filter-status", "Status", STATUS_NAMES, view.status, width=160)
+    rose = _select("filter-rose", "Change of risk", ROSE_NAMES, view.rose, width=185)
     # Hidden they are still there, for the page's state is made of them.
     shown = None if target.is_early_warning else "none"
-    sign = _select("filter-sign", "Sign", SIGN_NAMES, view.sign, width=180, display=shown)
-    due = _select("filter-due", "Call by", DUE_NAMES, view.due, width=185, display=shown)
+    sign = _select("filter-sign", "Sign", SIGN_NAMES, view.sign, width=168, display=shown)
+    due = _select("filter-due", "Call by", DUE_NAMES, view.due, width=178, display=shown)
     which = dmc.SegmentedControl(
         id="filter-view",
         data=[
@@ -108,7 +108,7 @@ def create_comparisons(night: Night, target: Target) -> Component:
         **{"data-download": "crm"},
     )
     text = dmc.Text(told, id="comparisons", size="sm", c="dimmed")
-    return dmc.Group([text, link], justify="space-between", gap="xs", mb=10)
+    return dmc.Group([text, link], justify="space-between", gap="xs", className="comparisons")
 
 
 def comparison_text(night: Night, span: Span) -> str:

@@ -72,7 +72,7 @@ def production_chart(
         "xaxis": {
             "type": "date",
             "title": {"text": "Time (UTC)"},
-            "nticks": 5,  # more would stand aslant on a phone
+            "nticks": 4,  # more would stand aslant on a phone
             "automargin": True,
         },
         "yaxis": {

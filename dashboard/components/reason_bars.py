@@ -7,6 +7,7 @@ import dash_mantine_components as dmc
 from dash import html
 from dash.development.base_component import Component
 
+from dashboard.components.tables import create_head
 from dashboard.labels import feature_label, percent, short_label, value_text
 
 BARS_SHOWN = 10
@@ -19,15 +20,7 @@ def create_bars(explanation: Mapping[str, Any]) -> Component:
     widest = max((abs(each["contribution"]) for each in shown), default=1.0) or 1.0
     rest = sum(each["contribution"] for each in contributions[BARS_SHOWN:])
     rows = [_create_bar(each, widest) for each in shown]
-    head = html.Thead(
-        html.Tr(
-            [
-                html.Th("What the model looked at", scope="col"),
-                html.Th("Value", scope="col"),
-                html.Th("Keeps ← · → leaves", scope="col", className="bar-head"),
-            ]
-        )
-    )
+    head = create_head(("What the model looked at", "Value", "Keeps ← · → leaves"))
     note = f"All other columns together: {_signed(rest)}. Units: log-odds of leaving."
     return html.Div(
         [

@@ -47,7 +47,8 @@ def create_page(sources: Sources, query: Mapping[str, str]) -> Component:
             risk_grid.create_grid(view, target),
             drawer,
             dmc.NotificationContainer(id="notices", position="bottom-right"),
-        ]
+        ],
+        className="customers",
     )
 
 
@@ -80,7 +81,7 @@ def _open(drawer: Any, customer: str) -> None:
 def _subtitle(night: Night, target: Target) -> str:
     says = f", which says who {target}" if target.is_early_warning else ""
     return (
-        f"{night.rows:,} customers, scored {night.scored_at:%Y-%m-%d %H:%M} UTC by model "
+        f"{night.rows:,} customers, scored {night.scored_at:%d %b %Y %H:%M} UTC by model "
         f"{night.model_version}{says}. Open a row to see why."
     )
 

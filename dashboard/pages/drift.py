@@ -9,7 +9,7 @@ from dash.development.base_component import Component
 from dashboard.components import heat_map
 from dashboard.components.shell import create_heading, create_section
 from dashboard.components.states import create_empty, create_or_explain, sentence
-from dashboard.components.tables import create_table
+from dashboard.components.tables import create_scroll, create_table
 from dashboard.data.drift_days import main_group, read_days
 from dashboard.data.sources import Sources
 from dashboard.labels import percent, short_label
@@ -104,7 +104,7 @@ def create_consequences(days: Sequence[DriftDay]) -> Component:
                 f"{day.date:%d %b %Y}",
                 STATUS_NAMES.get(day.status, day.status),
                 answers_text(day),
-                html.Div([sentence(outcome), html.Ul(guards, className="guards")]),
+                [sentence(outcome), html.Ul(guards, className="guards")],
             )
         )
     names = ("Day", "Status", "Answers", "Training")
@@ -153,9 +153,7 @@ def create_report(days: Sequence[DriftDay], chosen: str) -> Component:
         sandbox="allow-scripts",
     )
     # Evidently's tables need room: a narrow screen scrolls sideways rather than losing columns.
-    scrolled = html.Div(
-        frame, className="scroll", tabIndex=0, role="region", **{"aria-label": "Evidently report"}
-    )
+    scrolled = create_scroll(frame, "Evidently report")
     return html.Div([dmc.Group([choice, link], align="end", mb="sm", className="links"), scrolled])
 
 

@@ -71,8 +71,8 @@ def create_figures(health: Mapping[str, Any], live: LiveFigures) -> Component:
         ("Answers per second", _number(live.rate, "{:.1f}")),
         ("Median latency", _milliseconds(live.p50)),
         ("99th percentile", _milliseconds(live.p99)),
-        ("Server errors", _share(live.errors)),
-        ("Refused requests", _share(live.refused)),
+        ("Server errors", percent(live.errors, decimals=1)),
+        ("Refused requests", percent(live.refused, decimals=1)),
         ("Answers not yet logged", _number(live.pending, "{:,.0f}")),
         ("Answers lost to the log", _number(live.lost, "{:,.0f}")),
     ]
@@ -150,7 +150,3 @@ def _number(value: float | None, pattern: str) -> str:
 
 def _milliseconds(seconds: float | None) -> str:
     return "–" if seconds is None else f"{1000 * seconds:.1f} ms"
-
-
-def _share(value: float | None) -> str:
-    return "–" if value is None else percent(value, decimals=1)

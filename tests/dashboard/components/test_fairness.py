@@ -45,7 +45,7 @@ FOUND = Fairness(
             "11.0% of Gender M, is 0.88 (0.70 to 1.00) of the largest, 12.5% of Gender F; too few "
             "to judge: Gender X.",
         ),
-        ([FOUND], STATE, RULES, "In brackets, 90 % intervals; a person is asked where"),
+        ([FOUND], STATE, RULES, "In brackets, 90% intervals; a person is asked where"),
         ([FOUND], STATE, RULES, "above 0.15 for the difference, or below 0.6 for the ratio"),
         ([FOUND], STATE, RULES, "selected is who is at or above the threshold"),
         ([FOUND], Target(kind="horizon", horizon_days=90), {}, "selected is who is on the list."),

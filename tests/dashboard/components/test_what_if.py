@@ -91,7 +91,7 @@ def test_a_drag_asks_the_api_and_never_the_store(
     monkeypatch.setattr(LocalStore, "read", count_read)
     monkeypatch.setattr(ChurnApi, "predict", predict)
     answer = client.post("/_dash-update-component", json=drag("Total_Trans_Ct", 61.0, record))
-    assert "25.0 %" in answer.text and "leaves soon" in answer.text
+    assert "25.0%" in answer.text and "leaves soon" in answer.text
     assert asked == [({**record, "Total_Trans_Ct": 61}, "what-if")]
     assert read == []
 

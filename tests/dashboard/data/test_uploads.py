@@ -126,7 +126,7 @@ def test_parts_are_scored_one_after_the_other(kept: str, tmp_path: Path) -> None
     summary = uploads.summarise(tmp_path, kept)
     assert (summary["leaving"], summary["defaulted"]) == (8, False)
     state = asdict(found[-1]) | summary
-    assert "8 rows scored: 8 count as leaving" in str(create_progress(state))
+    assert "8 rows scored, 8 of them as leaving" in str(create_progress(state))
     assert "count as" not in str(create_progress(state | {"warns_early": True}))
 
 

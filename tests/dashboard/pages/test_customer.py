@@ -35,6 +35,7 @@ def test_a_number_leads_to_score_notes_and_profile(
     found = str(customer.create_page(sources, {"number": f" {somebody(bank_engine)} "}))
     assert "points more than last night" in found and "than last week" not in found
     assert "Nothing noted yet" in found and "Typical of who stays" in found
+    assert "risk of leaving, as last scored" in found  # today's record nobody was asked about
 
 
 @pytest.mark.parametrize(

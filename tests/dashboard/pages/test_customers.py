@@ -81,7 +81,7 @@ def test_grid_shows_the_same_list(first_page: "Page", expected: pd.DataFrame) ->
         text = " ".join(cells.all_inner_texts())
         row = expected.iloc[place]
         assert str(row["customer"]) in text
-        assert f"{100 * row['probability']:.1f} %" in text
+        assert f"{100 * row['probability']:.1f}%" in text
         assert f"${round(row['gain']):,}" in text
     best = expected.head(250)
     told = page.locator("#promise-text").inner_text()

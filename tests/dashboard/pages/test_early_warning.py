@@ -70,7 +70,7 @@ def test_a_customers_page_says_since_when_and_by_when(sources: Sources) -> None:
     found = str(customer.create_page(sources, {"number": str(row["customer"])}))
     since = f"On the list since {row['flagged_since']:%d %b %Y}, a new sign: call by "
     assert f"{since}{row['call_by']:%d %b %Y}." in found
-    assert "risk of leaving within 90 days, after the first 14, by today's record" in found
+    assert "risk of leaving within 90 days, after the first 14, as last scored" in found
     everybody = sources.calls(ListView()).page(0, ROWS)
     other = next(each for each in everybody if each["sign"] is None)
     assert "On the list" not in str(

@@ -50,6 +50,13 @@ def test_page_is_quiet_and_usable(dashboard: Dashboard, open_page: OpenPage, pat
     until(page, "document.documentElement.scrollWidth <= innerWidth")
 
 
+def test_a_phone_shows_first_whom_to_call(dashboard: Dashboard, open_page: OpenPage) -> None:
+    page = open_page(dashboard.url)
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.locator(".risk-number").first.wait_for()
+    until(page, "document.querySelector('.risk-grid').getBoundingClientRect().top < 450")
+
+
 def objections(page: "Page") -> list[str]:
     """What axe finds serious or worse, once colours have stopped changing."""
     until(page, "document.getAnimations().every(each => each.playState !== 'running')")
@@ -71,5 +78,5 @@ def test_evidently_report_is_shut_in(dashboard: Dashboard, open_page: OpenPage) 
     frame = page.frame_locator("#report-frame")
     frame.get_by_text("Evidently's page").wait_for()
     page.get_by_role("button", name="20 Nov, Age").click()
-    page.get_by_text("31 % of customers differ, drifted").first.wait_for()
+    page.get_by_text("31% of customers differ, drifted").first.wait_for()
     assert "feature=Customer_Age" in page.url

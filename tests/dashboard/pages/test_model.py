@@ -115,7 +115,7 @@ def test_uneven_campaigns_without_effect_show_none(sources: Sources) -> None:
         ((45, 0), (5, 0), "Everybody did the same"),
         ((45, 45), (5, 5), "Everybody did the same"),
         ((45, 1), (5, 0), "too early to say"),
-        ((900, 90), (300, 75), "+15.0 points more left than of the lists (95 % interval +9.8 to"),
+        ((900, 90), (300, 75), "+15.0 points more left than of the lists (95% interval +9.8 to"),
         ((900, 90), (300, 75), ": the calls helped."),
         ((900, 225), (300, 30), ": the calls did harm."),
         ((900, 90), (0, 0), "No campaign with a control group"),
@@ -158,6 +158,6 @@ def test_every_campaign_has_its_row(sources: Sources) -> None:
     with sources.engine.begin() as connection:
         connection.exec_driver_sql(f"DELETE FROM churners WHERE CLIENTNUM = {KEYS[149]}")
     told = str(create_campaigns(sources))
-    assert "100, 20.0 % left" in told and "49, 40.8 % left" in told and "+20.8 points" in told
+    assert "100, 20.0% left" in told and "49, 40.8% left" in told and "+20.8 points" in told
     assert "no control group" in told
     assert f"open until {just_now + timedelta(days=90):%d %b %Y}" in told

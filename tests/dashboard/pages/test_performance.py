@@ -45,8 +45,8 @@ def only(version: Version, *, weeks: slice = slice(None)) -> Performance:
 def test_a_loss_is_said_with_its_figures_and_what_follows() -> None:
     told = verdict_text(only(FIRST), FIRST)
     assert told.startswith("Version 1 does less than it promised: ")
-    assert "88.1 % of cases (95 % interval 86.9 to 89.3 %); 96.4 % were promised" in told
-    assert "Of those who left it flagged 74 %; 84 % were promised." in told
+    assert "88.1% of cases (95% interval 86.9 to 89.3%); 96.4% were promised" in told
+    assert "Of those who left it flagged 74%; 84% were promised." in told
     assert "2,800 customers of the week of 18 May 2026" in told
     assert told.endswith("start churn_training in Airflow.")
     retraining = only(FIRST).model_copy(update={"retrains": True})
@@ -56,12 +56,12 @@ def test_a_loss_is_said_with_its_figures_and_what_follows() -> None:
 def test_a_kept_promise_is_said_so() -> None:
     kept = FIRST.model_copy(update={"judged_week": "2026-W20", "lost": False})
     told = verdict_text(only(kept), kept)
-    assert told.startswith("Version 1 does what it promised: ") and "95.5 %" in told
+    assert told.startswith("Version 1 does what it promised: ") and "95.5%" in told
     assert "Airflow" not in told
     near = kept.model_copy(update={"promised_roc_auc": 0.968})
     told = verdict_text(only(near), near)
     assert told.startswith("Version 1 does nearly what it promised: ")
-    assert told.endswith("begins at 93.3 %, beyond chance.")  # 2 points below the estimate's least
+    assert told.endswith("begins at 93.3%, beyond chance.")  # 2 points below the estimate's least
     above = kept.model_copy(update={"promised_roc_auc": 0.99})
     assert verdict_text(only(above), above).startswith(
         "Version 1 does less than its hold-out promised, as its probabilities expected of these"
