@@ -29,7 +29,8 @@ DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 def exit_code(target: str, work: Callable[[Settings], int]) -> int:
     """What `make target` ends with: what the work says, or 1 and one message when it fails."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for talkative in ("httpx", "botocore"):  # whose INFO is of every request and credential
+        logging.getLogger(talkative).setLevel(logging.WARNING)
     load_dotenv(PROJECT / ".env")
     os.umask(directory.OWNER_ALONE)
     try:

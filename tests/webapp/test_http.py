@@ -198,6 +198,12 @@ def test_a_body_that_is_not_read_ends_the_connection(quiet: Server) -> None:
     assert answer.status_code == 422 and answer.headers["Connection"] == "keep-alive"
 
 
+def test_half_a_body_is_no_body_though_it_reads_as_one(quiet: Server) -> None:
+    data = body(records(1)[0])
+    answer = exchange(quiet, start(b"/predict", b"Content-Length: %d" % (len(data) + 1)) + data)
+    assert answer.startswith(b"HTTP/1.1 400") and b"not come as announced" in answer
+
+
 def test_chunked_bodies_are_read(quiet: Server) -> None:
     def pieces() -> Iterator[bytes]:
         yield from (bytes([byte]) for byte in body(records(1)[0]))

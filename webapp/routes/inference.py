@@ -120,6 +120,8 @@ def _bytes(most: int) -> bytes:
     data = _read(wanted) if wanted <= most or not length else None
     if data is None or len(data) > most:
         raise TooLarge(f"a body holds at most {most} bytes (CHURN_MAX_BODY_BYTES)")
+    if length and len(data) < wanted:  # gunicorn hands on what came before it broke off
+        raise Unreadable(EOFError())
     return data
 
 
