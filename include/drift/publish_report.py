@@ -6,7 +6,6 @@ answers what drift.json says.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,14 +29,6 @@ TEST_NAME = "drift_json"
 SEED = 20  # the same day gives the same report
 
 
-@dataclass(frozen=True)
-class DriftReport:
-    """The report as a page that needs nothing else, and as JSON."""
-
-    page: bytes
-    json: bytes
-
-
 def publish_report(run: DriftRun, detected: Detected) -> str | None:
     """Draw the report of the day's most telling version; None where nothing was tested."""
     version = detected.report_version
@@ -47,14 +38,14 @@ def publish_report(run: DriftRun, detected: Detected) -> str | None:
     day = findings.read_day(run.store, run.day)
     group = next(g for g in day.groups if g.version == version)
     reference = read_reference(run.store, version)
-    made = draw(
+    page, figures = draw(
         reference=sample_reference(reference, group.reference or "all", run.rules),
         current=run.read_frame(detected.report_sample or "").drop(columns=PRIORITY),
         columns=reference.columns,
         group=group,
     )
-    run.store.write(findings.day_key(run.day, findings.REPORT_FILE), made.json)
-    run.store.write(findings.day_key(run.day, findings.REPORT_PAGE), made.page)
+    run.store.write(findings.day_key(run.day, findings.REPORT_FILE), figures)
+    run.store.write(findings.day_key(run.day, findings.REPORT_PAGE), page)
     return day.report_uri
 
 
@@ -74,8 +65,11 @@ def draw(
     current: pd.DataFrame,
     columns: Sequence[Column],
     group: GroupDrift,
-) -> DriftReport:
-    """Draw the report of one version's traffic; categories come as the contract's ordinals."""
+) -> tuple[bytes, bytes]:
+    """One version's traffic as a page that needs nothing else, and as JSON.
+
+    Categories come as the contract's ordinals.
+    """
     from evidently import DataDefinition, Dataset, Report
     from evidently.presets import DataDriftPreset
 
@@ -97,7 +91,7 @@ def draw(
     facts = group.model_dump(include={"version", "status", "reference", "reference_rows"})
     facts["customers"] = group.rows
     made = Report([preset], metadata=facts, include_tests=True).run(*sides)
-    return DriftReport(made.get_html_str(as_iframe=False).encode(), made.json().encode())
+    return made.get_html_str(as_iframe=False).encode(), made.json().encode()
 
 
 def _register(group: GroupDrift) -> "StatTest":

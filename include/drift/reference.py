@@ -4,6 +4,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -90,7 +91,7 @@ def compare_group(
     asked: tuple[Mix, ...] = BOTH if rules.reference == "nearest" else (rules.reference,)
     mixes = [mix for mix in asked if mix in reference.mixes] or reference.mixes
     found = {mix: statistics.judge(reference.compare(current, mix), rules) for mix in mixes}
-    nearest = min(found, key=lambda mix: statistics.mean_effect(found[mix]))
+    nearest = min(found, key=lambda mix: fmean(verdict.effect for verdict in found[mix]))
     return nearest, found[nearest]
 
 

@@ -136,11 +136,6 @@ def judge(comparisons: Mapping[str, Comparison], rules: DriftRules) -> tuple[Ver
     )
 
 
-def mean_effect(verdicts: Sequence[Verdict]) -> float:
-    """How far apart the two sides are on the whole."""
-    return float(np.mean([verdict.effect for verdict in verdicts]))
-
-
 def day_drifted(verdicts: Sequence[Verdict], rules: DriftRules) -> bool:
     """Whether so much drifted that the configured rule holds."""
     counted = [v for v in verdicts if v.feature != SCORE or rules.score_counts]

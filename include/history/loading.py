@@ -132,7 +132,7 @@ def _compare_with_exits(connection: sa.Connection, batch: list[Row]) -> Compared
         sa.select(table).where(key.in_(_numbers([row[0] for row in batch])))
     ).tuples()
     stored = {
-        number: (number, left.isoformat(), _stored_text(known), wish)
+        number: (number, left.isoformat(), known.isoformat(" ", "microseconds"), wish)
         for number, left, known, wish in found
     }
     return _compare(batch, batch, stored)
@@ -170,7 +170,3 @@ def _compare(batch: list[Row], values: Sequence[Row], stored: dict[Any, Row]) ->
 def _numbers(keys: list[int]) -> "sa.BindParameter[Any]":
     """Keys for IN, written out: SQLite takes no more than 32,766 placeholders."""
     return sa.bindparam("keys", keys, expanding=True, literal_execute=True)
-
-
-def _stored_text(moment: datetime) -> str:
-    return moment.isoformat(sep=" ", timespec="microseconds")

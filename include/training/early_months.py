@@ -93,8 +93,7 @@ def read_months(
 def read_hindsight(run: TrainingRun, holdout: pd.DataFrame) -> tuple[Hindsight, ...]:
     """The hold-out's values beside the latest in the table of customers."""
     contract = run.contract.of_records
-    chosen = run.columns
-    names = [name for name in chosen if name not in run.contract.defaults]
+    names = [name for name in run.columns if name not in run.contract.defaults]
     key, left_after = contract.key.name, _days(holdout)
     rows = compared_rows(left_after)
     some = holdout.iloc[rows].assign(**{LEFT_AFTER: left_after[rows]})

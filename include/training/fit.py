@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xgboost as xgb
 from imblearn.over_sampling import SMOTE, SMOTENC
-from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from include.champion.calibration import Calibration
+from include.champion.calibration import Calibration, calibrated
 from include.contract import Contract
 from include.errors import DataError
 from include.features import SplitRule, engineer, engineered_for
@@ -66,7 +65,7 @@ class Fitted:
     def probabilities(self, matrix: "NDArray[np.float64]") -> "NDArray[np.float64]":
         """Calibrated P(churn) of raw rows, by scikit-learn's scaler and XGBoost's own trees."""
         scaled = self.scaler.transform(engineer(matrix, self.columns))
-        return platt(margins(self.trees, scaled), self.calibration)
+        return calibrated(margins(self.trees, scaled), self.calibration)
 
 
 def with_split(frame: "pd.DataFrame", contract: Contract, rule: SplitRule) -> "pd.DataFrame":
@@ -229,11 +228,6 @@ def fit(prepared: Prepared, params: ModelParams) -> Fitted:
     aside = [(margins(trees, part.features), part.labels) for part in prepared.calibration]
     margin, labels = (np.concatenate(values) for values in zip(*aside, strict=True))
     return Fitted(prepared.columns, prepared.scaler, trees, fit_calibration(margin, labels))
-
-
-def platt(margin: "NDArray[np.float64]", calibration: Calibration) -> "NDArray[np.float64]":
-    """Calibrated P(churn) of the trees' margins."""
-    return expit(calibration.slope * margin + calibration.intercept)  # type: ignore[no-any-return]
 
 
 def native_trees(trees: xgb.Booster) -> bytes:

@@ -9,7 +9,7 @@ A model that says who will leave must also beat a naive rule, and see leavers as
 champion. What predicts something else is not compared: a person decides.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -53,10 +53,12 @@ class Contestant:
 
 @dataclass(frozen=True)
 class _Comparison:
-    new: dict[str, float]
-    old: dict[str, float] | None
+    """Under the names that the decision has for it."""
+
+    challenger_metrics: dict[str, float]
+    champion_metrics: dict[str, float] | None
     gain: float | None
-    interval: tuple[float, float] | None
+    gain_interval: tuple[float, float] | None
     slices: tuple[SliceVerdict, ...]
 
 
@@ -80,14 +82,20 @@ def decide(
     `doubts` are what else is wrong with the data, `fairness` is how the challenger treats groups.
     """
     facts = _facts(holdout, challenger, champion, rules, now)
-    facts |= _more_facts(target, early, apart) | {"fairness": fairness}
+    facts |= {"target": target, "fairness": fairness}
+    if apart:
+        facts |= {"champion": apart.version}
+    if early:
+        facts |= {"early_warning": early.figures, "hindsight": early.hindsight}
     too_few = _too_few(holdout.labels, rules)
     if too_few:
         return Decision(outcome="needs_person", reasons=(too_few,), **facts)
     comparison = _compare(holdout, challenger, champion, rules)
-    leak = strongest_feature(holdout)
-    share, losses = facts["holdout_attrited_share"], _losses(comparison, rules)
-    alarms = _alarms(share, attrited_share, leak, comparison, _leak_max(rules, early))
+    aucs = feature_aucs(holdout)
+    strongest = max(aucs, key=lambda name: aucs[name])
+    facts |= {"strongest_feature": strongest, "strongest_feature_auc": aucs[strongest]}
+    losses, leak_rules = _losses(comparison, rules), rules.early_warning if early else rules
+    alarms = _alarms(facts, attrited_share, comparison, rules, leak_rules.single_feature_auc_max)
     alarms += doubts
     merits = [] if apart else [_why_accepted(comparison)]
     if early:
@@ -95,14 +103,14 @@ def decide(
             holdout.labels, challenger.probabilities, early.naive, confidence=rules.confidence
         )
         facts |= {"naive_gain": gain, "naive_gain_interval": interval}
-        alarms += early_guards.hindsight_alarms(early, feature_aucs(holdout), rules.early_warning)
+        alarms += early_guards.hindsight_alarms(early, aucs, rules.early_warning)
         losses += early_guards.naive_loss(gain, interval, rules)
         losses += early_guards.early_losses(early.figures, rules)
         alarms += losses if alarms else []  # who is asked is told of both
         merits += [_gain_told(gain, interval, over=" over the naive rule")]
     questions = [*([apart.why] if apart else []), *concerns(fairness, rules)]
     outcome, reasons = _outcome(alarms, losses, questions, merits)
-    return Decision(outcome=outcome, reasons=reasons, **facts, **_figures(comparison, leak))
+    return Decision(outcome=outcome, reasons=reasons, **facts, **vars(comparison))
 
 
 def _outcome(
@@ -146,11 +154,6 @@ def placements(
     below = (ranks[:m] - rankdata(leavers)) / n
     above = 1 - (ranks[m:] - rankdata(stayers)) / m
     return below, above
-
-
-def strongest_feature(holdout: Holdout) -> tuple[str, float]:
-    """The feature that by itself separates the classes best, with its ROC-AUC."""
-    return max(feature_aucs(holdout).items(), key=lambda found: found[1])
 
 
 def feature_aucs(holdout: Holdout) -> dict[str, float]:
@@ -203,37 +206,6 @@ def _facts(
     }
 
 
-def _figures(comparison: _Comparison, leak: tuple[str, float]) -> dict[str, Any]:
-    """What every decision that could be made rests on."""
-    return {
-        "strongest_feature": leak[0],
-        "strongest_feature_auc": leak[1],
-        "challenger_metrics": comparison.new,
-        "champion_metrics": comparison.old,
-        "gain": comparison.gain,
-        "gain_interval": comparison.interval,
-        "slices": comparison.slices,
-    }
-
-
-def _more_facts(target: Target, early: Early | None, apart: Apart | None) -> dict[str, Any]:
-    """What was predicted, what more is known of early warning, and who was not compared."""
-    found: dict[str, Any] = {"target": target}
-    if apart:
-        found |= {"champion": apart.version}
-    if early:
-        found |= {"early_warning": early.figures, "hindsight": early.hindsight}
-    return found
-
-
-def _leak_max(rules: GateRules, early: Early | None) -> GateRules:
-    """The rules with what a single feature may reach: it knows less of the future."""
-    if early is None:
-        return rules
-    most = rules.early_warning.single_feature_auc_max
-    return rules.model_copy(update={"single_feature_auc_max": most})
-
-
 def _compare(
     holdout: Holdout, challenger: Contestant, champion: Contestant | None, rules: GateRules
 ) -> _Comparison:
@@ -252,26 +224,27 @@ def _compare(
 
 
 def _alarms(
-    share: float,
+    facts: Mapping[str, Any],
     band: Share,
-    leak: tuple[str, float],
     comparison: _Comparison,
     rules: GateRules,
+    leak_max: float,
 ) -> list[str]:
-    """What makes the data itself look wrong."""
+    """What makes the data itself look wrong; of the future a single feature knows less."""
     found = []
+    share, auc = facts["holdout_attrited_share"], facts["strongest_feature_auc"]
     if share not in band:
         found.append(
             f"{share:.1%} of the hold-out customers left, the contract expects "
             f"{100 * band.minimum:.3g}% to {100 * band.maximum:.3g}%: check where the labels "
             "come from"
         )
-    if leak[1] > rules.single_feature_auc_max:
+    if auc > leak_max:
         found.append(
-            f"{leak[0]} alone has ROC-AUC {leak[1]:.4f}, above {rules.single_feature_auc_max}: "
+            f"{facts['strongest_feature']} alone has ROC-AUC {auc:.4f}, above {leak_max}: "
             "it seems to give the answer away; find out when and how it is filled"
         )
-    champion = comparison.old
+    champion = comparison.champion_metrics
     if champion is not None and champion["roc_auc"] < rules.champion_auc_min:
         found.append(
             f"the champion's ROC-AUC on the new hold-out is {champion['roc_auc']:.3f}, below "
@@ -282,8 +255,8 @@ def _alarms(
 
 def _losses(comparison: _Comparison, rules: GateRules) -> list[str]:
     """What speaks against the challenger; nothing does where there is no champion."""
-    old, new = comparison.old, comparison.new
-    gain, interval = comparison.gain, comparison.interval
+    old, new = comparison.champion_metrics, comparison.challenger_metrics
+    gain, interval = comparison.gain, comparison.gain_interval
     if old is None or gain is None or interval is None:
         return []
     found = []
@@ -330,9 +303,9 @@ def _verdict(
 
 
 def _why_accepted(comparison: _Comparison) -> str:
-    if comparison.gain is None or comparison.interval is None:
+    if comparison.gain is None or comparison.gain_interval is None:
         return "no version was in production before"
-    return _gain_told(comparison.gain, comparison.interval)
+    return _gain_told(comparison.gain, comparison.gain_interval)
 
 
 def _gain_told(gain: float, interval: tuple[float, float], *, over: str = "") -> str:

@@ -49,11 +49,7 @@ def publish_best(run: TuningRun, share: Share) -> TunedSet:
     run.registry.log_text(share.mlflow_run_id, found.to_bytes().decode(), "best.json")
     run.registry.log(
         share.mlflow_run_id,
-        metrics={
-            "roc_auc": found.roc_auc,
-            "gain": found.gain,
-            "floor_roc_auc": found.floor_roc_auc,
-        },
+        metrics={n: getattr(found, n) for n in ("roc_auc", "gain", "floor_roc_auc")},
     )
     run.registry.finish(share.mlflow_run_id, succeeded=True)
     for line in found.described():
@@ -117,11 +113,7 @@ def _confirmed(
         resampling=chosen.resampling,
         class_weight=chosen.class_weight,
         hyperparameters=chosen.hyperparameters,
-        roc_auc=found.roc_auc,
-        current_roc_auc=found.current_roc_auc,
-        floor_roc_auc=found.floor_roc_auc,
-        gain=found.gain,
-        gain_interval=found.gain_interval,
+        **vars(found),
     )
 
 

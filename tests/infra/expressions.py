@@ -38,6 +38,11 @@ def rules() -> list[dict[str, Any]]:
     return [rule for group in groups for rule in group["rules"]]
 
 
+def alerts() -> list[dict[str, Any]]:
+    """The rules that ring."""
+    return [rule for rule in rules() if "alert" in rule]
+
+
 def metrics_named() -> set[str]:
     """Every metric that a panel or a rule names."""
     said = [*panel_expressions(), *(rule["expr"] for rule in rules())]

@@ -11,10 +11,11 @@ import yaml
 
 from include.settings import PROJECT, Settings
 from infra.airflow.dag_files import dag_ids
-from tests.infra.expressions import metrics_named
+from tests.infra.expressions import alerts, metrics_named, rules
+from tests.infra.test_project_files import anchors
 from webapp import create_app
 
-RULES = PROJECT / "infra" / "prometheus" / "rules"
+PROMETHEUS = PROJECT / "infra" / "prometheus"
 RUNBOOKS = PROJECT / "docs" / "runbooks"
 RUNBOOK_LINES_MAX = 40  # what somebody reads at three in the morning
 SECTIONS = ["What it means", "What to look at", "What to do", "How to see that it is over"]
@@ -22,12 +23,6 @@ BASE = "{{ $externalLabels.runbooks }}"
 LABEL = r"\{\{ \$labels\.(\w+) \}\}"
 COMMANDS = {"ps", "logs", "restart", "exec", "up", "stop", "down"}  # of docker compose
 AIRFLOW = {"trigger", "list-runs", "list", "pause", "unpause", "list-import-errors"}  # of its dags
-SLUG = re.compile(r"[^\w\- ]")
-
-
-def alerts() -> list[dict[str, Any]]:
-    document = yaml.safe_load((RULES / "alerts.yml").read_text())
-    return [rule for group in document["groups"] for rule in group["rules"]]
 
 
 def texts() -> dict[str, str]:
@@ -100,9 +95,7 @@ def test_pages_exist_with_the_anchors_that_are_cited() -> None:
         path, _, anchor = page.partition("#")
         found = next((f for f in (RUNBOOKS / path, PROJECT / path) if f.is_file()), None)
         assert found, page
-        headings = re.findall(r"^#+ (.+)$", found.read_text(), re.MULTILINE)
-        slugs = {SLUG.sub("", heading.lower()).strip().replace(" ", "-") for heading in headings}
-        assert not anchor or anchor in slugs, page
+        assert not anchor or anchor in anchors(found), page
     elsewhere = cited(r"https?://(?!127\.0\.0\.1|\w+\.bank\.example)\S+")
     assert elsewhere == set(), "say what a page says: whoever is on call may be offline"
 
@@ -122,7 +115,7 @@ def test_commands_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
     assert cited(r"\bmake ([a-z-]+)(?= [A-Z]|[`.,;:)]|$)") <= targets
     services = yaml.safe_load((PROJECT / "docker-compose.yaml").read_text())["services"]
-    jobs = yaml.safe_load((RULES.parent / "prometheus.yml").read_text())["scrape_configs"]
+    jobs = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())["scrape_configs"]
     assert {job["job_name"] for job in jobs} <= set(services)
     called = [found for text in [*ALERTS.values(), *TYPED] for found in composed(text)]
     assert len(called) >= 100
@@ -152,7 +145,8 @@ def test_what_the_log_says_is_what_the_code_says() -> None:
 
 
 def test_metrics_are_those_of_the_rules_and_panels() -> None:
-    known = metrics_named() | {rule["record"] for rule in recordings()} | {"champion_reloads_total"}
+    recorded = {rule["record"] for rule in rules() if "record" in rule}
+    known = metrics_named() | recorded | {"champion_reloads_total"}
     pattern = r"(?<![\w.:/-])(?:churn|prediction|champion|model|airflow|mysql|alertmanager|http)"
     named = {
         name
@@ -161,11 +155,6 @@ def test_metrics_are_those_of_the_rules_and_panels() -> None:
     }
     assert len(named) >= 15
     assert named <= known | set(dag_ids()) | {"airflow_heartbeat_total"}
-
-
-def recordings() -> list[dict[str, Any]]:
-    document = yaml.safe_load((RULES / "recording.yml").read_text())
-    return [rule for group in document["groups"] for rule in group["rules"]]
 
 
 def test_alerts_dags_and_tasks_exist() -> None:

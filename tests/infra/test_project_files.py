@@ -100,10 +100,10 @@ def test_pages_link_to_what_is_there(page: Path) -> None:
         path, _, anchor = target.partition("#")
         linked = (page.parent / path) if path else page
         assert linked.exists(), target
-        assert not anchor or anchor in _anchors(linked), target
+        assert not anchor or anchor in anchors(linked), target
 
 
-def _anchors(page: Path) -> set[str]:
+def anchors(page: Path) -> set[str]:
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 

@@ -8,22 +8,13 @@ import pytest
 import yaml
 
 from include.settings import PROJECT
-from tests.infra.watched import (
-    PROMETHEUS,
-    alertmanager_configuration,
-    program,
-)
+from tests.infra.expressions import alerts
+from tests.infra.watched import PROMETHEUS, alertmanager_configuration, program
 
 CASES = sorted((PROJECT / "tests" / "infra" / "prometheus").glob("*.yml"))
 
 
-def alerts() -> list[dict[str, Any]]:
-    document = yaml.safe_load((PROMETHEUS / "rules" / "alerts.yml").read_text())
-    return [rule for group in document["groups"] for rule in group["rules"]]
-
-
-def names() -> list[str]:
-    return [alert["alert"] for alert in alerts()]
+NAMES = [alert["alert"] for alert in alerts()]
 
 
 def checked(*command: str | Path) -> None:
@@ -44,7 +35,7 @@ def test_alerts_fire_when_they_should_and_only_then(cases: Path) -> None:
     checked(program("promtool"), "test", "rules", cases)
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", NAMES)
 def test_each_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not(name: str) -> None:
     fires = {
         bool(check["exp_samples"])
@@ -56,7 +47,7 @@ def test_each_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not(na
     assert fires == {True, False}
 
 
-@pytest.mark.parametrize("alert", alerts(), ids=names())
+@pytest.mark.parametrize("alert", alerts(), ids=NAMES)
 def test_an_alert_says_what_happened_what_it_means_and_what_to_do(alert: dict[str, Any]) -> None:
     assert alert["labels"]["severity"] in {"critical", "warning"}
     assert set(alert["annotations"]) == {"summary", "description", "runbook", "runbook_url"}
@@ -91,4 +82,4 @@ def test_inhibitions_name_alerts_that_exist() -> None:
         for matcher in rule["source_matchers"] + rule["target_matchers"]
     ]
     named = {name for matcher in matchers for name in matcher.split('"')[1].split("|")}
-    assert named <= set(names())
+    assert named <= set(NAMES)

@@ -1,6 +1,5 @@
 """Changes over past snapshots: the same for training and for the night, never from a later day."""
 
-from collections.abc import Iterator
 from datetime import date, timedelta
 
 import numpy as np
@@ -12,11 +11,10 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from include.contract import Contract
-from include.customers.database import open_engine
 from include.history.changes import DAYS_APART, change_name, earlier_day, extended, with_changes
 from include.history.tables import AS_OF, SNAPSHOTS
 from include.params import HistoryRules
-from tests.include.history.tiny import Tiny, fill, tiny_history
+from tests.include.history.tiny import Tiny, tiny_history
 
 RULES = HistoryRules()
 COUNT = "Total_Trans_Ct"
@@ -26,15 +24,6 @@ COUNT = "Total_Trans_Ct"
 def tiny() -> Tiny:
     """The same history for every test."""
     return tiny_history(customers=200, months=8)
-
-
-@pytest.fixture
-def history(database_url: str, tiny: Tiny) -> Iterator[Engine]:
-    """A database of either kind that holds it."""
-    engine = open_engine(database_url)
-    fill(engine, tiny)
-    yield engine
-    engine.dispose()
 
 
 def changed(engine: Engine, contract: Contract, tiny: Tiny, day: date) -> pd.DataFrame:

@@ -1,6 +1,5 @@
 """Which target a run takes: what is asked, and what history allows."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -13,7 +12,7 @@ from include.history.choice import choose
 from include.params import Params
 from include.target import STATE
 from tests.include.conftest import sql
-from tests.include.history.tiny import Tiny, fill, tiny_history, warned_early
+from tests.include.history.tiny import Tiny, tiny_history, warned_early
 
 NOW = datetime.now(UTC)
 
@@ -24,35 +23,28 @@ def tiny() -> Tiny:
     return tiny_history()
 
 
-@pytest.fixture
-def history(sqlite_url: str, tiny: Tiny) -> Iterator[Engine]:
-    """A database that holds it."""
-    engine = open_engine(sqlite_url)
-    fill(engine, tiny)
-    yield engine
-    engine.dispose()
-
-
 def test_history_enough_makes_it_warn_early(
-    history: Engine, contract: Contract, params: Params, tiny: Tiny
+    local_history: Engine, contract: Contract, params: Params, tiny: Tiny
 ) -> None:
-    found = choose(history, contract, warned_early(params), now=NOW)
+    found = choose(local_history, contract, warned_early(params), now=NOW)
     assert found.target == params.horizon and found.months and found.exits
     assert found.reason == f"6 closed months, the last as of {tiny.days[5]}"
     assert (found.months.training, found.months.holdout) == (tiny.days[:2], tiny.days[5])
 
 
 def test_only_the_newest_closed_months_are_used(
-    history: Engine, contract: Contract, params: Params, tiny: Tiny
+    local_history: Engine, contract: Contract, params: Params, tiny: Tiny
 ) -> None:
     few = warned_early(params, months_min=5, months_max=5)
-    found = choose(history, contract, few, now=NOW).months
+    found = choose(local_history, contract, few, now=NOW).months
     assert found and found.closed == tiny.days[1:6] and found.training == tiny.days[1:2]
 
 
-def test_the_state_can_be_asked_for(history: Engine, contract: Contract, params: Params) -> None:
+def test_the_state_can_be_asked_for(
+    local_history: Engine, contract: Contract, params: Params
+) -> None:
     asked = warned_early(params).model_copy(update={"target": "state"})
-    assert choose(history, contract, asked, now=NOW).target == STATE
+    assert choose(local_history, contract, asked, now=NOW).target == STATE
 
 
 @pytest.mark.parametrize(
@@ -63,22 +55,22 @@ def test_the_state_can_be_asked_for(history: Engine, contract: Contract, params:
     ],
 )
 def test_what_is_missing_is_told(
-    history: Engine, contract: Contract, params: Params, rules: dict[str, int], missing: str
+    local_history: Engine, contract: Contract, params: Params, rules: dict[str, int], missing: str
 ) -> None:
     little = warned_early(params, **rules)
-    found = choose(history, contract, little, now=NOW)
+    found = choose(local_history, contract, little, now=NOW)
     assert found.target == STATE and found.months is None
     with pytest.raises(DataError, match=f"asks for the target horizon.*{missing}"):
-        choose(history, contract, little.model_copy(update={"target": "horizon"}), now=NOW)
+        choose(local_history, contract, little.model_copy(update={"target": "horizon"}), now=NOW)
 
 
 def test_a_month_without_leavers_cannot_judge(
-    history: Engine, contract: Contract, params: Params, tiny: Tiny
+    local_history: Engine, contract: Contract, params: Params, tiny: Tiny
 ) -> None:
     judging = tiny.days[5]
     late = "UPDATE churner_snapshots SET loaded_at = '2031-01-01'"
-    sql(history, f"{late} WHERE as_of = '{judging}'")
-    found = choose(history, contract, warned_early(params), now=NOW)
+    sql(local_history, f"{late} WHERE as_of = '{judging}'")
+    found = choose(local_history, contract, warned_early(params), now=NOW)
     assert found.reason.startswith(f"0 of 20 leavers among the hold-out customers of {judging}")
     assert found.reason.endswith("called (campaigns.listed_customers) still among them")
 

@@ -1,6 +1,5 @@
 """History out of the database: whole months, the right exits, and no row from after its day."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -33,24 +32,6 @@ SPLIT = SplitRule(salt="churn", calibration_share=0.1, holdout_share=0.3)
 def tiny() -> Tiny:
     """The same history for every test."""
     return tiny_history(customers=300)
-
-
-@pytest.fixture
-def history(database_url: str, tiny: Tiny) -> Iterator[Engine]:
-    """A database of either kind that holds it."""
-    engine = open_engine(database_url)
-    fill(engine, tiny)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def local_history(sqlite_url: str, tiny: Tiny) -> Iterator[Engine]:
-    """The same on SQLite."""
-    engine = open_engine(sqlite_url)
-    fill(engine, tiny)
-    yield engine
-    engine.dispose()
 
 
 def read(

@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -6,7 +5,6 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from include.customers.database import open_engine
 from include.customers.sample import sample_customers
 from include.errors import DataError
 from include.history.loading import create_history_tables, write_exits, write_snapshot
@@ -17,11 +15,9 @@ LOADED = datetime(2026, 2, 1, 3, tzinfo=UTC)
 
 
 @pytest.fixture
-def engine(database_url: str) -> Iterator[sa.Engine]:
-    engine = open_engine(database_url)
+def engine(engine: sa.Engine) -> sa.Engine:
     create_history_tables(engine)
-    yield engine
-    engine.dispose()
+    return engine
 
 
 def customers(rows: int, *, seed: int = 1) -> pd.DataFrame:

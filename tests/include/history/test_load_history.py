@@ -1,6 +1,6 @@
 """Files of months and exits, as banks write them: loaded whole, or not at all."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 
-from include.customers.database import open_engine
 from include.customers.sample import sample_customers
 from include.errors import DataError
 from include.history.load_history import Loaded, load_history
@@ -22,13 +21,6 @@ MONTHS = ("2026-01-31", "2026-02-28", "2026-03-31")
 ROWS = 40
 
 Load = Callable[..., Loaded]
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[sa.Engine]:
-    engine = open_engine(database_url)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from functools import cache
 from itertools import pairwise
@@ -9,7 +8,6 @@ import pytest
 import sqlalchemy as sa
 from sklearn.metrics import roc_auc_score
 
-from include.customers.database import open_engine
 from include.customers.sample import LARGEST_BALANCE, RIVAL_LIMIT
 from include.customers.table import churners_table, published_contract
 from include.errors import ConfigurationError
@@ -164,13 +162,6 @@ def test_numbers_that_cannot_be(
 ) -> None:
     with pytest.raises(ConfigurationError, match=message):
         next(made_up_months(customers, months, seed=1, last=LAST, rule_changes_in=changes))
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[sa.Engine]:
-    engine = open_engine(database_url)
-    yield engine
-    engine.dispose()
 
 
 def test_the_tables_hold_what_the_bank_knows_when_the_last_day_is_over(engine: sa.Engine) -> None:

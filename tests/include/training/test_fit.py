@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from include.champion.calibration import calibrated
 from include.contract import Contract
 from include.errors import DataError
 from include.features import engineer
@@ -215,10 +216,10 @@ def test_calibration_undoes_what_resampling_did_to_the_probabilities(
     [aside] = prepared.calibration
     margin = fit.margins(model.trees, aside.features)
     raw = 1 / (1 + np.exp(-margin))
-    calibrated = fit.platt(margin, model.calibration)
+    mended = calibrated(margin, model.calibration)
     left = aside.labels.mean()
-    assert calibrated.mean() == pytest.approx(left, abs=1e-3)
-    assert abs(raw.mean() - left) > abs(calibrated.mean() - left)
+    assert mended.mean() == pytest.approx(left, abs=1e-3)
+    assert abs(raw.mean() - left) > abs(mended.mean() - left)
 
 
 def test_probabilities_rank_customers_as_the_margins_do(
@@ -241,7 +242,7 @@ def test_margins_that_say_the_opposite_are_refused() -> None:
 
 def test_platt_scaling_of_an_enormous_margin_is_still_a_probability() -> None:
     calibration = fit.fit_calibration(np.array([-1.0, 0.0, 0.5, 1.0]), np.array([0, 1, 0, 1]))
-    assert fit.platt(np.array([-1e6, 1e6]), calibration).tolist() == [0.0, 1.0]
+    assert calibrated(np.array([-1e6, 1e6]), calibration).round(12).tolist() == [0.0, 1.0]
 
 
 # --- what is kept

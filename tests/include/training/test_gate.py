@@ -14,13 +14,7 @@ from include.champion.gate_decision import Decision
 from include.contract import Share
 from include.params import GateRules
 from include.training.evaluation import Slice
-from include.training.gate import (
-    Contestant,
-    Holdout,
-    decide,
-    paired_gain,
-    strongest_feature,
-)
+from include.training.gate import Contestant, Holdout, decide, feature_aucs, paired_gain
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 BAND = Share(minimum=0.01, maximum=0.6)
@@ -175,8 +169,7 @@ def test_asks_a_person_about_a_feature_that_gives_the_answer_away(
 
 def test_a_leaking_category_is_found_whatever_its_order(labels: np.ndarray) -> None:
     letters = np.where(labels == 1, 1.0, np.where(np.arange(ROWS) % 2, 0.0, 2.0))
-    found = strongest_feature(Holdout(labels, (), {}, {"letter": letters}))
-    assert found == ("letter", 1.0)
+    assert feature_aucs(Holdout(labels, (), {}, {"letter": letters})) == {"letter": 1.0}
 
 
 def test_decides_nothing_on_too_few_rows() -> None:
