@@ -45,10 +45,10 @@ def create_application(settings: Settings | None = None) -> LeanDash:
     request_bodies.refuse_odd_bodies(app)
     downloads.register(server, sources)
     uploads.register(server, settings.var_dir)
-    pages = (customers, score, model, performance, drift, service)
+    pages = (customers, score, drift, service)  # with callbacks
     shell.register(
         app,
-        {page.PATH: page.create_page for page in (*pages, customer)},
+        {page.PATH: page.create_page for page in (*pages, model, performance, customer)},
         sources,
         present_build(settings.git_commit),
         signed_in=sign_in.is_asked_for(settings),

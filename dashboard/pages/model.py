@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import dash_mantine_components as dmc
-from dash import Dash, dcc, html
+from dash import dcc, html
 from dash.development.base_component import Component
 
 from dashboard import charts
@@ -78,10 +78,6 @@ def create_page(sources: Sources, query: Mapping[str, str]) -> Component:
             create_section("ML Test Score", _create_test_score()),
         ]
     )
-
-
-def register(app: Dash, sources: Sources) -> None:
-    """The page has no callbacks: its state is what the store says."""
 
 
 def _subtitle(champion: Champion) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import dash_mantine_components as dmc
-from dash import Dash, html
+from dash import html
 from dash.development.base_component import Component
 
 from dashboard import charts
@@ -67,10 +67,6 @@ def create_page(sources: Sources, query: Mapping[str, str]) -> Component:
             create_section("How to read this", _create_notes(found)),
         ]
     )
-
-
-def register(app: Dash, sources: Sources) -> None:
-    """The page has no callbacks: its state is what the store says."""
 
 
 def verdict_text(found: Performance, version: Version) -> str:
