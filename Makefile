@@ -60,7 +60,7 @@ history: setup ## which version was put into production when, by whom, and why (
 	@exec $(BIN)/python -m infra.local.commands history $(ARGS)
 
 forget: setup ## erase one customer from database, store and logs, and prove it (CUSTOMER=number, '-' reads it; or API_ID=id, of the log alone; ASKED_BY="who")
-	@test $(WHOM) = 1 || { echo 'make forget: say whom: make forget CUSTOMER=708082083 ASKED_BY="data protection, case 17"' >&2; exit 2; }
+	@test $(WHOM) = 1 || { echo 'make forget: say whom, by CUSTOMER or by API_ID: make forget CUSTOMER=708082083 ASKED_BY="data protection, case 17"' >&2; exit 2; }
 	@exec $(BIN)/python -m infra.local.commands forget $(if $(GIVEN_ASKED_BY),--asked-by="$$GIVEN_ASKED_BY") $(if $(GIVEN_API_ID),--log-only) -- "$$GIVEN_API_ID$$GIVEN_CUSTOMER"
 
 airflow: setup ## Airflow's own command line for this stack (ARGS="dags list")

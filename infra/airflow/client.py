@@ -184,7 +184,7 @@ class AirflowClient:
             except httpx.HTTPError as error:
                 if left == 0:
                     raise AirflowError(
-                        f"no answer from Airflow to {method} {path}: {error}"
+                        f"no answer from Airflow to {method} {path} ({error}): is it up?"
                     ) from error
             time.sleep(PAUSE_SECONDS)
 

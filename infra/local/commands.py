@@ -166,10 +166,10 @@ def _roll_back(settings: Settings, arguments: argparse.Namespace) -> int:
     pointer, etag = found
     if etag == before:
         logger.info("version %s was in production already: nothing was moved", pointer.version)
-    else:
-        told = figures(read_manifest(store, pointer))
-        was = pointer.previous or "none"
-        logger.info("champion is version %s, it was %s: %s", pointer.version, was, told)
+        return 0
+    told = figures(read_manifest(store, pointer))
+    was = pointer.previous or "none"
+    logger.info("champion is version %s, it was %s: %s", pointer.version, was, told)
     logger.info("workers follow within %g s", settings.champion_poll_seconds)
     return 0
 

@@ -70,7 +70,8 @@ class Stack:
 
     def __exit__(self, *_: object) -> None:
         for name in processes.stop(self.leaders):
-            logger.warning("%s did not end when asked and was killed", name)
+            told = "%s was still at work after %g s and was killed: the next start goes on with it"
+            logger.warning(told, name, processes.TERM_SECONDS)
         for each in self._running.values():
             each.process.wait()
         self.places.record.unlink(missing_ok=True)
