@@ -41,7 +41,7 @@ from tests.include.conftest import evaluate, lineage_of
 context = {"dag_run": SimpleNamespace(run_id="judged", run_type="manual"), "params": {}}
 judged = training.open_run(context)
 lineage = lineage_of(judged)
-handed_on = to_jsonable_python({**vars(lineage), "evaluated": evaluate(judged, lineage)})
+handed_on = to_jsonable_python({"lineage": lineage, "evaluated": evaluate(judged, lineage)})
 open_run = training.open_run
 again = lambda context: replace(open_run(context), dag_run_id="judged")
 
