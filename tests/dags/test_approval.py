@@ -119,9 +119,7 @@ print(json.dumps([ends(let_time_pass, late), ends(approve)]))
 
 
 @pytest.fixture
-def places(
-    tmp_path: Path, mlflow_server: str, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
-) -> dict[str, str]:
+def places(tmp_path: Path, mlflow_server: str, sqlite_url: str) -> dict[str, str]:
     """The environment of a bank whose promotion is manual."""
     clear_production(Registry(mlflow_server))
     load(sqlite_url, sample_customers(2000, seed=2))
