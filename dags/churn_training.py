@@ -86,9 +86,9 @@ with DAG(
     evaluate = PythonOperator(
         **described("evaluate_model"),
         python_callable=training_task("evaluate_model"),
-        op_kwargs=lineage,
+        op_kwargs={"lineage": lineage},
     )
-    judged = {**lineage, "evaluated": evaluate.output}
+    judged = {"lineage": lineage, "evaluated": evaluate.output}
     approve = ApprovePromotion(
         task_id="approve_promotion", doc_md=pages()["approve_promotion"], op_kwargs=judged
     )

@@ -42,11 +42,11 @@ def verdict_of(day: DriftDay, feature: str) -> Verdict | None:
     return next((v for v in (group.verdicts if group else ()) if v.feature == feature), None)
 
 
-def read_days(store: Store, *, limit: int = DAYS_SHOWN) -> list[DriftDay]:
+def read_days(store: Store) -> list[DriftDay]:
     """The latest days, the oldest first; a document that cannot be read is left out."""
     keys = [each.key for each in store.list(f"{PREFIX}/") if each.key.endswith(f"/{DRIFT_FILE}")]
     found = []
-    for key in sorted(keys)[-limit:]:
+    for key in sorted(keys)[-DAYS_SHOWN:]:
         try:
             found.append(read_day_at(store, key))
         except StoreUnavailable:

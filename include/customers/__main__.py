@@ -18,7 +18,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from include.customers.csv_file import SCORED_BYTES_MAX, read_csv, read_csv_customers
-from include.customers.database import open_engine, shown_url
+from include.customers.database import opened, shown_url
 from include.customers.first_customers import (
     MADE_UP,
     ROWS_ONLY,
@@ -119,9 +119,8 @@ def _write(customers: pd.DataFrame, out: str) -> int:
 
 
 def _load(customers: pd.DataFrame, source: Source, *, alone: bool = False) -> int:
-    engine = open_engine(load_settings().resolved_database_url)
     now = datetime.now(UTC)
-    try:
+    with opened(load_settings().resolved_database_url) as engine:
         create_table(engine)
         if alone:
             refuse_mixing(engine, customers, source)
@@ -129,8 +128,6 @@ def _load(customers: pd.DataFrame, source: Source, *, alone: bool = False) -> in
         summary = load_customers(engine, customers, now=now)
         is_all = alone or rows == 0 or known == source
         _record(engine, source if is_all else None, now)
-    finally:
-        engine.dispose()
     print(f"{shown_url(engine)}: {summary}")  # noqa: T201
     return 0
 

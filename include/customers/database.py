@@ -92,6 +92,16 @@ def open_engine(url: str, *, answer_seconds: int = ANSWER_SECONDS) -> sa.Engine:
     return engine
 
 
+@contextmanager
+def opened(url: str) -> Iterator[sa.Engine]:
+    """The same for as long as the block lasts."""
+    engine = open_engine(url)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
 def parse_url(url: str) -> sa.URL:
     """The parts of a database's URL; ConfigurationError, without its password, when it has none."""
     with suppress(sa.exc.ArgumentError, ValueError):  # whose texts may hold half a password

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from include.customers.database import database_errors, open_engine, shown_url
+from include.customers.database import database_errors, opened, shown_url
 from include.customers.table import IN_MYSQL, TABLE, count_rows, published_contract
 from include.errors import DataError
 
@@ -66,11 +66,8 @@ def loading_arguments(csv: Path | None) -> list[str]:
 
 def look_at_customers(database_url: str) -> tuple[int, Source | None]:
     """How many customers there are, and what they are where this project put them there."""
-    engine = open_engine(database_url)
-    try:
+    with opened(database_url) as engine:
         return known_customers(engine)
-    finally:
-        engine.dispose()
 
 
 def known_customers(engine: sa.Engine) -> tuple[int, Source | None]:
@@ -84,13 +81,9 @@ def known_customers(engine: sa.Engine) -> tuple[int, Source | None]:
 
 def refuse_to_fill(database_url: str) -> None:
     """DataError where a table stands empty that this project never filled: before a bank's load."""
-    engine = open_engine(database_url)
-    try:
-        with database_errors(engine, f"look for the table {TABLE}"):
-            tables = sa.inspect(engine)
-            anothers = tables.has_table(TABLE) and not tables.has_table(SOURCE_TABLE)
-    finally:
-        engine.dispose()
+    with opened(database_url) as engine, database_errors(engine, f"look for the table {TABLE}"):
+        tables = sa.inspect(engine)
+        anothers = tables.has_table(TABLE) and not tables.has_table(SOURCE_TABLE)
     if anothers:
         raise DataError(
             f"the table {TABLE} in {shown_url(engine)} is empty, and this stack did not make it: "

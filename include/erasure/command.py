@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from include.customers.database import open_engine, shown_url
+from include.customers.database import opened, shown_url
 from include.customers.queries import column_types
 from include.customers.table import published_contract
 from include.erasure.files import UPLOADS
@@ -17,22 +17,19 @@ SPOOL_SECONDS = 20  # beyond the age at which answers are shipped
 
 def run(settings: Settings, customer: str, *, asked_by: str, log_only: bool = False) -> list[str]:
     """Forget a customer in the database and the store of the settings; what there is to tell."""
-    engine = open_engine(settings.resolved_database_url)
-    places = Places(
-        engine=engine,
-        store=open_store(settings.resolved_store_uri),
-        var_dir=settings.var_dir,
-        spool_dir=settings.resolved_spool_dir,
-        spool_seconds=settings.log_flush_seconds + SPOOL_SECONDS,
-        airflow_database_url=settings.airflow_database_url.get_secret_value(),
-    )
-    try:
+    with opened(settings.resolved_database_url) as engine:
+        places = Places(
+            engine=engine,
+            store=open_store(settings.resolved_store_uri),
+            var_dir=settings.var_dir,
+            spool_dir=settings.resolved_spool_dir,
+            spool_seconds=settings.log_flush_seconds + SPOOL_SECONDS,
+            airflow_database_url=settings.airflow_database_url.get_secret_value(),
+        )
         column_types(engine, published_contract())  # or a database would be made where none is
         former = [each.get_secret_value().encode() for each in settings.former_id_keys]
         person = person_of(customer, _id_key(settings), *former, log_only=log_only)
         done = forget(places, person, asked_by=asked_by, now=datetime.now(UTC))
-    finally:
-        engine.dispose()
     where = f"{shown_url(engine)} and {places.store.uri}"
     return [where, *_told(done), *_left(done, places)]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from include.customers.database import open_engine, shown_url
+from include.customers.database import opened, shown_url
 from include.customers.first_customers import MADE_UP, known_customers, record_source
 from include.errors import ChurnError, DataError
 from include.history.days import is_there, snapshot_days
@@ -35,17 +35,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.command == "load" and not (options.snapshots or options.exits):
         parser.error("name files: --snapshots (SNAPSHOTS=path), --exits (EXITS=path), or both")
-    engine = open_engine(load_settings().resolved_database_url)
     try:
-        if options.command == "load":
-            _load(engine, options.snapshots, options.exits)
-        else:
-            _sample(engine, options.customers, options.months, seed=options.seed)
+        with opened(load_settings().resolved_database_url) as engine:
+            if options.command == "load":
+                _load(engine, options.snapshots, options.exits)
+            else:
+                _sample(engine, options.customers, options.months, seed=options.seed)
     except ChurnError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return 1
-    finally:
-        engine.dispose()
     return 0
 
 

@@ -5,7 +5,7 @@ from datetime import date
 
 import sqlalchemy as sa
 
-from include.customers.database import database_errors, open_engine, reading
+from include.customers.database import database_errors, opened, reading
 from include.history.tables import AS_OF, EXITS, SNAPSHOTS, snapshots_table
 
 
@@ -40,9 +40,6 @@ def kept_days(engine: sa.Engine) -> tuple[date, ...]:
 
 def months_kept(database_url: str) -> int:
     """How many calendar months have a snapshot; 0 where there are no tables."""
-    engine = open_engine(database_url)
-    try:
+    with opened(database_url) as engine:
         days = snapshot_days(engine) if is_there(engine) else ()
-        return len({(day.year, day.month) for day in days})
-    finally:
-        engine.dispose()
+    return len({(day.year, day.month) for day in days})

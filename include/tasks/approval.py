@@ -106,13 +106,12 @@ class ApprovePromotion(ApprovalOperator):
         from include.tasks.adapter import read_handed_on
         from include.training import approve_promotion as asked
 
-        handed_on = read_handed_on(asked.approve_promotion, self.op_kwargs)
-        ingested, trained = handed_on["ingested"], handed_on["trained"]
+        lineage = read_handed_on(asked.approve_promotion, self.op_kwargs)["lineage"]
         try:  # MLflow's client has tried for minutes before it gives up
-            asked.reject(open_run(context), ingested, trained, approval)
+            asked.reject(open_run(context), lineage, approval)
         except ChurnError:
             self.log.exception(
                 "candidate %s stays rejected, but MLflow does not say so: tag that version of "
                 "%s there with %s=rejected",
-                *(trained.candidate, CANDIDATES, STATUS_TAG),
+                *(lineage.trained.candidate, CANDIDATES, STATUS_TAG),
             )

@@ -13,12 +13,8 @@ from include.champion.gate_decision import Decision
 from include.documents import parse_document
 from include.params import Params
 from include.training.evaluate_model import TASK, Evaluated, Lineage, decision_against
-from include.training.ingest_data import Ingested
 from include.training.record import description
 from include.training.run import TrainingRun
-from include.training.train_model import Trained
-from include.training.transform_data import Transformed
-from include.training.validate_data import Validated
 
 
 @dataclass(frozen=True)
@@ -68,14 +64,7 @@ def asks_person(params: Params, decision: Decision) -> bool:
     return decision.outcome == "needs_person"
 
 
-def approve_promotion(
-    run: TrainingRun,
-    ingested: Ingested,
-    validated: Validated,
-    transformed: Transformed,
-    trained: Trained,
-    evaluated: Evaluated,
-) -> Question | None:
+def approve_promotion(run: TrainingRun, lineage: Lineage, evaluated: Evaluated) -> Question | None:
     """What to ask a person; None where the gate has decided alone.
 
     A champion that has moved since is judged against first, so that nobody answers on old figures.
@@ -83,7 +72,6 @@ def approve_promotion(
     judged = parse_document(Decision, run.read(evaluated.gate), evaluated.gate)
     if not asks_person(run.params, judged):
         return None
-    lineage = Lineage(ingested, validated, transformed, trained)
     production = promotion.read_production(run.store, run.registry)
     decision = decision_against(run, lineage, evaluated, production)
     if not asks_person(run.params, decision):
@@ -96,11 +84,12 @@ def approve_promotion(
     return Question(asked, body, decided_at=decision.decided_at)
 
 
-def reject(run: TrainingRun, ingested: Ingested, trained: Trained, approval: Approval) -> None:
+def reject(run: TrainingRun, lineage: Lineage, approval: Approval) -> None:
     """Say in the registry who passed the candidate over, and close the run: it did its work."""
-    run.registry.judge(trained.candidate, "rejected", approval.tags)
-    run.registry.log(ingested.mlflow_run_id, tags=approval.tags)
-    run.registry.finish(ingested.mlflow_run_id, succeeded=True)
+    run_id = lineage.ingested.mlflow_run_id
+    run.registry.judge(lineage.trained.candidate, "rejected", approval.tags)
+    run.registry.log(run_id, tags=approval.tags)
+    run.registry.finish(run_id, succeeded=True)
 
 
 def _body(run: TrainingRun, lineage: Lineage, decision: Decision) -> Iterator[str]:

@@ -68,16 +68,9 @@ class Evaluated:
     outcome: str
 
 
-def evaluate_model(
-    run: TrainingRun,
-    ingested: Ingested,
-    validated: Validated,
-    transformed: Transformed,
-    trained: Trained,
-) -> Evaluated:
+def evaluate_model(run: TrainingRun, lineage: Lineage) -> Evaluated:
     """Judge the candidate against what is in production now; write the decision and the files."""
-    production = promotion.read_production(run.store, run.registry)
-    return judge(run, Lineage(ingested, validated, transformed, trained), production)
+    return judge(run, lineage, promotion.read_production(run.store, run.registry))
 
 
 def judge(run: TrainingRun, lineage: Lineage, production: Production) -> Evaluated:

@@ -46,16 +46,11 @@ def scores(
     }
 
 
-def calibration_error(
-    labels: "NDArray[np.int64]",
-    probabilities: "NDArray[np.float64]",
-    *,
-    bins: int = CALIBRATION_BINS,
-) -> float:
+def calibration_error(labels: "NDArray[np.int64]", probabilities: "NDArray[np.float64]") -> float:
     """Expected calibration error over equal-mass bins (Naeini et al. 2015, with equal mass)."""
-    groups = list(_equal_mass(probabilities, bins))
-    gaps = [len(g) * abs(labels[g].mean() - probabilities[g].mean()) for g in groups]
-    return float(sum(gaps) / len(labels))
+    found = reliability(labels, probabilities)
+    gaps = np.abs(np.subtract(found["observed"], found["predicted"]))
+    return float(gaps @ found["rows"] / len(labels))
 
 
 def slices(frame: "pd.DataFrame", columns: Mapping[str, str]) -> tuple[Slice, ...]:
@@ -132,7 +127,8 @@ def reliability(
     labels: "NDArray[np.int64]", probabilities: "NDArray[np.float64]"
 ) -> dict[str, list[float]]:
     """Mean probability, share of leavers and rows of ten groups of rising probability."""
-    groups = list(_equal_mass(probabilities, CALIBRATION_BINS))
+    order = np.argsort(probabilities, kind="stable")
+    groups = [group for group in np.array_split(order, CALIBRATION_BINS) if len(group)]
     return {
         "predicted": [float(probabilities[g].mean()) for g in groups],
         "observed": [float(labels[g].mean()) for g in groups],
@@ -145,11 +141,6 @@ def importance(gain_by_place: Mapping[str, float], names: tuple[str, ...]) -> di
     total = sum(gain_by_place.values()) or 1.0
     shares = {name: gain_by_place.get(f"f{i}", 0.0) / total for i, name in enumerate(names)}
     return dict(sorted(shares.items(), key=lambda item: -item[1]))
-
-
-def _equal_mass(probabilities: "NDArray[np.float64]", bins: int) -> Iterator["NDArray[np.int64]"]:
-    order = np.argsort(probabilities, kind="stable")
-    return (group for group in np.array_split(order, bins) if len(group))
 
 
 def _gains(

@@ -12,11 +12,7 @@ from include.errors import NeedsPerson, ObjectChanged
 from include.handover import now
 from include.training.approve_promotion import Approval, asks_person
 from include.training.evaluate_model import TASK, Evaluated, Lineage, decision_against
-from include.training.ingest_data import Ingested
 from include.training.run import TrainingRun
-from include.training.train_model import Trained
-from include.training.transform_data import Transformed
-from include.training.validate_data import Validated
 
 logger = logging.getLogger(__name__)
 
@@ -34,20 +30,13 @@ class Promoted:
 
 
 def promote_model(
-    run: TrainingRun,
-    ingested: Ingested,
-    validated: Validated,
-    transformed: Transformed,
-    trained: Trained,
-    evaluated: Evaluated,
-    approved: Approval | None,
+    run: TrainingRun, lineage: Lineage, evaluated: Evaluated, approved: Approval | None
 ) -> Promoted:
     """Act on the decision; who loses the race for the pointer decides again against the winner.
 
     Raises NeedsPerson where nobody has approved what needs a person: the decision may be newer than
     the one that was shown.
     """
-    lineage = Lineage(ingested, validated, transformed, trained)
     for _ in range(PROMOTION_ATTEMPTS):
         production = promotion.read_production(run.store, run.registry)
         if _mine(run, production, lineage):

@@ -41,7 +41,7 @@ from tests.include.conftest import evaluate, lineage_of
 context = {"dag_run": SimpleNamespace(run_id="judged", run_type="manual"), "params": {}}
 judged = training.open_run(context)
 lineage = lineage_of(judged)
-handed_on = to_jsonable_python({**vars(lineage), "evaluated": evaluate(judged, lineage)})
+handed_on = to_jsonable_python({"lineage": lineage, "evaluated": evaluate(judged, lineage)})
 open_run = training.open_run
 again = lambda context: replace(open_run(context), dag_run_id="judged")
 
@@ -119,9 +119,7 @@ print(json.dumps([ends(let_time_pass, late), ends(approve)]))
 
 
 @pytest.fixture
-def places(
-    tmp_path: Path, mlflow_server: str, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
-) -> dict[str, str]:
+def places(tmp_path: Path, mlflow_server: str, sqlite_url: str) -> dict[str, str]:
     """The environment of a bank whose promotion is manual."""
     clear_production(Registry(mlflow_server))
     load(sqlite_url, sample_customers(2000, seed=2))

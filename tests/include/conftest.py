@@ -178,7 +178,7 @@ def lineage_of(run: TrainingRun) -> Lineage:
 
 def evaluate(run: TrainingRun, lineage: Lineage) -> Evaluated:
     """Run the fifth."""
-    return evaluate_model(run, **vars(lineage))
+    return evaluate_model(run, lineage)
 
 
 def promote(run: TrainingRun) -> Promoted:
@@ -194,4 +194,4 @@ def promote_judged(
     approved: Approval | None = None,
 ) -> Promoted:
     """Run the last."""
-    return promote_model(run, **vars(lineage), evaluated=evaluated, approved=approved)
+    return promote_model(run, lineage, evaluated, approved)

@@ -35,9 +35,12 @@ def task_is(
     }
 
 
-def tasks_are(*tasks: DagRun) -> DagRun:
-    """A list of task instances as Airflow tells it."""
-    return {"task_instances": list(tasks)}
+def a_run(states: str, *tasks: list[DagRun]) -> dict[str, list[Any]]:
+    """The script of a run whose states, and whose tasks, are these one after the other."""
+    return {
+        f"GET {DAG}/dagRuns/{RUN}": [run_is(state) for state in states.split()],
+        f"GET {DAG}/dagRuns/{RUN}/taskInstances": [{"task_instances": each} for each in tasks],
+    }
 
 
 def shown(caplog: pytest.LogCaptureFixture) -> list[str]:

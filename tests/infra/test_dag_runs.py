@@ -10,15 +10,7 @@ from infra.airflow import client as airflow_client
 from infra.airflow import dag_runs
 from infra.airflow.client import AirflowClient, AirflowError
 from infra.airflow.dag_runs import RunFailed
-from tests.infra.scripted_airflow import (
-    DAG,
-    RUN,
-    airflow_answering,
-    run_is,
-    shown,
-    task_is,
-    tasks_are,
-)
+from tests.infra.scripted_airflow import DAG, RUN, a_run, airflow_answering, shown, task_is
 
 DAG_ID = "churn_training"
 
@@ -43,20 +35,10 @@ def test_a_failure_names_task_error_and_log(
             },
         ]
     }
-    script = {
-        f"GET {DAG}/dagRuns/{RUN}": [run_is("failed")],
-        f"GET {DAG}/dagRuns/{RUN}/taskInstances": [
-            tasks_are(
-                task_is("ingest_data", "failed", 0.5, tries=3),
-                task_is("train_model", "upstream_failed"),
-            )
-        ],
-        f"GET {DAG}/dagRuns/{RUN}/taskInstances/ingest_data/logs/3": [log],
-    }
-    with (
-        airflow_answering(script) as client,
-        pytest.raises(RunFailed) as caught,
-    ):
+    failed = task_is("ingest_data", "failed", 0.5, tries=3)
+    script = a_run("failed", [failed, task_is("train_model", "upstream_failed")])
+    script[f"GET {DAG}/dagRuns/{RUN}/taskInstances/ingest_data/logs/3"] = [log]
+    with airflow_answering(script) as client, pytest.raises(RunFailed) as caught:
         dag_runs.follow(client, DAG_ID, RUN, logs=tmp_path)
     assert "ingest_data failed in the churn_training run" in str(caught.value)
     assert ":\n  DataError: the table is empty\n" in str(caught.value)
@@ -82,15 +64,13 @@ def test_of_a_mapped_task_is_told_how_many_are_done(
 ) -> None:
     waiting, failed = task_is("score_range", "running"), task_is("score_range", "up_for_retry", 9)
     done = [task_is("score_range", "success", seconds) for seconds in (1.0, 2.0, 3.0)]
-    script = {
-        f"GET {DAG}/dagRuns/{RUN}": [*[run_is("running")] * 3, run_is("success")],
-        f"GET {DAG}/dagRuns/{RUN}/taskInstances": [
-            tasks_are(waiting, waiting, waiting),
-            tasks_are(done[0], done[1], waiting),
-            tasks_are(done[0], done[1], failed),
-            tasks_are(*done),
-        ],
-    }
+    script = a_run(
+        "running running running success",
+        [waiting, waiting, waiting],
+        [done[0], done[1], waiting],
+        [done[0], done[1], failed],
+        done,
+    )
     with airflow_answering(script) as client:
         dag_runs.follow(client, DAG_ID, RUN, logs=tmp_path)
     assert shown(caplog) == [
@@ -102,13 +82,11 @@ def test_of_a_mapped_task_is_told_how_many_are_done(
 def test_a_run_that_asks_a_person_is_left_to_wait_and_says_where_to_answer(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    script = {
-        f"GET {DAG}/dagRuns/{RUN}": [run_is("running")],
-        f"GET {DAG}/dagRuns/{RUN}/taskInstances": [
-            tasks_are(task_is("evaluate_model", "success", 1.0)),
-            tasks_are(task_is("approve_promotion", "awaiting_input")),
-        ],
-    }
+    script = a_run(
+        "running",
+        [task_is("evaluate_model", "success", 1.0)],
+        [task_is("approve_promotion", "awaiting_input")],
+    )
     with airflow_answering(script) as client:
         run = dag_runs.follow(client, DAG_ID, RUN, logs=tmp_path)
     assert not run.is_finished
@@ -126,11 +104,7 @@ def test_the_services_are_looked_after_meanwhile(tmp_path: Path) -> None:
     def tick() -> None:
         raise Fallen
 
-    script = {
-        f"GET {DAG}/dagRuns/{RUN}": [run_is("running")],
-        f"GET {DAG}/dagRuns/{RUN}/taskInstances": [tasks_are()],
-    }
-    with airflow_answering(script) as client, pytest.raises(Fallen):
+    with airflow_answering(a_run("running", [])) as client, pytest.raises(Fallen):
         dag_runs.follow(client, DAG_ID, RUN, logs=tmp_path, tick=tick)
 
 

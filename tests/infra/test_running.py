@@ -111,7 +111,6 @@ def test_no_command_talks_to_somebody_elses_servers(
     up: Layout,
     two_servers: tuple[Pages, Pages],
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     ours, theirs = two_servers
     tell(layout(elsewhere(settings, ours.port)), settings)
@@ -145,11 +144,7 @@ def in_a_shell(monkeypatch: pytest.MonkeyPatch, var: Path, *, port: int) -> None
 
 
 def test_data_is_deleted_when_the_stack_is_down_and_not_before(
-    settings: Settings,
-    places: Layout,
-    up: Layout,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    up: Layout, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
     in_a_shell(monkeypatch, up.var, port=1)

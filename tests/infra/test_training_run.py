@@ -12,15 +12,7 @@ from include.store import LocalStore
 from infra.airflow import dag_runs, training_run
 from infra.airflow.client import AirflowClient, AirflowError
 from infra.airflow.dag_runs import RunFailed
-from tests.infra.scripted_airflow import (
-    DAG,
-    RUN,
-    airflow_answering,
-    run_is,
-    shown,
-    task_is,
-    tasks_are,
-)
+from tests.infra.scripted_airflow import DAG, RUN, a_run, airflow_answering, shown, task_is
 
 BROKEN = {"filename": "churn_training.py", "stack_trace": "out of cheese"}
 BROKEN_TOO = {"filename": "churn_drift.py", "stack_trace": "sky fell"}
@@ -38,12 +30,12 @@ def test_each_stage_is_shown_once_with_its_time(
         f"GET {DAG}": [None, {"is_paused": False}],
         "GET /api/v2/importErrors": [{"import_errors": [BROKEN_TOO]}],
         f"GET {DAG}/dagRuns": [{"dag_runs": []}],
-        f"GET {DAG}/dagRuns/{RUN}": [run_is("queued"), run_is("running"), run_is("success")],
-        f"GET {DAG}/dagRuns/{RUN}/taskInstances": [
-            tasks_are(task_is("ingest_data", "running"), task_is("train_model", None)),
-            tasks_are(done, task_is("train_model", "running")),
-            tasks_are(done, task_is("train_model", "success", 2.25)),
-        ],
+        **a_run(
+            "queued running success",
+            [task_is("ingest_data", "running"), task_is("train_model", None)],
+            [done, task_is("train_model", "running")],
+            [done, task_is("train_model", "success", 2.25)],
+        ),
     }
     with airflow_answering(script) as client:
         run = training_run.train(client, reason="a test", logs=tmp_path)
@@ -61,8 +53,7 @@ def test_a_run_that_is_under_way_is_joined(
     script = {
         f"GET {DAG}": [{"is_paused": False}],
         f"GET {DAG}/dagRuns": [{"dag_runs": [QUEUED, WAITS]}],
-        f"GET {DAG}/dagRuns/{RUN}": [run_is("success")],
-        f"GET {DAG}/dagRuns/{RUN}/taskInstances": [tasks_are()],
+        **a_run("success", []),
     }
     with airflow_answering(script) as client:
         training_run.train(client, reason="a test", logs=tmp_path)
@@ -73,17 +64,17 @@ WAITS = {"dag_run_id": RUN, "state": "running"}
 QUEUED = {"dag_run_id": "manual__queued", "state": "queued"}
 DETAILS = f"{DAG}/dagRuns/{RUN}/taskInstances/approve_promotion/-1/hitlDetails"
 QUESTION = {"subject": "Put candidate 7 into production? Against version 3", "body": "- ROC-AUC"}
+ASKS = task_is("approve_promotion", "awaiting_input")
 SHOWN = "Put candidate 7 into production? Against version 3\n\n- ROC-AUC\n"
 
 
 def test_what_waits_is_approved_from_a_terminal_and_followed_to_its_end(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    asks, done = task_is("approve_promotion", "awaiting_input"), task_is("promote_model", "success")
+    done = task_is("promote_model", "success")
     script = {
         f"GET {DAG}/dagRuns": [{"dag_runs": [QUEUED, WAITS]}],
-        f"GET {DAG}/dagRuns/{RUN}": [run_is("running"), run_is("success")],
-        f"GET {DAG}/dagRuns/{RUN}/taskInstances": [tasks_are(asks), tasks_are(done)],
+        **a_run("running success", [ASKS], [done]),
         f"GET {DETAILS}": [QUESTION],
         f"PATCH {DETAILS}": [{}],
     }
@@ -104,9 +95,7 @@ def test_what_was_not_named_is_shown_and_not_approved(
 ) -> None:
     script = {
         f"GET {DAG}/dagRuns": [{"dag_runs": [WAITS]}],
-        f"GET {DAG}/dagRuns/{RUN}/taskInstances": [
-            tasks_are(task_is("approve_promotion", "awaiting_input"))
-        ],
+        **a_run("running", [ASKS]),
         f"GET {DETAILS}": [QUESTION],
     }
     asked: list[Any] = []
@@ -122,9 +111,7 @@ def test_what_was_not_named_is_shown_and_not_approved(
 def test_who_may_not_answer_is_told_who_may_and_where(tmp_path: Path) -> None:
     script = {
         f"GET {DAG}/dagRuns": [{"dag_runs": [WAITS]}],
-        f"GET {DAG}/dagRuns/{RUN}/taskInstances": [
-            tasks_are(task_is("approve_promotion", "awaiting_input"))
-        ],
+        **a_run("running", [ASKS]),
         f"GET {DETAILS}": [QUESTION],
         f"PATCH {DETAILS}": [403],
     }
@@ -137,7 +124,7 @@ def test_who_may_not_answer_is_told_who_may_and_where(tmp_path: Path) -> None:
 def test_where_nothing_waits_a_version_must_be_named(runs: list[Any], tmp_path: Path) -> None:
     script = {
         f"GET {DAG}/dagRuns": [{"dag_runs": runs}],
-        f"GET {DAG}/dagRuns/{RUN}/taskInstances": [tasks_are(task_is("train_model", "running"))],
+        **a_run("running", [task_is("train_model", "running")]),
     }
     with airflow_answering(script) as client, pytest.raises(RunFailed, match="VERSION=3"):
         training_run.approve(client, "7", why="looked at", logs=tmp_path)

@@ -114,7 +114,10 @@ def _body(champion: ServedChampion, settings: Settings) -> Any:
     # Parsed, empty records take 40 times their bytes: what can be no batch is refused before.
     most = settings.max_batch_rows * 2 * len(champion.reader.contract.columns)
     if len(data) > LARGE_BYTES and data.count(b",") > most:
-        raise TooLarge(f"more values than {settings.max_batch_rows} records (CHURN_MAX_BATCH_ROWS)")
+        raise TooLarge(
+            f"a batch holds at most {settings.max_batch_rows} records (CHURN_MAX_BATCH_ROWS), found "
+            "more values than so many have"
+        )
     return parse(data)
 
 

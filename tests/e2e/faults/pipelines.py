@@ -37,7 +37,7 @@ from include.scoring.summarise_scores import summarise_scores
 from include.settings import Settings
 from include.store import LocalStore, Store, open_store
 from include.training.approve_promotion import Approval, approve_promotion, reject
-from include.training.evaluate_model import evaluate_model
+from include.training.evaluate_model import Lineage, evaluate_model
 from include.training.ingest_data import ingest_data
 from include.training.promote_model import promote_model
 from include.training.run import TrainingRun
@@ -132,11 +132,10 @@ class World:
         return training_run(f"{name}__{self.places.name}", params, **parts)
 
     @property
-    def lineage(self) -> dict[str, Any]:
+    def lineage(self) -> Lineage:
         """What the first four tasks of the training handed on."""
         tasks = ("ingest_data", "validate_data", "transform_data", "train_model")
-        names = ("ingested", "validated", "transformed", "trained")
-        return {name: self.answers[task] for name, task in zip(names, tasks, strict=True)}
+        return Lineage(*(self.answers[task] for task in tasks))
 
     @property
     def approval(self) -> Approval:
@@ -194,13 +193,11 @@ TASKS: Mapping[str, Callable[[World], Any]] = {
     "train_model": lambda w: train_model(
         w.training, w.answers["ingest_data"], w.answers["transform_data"]
     ),
-    "evaluate_model": lambda w: evaluate_model(w.training, **w.lineage),
+    "evaluate_model": lambda w: evaluate_model(w.training, w.lineage),
     "approve_promotion": lambda w: approve_promotion(
-        w.training, **w.lineage, evaluated=w.answers["evaluate_model"]
+        w.training, w.lineage, w.answers["evaluate_model"]
     ),
-    "reject": lambda w: reject(
-        w.training, w.answers["ingest_data"], w.answers["train_model"], w.approval
-    ),
+    "reject": lambda w: reject(w.training, w.lineage, w.approval),
     "plan_ranges": lambda w: plan_ranges(w.scoring),
     "score_range": lambda w: [score_range(w.scoring, each) for each in w.answers["plan_ranges"]],
     "summarise_scores": lambda w: summarise_scores(
@@ -227,7 +224,7 @@ TASKS: Mapping[str, Callable[[World], Any]] = {
     "clean_mlflow": lambda w: clean_mlflow(w.upkeep),
     # the last, for the others look at the champion before it
     "promote_model": lambda w: promote_model(
-        w.training, **w.lineage, evaluated=w.answers["evaluate_model"], approved=w.approval
+        w.training, w.lineage, w.answers["evaluate_model"], w.approval
     ),
 }
 

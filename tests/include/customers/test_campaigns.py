@@ -101,7 +101,7 @@ def test_a_campaign_is_compared_once_closed_and_with_two_sides(
     assert [each.is_comparable for each in outcomes(engine, day=day)] == [comparable]
 
 
-def test_the_last_campaign_is_the_one_that_began_last(engine: sa.Engine, sqlite_url: str) -> None:
+def test_the_last_campaign_is_the_one_that_began_last(engine: sa.Engine) -> None:
     assert campaigns.last_campaign(engine) is None and outcomes(engine) == []
     begin(engine, "first", {1: "listed", 2: "control"})
     begin(engine, "last", {3: "listed", 4: "listed", 5: "control"}, day=1)

@@ -159,9 +159,7 @@ def test_who_left_twice_is_told(local_history: Engine, contract: Contract) -> No
         read(local_history, contract)
 
 
-def test_leavers_are_those_of_the_window_who_wished_to(
-    history: Engine, contract: Contract, tiny: Tiny
-) -> None:
+def test_leavers_are_those_of_the_window_who_wished_to(history: Engine, contract: Contract) -> None:
     months, found = read(history, contract)
     day = months.holdout
     rows = found[(found["day"] == day) & (found["verdict"] == clock.LEAVES)]

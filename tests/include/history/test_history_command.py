@@ -22,7 +22,10 @@ def url(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_it_loads_files_or_says_what_is_wrong(
-    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    url: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     path = tmp_path / "exits.csv"
     path.write_text(f"{EXITS}7,2026-01-05,2026-01-06\n")
@@ -32,6 +35,9 @@ def test_it_loads_files_or_says_what_is_wrong(
     assert main(["load", "--exits", str(path)]) == 1
     told = capsys.readouterr().err
     assert told.startswith("error: ") and "row 2: left_on: expected a day such as" in told
+    monkeypatch.setenv("CHURN_DATABASE_URL", "oracle://bank/churn")
+    assert main(["load", "--exits", str(path)]) == 1
+    assert capsys.readouterr().err.startswith("error: CHURN_DATABASE_URL must be")
 
 
 def test_made_up_months_fill_only_what_is_empty(

@@ -97,7 +97,7 @@ def test_months_and_exits_are_loaded_once(load: Load, engine: sa.Engine, kind: s
     assert stored(engine, snapshots_table()) == found
 
 
-def test_parquet_has_types_of_its_own(load: Load, engine: sa.Engine, tmp_path: Path) -> None:
+def test_parquet_has_types_of_its_own(engine: sa.Engine, tmp_path: Path) -> None:
     frame = months()
     days = pd.to_datetime(frame["as_of"])
     typed = pa.Table.from_pandas(
@@ -110,7 +110,7 @@ def test_parquet_has_types_of_its_own(load: Load, engine: sa.Engine, tmp_path: P
     assert sum(done.months.values()) == len(frame) and done.assumed == 0
 
 
-def test_an_index_that_pandas_wrote_is_named(load: Load, engine: sa.Engine, tmp_path: Path) -> None:
+def test_an_index_that_pandas_wrote_is_named(engine: sa.Engine, tmp_path: Path) -> None:
     path = tmp_path / "months.parquet"
     months()[5:9].sample(frac=1, random_state=1).to_parquet(path)
     with pytest.raises(DataError, match="an index that a program wrote .* '__index_level_0__'"):

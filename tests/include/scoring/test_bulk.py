@@ -47,7 +47,7 @@ def test_the_native_trees_answer_as_the_graph_does(
     assert np.abs(scorer.score(scorer.inputs(matrix)) - graph.score(matrix)).max() < 1e-6
 
 
-def test_reasons_are_the_three_largest_and_first_comes_the_largest(scorer: BulkScorer) -> None:
+def test_reasons_are_the_three_largest_and_first_comes_the_largest() -> None:
     raw = np.array([[0.1, -3.0, 0.0, 2.0, 0.5], [1.0, 1.0, 0.0, 0.0, -1.0]], dtype=np.float32)
     found = bulk.largest(raw, slope=2.0)
     assert found.features.tolist() == [[1, 3, 4], [0, 1, 4]]

@@ -76,7 +76,7 @@ def test_a_rise_is_the_difference_to_the_night_and_to_the_week_before(night: Sco
     ]
 
 
-def test_who_was_not_there_has_no_rise(sqlite_night: ScoringRun, people: pd.DataFrame) -> None:
+def test_who_was_not_there_has_no_rise(sqlite_night: ScoringRun) -> None:
     sql(sqlite_night.engine, "CREATE TABLE kept AS SELECT * FROM churners")
     sql(sqlite_night.engine, "DELETE FROM churners WHERE CLIENTNUM % 10 = 1")
     whole_night(sqlite_night, day=LAST_NIGHT)

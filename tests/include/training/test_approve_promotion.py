@@ -69,7 +69,7 @@ def waiting(
 
 
 def ask(judged: Judged) -> Question | None:
-    return approve_promotion(judged.run, **vars(judged.lineage), evaluated=judged.evaluated)
+    return approve_promotion(judged.run, judged.lineage, judged.evaluated)
 
 
 def answered(judged: Judged, **parts: Any) -> Approval:
@@ -157,7 +157,7 @@ def test_a_rejected_candidate_is_tagged_and_its_run_has_done_its_work(
 ) -> None:
     approval = answered(waiting, approved=False, why="")
     assert approval.told == "rejected by anna"
-    reject(waiting.run, waiting.lineage.ingested, waiting.lineage.trained, approval)
+    reject(waiting.run, waiting.lineage, approval)
     candidate = waiting.lineage.trained.candidate
     expected = {**TAGS, "approval": "rejected", "approval_reason": "none given"}
     assert tags_of(registry, CANDIDATES, candidate) == expected

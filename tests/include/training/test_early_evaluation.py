@@ -31,7 +31,7 @@ def judged(run: TrainingRun) -> tuple[Lineage, Evaluated, Decision]:
 
 
 def asked(run: TrainingRun, lineage: Lineage, evaluated: Evaluated) -> Question:
-    found = approve_promotion(run, **vars(lineage), evaluated=evaluated)
+    found = approve_promotion(run, lineage, evaluated)
     assert found is not None
     return found
 

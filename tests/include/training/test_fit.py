@@ -160,7 +160,7 @@ def test_rows_in_parts_give_the_bytes_of_rows_at_once(
     assert fit.native_trees(fit.fit_trees(parts, model)) == whole
 
 
-def test_a_failure_to_read_a_part_is_told_as_it_is(prepared: Prepared, params: Params) -> None:
+def test_a_failure_to_read_a_part_is_told_as_it_is(params: Params) -> None:
     class Torn(list[Rows]):
         def __iter__(self) -> Iterator[Rows]:
             raise OSError("the store is gone")
@@ -249,7 +249,7 @@ def test_platt_scaling_of_an_enormous_margin_is_still_a_probability() -> None:
 
 
 def test_the_scaler_comes_back_from_its_two_vectors(
-    people: pd.DataFrame, contract: Contract, params: Params, prepared: Prepared
+    people: pd.DataFrame, contract: Contract, prepared: Prepared
 ) -> None:
     restored = fit.restored_scaler(prepared.scaler.mean_.tolist(), prepared.scaler.scale_.tolist())
     matrix = engineer(contract.matrix(people, prepared.columns), prepared.columns)

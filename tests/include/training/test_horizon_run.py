@@ -46,7 +46,7 @@ def test_history_becomes_a_champion_that_says_who_will_leave(
     transformed = handed_on(transform_data(run, validated))
     trained = handed_on(train_model(run, ingested, transformed))
     lineage = Lineage(ingested, validated, transformed, trained)
-    evaluated = handed_on(evaluate_model(run, **vars(lineage)))
+    evaluated = handed_on(evaluate_model(run, lineage))
     assert promote_judged(run, lineage, evaluated).outcome == "accepted"
     manifest = versions.read_production_manifest(local_store)
     assert manifest is not None

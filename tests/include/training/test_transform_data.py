@@ -28,7 +28,7 @@ def test_only_training_rows_are_resampled(make_run: MakeRun, people: pd.DataFram
 
 
 def test_too_many_rows_are_weighted_and_the_log_says_why(
-    make_run: MakeRun, params: Params, people: pd.DataFrame, caplog: pytest.LogCaptureFixture
+    make_run: MakeRun, params: Params, caplog: pytest.LogCaptureFixture
 ) -> None:
     limited = params.model.model_copy(update={"resampling_rows_max": 1000})
     run = make_run("many", params=params.model_copy(update={"model": limited}))
