@@ -115,8 +115,8 @@ def _body(champion: ServedChampion, settings: Settings) -> Any:
     most = settings.max_batch_rows * 2 * len(champion.reader.contract.columns)
     if len(data) > LARGE_BYTES and data.count(b",") > most:
         raise TooLarge(
-            f"a batch holds at most {settings.max_batch_rows} records (CHURN_MAX_BATCH_ROWS), found "
-            "more values than so many have"
+            f"a batch holds at most {settings.max_batch_rows} records (CHURN_MAX_BATCH_ROWS), "
+            "found more values than so many have"
         )
     return parse(data)
 

@@ -90,7 +90,7 @@ def test_a_champion_on_eight_columns_asks_for_eight(
         (b'{"Credit_Limit": 1e999}', JSON, 422, '"found":"inf"'),
         (b'{"\\ud800": NaN}', JSON, 422, "an unknown field"),
         (b" " * (2**24 + 1), JSON, 413, "Too Large"),
-        (b"[" + b"{}," * 2**20 + b"{}]", JSON, 413, "more values than 10000 records"),
+        (b"[" + b"{}," * 2**20 + b"{}]", JSON, 413, "at most 10000 records"),
     ],
 )
 def test_what_is_wrong_with_a_request_is_said(
