@@ -190,13 +190,15 @@ def load_made_up(
     for month in made_up_months(
         customers, months, seed=seed, last=last, rule_changes_in=rule_changes_in
     ):
-        write_snapshot(engine, month.customers, as_of=month.as_of, loaded_at=_day_over(month.as_of))
         known = month.exits[month.exits[KNOWN_AT] <= now]
         if len(known):
             write_exits(engine, known)
             load_customers(engine, _leavers(before, known), now=now)
         before = month.customers
-    load_customers(engine, _labelled(before, leaves=False), now=now)
+        if month.as_of == last:
+            load_customers(engine, _labelled(before, leaves=False), now=now)
+        # At last, for who counts the months takes them for whole.
+        write_snapshot(engine, before, as_of=month.as_of, loaded_at=_day_over(month.as_of))
 
 
 def _leavers(before: pd.DataFrame, exits: pd.DataFrame) -> pd.DataFrame:

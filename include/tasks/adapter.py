@@ -87,7 +87,7 @@ def day_of(context: Context, *, before: timedelta = timedelta()) -> date:
     """
     run, given = context["dag_run"], context["params"].get("date")
     due = run.run_after if run.run_type in SCHEDULES else run.logical_date or run.run_after
-    found = _given_day(given) if given else due.astimezone(UTC).date() - before
+    found = date.fromisoformat(given) if given else due.astimezone(UTC).date() - before
     today = run.run_after.astimezone(UTC).date()
     if found > today:  # whose findings would stand as the latest until it comes
         raise ConfigurationError(
@@ -95,12 +95,3 @@ def day_of(context: Context, *, before: timedelta = timedelta()) -> date:
             "has not come yet: name an earlier one as the parameter date"
         )
     return found
-
-
-def _given_day(given: str) -> date:
-    try:
-        return date.fromisoformat(given)
-    except ValueError as error:
-        raise ConfigurationError(
-            f"the parameter date must be a day such as 2026-11-30, found {given!r}"
-        ) from error

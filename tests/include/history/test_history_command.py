@@ -1,16 +1,15 @@
 """The command that fills the history."""
 
 from pathlib import Path
-from typing import Any
+from unittest.mock import DEFAULT, MagicMock
 
 import pytest
-import sqlalchemy as sa
 
 from include.customers.first_customers import MADE_UP, look_at_customers
 from include.history import made_up
 from include.history.__main__ import main
 from include.history.days import months_kept
-from include.history.made_up import load_made_up
+from include.history.loading import write_snapshot
 
 EXITS = "CLIENTNUM,left_on,known_at\n"
 
@@ -51,19 +50,16 @@ def test_made_up_months_fill_only_what_is_empty(
     assert "customers, or history: expected neither" in capsys.readouterr().err
 
 
-def test_months_that_were_interrupted_are_known_as_made_up(
+def test_months_that_were_interrupted_are_known_as_made_up_and_not_taken_for_whole(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So that `make run HISTORY=24 REPLACE=1` may put whole ones in their place."""
-
-    def interrupted(engine: sa.Engine, customers: int, months: int, **rest: Any) -> None:
-        load_made_up(engine, customers, months - 1, **rest)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(made_up, "load_made_up", interrupted)
+    interrupted = MagicMock(wraps=write_snapshot, side_effect=[DEFAULT, DEFAULT, KeyboardInterrupt])
+    monkeypatch.setattr(made_up, "write_snapshot", interrupted)
     with pytest.raises(KeyboardInterrupt):
         main(["sample", "--customers", "500", "--months", "3"])
-    assert months_kept(url) == 2 and look_at_customers(url)[1] == MADE_UP
+    rows, known = look_at_customers(url)
+    assert months_kept(url) == 2 and rows > 500 and known == MADE_UP
 
 
 def test_a_load_of_nothing_names_what_is_wanted(
