@@ -142,6 +142,11 @@ def test_what_the_log_says_is_what_the_code_says() -> None:
     assert len(said) >= 5
     for words in said:
         assert any(words in text for text in CODE), words
+    searched = set(re.findall(r"logs .*webapp \| grep '([^']+)'", "\n".join(TYPED)))
+    failures = '"logger":"webapp.problems"'
+    assert failures in searched
+    for words in searched - {failures}:
+        assert any(words in text for text in CODE), words
 
 
 def test_metrics_are_those_of_the_rules_and_panels() -> None:

@@ -238,6 +238,7 @@ def test_a_failure_of_our_own_tells_no_data(
     answer = client.post("/predict", json=record)
     assert answer.status_code == 500 and answer.content_type == "application/problem+json"
     assert "1234" not in answer.text + caplog.text and "RuntimeError" in caplog.text
+    assert caplog.records[-1].name == "webapp.problems"  # what the runbook ChurnApiErrors looks for
 
 
 def test_the_index_links_to_routes_that_exist(client: FlaskClient) -> None:
