@@ -36,7 +36,7 @@ from tests.include.champion import test_contributions
 from tests.include.conftest import WEAK, changed
 from tests.include.nights import fitted_on
 from tests.include.training import test_fit
-from tests.infra.test_project_files import _anchors
+from tests.infra.test_project_files import anchors
 
 SCORE = read_ml_test_score()
 TESTS = {
@@ -113,7 +113,7 @@ def unsound(node: str, *, root: Path = PROJECT) -> str:
 @pytest.mark.parametrize("name", [name for name, test in TESTS.items() if test.document])
 def test_each_named_page_has_the_section(name: str) -> None:
     path, _, anchor = str(TESTS[name].document).partition("#")
-    assert not anchor or anchor in _anchors(PROJECT / path)
+    assert not anchor or anchor in anchors(PROJECT / path)
 
 
 def test_at_least_twenty_are_automated_and_the_score_is_the_least_sum() -> None:

@@ -23,7 +23,7 @@ from typing import Any
 
 from include.champion import versions
 from include.champion.registry import EXPERIMENT, Registry
-from include.customers.database import open_engine
+from include.customers.database import open_engine, opened
 from include.params import Params, load_params
 from include.scoring.plan_ranges import Portion, plan_ranges
 from include.scoring.run import ScoringRun
@@ -246,9 +246,8 @@ def loaded(bank: Bank, rows: int) -> None:
     MlflowClient(bank.tracking).create_experiment(
         EXPERIMENT, artifact_location=(bank.home / "artifacts").as_uri()
     )
-    engine = open_engine(bank.customers)
-    load_made_up(engine, rows)
-    engine.dispose()
+    with opened(bank.customers) as engine:
+        load_made_up(engine, rows)
 
 
 def alone(work: Callable[[], Any]) -> Any:

@@ -27,7 +27,7 @@ import xgboost as xgb
 
 from include.champion import versions
 from include.contract import load_contract
-from include.customers.database import open_engine
+from include.customers.database import open_engine, opened
 from include.customers.mysql_arrow import connectorx_url
 from include.customers.sample import sample_customers
 from include.params import Params, load_params
@@ -156,19 +156,17 @@ def raw_seconds(place: Place) -> dict[str, float]:
 
 def start_over(place: Place) -> None:
     """No scores."""
-    engine = open_engine(place.url)
-    with engine.begin() as connection:
-        connection.exec_driver_sql("DROP TABLE IF EXISTS churn_scores")
-    engine.dispose()
+    with opened(place.url) as engine:
+        with engine.begin() as connection:
+            connection.exec_driver_sql("DROP TABLE IF EXISTS churn_scores")
 
 
 def prepared(url: str, home: Path, rows: int) -> Place:
     """Customers in the database, and a champion of the project's own parameters."""
     with sa.create_engine(url).begin() as connection:
         connection.exec_driver_sql("CREATE DATABASE bench CHARACTER SET utf8mb4")
-    engine = open_engine(f"{url}/bench")
-    load_made_up(engine, rows)
-    engine.dispose()
+    with opened(f"{url}/bench") as engine:
+        load_made_up(engine, rows)
     contract, params = load_contract(), load_params(Settings().params_file)
     fitted = fitted_on(sample_customers(TRAINED_ON, seed=20), contract, params)
     store = LocalStore(home / "store")

@@ -31,7 +31,7 @@ from include.champion.early_warning import LeadTimes
 from include.champion.onnx_scorer import Scorer
 from include.champion.registry import EXPERIMENT
 from include.contract import load_contract
-from include.customers.database import open_engine
+from include.customers.database import open_engine, opened
 from include.history import cohorts
 from include.history.baseline import naive_scores
 from include.history.changes import with_changes
@@ -81,9 +81,8 @@ class History:
         MlflowClient(bank.tracking).create_experiment(
             EXPERIMENT, artifact_location=(bank.home / "artifacts").as_uri()
         )
-        engine = open_engine(bank.customers)
-        load_made_up(engine, self.customers, self.months, **self.options)
-        engine.dispose()
+        with opened(bank.customers) as engine:
+            load_made_up(engine, self.customers, self.months, **self.options)
 
     def until(self, day: date) -> "History":
         """The same bank, of which nothing after that snapshot's day has happened."""

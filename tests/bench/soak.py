@@ -26,7 +26,7 @@ import pandas as pd
 
 from include.champion import versions
 from include.champion.native_trees import NativeTrees
-from include.customers.database import open_engine
+from include.customers.database import opened
 from include.params import load_params
 from include.predictions.log import read_predictions
 from include.settings import Settings
@@ -208,9 +208,8 @@ def beside(home: Path) -> Callable[[], None]:
     write_day(home / "day", DRIFT_ROWS, 20)
     bank = Bank(home / "var", load_params(Settings().params_file))
     bank.home.mkdir(exist_ok=True)
-    engine = open_engine(bank.customers)
-    load_made_up(engine, CUSTOMERS)
-    engine.dispose()
+    with opened(bank.customers) as engine:
+        load_made_up(engine, CUSTOMERS)
 
     def run() -> None:
         measured("whole", home / "day")

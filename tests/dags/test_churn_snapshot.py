@@ -3,7 +3,7 @@
 import pytest
 import sqlalchemy as sa
 
-from include.customers.database import open_engine
+from include.customers.database import opened
 from include.customers.sample import sample_customers
 from tests.dags.conftest import AnswersOf, load, run_of
 
@@ -15,11 +15,10 @@ def test_airflow_keeps_a_month(answers_of: AnswersOf, world: dict[str, str]) -> 
     load(url, sample_customers(300, seed=1))
     found = answers_of(run_of("churn_snapshot"), **world)
     assert {state for _, _, state in found["tasks"]} == {"success"}
-    engine = open_engine(url)
-    with engine.connect() as connection:
-        kept = connection.scalar(sa.text("SELECT count(*) FROM churner_snapshots"))
-        there = connection.scalar(
-            sa.text("SELECT count(*) FROM churners WHERE Attrition_Flag = 'Existing Customer'")
-        )
-    engine.dispose()
+    with opened(url) as engine:
+        with engine.connect() as connection:
+            kept = connection.scalar(sa.text("SELECT count(*) FROM churner_snapshots"))
+            there = connection.scalar(
+                sa.text("SELECT count(*) FROM churners WHERE Attrition_Flag = 'Existing Customer'")
+            )
     assert kept == there

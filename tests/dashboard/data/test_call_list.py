@@ -3,7 +3,6 @@
 import json
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from dashboard.data.list_view import ListView
 from dashboard.data.nights import Nights
 from include.customers import contacts, loading
 from include.customers.contacts import Mark
-from include.customers.database import open_engine
+from include.customers.database import opened
 from include.errors import DataError
 from include.scoring.table import FLAGS, score_table
 from tests.dashboard import bank
@@ -37,7 +36,7 @@ def scored(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         with sa.create_engine(server).begin() as connection:
             connection.execute(sa.text(f"CREATE DATABASE {name} CHARACTER SET utf8mb4"))
         url = f"{server}/{name}"
-    with closing_engine(url) as engine:
+    with opened(url) as engine:
         loading.create_table(engine)
         loading.load_customers(engine, bank.people(ROWS), now=datetime.now(UTC))
         bank.score_everybody(engine, bank.people(ROWS), target=bank.WARNING)
@@ -45,18 +44,10 @@ def scored(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def test_before_the_first_scoring_nobody_was_called(sqlite_url: str) -> None:
-    with closing_engine(sqlite_url) as engine:
+    with opened(sqlite_url) as engine:
         assert contacts.history(engine, 1) == []
         with pytest.raises(DataError, match="the first scoring makes it"):
             contacts.mark(engine, [Mark(1, "called")], now=datetime.now(UTC))
-
-
-@contextmanager
-def closing_engine(url: str) -> Iterator[sa.Engine]:
-    """An engine whose connections end with the block."""
-    engine = open_engine(url)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture
@@ -205,7 +196,7 @@ def test_the_list_is_the_last_nights(engine: sa.Engine) -> None:
 
 
 def test_scores_without_flags_make_a_list_until_the_next_night(tmp_path: Path) -> None:
-    with closing_engine(f"sqlite:///{tmp_path / 'churn.db'}") as engine:
+    with opened(f"sqlite:///{tmp_path / 'churn.db'}") as engine:
         bank.score_everybody(engine, bank.people(ROWS))
         with engine.begin() as connection:
             for name in FLAGS:
@@ -223,7 +214,7 @@ def test_scores_without_flags_make_a_list_until_the_next_night(tmp_path: Path) -
 
 
 def test_an_earlier_releases_scores_make_no_list(tmp_path: Path) -> None:
-    with closing_engine(f"sqlite:///{tmp_path / 'churn.db'}") as engine:
+    with opened(f"sqlite:///{tmp_path / 'churn.db'}") as engine:
         assert Nights(engine).latest() is None
         with engine.begin() as connection:
             connection.exec_driver_sql("CREATE TABLE churn_scores (customer, probability)")

@@ -14,7 +14,7 @@ from dashboard.data.campaign import StartedCampaign
 from dashboard.data.list_view import ListView
 from include.customers import contacts
 from include.customers.contacts import Mark, contacts_table
-from include.customers.database import open_engine
+from include.customers.database import opened
 from include.errors import DatabaseUnavailable
 
 ROWS = [{"customer": key, "probability": 0.5} for key in range(1, 301)]
@@ -25,10 +25,9 @@ NOW = datetime.now(UTC)
 @pytest.fixture
 def engine(database_url: str) -> Iterator[sa.Engine]:
     """A database of either kind in which nobody was marked."""
-    engine = open_engine(database_url)
-    contacts.create_contacts(engine)
-    yield engine
-    engine.dispose()
+    with opened(database_url) as engine:
+        contacts.create_contacts(engine)
+        yield engine
 
 
 def start(engine: sa.Engine, rows: Any = ROWS, **more: Any) -> StartedCampaign:
@@ -102,12 +101,11 @@ def test_a_lock_that_somebody_keeps_is_named(
     mariadb_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(contacts, "LOCKED_SECONDS", 0)
-    engine = open_engine(mariadb_url)
-    contacts.create_contacts(engine)
-    with contacts.marking(engine), pytest.raises(DatabaseUnavailable, match="try again"):
-        start(engine)
-    assert start(engine).listed == 270  # the lock was given back
-    engine.dispose()
+    with opened(mariadb_url) as engine:
+        contacts.create_contacts(engine)
+        with contacts.marking(engine), pytest.raises(DatabaseUnavailable, match="try again"):
+            start(engine)
+        assert start(engine).listed == 270  # the lock was given back
 
 
 def test_a_page_names_its_campaign_by_what_it_shows() -> None:

@@ -7,7 +7,7 @@ import psutil
 import pytest
 
 from include.customers import loading
-from include.customers.database import open_engine
+from include.customers.database import opened
 from include.erasure.__main__ import main
 from include.predictions.log import customer_key, key_mark, read_predictions
 from include.store import LocalStore
@@ -43,9 +43,8 @@ def named(store: LocalStore) -> set[str]:
 @pytest.fixture
 def asked_under_both(server: Server, server_store: LocalStore, version_1: Version) -> Path:
     """The customer is in the log under two keys; what ships the former has the present one."""
-    engine = open_engine(f"sqlite:///{server.var_dir / 'churn.db'}")
-    loading.create_table(engine)
-    engine.dispose()
+    with opened(f"sqlite:///{server.var_dir / 'churn.db'}") as engine:
+        loading.create_table(engine)
     publish(server_store, version_1)
     for key, flush_seconds in zip(KEYS, ("600", "1"), strict=True):
         server.environment |= {"CHURN_ID_KEY": key, "CHURN_LOG_FLUSH_SECONDS": flush_seconds}

@@ -11,7 +11,7 @@ from include.customers import campaigns, contacts, loading
 from include.customers.campaign_effect import Group
 from include.customers.campaigns import CampaignOutcome, campaign_outcomes
 from include.customers.contacts import Mark
-from include.customers.database import open_engine
+from include.customers.database import opened
 from include.customers.sample import sample_customers
 
 BEGAN = datetime(2026, 3, 1, 9, tzinfo=UTC)
@@ -21,13 +21,12 @@ LEFT, STAYED = "Attrited Customer", "Existing Customer"
 @pytest.fixture
 def engine(database_url: str) -> Iterator[sa.Engine]:
     """A hundred customers, numbered from 1, who have all stayed."""
-    engine = open_engine(database_url)
-    loading.create_table(engine)
-    contacts.create_contacts(engine)
-    people = sample_customers(100, seed=1, first_key=1).assign(Attrition_Flag=STAYED)
-    loading.load_customers(engine, people, now=BEGAN - timedelta(days=100))
-    yield engine
-    engine.dispose()
+    with opened(database_url) as engine:
+        loading.create_table(engine)
+        contacts.create_contacts(engine)
+        people = sample_customers(100, seed=1, first_key=1).assign(Attrition_Flag=STAYED)
+        loading.load_customers(engine, people, now=BEGAN - timedelta(days=100))
+        yield engine
 
 
 def begin(engine: sa.Engine, name: str, sides: dict[int, Any], *, day: float = 0) -> None:
@@ -112,7 +111,6 @@ def test_the_last_campaign_is_the_one_that_began_last(engine: sa.Engine) -> None
 
 
 def test_before_the_first_scoring_there_is_no_campaign(sqlite_url: str) -> None:
-    engine = open_engine(sqlite_url)
-    loading.create_table(engine)
-    assert outcomes(engine) == [] and campaigns.last_campaign(engine) is None
-    engine.dispose()
+    with opened(sqlite_url) as engine:
+        loading.create_table(engine)
+        assert outcomes(engine) == [] and campaigns.last_campaign(engine) is None

@@ -14,7 +14,7 @@ from include.contract import load_contract
 from include.customers import labels, loading, queries
 from include.customers import rows as customer_rows
 from include.customers.csv_file import read_csv_customers
-from include.customers.database import open_engine
+from include.customers.database import open_engine, opened
 from include.customers.sample import sample_customers
 from include.errors import DataError
 from tests.include.records import csv_text, customer
@@ -27,10 +27,9 @@ PUBLISHED = [c.name for c in load_contract().columns if c.role != "labelled_at"]
 
 @pytest.fixture
 def engine(database_url: str) -> Iterator[sa.Engine]:
-    engine = open_engine(database_url)
-    loading.create_table(engine)
-    yield engine
-    engine.dispose()
+    with opened(database_url) as engine:
+        loading.create_table(engine)
+        yield engine
 
 
 def frame(*rows: dict[str, object]) -> pd.DataFrame:
@@ -60,9 +59,8 @@ def execute(engine: sa.Engine, statement: str) -> None:
 
 
 def test_nobody_else_comes_to_a_file_that_is_made(tmp_path: Path) -> None:
-    made = open_engine(f"sqlite:///{tmp_path / 'var' / 'churn.db'}")
-    loading.create_table(made)
-    made.dispose()
+    with opened(f"sqlite:///{tmp_path / 'var' / 'churn.db'}") as made:
+        loading.create_table(made)
     assert (tmp_path / "var" / "churn.db").exists()
     assert (tmp_path / "var").stat().st_mode & 0o777 == 0o700
 
@@ -83,11 +81,10 @@ def test_the_table_gives_back_what_was_loaded(engine: sa.Engine) -> None:
 def test_both_databases_give_the_same_types(sqlite_url: str, mariadb_url: str) -> None:
     found = []
     for url in (sqlite_url, mariadb_url):
-        engine = open_engine(url)
-        loading.create_table(engine)
-        load(engine, customer(1), customer(2, Attrition_Flag="", Credit_Limit=1e-17))
-        found.append(table(engine))
-        engine.dispose()
+        with opened(url) as engine:
+            loading.create_table(engine)
+            load(engine, customer(1), customer(2, Attrition_Flag="", Credit_Limit=1e-17))
+            found.append(table(engine))
     pd.testing.assert_frame_equal(*found)
 
 
@@ -200,12 +197,11 @@ def test_wrong_values_are_read_for_the_contract_to_name(engine: sa.Engine, value
 
 
 def test_a_date_that_is_none_is_read_for_the_contract_to_name(sqlite_url: str) -> None:
-    engine = open_engine(sqlite_url)
-    loading.create_table(engine)
-    load(engine, customer(1), customer(2))
-    execute(engine, "UPDATE churners SET labelled_at = 'soon' WHERE CLIENTNUM = 2")
-    assert load_contract().check_frame(table(engine)).faults["found"].tolist() == ["'soon'"]
-    engine.dispose()
+    with opened(sqlite_url) as engine:
+        loading.create_table(engine)
+        load(engine, customer(1), customer(2))
+        execute(engine, "UPDATE churners SET labelled_at = 'soon' WHERE CLIENTNUM = 2")
+        assert load_contract().check_frame(table(engine)).faults["found"].tolist() == ["'soon'"]
 
 
 def test_a_missing_sqlite_file_is_named_and_not_made(tmp_path: Path) -> None:
@@ -349,12 +345,11 @@ def test_a_label_set_by_the_bank_is_dated_once(engine: sa.Engine) -> None:
 
 
 def test_a_table_without_labelled_at_is_read_and_every_label_is_new(sqlite_url: str) -> None:
-    engine = open_engine(sqlite_url)
-    pd.DataFrame([customer(1), customer(2)]).to_sql("churners", engine, index=False)
-    assert labels.stamp_labels(engine, NOW) == 0
-    assert list(table(engine)) == PUBLISHED
-    assert queries.count_newly_labelled(engine, LATER) == 2
-    engine.dispose()
+    with opened(sqlite_url) as engine:
+        pd.DataFrame([customer(1), customer(2)]).to_sql("churners", engine, index=False)
+        assert labels.stamp_labels(engine, NOW) == 0
+        assert list(table(engine)) == PUBLISHED
+        assert queries.count_newly_labelled(engine, LATER) == 2
 
 
 def test_labels_after_the_moment_and_undated_ones_are_new(engine: sa.Engine) -> None:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from include.contract import load_contract
 from include.customers import loading, mysql_arrow, queries
-from include.customers.database import open_engine, reading
+from include.customers.database import open_engine, opened, reading
 from include.customers.mysql_arrow import KEEP_ALIVE, connectorx_url, read_arrow
 from include.customers.rows import read_rows
 from include.errors import DatabaseUnavailable, DataError
@@ -50,17 +50,15 @@ OTHERWISE = "?init_command=SET%20sql_mode%3D%27%27"
 
 @pytest.fixture(params=["", ONE_BY_ONE, OTHERWISE], ids=["connectorx", "one by one", "own command"])
 def engine(request: pytest.FixtureRequest, mariadb_url: str) -> Iterator[sa.Engine]:
-    engine = open_engine(mariadb_url + request.param)
-    yield engine
-    engine.dispose()
+    with opened(mariadb_url + request.param) as engine:
+        yield engine
 
 
 @pytest.fixture
 def quick(mariadb_url: str) -> Iterator[sa.Engine]:
     """By connectorx alone."""
-    engine = open_engine(mariadb_url)
-    yield engine
-    engine.dispose()
+    with opened(mariadb_url) as engine:
+        yield engine
 
 
 def run(engine: sa.Engine, *statements: str) -> None:
@@ -125,10 +123,9 @@ def test_any_name_and_password_reach_the_server(mariadb_url: str, way: str) -> N
             socket = connection.exec_driver_sql("SELECT @@socket").scalar_one()
         url = url.set(host=None, port=None, query={"unix_socket": socket})
     written = url.render_as_string(hide_password=False)
-    engine = open_engine(written + ONE_BY_ONE if way == "one by one" else written)
-    assert odd(engine)["x"].tolist() == [7]
-    run(admin, f"DROP USER `{name}`@{host}")
-    engine.dispose()
+    with opened(written + ONE_BY_ONE if way == "one by one" else written) as engine:
+        assert odd(engine)["x"].tolist() == [7]
+        run(admin, f"DROP USER `{name}`@{host}")
     admin.dispose()
 
 
@@ -210,13 +207,14 @@ def test_a_table_that_stays_locked_is_worth_another_try(
 
 
 def test_a_wrong_password_is_toldby_connectorx(mariadb_url: str) -> None:
-    engine = open_engine(mariadb_url.replace("hush", "loud"))
-    started = time.monotonic()
-    with pytest.raises(DataError, match="Access denied .*password of CHURN_DATABASE_URL") as failed:
-        everybody(engine)
-    assert type(failed.value) is DataError  # which no wait mends
-    assert time.monotonic() - started < 10
-    engine.dispose()
+    with opened(mariadb_url.replace("hush", "loud")) as engine:
+        started = time.monotonic()
+        with pytest.raises(
+            DataError, match="Access denied .*password of CHURN_DATABASE_URL"
+        ) as failed:
+            everybody(engine)
+        assert type(failed.value) is DataError  # which no wait mends
+        assert time.monotonic() - started < 10
 
 
 def test_every_session_speaks_utc(engine: sa.Engine) -> None:

@@ -5,16 +5,15 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine
 
-from include.customers.database import open_engine
+from include.customers.database import opened
 from tests.include.history.tiny import Tiny, fill
 
 
 @pytest.fixture
 def engine(database_url: str) -> Iterator[Engine]:
     """An empty database of either kind."""
-    engine = open_engine(database_url)
-    yield engine
-    engine.dispose()
+    with opened(database_url) as engine:
+        yield engine
 
 
 @pytest.fixture
@@ -27,7 +26,6 @@ def history(engine: Engine, tiny: Tiny) -> Engine:
 @pytest.fixture
 def local_history(sqlite_url: str, tiny: Tiny) -> Iterator[Engine]:
     """The same on SQLite."""
-    engine = open_engine(sqlite_url)
-    fill(engine, tiny)
-    yield engine
-    engine.dispose()
+    with opened(sqlite_url) as engine:
+        fill(engine, tiny)
+        yield engine

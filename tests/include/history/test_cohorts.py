@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from include.contract import Contract
-from include.customers.database import open_engine
+from include.customers.database import opened
 from include.customers.sample import sample_customers
 from include.errors import DataError
 from include.features import SplitRule
@@ -176,9 +176,8 @@ def test_leavers_are_those_of_the_window_who_wished_to(history: Engine, contract
 
 
 def test_a_database_without_history_has_none(sqlite_url: str) -> None:
-    engine = open_engine(sqlite_url)
-    assert not cohorts.is_there(engine)
-    engine.dispose()
+    with opened(sqlite_url) as engine:
+        assert not cohorts.is_there(engine)
 
 
 def test_a_table_that_is_gone_is_named(local_history: Engine, contract: Contract) -> None:
