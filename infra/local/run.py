@@ -348,7 +348,10 @@ class StartUp:
             logger.warning("other commands will not find this stack: %s", error)
         for line in status.summary(self.places, self.settings, manifest, failure=self.failure):
             logger.info("%s", line)
-        known = self._customers()[1]
+        try:
+            known = self._customers()[1]
+        except DataError:  # told above; what answers goes on without them
+            return
         if manifest and known == MADE_UP and not manifest.target.is_early_warning:
             logger.info("%s", WITH_A_PAST)
         if manifest and known and known.loaded_at and manifest.snapshot_at < known.loaded_at:

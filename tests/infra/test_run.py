@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 import sqlalchemy as sa
@@ -218,7 +219,9 @@ def test_what_serves_goes_on_when_what_trains_cannot_start(
     assert start.failure == "mlflow ended with code 3"
 
 
+@pytest.mark.parametrize("database", ["there", "away"])
 def test_a_champion_that_no_api_serves_leaves_a_stack_to_roll_back_with(
+    database: str,
     begin: Begin,
     places: Layout,
     settings: Settings,
@@ -236,8 +239,11 @@ def test_a_champion_that_no_api_serves_leaves_a_stack_to_roll_back_with(
     start = begin(None)
     start.of_airflow = {}
     start.stack.restarting = True
+    if database == "away":
+        monkeypatch.setattr(StartUp, "_customers", MagicMock(side_effect=DataError("away")))
     start._open()
     found = json.loads(places.stack_file.read_text())
     assert found["state"] == "failed"
     assert "the champion is not ready after 0.1 s: see" in found["failure"]
-    assert "Version 1 is from before these customers were loaded" in caplog.text
+    told = "Version 1 is from before these customers were loaded" in caplog.text
+    assert told == (database == "there")
