@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from pydantic import Field
 
 from include.contract import LARGEST_INTEGER, Contract
-from include.customers.database import database_errors
+from include.customers.database import reading
 from include.customers.table import TABLE
 from include.errors import DataError
 from include.history.changes import with_changes
@@ -47,7 +47,7 @@ def read_record(
     names = [contract.target.name, *contract.of_records.feature_names]
     table = sa.table(TABLE, *(sa.column(name) for name in (contract.key.name, *names)))
     query = sa.select(*(table.c[n] for n in names)).where(table.c[contract.key.name] == customer)
-    with database_errors(engine, f"read the table {TABLE}"), engine.connect() as connection:
+    with reading(engine, TABLE) as connection:
         row = connection.execute(query).mappings().first()
     if row is None:
         raise UnknownCustomer(f"there is no customer {customer} in the table {TABLE}")
@@ -72,7 +72,7 @@ def read_score(engine: sa.Engine, table: sa.FromClause, customer: int) -> dict[s
     names = ("probability", "model_version", "scored_at", *RISES.values())
     known = (*names, *(name for name in FLAGS if name in table.c))
     query = sa.select(*(table.c[n] for n in known)).where(table.c.customer == customer)
-    with database_errors(engine, f"read the table {SCORES}"), engine.connect() as connection:
+    with reading(engine, SCORES) as connection:
         row = connection.execute(query).mappings().first()
     return dict(row) if row else None
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from include.customers.database import database_errors, opened, shown_url
+from include.customers.database import database_errors, opened, reading, shown_url
 from include.customers.table import IN_MYSQL, TABLE, count_rows, published_contract
 from include.errors import DataError
 
@@ -99,7 +99,7 @@ def refuse_mixing(engine: sa.Engine, customers: "pd.DataFrame", source: Source) 
         raise DataError(f"the table {TABLE} holds {rows:,} made-up customers. {WAY_OUT}")
     key = published_contract().key.name
     numbers: sa.ColumnClause[Any] = sa.column(key)
-    with database_errors(engine, f"read the table {TABLE}"), engine.connect() as connection:
+    with reading(engine, TABLE) as connection:
         stored = set(connection.scalars(sa.select(numbers).select_from(sa.table(TABLE))))
     if others := stored.difference(customers[key].tolist()):
         was = f", which were loaded {known}," if known else ""

@@ -7,7 +7,7 @@ from datetime import date
 import sqlalchemy as sa
 
 from include.customers.contacts import TABLE as CONTACTS
-from include.customers.database import database_errors
+from include.customers.database import database_errors, reading
 from include.customers.table import TABLE as CUSTOMERS
 from include.customers.table import published_contract
 from include.erasure.person import Person
@@ -75,7 +75,7 @@ def notes_with(engine: sa.Engine, person: Person) -> int:
         return 0
     notes = sa.table(CONTACTS, sa.column("note"))
     query = sa.select(notes.c.note).where(notes.c.note.contains(str(person.number)))
-    with database_errors(engine, f"read the table {CONTACTS}"), engine.connect() as connection:
+    with reading(engine, CONTACTS) as connection:
         return sum(person.is_in(note) for note in connection.scalars(query))
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from include.customers.database import database_errors
+from include.customers.database import database_errors, reading
 from include.customers.table import IN_MYSQL, MOMENT, NUMBER
 from include.customers.table import TABLE as CUSTOMERS
 from include.errors import DataError
@@ -125,7 +125,7 @@ def write_scores(engine: sa.Engine, table: sa.Table, rows: pa.Table) -> None:
 
 def count_scores(engine: sa.Engine, table: sa.Table) -> int:
     """How many customers have a score."""
-    with database_errors(engine, f"read the table {table.name}"), engine.connect() as connection:
+    with reading(engine, table.name) as connection:
         return int(connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0)
 
 
@@ -150,7 +150,7 @@ def unscored_customers(
         .order_by(customers.c[key])
         .limit(limit)
     )
-    with database_errors(engine, f"read the table {table.name}"), engine.connect() as connection:
+    with reading(engine, table.name) as connection:
         return list(connection.scalars(query))
 
 
