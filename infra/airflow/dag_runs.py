@@ -12,6 +12,7 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS = 0.5
 PARSE_SECONDS = 120
 RUN_SECONDS = 6 * 3600
+NO_ERROR = "(no error in its log: where its disk is full, Airflow writes none)"
 GOOD = frozenset({"success", "skipped"})
 TELLING = frozenset({*GOOD, "failed", "up_for_retry"})  # what waits or never began says nothing
 
@@ -116,7 +117,7 @@ def _explanation(
         errors = client.errors(dag_id, run.run_id, task)
     except AirflowError as error:
         errors = [f"(its log cannot be read through Airflow: {error})"]
-    cause = "\n  ".join(errors) or "(no error in its log)"
+    cause = "\n  ".join(errors) or NO_ERROR
     folder = logs / f"dag_id={dag_id}" / f"run_id={run.run_id}"
     return (
         f"{task.task_id} failed in the {dag_id} run {run.run_id}:\n  {cause}\n"
