@@ -18,7 +18,7 @@ from dashboard.data.api_metrics import (
     parse_exposition,
 )
 from dashboard.data.sources import Sources
-from dashboard.labels import percent
+from dashboard.labels import counted, percent
 from include.errors import ChurnError
 
 PATH = "/service"
@@ -94,7 +94,7 @@ def service_sentence(health: Mapping[str, Any], live: LiveFigures) -> str:
         return "The service runs, but has no model to answer with."
     told = f"The service answers with model {health.get('model_version')}"
     if live.window is None:
-        told += f"; {live.answered or 0:,.0f} answers since it began"
+        told += f"; {counted(int(live.answered or 0), 'answer')} since it began"
     elif live.rate:
         told += f", {live.rate:.1f} times a second over {live.window}"
     else:

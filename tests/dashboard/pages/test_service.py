@@ -1,6 +1,7 @@
 """The Service page: figures from /metrics alone, and from a real Prometheus."""
 
 import shutil
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,7 +63,7 @@ def prometheus(api: Server, tmp_path: Path) -> Iterator[str]:
 
 def test_page_counts_what_is_asked(dashboard: Dashboard, api: Server, open_page: OpenPage) -> None:
     page = open_page(dashboard.url + "/service")
-    page.get_by_text("answers since it began").wait_for()
+    page.get_by_text(re.compile(r"\d answers? since it began")).wait_for()
     ask(api, times=3)
     page.evaluate("dash_clientside.set_props('service-tick', {n_intervals: 1})")
     page.get_by_text("times a second over the last").wait_for()
