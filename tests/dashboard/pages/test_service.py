@@ -1,7 +1,7 @@
 """The Service page: figures from /metrics alone, and from a real Prometheus."""
 
-import shutil
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
