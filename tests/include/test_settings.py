@@ -120,7 +120,7 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "place", [":hu/sh@h:6379", ":hu:sh@h:hush", "h:hush", ":hu@x/sh:1@h:6379/0"]
+    "place", [":zq/zq@h:6379", ":zq:zq@h:zqzq", "h:zqzq", ":zq@x/zq:1@h:6379/0"]
 )
 def test_a_secret_at_fault_is_named_and_not_shown(
     place: str, monkeypatch: pytest.MonkeyPatch
@@ -128,7 +128,7 @@ def test_a_secret_at_fault_is_named_and_not_shown(
     monkeypatch.setenv("CHURN_RATE_LIMIT_STORAGE", f"redis://{place}")
     with pytest.raises(ConfigurationError, match="RATE_LIMIT_STORAGE: .*found a secret") as told:
         load_settings()
-    assert "hu" not in "".join(traceback.format_exception(told.value)).replace("churn", "")
+    assert "zq" not in "".join(traceback.format_exception(told.value))
 
 
 @pytest.mark.parametrize("hours", ["0", "721", "inf", "nan"])

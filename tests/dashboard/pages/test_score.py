@@ -233,7 +233,7 @@ def test_pages_say_that_the_api_is_down(
 
 
 def test_empty_states_and_sign_in(open_page: OpenPage, serve: Serve, tmp_path: Path) -> None:
-    secrets = {"dashboard_password": "sesame", "api_keys": ("k1",)}
+    secrets = {"dashboard_password": "sesame", "api_keys": ("open door",)}
     url = serve(Settings(var_dir=tmp_path, api_url="http://127.0.0.1:9", **secrets))
     page = open_page(url + "/model")
     page.get_by_label("Password").fill("wrong")
@@ -248,4 +248,4 @@ def test_empty_states_and_sign_in(open_page: OpenPage, serve: Serve, tmp_path: P
     page.get_by_text("Nobody was scored yet").wait_for()
     assert httpx.get(url + "/campaign.csv").status_code == 401
     assert httpx.get(url + "/_dash-layout").status_code == 401
-    assert "k1" not in page.content()
+    assert "open door" not in page.content()

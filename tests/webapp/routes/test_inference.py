@@ -232,12 +232,12 @@ def test_a_failure_of_our_own_tells_no_data(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def fail(*_: object, **__: object) -> None:
-        raise RuntimeError(f"Credit_Limit was {1200 + 34}")
+        raise RuntimeError(f"Credit_Limit was {12_000_000 + 3456}")
 
     monkeypatch.setattr(client.application.extensions["churn"], "answer", fail)
     answer = client.post("/predict", json=record)
     assert answer.status_code == 500 and answer.content_type == "application/problem+json"
-    assert "1234" not in answer.text + caplog.text and "RuntimeError" in caplog.text
+    assert "12003456" not in answer.text + caplog.text and "RuntimeError" in caplog.text
     assert caplog.records[-1].name == "webapp.problems"  # what the runbook ChurnApiErrors looks for
 
 
