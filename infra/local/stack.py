@@ -166,7 +166,11 @@ class Stack:
         if len(falls) >= RESTARTS_MAX:
             self._leave(each)
             return
-        logger.warning("%s\nrestarting it", self._exit_report(each))
+        logger.warning(
+            "%s\nrestarting it; that log is now %s.1",
+            self._exit_report(each),
+            self.places.log(each.service.name),
+        )
         processes.stop([each.leader], term_seconds=0)  # what it left of its session
         self.start(each.service, falls=[*falls, now])
 

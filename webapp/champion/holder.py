@@ -88,10 +88,9 @@ class ChampionHolder:
             self._refused = found.etag
             self._refused_until = time.monotonic() + REFUSED_AGAIN_SECONDS
             self._record("refused", None)
+            serves = f"version {self.champion.version} keeps" if self.champion else "none is"
             logger.error(
-                "refused the champion that the pointer names, version %s keeps serving: %s",
-                self.champion.version if self.champion else "none",
-                error,
+                "refused the champion that the pointer names, %s serving: %s", serves, error
             )
             return
         self._etag, self._refused = found.etag, None
@@ -154,9 +153,8 @@ class ChampionHolder:
                 return
             self.champion = champion
         self._record("local", champion)
-        logger.warning(
-            "serving version %s from the local copy until the store answers", champion.version
-        )
+        told = "serving version %s from the local copy until the store has one that is whole"
+        logger.warning(told, champion.version)
 
     def _pointer_missing(self) -> None:
         champion = self.champion

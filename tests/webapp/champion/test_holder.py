@@ -247,6 +247,7 @@ def test_parts_that_do_not_belong_together_are_refused(
     holder = watched.open()
     holder.poll()
     assert serving(holder) is None and expected in caplog.text
+    assert "names, none is serving: " in caplog.text
 
 
 def test_trees_that_answer_otherwise_cost_only_the_explanations(
