@@ -34,7 +34,7 @@ check: setup ## say whether a CSV file can be loaded, and list its faults (CSV=p
 	@exec $(BIN)/python -m include.customers check "$(or $(CSV),$(error name the file: make check CSV=path))" $(if $(filter-out 0,$(SCORING)),--scoring)
 
 load-history: setup ## load months of customers and their exits (SNAPSHOTS=path EXITS=path: CSV or parquet files, or directories of them)
-	@exec $(BIN)/python -m include.history load $(if $(SNAPSHOTS),--snapshots "$(SNAPSHOTS)") $(if $(EXITS),--exits "$(EXITS)")
+	@exec $(BIN)/python -m infra.local.commands load-history $(if $(SNAPSHOTS),--snapshots "$(SNAPSHOTS)") $(if $(EXITS),--exits "$(EXITS)")
 
 train: setup ## train once more on the stack that is up (REASON="why")
 	@exec $(BIN)/python -m infra.local.commands train $(if $(GIVEN_REASON),--reason="$$GIVEN_REASON")

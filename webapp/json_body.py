@@ -60,7 +60,9 @@ def parse(body: bytes) -> Any:
         raise NotJson(f"the body is not JSON: {error}") from error
     # Each key has a colon. Where there are more, some stand in texts, or a key stands twice.
     if _colons(body) != _keys(document):
+        del document  # or a large body were in memory twice
         _parse_thoroughly(body)
+        return orjson.loads(body)
     return document
 
 

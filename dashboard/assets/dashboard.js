@@ -12,12 +12,15 @@
   const churn = {
     markPage(path, opened, navbar) {
       const wanted = (path || "/").replace(/\/+$/, "") || "/";
+      const customer = new URLSearchParams(window.location.search).get("number") || "";
+      let title = wanted === "/customer" ? "Customer " + customer : "No such page";
       document.querySelectorAll("nav a").forEach((link) => {
         const here = new URL(link.href).pathname === wanted;
         link.toggleAttribute("data-active", here);
         if (here) link.setAttribute("aria-current", "page"); else link.removeAttribute("aria-current");
-        if (here) document.title = link.textContent.replace(/^\W+/, "") + " – Churn";
+        if (here) title = link.textContent.replace(/^\W+/, "");
       });
+      document.title = title.trim() + " – Churn";
       const byBurger = (window.dash_clientside.callback_context.triggered_id === "burger");
       const open = byBurger ? opened : false;
       return [{ ...navbar, collapsed: { mobile: !open } }, open];
@@ -148,6 +151,16 @@
       window.history.replaceState(window.history.state, "", window.location.pathname + "?" + query);
     },
 
+    /* On a phone the button is far below the first field. */
+    showFault() {
+      setTimeout(() => {
+        const field = document.querySelector("#page [aria-invalid=true]");
+        if (!field) return;
+        field.focus({ preventScroll: true });
+        field.scrollIntoView({ block: "center" });
+      });
+    },
+
     chooseCell(cell) {
       if (!cell) return;
       const id = JSON.stringify({ day: cell.day, feature: cell.feature, type: "drift-cell" });
@@ -218,6 +231,11 @@
     if (value === null || value === undefined) return "";
     const sign = value <= -0.5 ? "−" : "";
     return sign + "$" + Math.abs(value).toLocaleString("en-US", { maximumFractionDigits: 0 });
+  };
+  functions.churnDay = function (value) {
+    if (!value) return "";
+    const [year, month, day] = value.split("-");
+    return day + " " + "JanFebMarAprMayJunJulAugSepOctNovDec".substr(3 * month - 3, 3) + " " + year;
   };
   functions.churnPoints = function (value) {
     if (value === null || value === undefined) return "";

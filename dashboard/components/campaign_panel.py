@@ -102,7 +102,9 @@ def _number(name: str, label: str, value: float, **limits: Any) -> Component:
 def _create_prospect(sources: Sources, view: ListView, target: Target) -> list[Component]:
     found = sources.calls(view).campaign_sum()
     # A params.yaml that cannot be read takes its note with it, and not the list of calls.
-    note = create_or_explain(lambda: create_note(found, view.rules, sources.campaign_rules()))
+    note = create_or_explain(
+        lambda: create_note(found, view.rules, sources.campaign_rules(), target)
+    )
     return [create_promise(found, view.rules, target), note]
 
 

@@ -15,19 +15,25 @@ from include.customers.campaign_effect import (
     least_cut,
 )
 from include.params import CampaignRules
+from include.target import STATE, Target
 
 HALF = 0.5  # of a list as the control group, which shows most
 
 
-def create_note(found: CampaignSum, rules: CallRules, planned: CampaignRules) -> Component:
+def create_note(
+    found: CampaignSum, rules: CallRules, planned: CampaignRules, target: Target = STATE
+) -> Component:
     """Whether the comparison will be able to tell that the calls helped."""
     if found.calls == 0:
         return dmc.Text("", id="control-note")
     control = control_size(found.calls, rules.control)
-    plan = Plan(planned.leaving_share, found.calls - control, control)
+    share, days = planned.leaving_share, planned.outcome_days
+    if target.is_early_warning:  # whose probabilities are of leaving, and not of having left
+        share, days = found.leavers / found.calls, target.horizon_days
+    plan = Plan(share, found.calls - control, control)
     is_enough = _is_enough(chance_to_show(plan, rules.success))
     return dmc.Text(
-        control_text(plan, rules, planned),
+        control_text(plan, rules, days),
         id="control-note",
         size="sm",
         mt=6,
@@ -35,7 +41,7 @@ def create_note(found: CampaignSum, rules: CallRules, planned: CampaignRules) ->
     )
 
 
-def control_text(plan: Plan, rules: CallRules, planned: CampaignRules) -> str:
+def control_text(plan: Plan, rules: CallRules, days: float) -> str:
     """The chance to see the success rate that the rules assume, and the least that shows."""
     total = plan.listed + plan.control
     if not plan.control:
@@ -53,7 +59,7 @@ def control_text(plan: Plan, rules: CallRules, planned: CampaignRules) -> str:
     )
     told = (
         f"Control group: {plan.control:,} of {total:,} {verdict}. If {percent(plan.leaving_share)} "
-        f"would leave within {planned.outcome_days:g} days and calls keep {percent(rules.success)} "
+        f"would leave within {days:g} days and calls keep {percent(rules.success)} "
         f"of them, that shows with a chance of {percent(chance)}. {_reach(plan)}"
     )
     return told if _is_enough(chance) else f"{told} {_remedy(plan, rules)}"

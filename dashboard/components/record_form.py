@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dash_mantine_components as dmc
-from dash import ALL, Dash, Input, Output, State, ctx, html, no_update
+from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, html, no_update
 from dash.development.base_component import Component
 
 from dashboard.components import reason_bars
@@ -132,6 +132,11 @@ def create_answer(answer: Mapping[str, Any], why: Any, target: Target = STATE) -
 
 def register(app: Dash, sources: Sources) -> None:
     """Ask the API, and put its faults beside the fields."""
+    app.clientside_callback(
+        ClientsideFunction("churn", "showFault"),
+        Input("one-answer", "children"),
+        prevent_initial_call=True,
+    )
 
     @app.callback(
         Output("one-answer", "children"),

@@ -35,6 +35,7 @@ ROW_MAX = 2**53
 NOBODY = "No customer fits this view: widen the filters."
 TEXTS = {"reasons", "status", "card", "customer", "sign", "call_by", "flagged_since"}
 POINTS = {"function": "churnPoints(params.value)"}
+DAY = {"function": "churnDay(params.value)"}
 DOLLARS = {"function": "churnMoney(params.value)"}
 
 
@@ -165,6 +166,7 @@ def _warning_columns() -> list[dict[str, Any]]:
             width=120,
             filter=False,
             headerTooltip=told["call_by"],
+            valueFormatter=DAY,
             cellClassRules={"warning": passed},
         ),
         _column(
@@ -173,6 +175,7 @@ def _warning_columns() -> list[dict[str, Any]]:
             width=150,
             filter=False,
             headerTooltip=told["flagged_since"],
+            valueFormatter=DAY,
         ),
     ]
 

@@ -11,12 +11,13 @@ from flask import Flask, Response, request
 
 from dashboard import people
 from dashboard.components.customer_look_up import create_look_up
-from dashboard.components.states import create_empty, create_loading, create_or_explain
+from dashboard.components.states import create_failure, create_loading
 from dashboard.data.rules import query_values
 from dashboard.data.sources import Sources
 from dashboard.people import Person
 from dashboard.theme import THEME
 from include.build import Build
+from include.errors import ChurnError
 
 PAGES = {
     "/": "Customers at risk",
@@ -147,10 +148,13 @@ def register(
     """Show the page that the URL names: the first one with the frame, later ones alone."""
 
     def page_at(path: str | None, search: str | None) -> Component:
-        create_page = pages.get(_page_path(path))
+        create_page = pages.get(wanted := _page_path(path))
         if create_page is None:
-            return create_empty("There is no such page", "Choose one from the menu.")
-        return create_or_explain(create_page, sources, query_values(search))
+            return create_heading("There is no such page", "Choose one from the menu.")
+        try:
+            return create_page(sources, query_values(search))
+        except ChurnError as error:
+            return html.Div([create_heading(PAGES.get(wanted, "Customer")), create_failure(error)])
 
     def create_layout() -> Component:
         asked = _asked_for()

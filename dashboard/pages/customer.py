@@ -10,7 +10,6 @@ from dashboard.components import customer_look_up
 from dashboard.components.customer_drawer import create_customer
 from dashboard.components.customer_look_up import NUMBER, TYPED_MAX
 from dashboard.components.shell import create_heading
-from dashboard.components.states import create_empty
 from dashboard.data.customer import UnknownCustomer, customer_number
 from dashboard.data.sources import Sources
 from include.contract import LARGEST_INTEGER
@@ -24,14 +23,14 @@ def create_page(sources: Sources, query: Mapping[str, str]) -> Component:
     """The customer whose number the URL has, or why there is nobody to show."""
     typed = query.get(NUMBER, "").strip()
     if not typed:
-        return create_empty("Which customer?", "Type a number into the field at the top.")
+        return create_heading("Which customer?", "Type a number into the field at the top.")
     customer = customer_number(typed)
     if customer is None:
-        return create_empty(f"“{_shortened(typed)}” is no customer's number", EXPECTED)
+        return create_heading(f"“{_shortened(typed)}” is no customer's number", EXPECTED)
     try:
         found = create_customer(sources, customer)
     except UnknownCustomer:
-        return create_empty(f"There is no customer {customer}", CHECK)
+        return create_heading(f"There is no customer {customer}", CHECK)
     return html.Div(
         [
             create_heading(f"Customer {customer}"),

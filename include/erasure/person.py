@@ -22,7 +22,7 @@ class Person:
     """A customer: the number in the tables, and what stands for it in the prediction log."""
 
     text: str  # as it was given, which is how callers may have sent it
-    number: int | None  # None where it is no number, and so in no table
+    number: int | None  # None where no table has it
     log_keys: tuple[str, ...]  # one for each key that was given
     log_hashes: "NDArray[np.uint64]"
     key_marks: frozenset[str]
@@ -39,26 +39,31 @@ def person_of(given: str, *id_keys: bytes, log_only: bool = False) -> Person:
     """The customer of a number, or `log_only` of an id that callers of the API sent, to the letter.
 
     `id_keys` are those of the prediction log, the present one and earlier ones.
-    ConfigurationError for zeros before a number: that may be somebody else's id.
+    ConfigurationError for what is in no table, and for zeros before it: that may be another's id.
     """
     text = given if log_only else given.strip()
     if not text.strip() or not 0 < len(text) <= CUSTOMER_ID_CHARACTERS:
         raise ConfigurationError(
             f"name the customer: expected a number, or a text of 1 to {CUSTOMER_ID_CHARACTERS} "
-            f"characters as it was sent to the API, found {len(text)} characters"
+            f"characters as API_ID=… (--log-only), found {len(text)} characters"
         )
-    number = None
-    if not log_only and re.fullmatch(r"-?\d+", text, re.ASCII):
-        number = int(text)
-        if str(number) != text:
-            raise ConfigurationError(
-                "expected the customer's number as the tables have it, found zeros before it: "
-                "leave them out, or if callers of the API sent it so, say API_ID=… (--log-only)"
-            )
-    if number is not None and abs(number) > LARGEST_KEY:
-        number = None
+    number = None if log_only else _number(text)
     keys = tuple(customer_key(text, each) for each in id_keys)
-    own = () if log_only else (text,) if number is None else (text, f"{text}.0")
+    own = () if log_only else (text, f"{text}.0")
     hashed = hashes(pa.array(keys), np.zeros(len(keys), np.uint64))
     marks = frozenset(map(key_mark, id_keys))
     return Person(text, number, keys, hashed, marks, frozenset(own))
+
+
+def _number(text: str) -> int:
+    number = int(text) if re.fullmatch(r"-?\d+", text, re.ASCII) else None
+    if number is None or abs(number) > LARGEST_KEY:
+        found = "a text that can be none"
+    elif str(number) != text:
+        found = "zeros before it: leave them out"
+    else:
+        return number
+    raise ConfigurationError(
+        f"expected the customer's number as the tables have it, such as 708082083, found {found}; "
+        "nothing was erased. An id that callers of the API sent is API_ID=… (--log-only)"
+    )

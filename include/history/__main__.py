@@ -16,10 +16,10 @@ from include.customers.database import opened, shown_url
 from include.customers.first_customers import MADE_UP, known_customers, record_source
 from include.errors import ChurnError, DataError
 from include.history.days import is_there, snapshot_days
-from include.settings import load_settings
+from include.settings import Settings, load_settings
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, settings: Settings | None = None) -> int:
     """Run one command; 2 for arguments that cannot be, 1 and one message for what fails."""
     parser = argparse.ArgumentParser(
         prog="python -m include.history", description=__doc__.partition("\n")[0]
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command == "load" and not (options.snapshots or options.exits):
         parser.error("name files: --snapshots (SNAPSHOTS=path), --exits (EXITS=path), or both")
     try:
-        with opened(load_settings().resolved_database_url) as engine:
+        with opened((settings or load_settings()).resolved_database_url) as engine:
             if options.command == "load":
                 _load(engine, options.snapshots, options.exits)
             else:

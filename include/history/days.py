@@ -5,7 +5,10 @@ from datetime import date
 
 import sqlalchemy as sa
 
-from include.customers.database import database_errors, opened, reading
+from include.customers.database import database_errors, opened, reading, shown_url
+from include.customers.first_customers import MADE_UP, known_customers
+from include.customers.table import TABLE, published_contract
+from include.errors import DataError
 from include.history.tables import AS_OF, EXITS, SNAPSHOTS, snapshots_table
 
 
@@ -43,3 +46,23 @@ def months_kept(database_url: str) -> int:
     with opened(database_url) as engine:
         days = snapshot_days(engine) if is_there(engine) else ()
     return len({(day.year, day.month) for day in days})
+
+
+def refuse_half_made(database_url: str) -> None:
+    """DataError where months lie beside no customer who stays: made-up ones are written last."""
+    with opened(database_url) as engine:
+        rows, known = known_customers(engine)
+        is_open = rows == 0 or known == MADE_UP
+        if not (is_open and is_there(engine) and snapshot_days(engine)):
+            return
+        target = published_contract().target
+        label: sa.ColumnClause[str] = sa.column(target.name)
+        stays = sa.select(label).select_from(sa.table(TABLE)).where(label != target.positive)
+        with reading(engine, TABLE) as connection:
+            if rows and connection.scalar(stays.limit(1)):
+                return
+    raise DataError(
+        f"{shown_url(engine)} has months of history and {rows:,} customers, of whom none stays, as "
+        "a start leaves it that was stopped while it made them up: `make clean-data`, then `make "
+        "run HISTORY=24`. If the months are your own, load your customers: make run CSV=path"
+    )

@@ -1,6 +1,6 @@
 """What a person asks of the stack that is up: make train, tune, score, rollback, promote, airflow.
 
-And of one that may be down: make history, forget, clean-data.
+And of one that may be down: make load-history, history, forget, clean-data.
 """
 
 import argparse
@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 from contextlib import closing
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from functools import partial
 
 from pydantic import SecretStr
@@ -25,7 +25,7 @@ from include.tasks.rollback import ON_BEHALF
 from infra.airflow import training_run
 from infra.airflow.dag_runs import Tick
 from infra.local import airflow, directory
-from infra.local.running import count, exit_code, run_dag, running_stack
+from infra.local.running import count, day, exit_code, run_dag, running_stack
 from infra.local.services import base_environment, layout
 from infra.local.stack import Stack, StackError
 from infra.local.status import champion, figures
@@ -43,7 +43,7 @@ def main() -> int:
     train.add_argument("--reason", default="by hand", help="why, for the run's record")
     train.set_defaults(work=_train)
     score = commands.add_parser("score", help="score every customer now")
-    score.add_argument("--date", type=date.fromisoformat, help="day to file the scores under")
+    score.add_argument("--date", type=day, help="day to file the scores under")
     score.set_defaults(work=_score)
     tune = commands.add_parser("tune", help="search hyperparameters")
     tune.add_argument("--trials", type=count, help="sets to try; as in params.yaml when not given")
@@ -68,10 +68,14 @@ def main() -> int:
     add_arguments(forget)
     forget.add_argument("--asked-by", help="who wants it, for the note; this terminal's user")
     forget.set_defaults(work=_forget)
-    # Without a prefix for options all words are Airflow's own.
-    own = commands.add_parser("airflow", help="Airflow's own", prefix_chars="+", add_help=False)
-    own.add_argument("words", nargs="*")
-    own.set_defaults(work=_airflow)
+    # Without a prefix for options all words are another's own.
+    for name, whose, work in (
+        ("airflow", "Airflow's", _airflow),
+        ("load-history", "include.history's", _load_history),
+    ):
+        own = commands.add_parser(name, help=f"{whose} own", prefix_chars="+", add_help=False)
+        own.add_argument("words", nargs="*")
+        own.set_defaults(work=work)
     clean = commands.add_parser("clean-data", help="delete the data of a stack that is down")
     clean.set_defaults(work=_clean)
     arguments = parser.parse_args()
@@ -194,9 +198,21 @@ def _promote(settings: Settings, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _history(settings: Settings, arguments: argparse.Namespace) -> int:
+def _load_history(settings: Settings, arguments: argparse.Namespace) -> int:
+    from include.history.__main__ import main as history  # likewise
+
+    _refuse_others_data(settings)
+    return history(["load", *arguments.words], settings)
+
+
+def _refuse_others_data(settings: Settings) -> None:
+    """Where a stack is up, RunFailed for another database or store than the stack's."""
     if directory.is_held(layout(settings)):
-        running_stack(settings)  # refuses another store than the stack's
+        running_stack(settings)
+
+
+def _history(settings: Settings, arguments: argparse.Namespace) -> int:
+    _refuse_others_data(settings)
     store = open_store(settings.resolved_store_uri)
     try:
         found, fault = read_pointer(store), None
@@ -223,8 +239,7 @@ def _forget(settings: Settings, arguments: argparse.Namespace) -> int:
     from include.erasure import command  # pandas: likewise
 
     places = layout(settings)
-    if directory.is_held(places):
-        running_stack(settings)  # likewise
+    _refuse_others_data(settings)
     url = SecretStr(airflow.metadata_url(places) if places.airflow_home.exists() else "")
     told = command.run(
         settings.model_copy(update={"airflow_database_url": url}),

@@ -27,7 +27,7 @@ from include.customers.first_customers import (
 )
 from include.customers.table import TABLE
 from include.errors import ChampionError, DataError
-from include.history.days import months_kept
+from include.history.days import months_kept, refuse_half_made
 from include.params import load_params
 from include.settings import Settings
 from include.store import open_store
@@ -252,6 +252,7 @@ class StartUp:
         self._say(f"airflow    {self.places.airflow.url}")
 
     def _start_loading(self) -> Service | None:
+        refuse_half_made(self.settings.resolved_database_url)
         if self._customers()[0]:
             return None
         if self.settings.database_url:

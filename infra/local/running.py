@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, date, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -52,6 +53,15 @@ def count(text: str) -> int:
     if text.isdecimal() and int(text):
         return int(text)
     raise argparse.ArgumentTypeError(f"expected a whole number from 1, found {text!r}")
+
+
+def day(text: str) -> date:
+    """A day as 2026-11-27; likewise."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        expected = f"a day such as {datetime.now(UTC):%Y-%m-%d}"
+        raise argparse.ArgumentTypeError(f"expected {expected}, found {text!r}") from None
 
 
 def running_stack(settings: Settings) -> Layout:

@@ -206,25 +206,27 @@ def test_an_approval_from_a_terminal_says_whose_it_was(
 
 
 @pytest.mark.parametrize(
-    ("main", "words"),
+    ("main", "words", "expected"),
     [
-        (run.main, ["--history", "-3"]),
-        (commands.main, ["history", "--last", "-1"]),
-        (commands.main, ["tune", "--trials", "0"]),
-        (commands.main, ["rollback", "v2", "--reason", "why"]),
-        (commands.main, ["promote", "v2", "--reason", "why"]),
+        (run.main, ["--history", "-3"], "a whole number from 1"),
+        (commands.main, ["history", "--last", "-1"], "a whole number from 1"),
+        (commands.main, ["tune", "--trials", "0"], "a whole number from 1"),
+        (commands.main, ["rollback", "v2", "--reason", "why"], "a whole number from 1"),
+        (commands.main, ["promote", "v2", "--reason", "why"], "a whole number from 1"),
+        (commands.main, ["score", "--date", "yesterday"], "a day such as 20"),
     ],
 )
-def test_a_number_that_is_none_is_told_before_anything_is_asked(
+def test_a_word_that_cannot_be_meant_is_told_before_anything_is_asked(
     main: Callable[[], int],
     words: list[str],
+    expected: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr("sys.argv", ["make", *words])
     with pytest.raises(SystemExit, match="2"):
         main()
-    assert "expected a whole number from 1, found '" in capsys.readouterr().err
+    assert f"expected {expected}" in (told := capsys.readouterr().err) and ", found '" in told
 
 
 def test_who_interrupts_a_command_hears_what_goes_on(

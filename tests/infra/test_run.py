@@ -112,6 +112,21 @@ def test_months_are_made_up_once_and_others_give_way_by_a_deliberate_word_alone(
         begin(None, months=3)._prepare()
 
 
+@pytest.mark.parametrize("rest", ["Attrited Customer", None])
+def test_months_whose_making_was_stopped_are_not_trained_on(
+    begin: Begin, settings: Settings, rest: str | None
+) -> None:
+    start, engine = begin(None, months=2), sa.create_engine(settings.resolved_database_url)
+    start._prepare()
+    start._start_loading()
+    with engine.begin() as connection:
+        left = "DELETE FROM churners WHERE Attrition_Flag != ?"
+        connection.exec_driver_sql(left, (rest or "",))
+    engine.dispose()
+    with pytest.raises(DataError, match="none stays.*`make clean-data`, then `make run HISTORY=24"):
+        begin(None)._start_loading()
+
+
 def test_months_are_not_made_up_beside_a_files_customers_whatever_is_said(
     begin: Begin, real: Path
 ) -> None:

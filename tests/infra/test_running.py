@@ -154,6 +154,21 @@ def test_data_is_deleted_when_the_stack_is_down_and_not_before(
     assert up.passwords.exists()
 
 
+def test_months_are_loaded_into_the_stacks_database_and_into_no_other(
+    up: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    in_a_shell(monkeypatch, up.var, port=1)
+    exits = tmp_path / "exits.csv"
+    exits.write_text("CLIENTNUM,left_on,known_at\n7,2026-01-05,2026-01-06\n")
+    monkeypatch.setattr(sys, "argv", ["commands", "load-history", "--exits", str(exits)])
+    monkeypatch.setenv("CHURN_DATABASE_URL", f"sqlite:///{tmp_path}/other.db")
+    assert commands.main() == 1
+    assert "set CHURN_DATABASE_URL as `make run` had it" in caplog.text
+    monkeypatch.delenv("CHURN_DATABASE_URL")
+    assert commands.main() == 0
+    assert (up.var / "churn.db").exists() and not (tmp_path / "other.db").exists()
+
+
 def test_what_is_deleted_and_what_stays_is_said(
     places: Layout, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -7,7 +7,7 @@ import orjson
 from flask import Blueprint, Response, request
 
 from include.champion.native_trees import Explanation
-from include.contract import Fault
+from include.contract import CUSTOMER_ID_CHARACTERS, Fault
 from include.settings import Settings
 from include.values import describe
 from webapp.answers import Contribution, Explained
@@ -26,6 +26,7 @@ from webapp.routes.openapi import SOURCES
 
 SOURCE_HEADER = "X-Churn-Source"
 LARGE_BYTES = 2**20
+SIGNS = (b",", b":", b"[", b"{")  # one at least for each value, key, array and object
 
 
 def create_blueprint(service: PredictionService) -> Blueprint:
@@ -111,9 +112,11 @@ def _source() -> str:
 def _body(champion: ServedChampion, settings: Settings) -> Any:
     check_media(request)
     data = _bytes(settings.max_body_bytes)
-    # Parsed, empty records take 40 times their bytes: what can be no batch is refused before.
-    most = settings.max_batch_rows * 2 * len(champion.reader.contract.columns)
-    if len(data) > LARGE_BYTES and data.count(b",") > most:
+    # Parsed, arrays and objects take 50 times their bytes: what can be no batch is refused before.
+    # A customer's id may hold these signs, too.
+    a_record = 3 * len(champion.reader.contract.columns) + CUSTOMER_ID_CHARACTERS
+    most = settings.max_batch_rows * a_record
+    if len(data) > LARGE_BYTES and sum(map(data.count, SIGNS)) > most:
         raise TooLarge(
             f"a batch holds at most {settings.max_batch_rows} records (CHURN_MAX_BATCH_ROWS), "
             "found more values than so many have"

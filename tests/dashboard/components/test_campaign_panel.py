@@ -21,6 +21,7 @@ from dashboard.pages import customers
 from include.customers.contacts import Mark, mark
 from include.params import CampaignRules
 from include.settings import Settings
+from include.target import Target
 
 CAMPAIGN = "2026-11-23 10:00 a+b&c"
 
@@ -95,6 +96,14 @@ def test_what_a_control_group_could_show_is_said_beforehand(
     note: Any = create_note(found, CallRules(**rules), CampaignRules())
     assert words in note.children
     assert ("warning" in note.className) == ("large enough" not in note.children)
+
+
+def test_early_warning_plans_with_the_lists_own_leavers() -> None:
+    """As many as the sentence above it says, within the days that the model speaks of."""
+    target = Target(kind="horizon", gap_days=14, horizon_days=60)
+    found = CampaignSum(calls=3780, leavers=415.8, value=9.0, spent=9.0)
+    note: Any = create_note(found, CallRules(), CampaignRules(), target)
+    assert "If 11% would leave within 60 days" in note.children and "too little" in note.children
 
 
 def test_parameters_that_cannot_be_read_leave_the_list_alone(

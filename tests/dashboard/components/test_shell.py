@@ -6,9 +6,10 @@ import httpx
 import pytest
 from flask.testing import FlaskClient
 
+from dashboard.application import create_application
 from include.build import project_version
 from include.settings import Settings
-from tests.dashboard.conftest import Dashboard, OpenPage, Serve
+from tests.dashboard.conftest import Dashboard, OpenPage, Serve, until
 
 pytestmark = pytest.mark.slow
 
@@ -33,9 +34,17 @@ def test_an_unknown_page_leads_to_the_known_ones(dashboard: Dashboard, open_page
     page = open_page("about:blank")
     found = page.goto(dashboard.url + "/nowhere")
     assert found is not None and found.status == 404
-    page.get_by_text("There is no such page").wait_for()
+    page.get_by_role("heading", name="There is no such page", level=1).wait_for()
+    until(page, "document.title === 'No such page – Churn'")
     page.get_by_role("link", name="Score").click()
     page.get_by_role("button", name="Score this customer").wait_for()
+
+
+def test_a_page_whose_database_is_down_keeps_its_heading(tmp_path: Path) -> None:
+    down = Settings(var_dir=tmp_path, database_url="mysql+pymysql://bank@127.0.0.1:9/customers")
+    client = create_application(down).server.test_client()
+    layout = client.get("/_dash-layout", headers={"Referer": "http://localhost/"}).text
+    assert '"children":"Customers at risk","order":1' in layout and "database runs" in layout
 
 
 def test_an_open_page_asks_again_when_its_session_has_ended(

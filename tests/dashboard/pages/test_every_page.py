@@ -42,6 +42,7 @@ def test_page_is_quiet_and_usable(dashboard: Dashboard, open_page: OpenPage, pat
     page.get_by_text(PAGES[path]).first.wait_for()
     if path in READY:
         page.locator(READY[path]).first.wait_for()
+    until(page, "document.title.endsWith(' – Churn') && document.querySelector('#page h1')")
     assert objections(page) == []
     page.emulate_media(color_scheme="dark")
     page.locator("html[data-mantine-color-scheme=dark]").wait_for(state="attached")

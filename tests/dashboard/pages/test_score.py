@@ -212,9 +212,12 @@ def test_the_url_follows_the_tabs(dashboard: Dashboard, open_page: OpenPage) -> 
 
 def test_form_shows_a_fault_beside_its_field(dashboard: Dashboard, open_page: OpenPage) -> None:
     page = open_page(dashboard.url + "/score")
+    page.set_viewport_size({"width": 390, "height": 844})  # the button is far below the field
     page.get_by_label("Age (years)").fill("7")
     page.get_by_role("button", name="Score this customer").click()
     page.get_by_text("expected an integer from 18 to 120").wait_for()
+    until(page, "document.activeElement.matches('[aria-invalid=true]')")
+    until(page, "document.activeElement.getBoundingClientRect().top > 56")
     page.get_by_label("Age (years)").fill("47")
     page.get_by_role("button", name="Score this customer").click()
     page.locator("#one-probability").wait_for()

@@ -36,10 +36,13 @@ def test_a_number_of_the_log_alone_is_in_no_table(laptop: Bank) -> None:
     assert ONE in numbers_in(rejected)
 
 
-@pytest.mark.parametrize("given", [f"000{ONE}", "-0"])
-def test_zeros_before_a_number_are_asked_about(given: str) -> None:
-    with pytest.raises(ConfigurationError, match="say API_ID="):
-        person_of(given, ID_KEY)
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [(f"000{ONE}", "zeros"), ("-0", "zeros"), ("abc", "a text"), ("7.0", "a text"), (2**63, "a t")],
+)
+def test_what_can_be_in_no_table_is_asked_about(given: object, found: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"such as 708082083, found {found}.* API_ID="):
+        person_of(str(given), ID_KEY)
 
 
 @pytest.mark.parametrize("column", [pa.array([1.0, 2.0**53]), pa.array([1, 2], pa.int8())])

@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 
 from include.champion.native_trees import trees_input
 from include.champion.versions import TREES_FILE
+from include.contract import CUSTOMER_ID_CHARACTERS
 from include.predictions.log import customer_key
 from include.settings import Settings
 from include.store import LocalStore
@@ -91,6 +92,7 @@ def test_a_champion_on_eight_columns_asks_for_eight(
         (b'{"\\ud800": NaN}', JSON, 422, "an unknown field"),
         (b" " * (2**24 + 1), JSON, 413, "Too Large"),
         (b"[" + b"{}," * 2**20 + b"{}]", JSON, 413, "at most 10000 records"),
+        (b"[" * 2**21 + b"]" * 2**21, JSON, 413, "at most 10000 records"),
     ],
 )
 def test_what_is_wrong_with_a_request_is_said(
@@ -144,6 +146,14 @@ def test_without_a_champion_nothing_is_answered(settings: Settings) -> None:
         "model_loaded": False,
         "model_version": None,
     }
+
+
+def test_a_whole_batch_is_answered_whatever_its_customers_are_called(
+    client: FlaskClient, record: dict[str, Any]
+) -> None:
+    row = {**record, "customer_id": "," * CUSTOMER_ID_CHARACTERS}
+    answer = client.post("/predict_batch", json={"records": [row] * 10_000})
+    assert len(answer.get_json()["predictions"]) == 10_000
 
 
 def test_every_answer_is_logged_before_it_leaves(
