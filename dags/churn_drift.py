@@ -19,8 +19,6 @@ same, and its training run (`drift__<date>__v<version>`) is started once. While 
 paused the one run that drift starts waits there, and further days are stopped because it waits.
 """
 
-from datetime import timedelta
-
 from airflow.providers.standard.operators.python import PythonOperator, ShortCircuitOperator
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, Param
@@ -35,7 +33,7 @@ from include.tasks.drift import (
     measure_outcomes,
     plan_parts,
 )
-from include.tasks.limits import QUICK, run_limit
+from include.tasks.limits import PATIENT, QUICK, run_limit
 from include.tasks.links import DriftReportLink
 from include.tasks.pages import described
 
@@ -51,7 +49,7 @@ with DAG(
     dagrun_timeout=run_limit(),
     is_paused_upon_creation=False,
     tags=["churn"],
-    default_args={"retries": 2, "retry_delay": timedelta(seconds=10)},
+    default_args=PATIENT,
     params={
         "date": Param(
             None,

@@ -23,7 +23,7 @@ from airflow.sdk import DAG, Param
 
 from include.settings import load_settings
 from include.tasks.assets import CHAMPION, SCORES, at_times_or_after
-from include.tasks.limits import run_limit
+from include.tasks.limits import PATIENT, run_limit
 from include.tasks.pages import described
 from include.tasks.scoring import plan_ranges, scoring_task, summarise_scores
 
@@ -37,7 +37,7 @@ with DAG(
     dagrun_timeout=run_limit(),
     is_paused_upon_creation=False,
     tags=["churn"],
-    default_args={"retries": 2, "retry_delay": timedelta(seconds=10)},
+    default_args=PATIENT,
     params={
         "date": Param(
             None,

@@ -7,6 +7,7 @@ import faulthandler
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 from include.settings import MINUTES_MAX, load_settings
 
@@ -15,6 +16,14 @@ SHORT_RUN = timedelta(hours=2)  # of two such tasks, tried again
 RUN_TASKS = 6  # a run's limit in those of a task: tries again included, less than a day
 GRACE = timedelta(minutes=1)
 STDERR = 2  # of a task: its log
+# At night: soon after a kill, then minutes later, as nobody helps while a database starts anew.
+# The tries before a task was cleared count too: without a most, the wait would then be hours.
+PATIENT: dict[str, Any] = {
+    "retries": 2,
+    "retry_delay": timedelta(seconds=10),
+    "retry_exponential_backoff": 12,
+    "max_retry_delay": timedelta(minutes=4),
+}
 
 
 def task_limit() -> timedelta:

@@ -72,6 +72,11 @@ class AirflowClient:
         found = self._request("GET", "/api/v2/importErrors").json()["import_errors"]
         return [f"{error['filename']}: {error['stack_trace']}" for error in found]
 
+    def scheduler_silent_since(self) -> str | None:
+        """Its last sign of life, where that is too long ago."""
+        found = self._request("GET", "/api/v2/monitor/health").json()["scheduler"]
+        return None if found["status"] == "healthy" else str(found["latest_scheduler_heartbeat"])
+
     def unfinished_runs(self, dag_id: str) -> list[str]:
         """The runs that are running, then those that are queued, of each the oldest first."""
         query = {"state": list(UNFINISHED_RUN), "order_by": "run_after"}

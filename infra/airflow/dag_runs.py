@@ -12,6 +12,7 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS = 0.5
 PARSE_SECONDS = 120
 RUN_SECONDS = 6 * 3600
+QUIET_SECONDS = 30  # without news; then it is asked whether there can be any
 NO_ERROR = "(no error in its log: where its disk is full, Airflow writes none)"
 GOOD = frozenset({"success", "skipped"})
 TELLING = frozenset({*GOOD, "failed", "up_for_retry"})  # what waits or never began says nothing
@@ -59,12 +60,15 @@ def follow(
     when it was told where to answer. `logs` is Airflow's folder, where a person finds more.
     """
     shown: Shown = set()
-    deadline = time.monotonic() + seconds
+    heard = time.monotonic()
+    deadline = heard + seconds
     while True:
         # The run before its tasks: the other way round the last of them could be missed.
         run, tasks = client.run(dag_id, run_id), client.tasks(dag_id, run_id)
-        for line in _news(tasks, shown):
+        news = list(_news(tasks, shown))
+        for line in news:
             logger.info("%s", line)
+        heard = time.monotonic() if news else _still_quiet(client, heard)
         if run.is_finished:
             break
         if asking := next((task for task in tasks if task.awaits_answer), None):
@@ -78,6 +82,20 @@ def follow(
     if run.state != "success":
         raise RunFailed(_explanation(client, dag_id, run, tasks, logs))
     return run
+
+
+def _still_quiet(client: AirflowClient, heard: float) -> float:
+    """Since when it is quiet, or was last asked why; tells of a scheduler that is dead."""
+    now = time.monotonic()
+    if now - heard < QUIET_SECONDS:
+        return heard
+    if since := client.scheduler_silent_since():
+        logger.warning(
+            "Airflow's scheduler gave no sign of life since %s, and nothing goes on without it: "
+            "its log says why; once it is started again, this run goes on by itself",
+            since,
+        )
+    return now
 
 
 def _news(tasks: list[TaskState], shown: Shown) -> Iterator[str]:

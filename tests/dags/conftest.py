@@ -28,7 +28,7 @@ from airflow.dag_processing.dagbag import DagBag
 dag = DagBag().dags[{dag!r}]
 for task in dag.tasks:
     if not task.is_mapped:  # what comes of a retry is tested, not the wait for it
-        task.retry_delay = timedelta(seconds=1)
+        task.retry_delay, task.retry_exponential_backoff = timedelta(seconds=1), 0
 run = dag.test(run_conf={conf!r})
 states = sorted([t.task_id, t.map_index, str(t.state)] for t in run.get_task_instances())
 print(json.dumps({{"state": str(run.state), "tasks": states}}))

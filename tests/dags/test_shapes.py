@@ -19,6 +19,10 @@ from airflow.dag_processing.dagbag import DagBag
 def seconds(limit):
     return limit and limit.total_seconds()
 
+def waits(task):
+    growth = task.retry_exponential_backoff or 1
+    return [seconds(task.retry_delay) * growth**tried for tried in range(task.retries)]
+
 def task_of(task):
     return {
         "operator": task.task_type,
@@ -26,6 +30,7 @@ def task_of(task):
         "downstream": sorted(task.downstream_task_ids),
         "doc": task.doc_md,
         "limit": seconds(task.execution_timeout),
+        "waits": [min(wait, seconds(task.max_retry_delay) or wait) for wait in waits(task)],
         "inlets": [asset.name for asset in task.inlets],
         "outlets": [asset.name for asset in task.outlets],
     }
@@ -178,6 +183,13 @@ def test_what_a_person_or_the_next_dag_decides_has_an_operator_of_its_own(bag: B
         "ShortCircuitOperator": "drift_detected",
         "TriggerDagRunOperator": "trigger_training",
     }
+
+
+@pytest.mark.parametrize("dag_id", ["churn_drift", "churn_scoring"])
+def test_what_runs_at_night_outlasts_a_database_that_starts_anew(dag_id: str, bag: Bag) -> None:
+    for task, told in bag[dag_id]["tasks"].items():
+        assert told["waits"][0] <= 60 and sum(told["waits"]) > 120, task
+        assert max(told["waits"]) <= 240, task
 
 
 @pytest.mark.parametrize(("setting", "shown"), [("", None), ("@weekly", "0 0 * * 0")])

@@ -14,6 +14,7 @@ from infra.airflow.dag_files import dag_ids
 from tests.infra.expressions import alerts, metrics_named, rules
 from tests.infra.test_project_files import anchors
 from webapp import create_app
+from webapp.middleware import SLOW_SECONDS
 
 PROMETHEUS = PROJECT / "infra" / "prometheus"
 RUNBOOKS = PROJECT / "docs" / "runbooks"
@@ -149,6 +150,11 @@ def test_what_the_log_says_is_what_the_code_says() -> None:
     assert failures in searched
     for words in searched - {failures}:
         assert any(words in text for text in CODE), words
+
+
+def test_what_is_slow_to_the_alert_is_in_the_log() -> None:
+    (slow,) = (alert["expr"] for alert in alerts() if alert["alert"] == "ChurnApiSlow")
+    assert f"> {SLOW_SECONDS} " in slow
 
 
 def test_metrics_are_those_of_the_rules_and_panels() -> None:

@@ -97,6 +97,21 @@ def test_a_run_that_asks_a_person_is_left_to_wait_and_says_where_to_answer(
     ]
 
 
+def test_who_waits_for_a_dead_scheduler_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dag_runs, "QUIET_SECONDS", 0)
+    beats = [("unhealthy", "2026-01-02T03:00:00Z"), ("healthy", "2026-01-02T03:04:10Z")]
+    health = [
+        {"scheduler": {"status": status, "latest_scheduler_heartbeat": at}} for status, at in beats
+    ]
+    script = a_run("queued queued success", []) | {"GET /api/v2/monitor/health": health}
+    with airflow_answering(script) as client:
+        dag_runs.follow(client, DAG_ID, RUN, logs=tmp_path)
+    (told,) = shown(caplog)
+    assert told.startswith("Airflow's scheduler gave no sign of life since 2026-01-02T03:00:00Z")
+
+
 def test_the_services_are_looked_after_meanwhile(tmp_path: Path) -> None:
     class Fallen(Exception):
         pass
