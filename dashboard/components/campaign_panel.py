@@ -145,17 +145,23 @@ def create_promise(found: CampaignSum, rules: CallRules, target: Target = STATE)
             "rate or the years, or lower the cost of a call.",
             fw=500,
         )
+    aside = campaign.control_size(found.calls, rules.control)
+    called = found.calls - aside
+    # Drawn at random, the control group has its share of everything; nobody calls it.
+    leavers, value, spent = (
+        each * called / found.calls for each in (found.leavers, found.value, found.spent)
+    )
+    limit = _limit(found, rules) + (f", less a control group of {aside:,}" if aside else "")
     within = f" within {target.horizon_days} days" if target.is_early_warning else ""
     told = (
-        f"Call {counted(found.calls, 'customer')} for {money(found.spent)} "
-        f"({_limit(found, rules)}). About {found.leavers:,.0f} of them would leave{within}; the "
-        f"calls should bring {money(found.value)} more than they cost."
+        f"Call {counted(called, 'customer')} for {money(spent)} ({limit}). About {leavers:,.0f} of "
+        f"them would leave{within}; the calls should bring {money(value)} more than they cost."
     )
     figures = [
-        ("Calls", f"{found.calls:,}"),
-        ("Would leave", f"{found.leavers:,.0f}"),
-        ("Cost", money(found.spent)),
-        ("Expected gain", money(found.value)),
+        ("Calls", f"{called:,}"),
+        ("Would leave", f"{leavers:,.0f}"),
+        ("Cost", money(spent)),
+        ("Expected gain", money(value)),
     ]
     return html.Div([create_figures(figures), dmc.Text(told, id="promise-text", size="sm")])
 

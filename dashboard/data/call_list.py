@@ -48,7 +48,7 @@ ROSE_LEAST = 0.0005  # of P(churn): what is shown as 0.1 points
 
 @dataclass(frozen=True)
 class CampaignSum:
-    """What a campaign promises."""
+    """What a campaign promises where nobody is kept aside."""
 
     calls: int
     leavers: float  # expected among those called, if nobody calls

@@ -5,6 +5,7 @@ Every step can be repeated: what a killed task left behind is found again by its
 
 import logging
 from collections.abc import Mapping
+from importlib import metadata
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ MODEL_TAG = "model_sha256"
 CANDIDATE_TAG = "candidate_version"
 STATUS_TAG = "validation_status"
 GATE_TAG = "gate"
+NEEDED = ("onnx", "onnxruntime", "numpy", "pandas")
 NO_TAGS: Mapping[str, str] = MappingProxyType({})
 ABSENT = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 DESCRIPTIONS = {
@@ -40,7 +42,8 @@ DESCRIPTIONS = {
         "How likely a credit-card customer is to leave: the candidates that the gate accepted. The "
         f"alias `{CHAMPION}` names the version in production; it follows the pointer "
         "`champion/current.json` in the object store, which is what the API reads, so moving the "
-        "alias here changes no answer: use `make promote` or `make rollback`."
+        "alias here changes no answer: use `make promote` or `make rollback`.\n\n"
+        "It takes numbers alone, a category by its place in `include/config/schema.yaml`, from 0."
     ),
 }
 
@@ -177,7 +180,7 @@ class Registry(Tracking):
                 onnx.load_model_from_string(model),
                 name=MODEL_NAME,
                 # Without a list MLflow imports half the environment to guess one.
-                pip_requirements=["onnx", "onnxruntime", "numpy", "pandas"],
+                pip_requirements=[f"{name}=={metadata.version(name)}" for name in NEEDED],
                 signature=signature,
                 input_example=example,
                 onnx_execution_providers=["CPUExecutionProvider"],

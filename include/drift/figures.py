@@ -19,7 +19,7 @@ from sklearn.metrics import brier_score_loss
 
 from include.drift.performance import CONFIDENCE, CalibrationGroup, Estimate, Figure, Realised
 from include.training.evaluation import reliability
-from include.training.gate import placements
+from include.training.gate import auc_interval
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -98,9 +98,8 @@ def _expected_recall(answers: "Answers", threshold: float) -> Figure | None:
 
 def _auc(answers: "Answers", left: "NDArray[np.int64]") -> Figure:
     """With DeLong's interval, as the gate has it for two models."""
-    leavers, stayers = placements(left, answers)
-    variance = leavers.var(ddof=1) / len(leavers) + stayers.var(ddof=1) / len(stayers)
-    return _about(leavers.mean(), np.sqrt(variance))
+    auc, (low, high) = auc_interval(left, answers, confidence=CONFIDENCE)
+    return Figure(value=auc, low=low, high=high)
 
 
 def _share(part: int, whole: int) -> Figure:

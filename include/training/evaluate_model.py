@@ -196,9 +196,24 @@ def _decide(
         target=target,
         early=months.judged(report.importance, read_hindsight(run, holdout)) if months else None,
         apart=rival if isinstance(rival, Apart) else None,
-        doubts=(*lineage.ingested.doubts, *_constant_columns(run, holdout)),
+        doubts=(
+            *lineage.ingested.doubts,
+            *_copies(run, lineage.transformed),
+            *_constant_columns(run, holdout),
+        ),
         fairness=report.fairness,
     )
+
+
+def _copies(run: TrainingRun, made: Transformed) -> Iterator[str]:
+    """What a person is told where the model learned from the very records that judge it."""
+    share, allowed = made.copied_rows / made.holdout_rows, run.params.validation.rejected_share_max
+    if share > allowed:
+        yield (
+            f"{share:.1%} of the hold-out customers have the very record of a training customer "
+            f"of another number, allowed are {allowed:.1%}: the figures flatter, so find out "
+            "whether customers are in the table under two numbers"
+        )
 
 
 def _constant_columns(run: TrainingRun, holdout: pd.DataFrame) -> Iterator[str]:
@@ -239,6 +254,10 @@ def _report(
 ) -> Evaluation:
     labels, threshold = run.contract.labels(frame), run.params.model.threshold
     answers, rules = frame[ANSWER].to_numpy(), run.params.gate
+    found = evaluation.scores(labels, answers, threshold=threshold)
+    if 2 <= labels.sum() <= len(labels) - 2:  # fewer have no variance
+        _, (low, high) = gate.auc_interval(labels, answers, confidence=rules.confidence)
+        found |= {"roc_auc_low": low, "roc_auc_high": high}
     slices = evaluation.slice_scores(
         labels,
         answers,
@@ -249,7 +268,7 @@ def _report(
     return Evaluation(
         threshold=threshold,
         holdout_rows=len(frame),
-        metrics=evaluation.scores(labels, answers, threshold=threshold),
+        metrics=found,
         curves=evaluation.curves(labels, answers, threshold=threshold),
         slices=slices,
         importance=dict(importance),

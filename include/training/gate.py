@@ -137,11 +137,24 @@ def paired_gain(
     """
     positive, negative = placements(labels, challenger)
     positive_old, negative_old = placements(labels, champion)
-    gain = float(positive.mean() - positive_old.mean())
-    variance = np.var(positive - positive_old, ddof=1) / len(positive)
-    variance += np.var(negative - negative_old, ddof=1) / len(negative)
+    return _interval(positive - positive_old, negative - negative_old, confidence)
+
+
+def auc_interval(
+    labels: "NDArray[np.int64]", answers: "NDArray[np.float64]", *, confidence: float
+) -> tuple[float, tuple[float, float]]:
+    """ROC-AUC and its interval, by the same; needs two rows of each class."""
+    auc, (low, high) = _interval(*placements(labels, answers), confidence)
+    return auc, (max(low, 0.0), min(high, 1.0))
+
+
+def _interval(
+    leavers: "NDArray[np.float64]", stayers: "NDArray[np.float64]", confidence: float
+) -> tuple[float, tuple[float, float]]:
+    middle = float(leavers.mean())
+    variance = leavers.var(ddof=1) / len(leavers) + stayers.var(ddof=1) / len(stayers)
     half = float(norm.ppf((1 + confidence) / 2) * np.sqrt(variance))
-    return gain, (gain - half, gain + half)
+    return middle, (middle - half, middle + half)
 
 
 def placements(

@@ -66,9 +66,9 @@ def model_card(
         f"{_purpose(ingested)} Family: {model.family}; training rows: "
         f"{model.balancing(made.training_rows)}. Probabilities calibrated by Platt scaling on rows "
         "that no tree saw.\n\n"
-        f"{_rows(ingested)}: {made.training_rows:,} for training, {made.calibration_rows:,} for "
-        f"calibration, {made.holdout_rows:,} held out; {made.training_attrited_share:.1%} of them "
-        "left\n"
+        f"{_rows(ingested)}: {made.training_rows:,} for training, of whom "
+        f"{made.training_attrited_share:.1%} left, {made.calibration_rows:,} for calibration, "
+        f"{made.holdout_rows:,} held out\n"
         f"{facts}"
         f"- Campaigns: {_campaigns(ingested, run.params.campaigns.outcome_days)}\n"
         f"- Input: {used}\n- Engineered from them: {added}\n"
@@ -135,8 +135,16 @@ def _metric_table(metrics: Mapping[str, float], kind: Target) -> str:
     """The figures; without those at the threshold where a list is what counts."""
     left_out = AT_THRESHOLD if kind.is_early_warning else ()
     shown = {key: name for key, name in METRIC_NAMES.items() if key not in left_out}
-    lines = [f"| {name} | {metrics[key]:.4f} |" for key, name in shown.items()]
+    lines = [
+        f"| {name} | {metrics[key]:.4f}{_interval(key, metrics)} |" for key, name in shown.items()
+    ]
     return "\n".join(["| measure | value |", "|---|---|", *lines]) + "\n"
+
+
+def _interval(key: str, metrics: Mapping[str, float]) -> str:
+    if f"{key}_low" not in metrics:
+        return ""
+    return f" (interval {metrics[f'{key}_low']:.4f} to {metrics[f'{key}_high']:.4f})"
 
 
 def _fairness(found: Sequence[Fairness], kind: Target) -> str:

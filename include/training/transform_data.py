@@ -14,7 +14,7 @@ from include.history.clock import OLDER
 from include.params import ClassWeight, Resampling
 from include.training import fit
 from include.training.fit import SIDES, SPLIT, Rows
-from include.training.run import TrainingRun
+from include.training.run import TrainingRun, content_hashes
 from include.training.validate_data import Validated
 
 logger = logging.getLogger(__name__)
@@ -38,11 +38,12 @@ class Transformed:
     resampling: Resampling  # what was done, whatever params.yaml asks for
     class_weight: ClassWeight  # what the fit is to use
     older_rows: int = 0  # hold-out customers in months before the hold-out's
+    copied_rows: int = 0  # of the hold-out, that a training row equals but for the customer
 
 
 def transform_data(run: TrainingRun, validated: Validated) -> Transformed:
     """Split, engineer, scale by the training rows, and balance the training rows alone."""
-    customers, scaler, rows, leavers = _split(run, validated)
+    customers, scaler, rows, leavers, copied = _split(run, validated)
     model = run.params.model.for_rows(rows["training"])
     if model != run.params.model:
         logger.info(
@@ -65,6 +66,7 @@ def transform_data(run: TrainingRun, validated: Validated) -> Transformed:
         calibration_rows=rows["calibration"],
         holdout_rows=rows["holdout"],
         older_rows=rows[OLDER],
+        copied_rows=copied,
         training_attrited_share=leavers["training"] / rows["training"],
         resampling=model.resampling,
         class_weight=model.class_weight,
@@ -73,13 +75,14 @@ def transform_data(run: TrainingRun, validated: Validated) -> Transformed:
 
 def _split(
     run: TrainingRun, validated: Validated
-) -> tuple[str, StandardScaler, Counter[str], Counter[str]]:
-    """Keep everybody with his side; the scaler of the training rows, each side's rows and leavers.
+) -> tuple[str, StandardScaler, Counter[str], Counter[str], int]:
+    """Keep everybody with his side; the training's scaler, each side's rows, leavers, the copies.
 
     The scaler's mean and variance are merged batch by batch: in one batch they are those of a fit
     of the whole, in several they may differ from it in the last digits.
     """
     scaler, rows, leavers = StandardScaler(), Counter[str](), Counter[str]()
+    records: dict[str, list[bytes]] = {"training": [], "holdout": []}
     with run.table("transform_data", "customers.parquet") as customers:
         for batch in run.read_batches(validated.customers):
             frame = batch  # of history, with the side that each row has by its month as well
@@ -89,12 +92,15 @@ def _split(
             for side, part in frame.groupby(SPLIT):
                 rows[str(side)] += len(part)
                 leavers[str(side)] += int(run.contract.labels(part).sum())
-            training = frame[frame[SPLIT] == "training"]
-            if len(training):
-                scaler.partial_fit(fit.raw_features(training, run.contract, run.columns))
+                if side in records:
+                    features = fit.raw_features(part, run.contract, run.columns)
+                    records[str(side)].append(content_hashes(pd.DataFrame(features)))
+                if side == "training":
+                    scaler.partial_fit(features)
     for side in SIDES:
         fit.need_both_classes(side, rows=rows[side], leavers=leavers[side])
-    return customers.key, scaler, rows, leavers
+    known, judging = (np.frombuffer(b"".join(parts), np.uint64) for parts in records.values())
+    return customers.key, scaler, rows, leavers, int(pd.Series(judging).isin(known).sum())
 
 
 def _scaled(run: TrainingRun, customers: str, side: str, scaler: StandardScaler) -> Iterator[Rows]:

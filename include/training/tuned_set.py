@@ -22,7 +22,6 @@ logger = logging.getLogger(__name__)
 
 BEST_KEY = "tuning/best.json"
 CHOSEN = ("ingest_data", "chosen.json")  # of a run
-CHOSEN_BEFORE = ("ingest_data", "model.json")  # of one that release 0.5.0 began
 
 
 class Chosen(Document):
@@ -130,16 +129,7 @@ def settled(run: TrainingRun) -> TrainingRun:
     try:
         return _with(run, parse_document(Chosen, run.read(key), key))
     except ObjectNotFound:
-        return _settled_before(run)
-
-
-def _settled_before(run: TrainingRun) -> TrainingRun:
-    """A run that an earlier release began, or none has: it may wait for weeks to be approved."""
-    try:
-        model = ModelParams.model_validate(run.read_json(run.key(*CHOSEN_BEFORE)))
-    except ObjectNotFound:
         return run
-    return _with(run, Chosen(model=model, target=STATE))
 
 
 def _with(run: TrainingRun, chosen: Chosen) -> TrainingRun:

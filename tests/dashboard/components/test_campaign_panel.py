@@ -47,15 +47,17 @@ def test_a_started_campaigns_file_keeps_its_rules(
 @pytest.mark.parametrize(
     ("calls", "budget", "words"),
     [
+        (250, 3000.0, "Call 225 customers for $2,700 (the budget's limit, less a control group of"),
+        (250, 3000.0, "About 90 of them would leave; the calls should bring $900 more"),
         (0, 120.0, "widen the filters, raise the budget"),
-        (5, 120.0, "(every call that pays)"),
-        (10, 120.0, "(the budget's limit)"),
-        (CALLS_MAX, 12.0 * CALLS_MAX, "(the budget's limit)"),
-        (CALLS_MAX, 1_000_000.0, "(the most that one campaign may have; the budget pays for more)"),
+        (4, 120.0, "(every call that pays)"),
+        (10, 120.0, "(the budget's limit, less a control group of 1)"),
+        (CALLS_MAX, 12.0 * CALLS_MAX, "(the budget's limit, less"),
+        (CALLS_MAX, 1_000_000.0, "(the most that one campaign may have; the budget pays for more"),
     ],
 )
 def test_the_promise_names_what_limits_it(calls: int, budget: float, words: str) -> None:
-    found = CampaignSum(calls=calls, leavers=1.0, value=9.0, spent=12.0 * calls)
+    found = CampaignSum(calls=calls, leavers=0.4 * calls, value=4.0 * calls, spent=12.0 * calls)
     assert words in str(create_promise(found, CallRules(budget=budget)))
 
 

@@ -80,6 +80,10 @@ ASKED = {
         lambda people: people.assign(Total_Trans_Ct=60),
         r"Total_Trans_Ct is 60 for all \d+ hold-out customers.*find out how it is filled",
     ),
+    "everybody under a second number": (
+        lambda people: pd.concat([people, people.assign(CLIENTNUM=people["CLIENTNUM"] + 10**8)]),
+        r"% of the hold-out customers have the very record of a training customer.*two numbers",
+    ),
     "a category that is the same for all": (
         lambda people: people.assign(Gender="F"),
         r"Gender is F for all \d+ hold-out customers.*find out how it is filled",

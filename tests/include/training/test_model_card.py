@@ -32,7 +32,7 @@ def card(contract: Contract, params: Params) -> Callable[[Target], str]:
     report = Evaluation(
         threshold=0.5,
         holdout_rows=300,
-        metrics=dict.fromkeys(METRIC_NAMES, 0.5),
+        metrics=dict.fromkeys((*METRIC_NAMES, "roc_auc_low", "roc_auc_high"), 0.5),
         curves={},
         slices=[SLICE],
         importance={},
@@ -60,6 +60,8 @@ def test_a_state_counts_customers_and_shows_whom_its_threshold_selects(
     assert "7 customers who were listed" in told and "their label is from within" in told
     assert "all 900 customers" in told and "who is at or above the threshold; found is" in told
     assert "- By gender not judged: nobody is selected\n" in told
+    assert "500 for training, of whom 10.0% left, 100 for calibration" in told
+    assert "| ROC-AUC | 0.5000 (interval 0.5000 to 0.5000) |\n" in told
 
 
 def test_where_every_row_is_left_out_the_message_says_of_what() -> None:

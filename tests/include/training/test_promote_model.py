@@ -1,6 +1,7 @@
 """Promoting on a real MLflow server."""
 
 from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,13 @@ def test_the_logged_model_answers_frames_as_the_graph_does(
     expected = pytest.approx(served.score(frame.to_numpy()).tolist(), abs=1e-7)
     for same in (frame, frame.astype(whole), frame.astype(dict.fromkeys(whole, "int32"))):
         assert logged_model.predict(same[frame.columns[::-1]])["probability"].tolist() == expected
+
+
+def test_the_logged_model_names_the_packages_that_it_was_made_with(champion: Judged) -> None:
+    from mlflow.pyfunc import get_model_dependencies
+
+    needed = Path(get_model_dependencies(f"models:/{PRODUCTION}@{CHAMPION}")).read_text()
+    assert f"onnxruntime=={metadata.version('onnxruntime')}\n" in needed
 
 
 def test_the_logged_model_refuses_what_is_no_number_in_any_column(
