@@ -163,7 +163,7 @@ def _warning_columns() -> list[dict[str, Any]]:
         _column(
             "call_by",
             "Call by",
-            width=120,
+            width=140,
             filter=False,
             headerTooltip=told["call_by"],
             valueFormatter=DAY,
