@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
+from unittest.mock import patch
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -63,13 +65,22 @@ def bank_churners() -> Path:
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
     """The URL of an S3-compatible server; its credentials are AWS_DUMMY."""
+    from moto.s3.responses import S3Response
     from moto.server import ThreadedMotoServer
 
+    put, lock = S3Response.put_object, Lock()
+
+    def put_alone(self: S3Response) -> Any:
+        """Moto looks at the condition and writes later: another may come between."""
+        with lock:
+            return put(self)
+
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with patch.object(S3Response, "put_object", put_alone):
+        server.start()
+        host, port = server.get_host_and_port()
+        yield f"http://{host}:{port}"
+        server.stop()
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@
       document.title = title.trim() + " – Churn";
       const byBurger = (window.dash_clientside.callback_context.triggered_id === "burger");
       const open = byBurger ? opened : false;
+      document.getElementById("burger").setAttribute("aria-expanded", open);
       return [{ ...navbar, collapsed: { mobile: !open } }, open];
     },
 

@@ -78,6 +78,8 @@ def create_grid(view: ListView, target: Target) -> Component:
             "rowSelection": {"mode": "multiRow", "headerCheckbox": False},
             "selectionColumnDef": {"pinned": "left", "width": 46, "maxWidth": 46},
             "enableCellTextSelection": True,
+            # Arrows move among the rows: a page has 850 cells before what stands below it.
+            "tabToNextCell": {"function": "false"},
         },
         style={"height": "min(72vh, 860px)", "minHeight": "420px"},
         className="risk-grid",
@@ -163,7 +165,7 @@ def _warning_columns() -> list[dict[str, Any]]:
         _column(
             "call_by",
             "Call by",
-            width=120,
+            width=140,
             filter=False,
             headerTooltip=told["call_by"],
             valueFormatter=DAY,

@@ -31,6 +31,7 @@ from include.customers.first_customers import (
 from include.customers.loading import create_table, load_customers
 from include.customers.table import published_contract
 from include.errors import ChurnError, ConfigurationError, DataError, FaultyFile
+from include.params import load_params
 from include.settings import load_settings
 
 WHERE_VALUES_ARE = "What was found there: make check CSV=path"
@@ -94,6 +95,10 @@ def _check(csv: Path, *, scoring: bool) -> int:
     unused = f" Columns that are not used: {', '.join(read.ignored)}." if read.ignored else ""
     done = "scored" if scoring else "loaded"
     print(f"{csv}: no fault, can be {done}. Customers: {read.customers:,}.{unused}")  # noqa: T201
+    least = load_params(load_settings().params_file).validation.rows_min
+    if not scoring and read.customers < least:
+        told = f"warning: training needs {least:,} customers with a label (validation.rows_min)"
+        print(told, file=sys.stderr)  # noqa: T201
     return 0
 
 

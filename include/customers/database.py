@@ -40,6 +40,10 @@ _RIGHTS = (
     "The user lacks a right: let an administrator GRANT SELECT, INSERT, UPDATE, CREATE, INDEX "
     "(for `make forget` DELETE, too) on the database to it"
 )
+_COLUMN = (
+    "A table that was made before include/config/schema.yaml or this release had the column: ALTER "
+    "TABLE … ADD COLUMN it"
+)
 CR_SERVER_HANDSHAKE_ERR = 2012
 # What drivers raise over words that are no MySQL's, such as a web server's or noise.
 NO_MYSQL = (struct.error, IndexError, AssertionError)
@@ -52,8 +56,7 @@ _LASTING: dict[int | str, str] = {
     1049: f"Check the name of the database in {SETTING}, or CREATE DATABASE",
     1288: "It is a view that nothing can be written through: write to the table under it",
     "no such table": "",
-    "no such column": "",
-    "has no column named": "",
+    **dict.fromkeys((1054, "no such column", "has no column named"), _COLUMN),
     "readonly": "Let this user write to the file and to its directory",
     "unable to open": "Make its directory, let this user read and write there, and see that its "
     "disk is not full",

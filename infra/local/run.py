@@ -116,6 +116,7 @@ class StartUp:
         self.began, self.began_at = time.monotonic(), datetime.now(UTC)
         self.environment = base_environment(places)
         self.has_new_customers = False
+        self.down = {"mlflow", "airflow"}
         self.failure: str | None = None
 
     def run(self) -> int:
@@ -248,8 +249,10 @@ class StartUp:
         self._finish_loading(loading)
         self.stack.wait_for(mlflow)
         self._say(f"mlflow     {self.places.mlflow.url}")
+        self.down.discard("mlflow")
         self.stack.wait_for(server)
         self._say(f"airflow    {self.places.airflow.url}")
+        self.down.discard("airflow")
 
     def _start_loading(self) -> Service | None:
         refuse_half_made(self.settings.resolved_database_url)
@@ -347,8 +350,10 @@ class StartUp:
             write_whole(self.places.stack_file, json.dumps(found, indent=2) + "\n")
         except OSError as error:
             logger.warning("other commands will not find this stack: %s", error)
-        for line in status.summary(self.places, self.settings, manifest, failure=self.failure):
-            logger.info("%s", line)
+        told = status.summary(
+            self.places, self.settings, manifest, failure=self.failure, down=self.down
+        )
+        logger.info("%s", "\n".join(told))
         try:
             known = self._customers()[1]
         except DataError:  # told above; what answers goes on without them

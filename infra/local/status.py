@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import shlex
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -66,9 +67,14 @@ def describe(
 
 
 def summary(
-    places: Layout, settings: Settings, manifest: Manifest | None, *, failure: str | None
+    places: Layout,
+    settings: Settings,
+    manifest: Manifest | None,
+    *,
+    failure: str | None,
+    down: Collection[str] = (),
 ) -> list[str]:
-    """The last lines of a start: where everything is, who the champion is, what to try."""
+    """The last lines of a start: where all is but `down`, who the champion is, what to try."""
     keys = "one of CHURN_API_KEYS" if settings.api_keys else "no key needed"
     sign_in = "with an API key" if settings.api_keys else "no login"
     if settings.dashboard_password:
@@ -76,12 +82,15 @@ def summary(
     if settings.oidc_issuer:
         sign_in = f"with an account of {settings.oidc_issuer}"
     users = f"users {', '.join(ROLES)}; passwords in {places.passwords}"
+    lines = {
+        "api": f"API       {places.api.url}  ({keys}; {places.api.url}/docs explains it)",
+        "dashboard": f"dashboard {places.dashboard.url}  ({sign_in})",
+        "airflow": f"Airflow   {places.airflow.url}  ({users})",
+        "mlflow": f"MLflow    {places.mlflow.url}  (no login)",
+    }
     return [
         "",
-        f"API       {places.api.url}  ({keys}; {places.api.url}/docs explains it)",
-        f"dashboard {places.dashboard.url}  ({sign_in})",
-        f"Airflow   {places.airflow.url}  ({users})",
-        f"MLflow    {places.mlflow.url}  (no login)",
+        *(line for name, line in lines.items() if name not in down),
         f"logs      {places.log('*').parent}",
         "",
         *_news(places, settings, manifest, failure),

@@ -56,6 +56,10 @@ def test_stack_json_and_the_last_lines_tell_the_state(
     airflow = f"users {', '.join(users)}; passwords in {places.passwords}"
     for told in (news, airflow, *places.urls.values()):
         assert told in text
+    lines = status.summary(places, settings, champion, failure=failure, down={"airflow", "mlflow"})
+    assert {url: url in "\n".join(lines) for url in places.urls.values()} == {
+        url: name in {"api", "dashboard"} for name, url in places.urls.items()
+    }
 
 
 def test_a_champion_that_warns_early_says_how_early(places: Layout, settings: Settings) -> None:

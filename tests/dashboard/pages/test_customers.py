@@ -104,6 +104,9 @@ def test_row_opens_closes_and_opens_again(first_page: "Page", expected: pd.DataF
     drawer.get_by_text("Most towards").wait_for()
     page.keyboard.press("Escape")
     drawer.wait_for(state="hidden")
+    until(page, "document.activeElement.closest('.ag-row')")
+    page.keyboard.press("Tab")  # leaves the grid, whose cells are many
+    until(page, "document.activeElement.closest('.ag-paging-panel')")
 
 
 def test_filters_of_the_url_reach_grid_and_file(

@@ -56,6 +56,12 @@ def test_a_phone_shows_first_whom_to_call(dashboard: Dashboard, open_page: OpenP
     page.set_viewport_size({"width": 390, "height": 844})
     page.locator(".risk-number").first.wait_for()
     until(page, "document.querySelector('.risk-grid').getBoundingClientRect().top < 450")
+    score = page.get_by_role("link", name="Score")  # a shut menu is in nobody's way by Tab either
+    assert score.count() == 0
+    page.get_by_role("button", name="Menu", expanded=False).press("Enter")
+    score.click()
+    page.get_by_role("button", name="Menu", expanded=False).wait_for()
+    page.get_by_role("button", name="Score this customer").wait_for()
 
 
 def objections(page: "Page") -> list[str]:

@@ -348,7 +348,7 @@ def test_what_is_no_customer_file_is_refused(data: bytes, message: str) -> None:
 @pytest.mark.parametrize(
     ("text", "options", "code", "told"),
     [
-        (THREE, [], 0, "no fault, can be loaded. Customers: 3."),
+        (THREE, [], 0, "no fault, can be loaded. Customers: 3.\nwarning: training needs 500 cus"),
         (THREE, ["--scoring"], 0, "can be scored. Customers: 3. Columns that are not used: Attri"),
         (THREE.replace(",45,", ",7,", 1), [], 1, "Faults: 1\n  row 2: Customer_Age: expected an"),
         (None, [], 1, "No such file"),

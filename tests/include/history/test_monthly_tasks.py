@@ -92,6 +92,14 @@ def test_a_table_without_a_feature_is_refused(engine: sa.Engine) -> None:
         snapshot_customers(HistoryRun(engine, MARCH))
 
 
+def test_a_snapshot_table_from_before_a_column_is_told_how_to_get_it(engine: sa.Engine) -> None:
+    snapshot_customers(HistoryRun(engine, MARCH))
+    execute(engine, "ALTER TABLE churner_snapshots DROP COLUMN Gender")
+    with pytest.raises(DataError, match=r"Gender\b.*schema.yaml.*ADD COLUMN it") as caught:
+        snapshot_customers(HistoryRun(engine, APRIL))
+    assert type(caught.value) is DataError  # and no failure that passes
+
+
 def test_who_was_active_and_is_labelled_since_has_left_that_day(engine: sa.Engine) -> None:
     first, second, *_ = (row[0] for row in active(engine))
     snapshot_customers(HistoryRun(engine, MARCH))
