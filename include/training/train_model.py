@@ -14,6 +14,7 @@ from include.training.run import TrainingRun
 from include.training.transform_data import LABEL, Transformed
 
 MADE_UP_ROWS = 32
+MIDDLE = (0.1, 0.9)  # quantiles between which they are drawn
 EXAMPLE_ROWS = 3
 DECIMALS = 3  # of a made-up number
 
@@ -93,15 +94,14 @@ def _probe(run: TrainingRun, transformed: Transformed) -> pd.DataFrame:
     return next(run.read_batches(transformed.customers, where=(SPLIT, "holdout")))
 
 
-def made_up_rows(run: TrainingRun, prepared: Prepared, *, middle: float = 0.8) -> pd.DataFrame:
+def made_up_rows(run: TrainingRun, prepared: Prepared) -> pd.DataFrame:
     """Rows of the model's input that are nobody's: each column by itself from its middle range.
 
     They are the self-check rows and the registry's input example, which many may read. A part of
     the calibration rows says where the middle is.
     """
     random = np.random.default_rng(run.params.model.seed)
-    tails = [(1 - middle) / 2, (1 + middle) / 2]
-    scaled = np.quantile(next(iter(prepared.calibration)).features, tails, axis=0)
+    scaled = np.quantile(next(iter(prepared.calibration)).features, MIDDLE, axis=0)
     lows, highs = scaled * prepared.scaler.scale_ + prepared.scaler.mean_
     drawn = {}
     for name, low, high in zip(prepared.columns, lows, highs, strict=False):

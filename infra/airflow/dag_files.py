@@ -17,15 +17,13 @@ def dag_ids() -> list[str]:
     return sorted(path.stem for path in (PROJECT / "dags").glob("*.py"))
 
 
-def wait_for_dags(
-    client: AirflowClient, *, since: datetime, tick: Tick = nothing, seconds: float = READ_SECONDS
-) -> None:
+def wait_for_dags(client: AirflowClient, *, since: datetime, tick: Tick = nothing) -> None:
     """Wait until each DAG was read after `since`; RunFailed names those that were not, and why.
 
     What Airflow read before may be of a file that it cannot read any more.
     """
     wanted = dag_ids()
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + READ_SECONDS
     while missing := [dag_id for dag_id in wanted if not _was_read(client, dag_id, since)]:
         if len(missing) < len(wanted):
             deadline = min(deadline, time.monotonic() + REST_SECONDS)

@@ -140,7 +140,7 @@ def _served(settings: Settings) -> Iterator[str]:
 @contextmanager
 def served(server: BaseWSGIServer) -> Iterator[str]:
     """The server's URL, while it serves in a thread."""
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()

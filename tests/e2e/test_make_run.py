@@ -53,7 +53,12 @@ SECRET = "8642097531"  # which looks like a version, so that a task that fails o
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
     """A directory, ports and a secret of this module's own."""
-    return {**environment_in(tmp_path_factory.mktemp("make run")), "CHURN_DASHBOARD_SECRET": SECRET}
+    waited_for = ("CHURN_CHAMPION_POLL_SECONDS", "CHURN_LOG_FLUSH_SECONDS")  # by the demonstration
+    return {
+        **environment_in(tmp_path_factory.mktemp("make run")),
+        **dict.fromkeys(waited_for, "1"),
+        "CHURN_DASHBOARD_SECRET": SECRET,
+    }
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,6 @@ PREDICTED = datetime(2026, 5, 4, 12, tzinfo=UTC)  # as `log` has it
 RIPE = datetime(2026, 6, 10, 0, 30, tzinfo=UTC)  # 30 days after the week's Sunday
 LEFT, STAYED = CONTRACT.target.positive, "Existing Customer"
 ASKED = people(200)
-LEAVERS = int(CONTRACT.labels(ASKED).sum())
 
 
 def label(bank: Engine, frame: pd.DataFrame, at: datetime, **values: Any) -> None:

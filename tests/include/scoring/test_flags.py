@@ -16,7 +16,6 @@ from tests.include.bank_days import promote
 from tests.include.nights import DAY, PEOPLE, Version, plan, scored, sql, table_of, whole_night
 
 HORIZON = Target(kind="horizon", gap_days=14, horizon_days=90)
-LISTED = round(HistoryRules().list_share * PEOPLE)
 
 
 def warning(champion: Version, *, version: str = "9", target: Target = HORIZON) -> Version:
