@@ -212,6 +212,11 @@
   document.addEventListener("change", beginUpload, true);
   document.addEventListener("drop", beginUpload, true);
 
+  document.addEventListener("keydown", (event) => {
+    const menu = event.key === "Escape" && document.querySelector("#burger[aria-expanded=true]");
+    if (menu) { menu.click(); menu.focus(); }
+  });
+
   /* Where the session has ended, the page does so too. */
   const ask = window.fetch;
   window.fetch = (...given) => ask(...given).then((answer) => {

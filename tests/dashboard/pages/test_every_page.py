@@ -59,6 +59,9 @@ def test_a_phone_shows_first_whom_to_call(dashboard: Dashboard, open_page: OpenP
     score = page.get_by_role("link", name="Score")  # a shut menu is in nobody's way by Tab either
     assert score.count() == 0
     page.get_by_role("button", name="Menu", expanded=False).press("Enter")
+    page.get_by_role("button", name="Menu", expanded=True).wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Menu", expanded=False).press("Enter")
     score.click()
     page.get_by_role("button", name="Menu", expanded=False).wait_for()
     page.get_by_role("button", name="Score this customer").wait_for()
