@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from infra.airflow.client import AirflowClient, AirflowError, RunState, TaskState
@@ -65,7 +66,7 @@ def follow(
     while True:
         # The run before its tasks: the other way round the last of them could be missed.
         run, tasks = client.run(dag_id, run_id), client.tasks(dag_id, run_id)
-        news = list(_news(tasks, shown))
+        news = list(_news(tasks, shown, partial(_cause, client, dag_id, run_id)))
         for line in news:
             logger.info("%s", line)
         heard = time.monotonic() if news else _still_quiet(client, heard)
@@ -98,7 +99,9 @@ def _still_quiet(client: AirflowClient, heard: float) -> float:
     return now
 
 
-def _news(tasks: list[TaskState], shown: Shown) -> Iterator[str]:
+def _news(
+    tasks: list[TaskState], shown: Shown, cause: Callable[[TaskState], list[str]]
+) -> Iterator[str]:
     """What was not shown yet; of a mapped task how many are done says more than each of them."""
     groups: dict[str, list[TaskState]] = {}
     for task in tasks:
@@ -108,6 +111,8 @@ def _news(tasks: list[TaskState], shown: Shown) -> Iterator[str]:
         for task in told if len(group) == 1 else ():
             if _first(shown, (task_id, task.try_number, task.state)):
                 yield _line(task_id, task.seconds, "" if task.state in GOOD else task.state)
+                if task.state == "up_for_retry":  # which may be minutes away
+                    yield f"    {cause(task)[0]}"
         done = [task.seconds or 0.0 for task in told if task.state in GOOD]
         if len(group) > 1 and done and _first(shown, (task_id, len(done), "done")):
             yield _line(task_id, sum(done), f"{len(done)} of {len(group)}")
@@ -131,13 +136,16 @@ def _explanation(
     if not failed:
         return f"the {dag_id} run {run.run_id} is {run.state}, and no task of it failed"
     task = failed[0]
-    try:
-        errors = client.errors(dag_id, run.run_id, task)
-    except AirflowError as error:
-        errors = [f"(its log cannot be read through Airflow: {error})"]
-    cause = "\n  ".join(errors) or NO_ERROR
+    cause = "\n  ".join(_cause(client, dag_id, run.run_id, task))
     folder = logs / f"dag_id={dag_id}" / f"run_id={run.run_id}"
     return (
         f"{task.task_id} failed in the {dag_id} run {run.run_id}:\n  {cause}\n"
         f"  its log is below {folder / f'task_id={task.task_id}'}"
     )
+
+
+def _cause(client: AirflowClient, dag_id: str, run_id: str, task: TaskState) -> list[str]:
+    try:
+        return client.errors(dag_id, run_id, task) or [NO_ERROR]
+    except AirflowError as error:
+        return [f"(its log cannot be read through Airflow: {error})"]

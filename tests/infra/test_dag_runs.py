@@ -21,6 +21,7 @@ pytestmark = pytest.mark.usefixtures("quick_polling")
 def test_a_failure_names_task_error_and_log(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    first = {"content": [{"event": "the database does not answer", "level": "error"}]}
     log = {
         "content": [
             {"event": "::group::Log message source details"},
@@ -35,16 +36,24 @@ def test_a_failure_names_task_error_and_log(
             },
         ]
     }
-    failed = task_is("ingest_data", "failed", 0.5, tries=3)
-    script = a_run("failed", [failed, task_is("train_model", "upstream_failed")])
-    script[f"GET {DAG}/dagRuns/{RUN}/taskInstances/ingest_data/logs/3"] = [log]
+    script = a_run(
+        "running failed",
+        [task_is("ingest_data", "up_for_retry", 0.2, tries=2)],
+        [task_is("ingest_data", "failed", 0.5, tries=3), task_is("train_model", "upstream_failed")],
+    )
+    for tries, found in ((2, first), (3, log)):
+        script[f"GET {DAG}/dagRuns/{RUN}/taskInstances/ingest_data/logs/{tries}"] = [found]
     with airflow_answering(script) as client, pytest.raises(RunFailed) as caught:
         dag_runs.follow(client, DAG_ID, RUN, logs=tmp_path)
     assert "ingest_data failed in the churn_training run" in str(caught.value)
     assert ":\n  DataError: the table is empty\n" in str(caught.value)
     path = f"dag_id=churn_training/run_id={RUN}/task_id=ingest_data"
     assert f"{tmp_path}/{path}" in str(caught.value)
-    assert shown(caplog) == ["  ingest_data          0.5 s  failed"]
+    assert shown(caplog) == [
+        "  ingest_data          0.2 s  up for retry",
+        "    the database does not answer",
+        "  ingest_data          0.5 s  failed",
+    ]
 
 
 def test_a_parameter_that_a_dag_refuses_is_told_in_one_line() -> None:
