@@ -36,7 +36,7 @@ def parse_document(
     except ValidationError as error:
         first = error.errors()[0]
         raise kind.fault(
-            f"{key} is not a {kind.__name__}: {error.error_count()} faults, the first at "
+            f"{key} is not a {kind.__name__}. Faults: {error.error_count()}, the first at "
             f"{'.'.join(map(str, first['loc'])) or 'the top'}: {first['msg']}"
         ) from error
 

@@ -80,7 +80,7 @@ def test_a_move_follows_its_json_schema_and_survives_the_store_byte_for_byte() -
     assert list(validator.iter_errors(json.loads(data))) == []
     assert not validator.is_valid({"to": "2"})
     assert parse_document(Move, data, KEY).to_bytes() == data
-    with pytest.raises(ChampionError, match="is not a Move: 1 faults, the first at to"):
+    with pytest.raises(ChampionError, match="is not a Move. Faults: 1, the first at to"):
         parse_document(Move, data.replace(b'"2"', b'"../2"'), KEY)
 
 
